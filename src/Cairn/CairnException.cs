@@ -1,0 +1,186 @@
+namespace Cairn;
+
+/// <summary>Any failure that depends on data, state, concurrency or storage. Programming mistakes (null arguments, disposed
+/// handles, use after the end) are <see cref="ArgumentException"/>, <see cref="ObjectDisposedException"/> and
+/// <see cref="InvalidOperationException"/> instead. Both kinds are thrown before any state changes.</summary>
+public class CairnException : Exception
+{
+    internal CairnException(ErrorCode code, string message, Exception? inner = null)
+        : base(message, inner) => Code = code;
+
+    /// <summary>What went wrong, as a stable number.</summary>
+    public ErrorCode Code { get; }
+
+    /// <summary>True when the same call may succeed a little later.</summary>
+    public virtual bool IsTransient => Code is ErrorCode.Conflict or ErrorCode.Busy or ErrorCode.DiskFull or ErrorCode.RateLimited;
+
+    /// <summary>True when the same call on the same state fails in the same way, so that a replay would repeat it.</summary>
+    public virtual bool IsDeterministic => Code is > ErrorCode.None and < ErrorCode.Conflict or ErrorCode.FormatVersion;
+}
+
+/// <summary>Something that the transaction read has been changed by another commit since. Run the transaction again;
+/// <see cref="Run.Transact(Action{Transaction}, TransactionOptions?)"/> does so by itself.</summary>
+public sealed class ConflictException : CairnException
+{
+    internal ConflictException(string primitive, string key, string region, Sequence read, Sequence current, int attempts = 1)
+        : base(ErrorCode.Conflict, $"Conflict on {primitive} '{key}'{(region.Length == 0 ? "" : $" ({region})")}: read {read}, changed by {current}, after {attempts} attempt(s). Run the transaction again.")
+    {
+        Primitive = primitive;
+        Key = key;
+        Region = region;
+        ReadVersion = read;
+        CurrentVersion = current;
+        Attempts = attempts;
+    }
+
+    /// <summary>Which primitive the key belongs to: <c>kv</c>, <c>events</c>, <c>state</c>, <c>traces</c>, <c>runs</c>.</summary>
+    public string Primitive { get; }
+
+    /// <summary>The key that changed, or the start of the range.</summary>
+    public string Key { get; }
+
+    /// <summary>Empty for a point; otherwise the range that was read.</summary>
+    public string Region { get; }
+
+    /// <summary>The sequence the transaction had read at.</summary>
+    public Sequence ReadVersion { get; }
+
+    /// <summary>The sequence that changed it.</summary>
+    public Sequence CurrentVersion { get; }
+
+    /// <summary>How often the transaction was tried, at least 1.</summary>
+    public int Attempts { get; }
+
+    internal ConflictException WithAttempts(int attempts) => new(Primitive, Key, Region, ReadVersion, CurrentVersion, attempts);
+}
+
+/// <summary>A compare-and-set expected another version. <see cref="CairnException.Code"/> is <see cref="ErrorCode.VersionMismatch"/>.</summary>
+public sealed class VersionMismatchException : CairnException
+{
+    internal VersionMismatchException(string primitive, string key, ulong expected, ulong actual)
+        : base(ErrorCode.VersionMismatch, $"{primitive} '{key}' has version {actual}, expected {expected}{(actual == 0 ? " (0 = absent)" : "")}. Read it again and retry with the version found.")
+    {
+        Expected = expected;
+        Actual = actual;
+    }
+
+    /// <summary>The version (Kv: sequence; State: counter) the caller expected; 0 = absent.</summary>
+    public ulong Expected { get; }
+
+    /// <summary>The version found; 0 = absent.</summary>
+    public ulong Actual { get; }
+}
+
+/// <summary>The database cannot take the write for now: the log's queue or a run's lock is taken for too long, or the disk is full.</summary>
+public sealed class BusyException : CairnException
+{
+    internal BusyException(ErrorCode code, string message, TimeSpan suggestedWait, Exception? inner = null)
+        : base(code, message, inner) => SuggestedWait = suggestedWait;
+
+    /// <summary>How long to wait before trying again.</summary>
+    public TimeSpan SuggestedWait { get; }
+}
+
+/// <summary>A limit of <see cref="Limits"/> is passed. Nothing was written.</summary>
+public sealed class LimitException : CairnException
+{
+    internal LimitException(string limit, long allowed, long actual, string unit, ErrorCode code = ErrorCode.LimitExceeded)
+        : base(code, $"{limit} is {actual} {unit}; the limit is {allowed} {unit}. {Remedy(limit)}")
+    {
+        Limit = limit;
+        Allowed = allowed;
+        Actual = actual;
+        Unit = unit;
+    }
+
+    /// <summary>Name of the limit, as in <see cref="Limits"/>.</summary>
+    public string Limit { get; }
+
+    /// <summary>The most (or, where the text says so, the least) that is allowed.</summary>
+    public long Allowed { get; }
+
+    /// <summary>What was met.</summary>
+    public long Actual { get; }
+
+    /// <summary>Unit of both numbers.</summary>
+    public string Unit { get; }
+
+    private static string Remedy(string limit) => Limits.IsFixed(limit)
+        ? "The limit is fixed: send less."
+        : $"Send less, or open the database with a higher Limits.{limit}.";
+}
+
+/// <summary>Bytes on disk are not what was written. Nothing was changed; the data behind is not served.</summary>
+public sealed class CorruptionException : CairnException
+{
+    internal CorruptionException(string file, long offset, Sequence sequence, string expected)
+        : base(ErrorCode.Corruption, $"{file} is damaged at offset {offset} (sequence {sequence.Value}): {expected}. Restore a backup, or export what is readable with 'cairn salvage'.")
+    {
+        File = file;
+        Offset = offset;
+        Sequence = sequence;
+        Expected = expected;
+    }
+
+    /// <summary>The file, relative to the database directory.</summary>
+    public string File { get; }
+
+    /// <summary>Byte offset in the file where the damage begins.</summary>
+    public long Offset { get; }
+
+    /// <summary>The last sequence known to be good before the damage.</summary>
+    public Sequence Sequence { get; }
+
+    /// <summary>What should have been there.</summary>
+    public string Expected { get; }
+}
+
+/// <summary>A file carries a format that this version does not know.</summary>
+public sealed class FormatVersionException : CairnException
+{
+    internal FormatVersionException(string file, string found, string supported)
+        : base(ErrorCode.FormatVersion, $"{file} has {found}; this version supports {supported}. Open it with a newer Cairn.")
+    {
+        File = file;
+        Found = found;
+        Supported = supported;
+    }
+
+    /// <summary>The file, relative to the database directory.</summary>
+    public string File { get; }
+
+    /// <summary>The format or feature met.</summary>
+    public string Found { get; }
+
+    /// <summary>What this version supports.</summary>
+    public string Supported { get; }
+}
+
+/// <summary>An I/O error ended writing (G7). Reads go on at the last visible sequence; reopen to recover.</summary>
+public sealed class DatabaseFailedException : CairnException
+{
+    internal DatabaseFailedException(ErrorCode code, string message, Exception? inner = null)
+        : base(code, message, inner)
+    {
+    }
+
+    /// <summary>True when the failed call's own commit may or may not be durable; reopening tells.</summary>
+    public bool IsOutcomeUnknown => Code == ErrorCode.OutcomeUnknown;
+}
+
+/// <summary>The asked history is no longer kept.</summary>
+public sealed class HistoryTrimmedException : CairnException
+{
+    internal HistoryTrimmedException(Sequence requested, Sequence earliest)
+        : base(ErrorCode.HistoryTrimmed, $"History at {requested} is no longer kept; the earliest kept sequence is {earliest}.")
+    {
+        Requested = requested;
+        Earliest = earliest;
+    }
+
+    /// <summary>The sequence asked for.</summary>
+    public Sequence Requested { get; }
+
+    /// <summary>The earliest sequence that can be asked for.</summary>
+    public Sequence Earliest { get; }
+}

@@ -1,0 +1,41 @@
+namespace Cairn;
+
+/// <summary>How to open a database. Every option has an observable effect; a value out of its range is refused at open by name.</summary>
+public sealed record CairnOptions
+{
+    /// <summary>How much a crash may take. Default <see cref="Durability.Strict"/>.</summary>
+    public Durability Durability { get; init; } = Durability.Strict;
+
+    /// <summary>Longest time from the oldest unsynced commit to the start of its sync in <see cref="Durability.Buffered"/> mode.
+    /// Default 100 ms; from 1 ms to 10 s.</summary>
+    public TimeSpan SyncInterval { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Most unsynced commits before a sync starts in <see cref="Durability.Buffered"/> mode. Default 1,000; from 1 to 1,000,000.</summary>
+    public int SyncCommits { get; init; } = 1_000;
+
+    /// <summary>Opens for reading only. The directory must have been closed cleanly; any other is refused, because recovery writes.</summary>
+    public bool IsReadOnly { get; init; }
+
+    /// <summary>When false, a directory without a database is refused instead of made into one. Default true.</summary>
+    public bool CreateIfMissing { get; init; } = true;
+
+    /// <summary>After an I/O failure, reads go on at the last visible sequence. False refuses them too. Default true.</summary>
+    public bool ReadsAfterFailure { get; init; } = true;
+
+    /// <summary>The limits in force.</summary>
+    public Limits Limits { get; init; } = new();
+
+    /// <summary>Largest segment of the log, in bytes. Default 64 MiB; from 16 KiB to 1 GiB. The first segment after an open has
+    /// <see cref="SegmentBytesMin"/>, each next doubles up to this.</summary>
+    public long SegmentBytesMax { get; init; } = 64 << 20;
+
+    /// <summary>First segment after an open, in bytes. Default 1 MiB; from 16 KiB to <see cref="SegmentBytesMax"/>.</summary>
+    public long SegmentBytesMin { get; init; } = 1 << 20;
+
+    /// <summary>All time comes from here. Default the system's.</summary>
+    public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
+
+    /// <summary>Seed of the random source that ids, salts and back-off are drawn from; null (the default) takes it from the
+    /// system's cryptographic generator. With a seed, ids and salts are predictable: for tests and reproductions.</summary>
+    public ulong? RandomSeed { get; init; }
+}

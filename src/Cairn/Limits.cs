@@ -1,0 +1,83 @@
+namespace Cairn;
+
+/// <summary>The one table of limits. Defaults can be changed at open within the hard maximum; a lowered limit never stops old
+/// data from opening or being read. Every limit is checked at every door before anything is allocated; the error is a
+/// <see cref="LimitException"/> that names the limit. <c>docs/limits.md</c> is the same table.</summary>
+public sealed record Limits
+{
+    /// <summary>LIM-1: longest key, in bytes of UTF-8. Fixed.</summary>
+    public const int KeyBytesMax = 1024;
+
+    /// <summary>LIM-2: longest name, in bytes of UTF-8. Fixed.</summary>
+    public const int NameBytesMax = 256;
+
+    /// <summary>LIM-3: largest encoded value, in bytes. Default 16 MiB, at most 64 MiB.</summary>
+    public int ValueBytesMax { get; init; } = 16 << 20;
+
+    /// <summary>LIM-4: longest single string or byte string in a value, in bytes. Default 16 MiB, at most 64 MiB.</summary>
+    public int StringBytesMax { get; init; } = 16 << 20;
+
+    /// <summary>LIM-5: deepest nesting of a value. Default 100, at most 512.</summary>
+    public int DepthMax { get; init; } = 100;
+
+    /// <summary>LIM-6: most elements of one array. Default 1,000,000, at most 16,777,216.</summary>
+    public int ArrayElementsMax { get; init; } = 1_000_000;
+
+    /// <summary>LIM-7: most members of one object. Default 1,000,000, at most 16,777,216.</summary>
+    public int ObjectMembersMax { get; init; } = 1_000_000;
+
+    /// <summary>LIM-14: largest metadata of a trace or run, encoded, in bytes. Default 64 KiB, at most 1 MiB.</summary>
+    public int MetadataBytesMax { get; init; } = 64 << 10;
+
+    /// <summary>LIM-14: most tags on one thing. Default 64, at most 1,024.</summary>
+    public int TagsMax { get; init; } = 64;
+
+    /// <summary>LIM-15: most items in one <c>...Many</c> call. Default 1,000, at most 100,000.</summary>
+    public int ManyItemsMax { get; init; } = 1_000;
+
+    /// <summary>LIM-16: most operations in one transaction. Default 100,000, at most 1,000,000.</summary>
+    public int TransactionOperationsMax { get; init; } = 100_000;
+
+    /// <summary>LIM-17: largest payload of one transaction's record, in bytes. Default 32 MiB, at most 256 MiB, at least
+    /// <see cref="ValueBytesMax"/> + 64 KiB.</summary>
+    public int TransactionBytesMax { get; init; } = 32 << 20;
+
+    /// <summary>LIM-18: longest life of a transaction (error <see cref="ErrorCode.Timeout"/>). Default 30 s, at most 5 min.</summary>
+    public TimeSpan TransactionTimeMax { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>LIM-19: most runs named in one transaction. Default 16, at most 256.</summary>
+    public int TransactionRunsMax { get; init; } = 16;
+
+    /// <summary>LIM-26: largest page. Default 1,000, at most 10,000. Pages that name no size have <see cref="PageSize"/>.</summary>
+    public int PageSizeMax { get; init; } = 1_000;
+
+    /// <summary>LIM-26: page size when a call names none. Default 100.</summary>
+    public int PageSize { get; init; } = 100;
+
+    /// <summary>LIM-30: shortest time to live. Fixed: 1 ms.</summary>
+    public static TimeSpan TimeToLiveMin => TimeSpan.FromMilliseconds(1);
+
+    /// <summary>LIM-30: longest time to live. Fixed: 100 years of 365.25 days.</summary>
+    public static TimeSpan TimeToLiveMax => TimeSpan.FromDays(36_525);
+
+    /// <summary>LIM-31: most versions returned by one history call. Default 1,000, at most 10,000.</summary>
+    public int HistoryVersionsMax { get; init; } = 1_000;
+
+    /// <summary>LIM-36: most commits queued for the log. Default 4,096, at most 65,536; a power of two.</summary>
+    public int QueuedCommitsMax { get; init; } = 4_096;
+
+    /// <summary>LIM-37: longest wait for the queue or a run's lock before <see cref="ErrorCode.Busy"/>. Default 5 s, at most 60 s.</summary>
+    public TimeSpan BusyWaitMax { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>LIM-38: longest idempotency key, in bytes of UTF-8. Default 128, at most 256.</summary>
+    public int IdempotencyKeyBytesMax { get; init; } = 128;
+
+    /// <summary>LIM-38: how long an idempotency key is remembered. Default 24 h, at most 30 days.</summary>
+    public TimeSpan IdempotencyKeyLife { get; init; } = TimeSpan.FromHours(24);
+
+    /// <summary>LIM-38: most idempotency keys remembered per run. Default 100,000, at most 10,000,000.</summary>
+    public int IdempotencyKeysMax { get; init; } = 100_000;
+
+    internal static bool IsFixed(string limit) => limit is nameof(KeyBytesMax) or nameof(NameBytesMax)
+        or nameof(TimeToLiveMin) or nameof(TimeToLiveMax);
+}

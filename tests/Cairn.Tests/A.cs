@@ -1,0 +1,2 @@
+namespace Cairn.Tests;
+public class A { [Xunit.Fact] public void B() { } }
