@@ -19,7 +19,7 @@ public class CairnException : Exception
 }
 
 /// <summary>Something that the transaction read has been changed by another commit since. Run the transaction again;
-/// <see cref="Run.Transact(Action{Transaction}, TransactionOptions?)"/> does so by itself.</summary>
+/// <c>run.Transact</c> does so by itself.</summary>
 public sealed class ConflictException : CairnException
 {
     internal ConflictException(string primitive, string key, string region, Sequence read, Sequence current, int attempts = 1)
