@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Cairn.Codec;
 using Cairn.Primitives;
 using Cairn.Store;
@@ -27,7 +26,7 @@ public class KvView
     /// <returns>The value, owned; null when there is no such key (the value Null is another answer: <see cref="ValueKind.Null"/>).</returns>
     /// <exception cref="LimitException">The key is too long.</exception>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidKey"/>: empty, NUL or not valid UTF-8.</exception>
-    public Value? Get(string key) => TryGet(key, out var value) ? value : null;
+    public Value? Get(string key) => TryGet(key, out var value) ? value : default(Value?);
 
     /// <summary>Reads a value.</summary>
     /// <param name="key">1 to 1,024 bytes of UTF-8, no NUL.</param>
@@ -121,26 +120,40 @@ public class KvView
     /// contradict each other, or a cursor of another listing.</exception>
     public Page<string> List(ScanOptions? options = null)
     {
-        using var listing = Begin(options);
-        var keys = new List<string>();
-        while (listing.Rows.MoveNext())
-            keys.Add(Utf8.GetTrustedString(listing.Rows.Key[1..]));
-        return new Page<string>(keys, listing.Rows.End(), new Sequence(listing.Rows.Sequence));
+        var rows = Begin(options);
+        try
+        {
+            var keys = new List<string>();
+            while (rows.MoveNext())
+                keys.Add(Utf8.GetTrustedString(rows.Key[1..]));
+            return new Page<string>(keys, rows.End(), new Sequence(rows.Sequence));
+        }
+        finally
+        {
+            rows.Dispose();
+        }
     }
 
     /// <summary>Keys with their values in order of the keys' UTF-8 bytes, a page at a time.</summary>
     /// <inheritdoc cref="List"/>
     public Page<KeyValuePair<string, Versioned<Value>>> Scan(ScanOptions? options = null)
     {
-        using var listing = Begin(options);
-        var pairs = new List<KeyValuePair<string, Versioned<Value>>>();
-        while (listing.Rows.MoveNext())
+        var rows = Begin(options);
+        try
         {
-            var version = listing.Rows.Version;
-            pairs.Add(new(Utf8.GetTrustedString(listing.Rows.Key[1..]), Versions.ToVersioned(version, Value.Decode(version.Value))));
-        }
+            var pairs = new List<KeyValuePair<string, Versioned<Value>>>();
+            while (rows.MoveNext())
+            {
+                var version = rows.Version;
+                pairs.Add(new(Utf8.GetTrustedString(rows.Key[1..]), Versions.ToVersioned(version, Value.Decode(version.Value))));
+            }
 
-        return new Page<KeyValuePair<string, Versioned<Value>>>(pairs, listing.Rows.End(), new Sequence(listing.Rows.Sequence));
+            return new Page<KeyValuePair<string, Versioned<Value>>>(pairs, rows.End(), new Sequence(rows.Sequence));
+        }
+        finally
+        {
+            rows.Dispose();
+        }
     }
 
     /// <summary>Number of keys, exactly. Without a prefix at a cost that does not grow with it.</summary>
@@ -170,11 +183,11 @@ public class KvView
         return count;
     }
 
-    private ListingRows Begin(ScanOptions? options)
+    private Listing Begin(ScanOptions? options)
     {
         var range = KeyRange.Of(options ?? new ScanOptions(), StoreKeys.Kv, Engine.Limits);
-        return new ListingRows(new Listing(
-            Scope, Engine.Cursors, Engine.Pins, ListingKeys, range.From, range.To, range.Limit, options?.Cursor, options?.Reverse ?? false));
+        return new Listing(
+            Scope, Engine.Cursors, Engine.Pins, ListingKeys, range.From, range.To, range.Limit, options?.Cursor, options?.Reverse ?? false);
     }
 
     internal static ReadOnlySpan<byte> StoreKey(string key, Span<byte> buffer)
@@ -185,10 +198,3 @@ public class KvView
     }
 }
 
-/// <summary>Holds a listing so that <c>using</c> ends it.</summary>
-internal ref struct ListingRows(Listing rows)
-{
-    internal Listing Rows = rows;
-
-    public void Dispose() => Rows.Dispose();
-}

@@ -74,9 +74,9 @@ internal sealed class RandomSource
     {
         if (_buffer is null)
         {
+            Span<byte> word = stackalloc byte[8];
             while (target.Length > 0)
             {
-                Span<byte> word = stackalloc byte[8];
                 BinaryPrimitives.WriteUInt64LittleEndian(word, NextWord());
                 var bytes = Math.Min(8, target.Length);
                 word[..bytes].CopyTo(target);

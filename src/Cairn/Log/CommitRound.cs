@@ -26,7 +26,7 @@ internal sealed class CommitRound
     }
 
     /// <summary>A task that ends with the round. Continuations never run on the writer's thread.</summary>
-    internal Task WhenComplete()
+    internal Task WhenCompleteAsync()
     {
         lock (_gate)
         {

@@ -26,7 +26,6 @@
 //
 // Torn tail against corruption, and what recovery does with the end of the log: Recovery/Recovery.cs.
 
-using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 
 namespace Cairn.Log;
@@ -52,7 +51,7 @@ internal sealed class LogWriter : IDisposable
     /// <summary>Rounds without a sync that a committer writes for others before the log's thread takes over.</summary>
     private const int RoundsForOthersMax = 32;
 
-    private static readonly int SealLength = RecordFrame.LengthOf(Seal.Size);
+    private const int SealLength = Seal.RecordBytes;
 
     private readonly LogDevice? _device;
     private readonly VisibleSequence _visible;
@@ -76,7 +75,6 @@ internal sealed class LogWriter : IDisposable
     private ulong _currentEnd;
     private byte[] _roundBuffer = GC.AllocateUninitializedArray<byte>(64 << 10, pinned: true);
     private uint _chain;
-    private ulong _segmentRecords;
     private bool _stopping;
     private volatile ICommitObserver[] _observers = [];
 
@@ -174,7 +172,7 @@ internal sealed class LogWriter : IDisposable
             // A seal may need a slot too.
             if (_places.NextSlot - Volatile.Read(ref _progress.WrittenSlot) >= _ring.Length - 2)
                 return TakeResult.QueueFull;
-            if (_places.Position + length + (ulong)SealLength > _places.SegmentEnd && !PlanRotation(length))
+            if (_places.Position + length > _places.SegmentEnd && !PlanRotation(length))
                 return TakeResult.NoRoom;
             if (record.Type == RecordType.Transaction)
             {
@@ -201,11 +199,11 @@ internal sealed class LogWriter : IDisposable
     private bool PlanRotation(ulong length)
     {
         var room = (ulong)_device!.PreparedBytes;
-        if (_places.RotationPlanned || length + (ulong)SealLength > room)
+        if (_places.RotationPlanned || length > room)
             return false;
         var seal = new PendingRecord { Type = RecordType.Seal };
         seal.Extend(Seal.Size).Clear();
-        Place(seal, (ulong)SealLength);
+        Place(seal, SealLength);
         seal.IsFilled = true;
         _places.SegmentEnd = _places.Position + room;
         _places.RotationPlanned = true;
@@ -218,7 +216,7 @@ internal sealed class LogWriter : IDisposable
     internal void MakeRoom(int recordLength)
     {
         Drive(mayLeave: false);
-        Prepare(recordLength + SealLength);
+        Prepare(recordLength);
     }
 
     /// <summary>Prepares the next segment if the current one is half full; called by the maintainer.</summary>
@@ -310,7 +308,7 @@ internal sealed class LogWriter : IDisposable
                 continue;
             if (Volatile.Read(ref _progress.Writing) == 0)
                 _wake.Set();
-            var done = round.WhenComplete();
+            var done = round.WhenCompleteAsync();
             await (cancellationToken.CanBeCanceled ? done.WaitAsync(cancellationToken) : done).ConfigureAwait(false);
         }
     }
@@ -476,12 +474,12 @@ internal sealed class LogWriter : IDisposable
         var salt = device.Salt;
         var start = _ring[first & (_ring.Length - 1)]!.Position;
         Invariant.Check(start == _progress.Written, "records are written where the last write ended");
-        var durable = Mutant.Is("durable-up-to-zero") ? 0 : _progress.Synced;
+        var durable = _progress.Synced;
         if (seal is not null)
         {
-            Span<byte> digest = stackalloc byte[32];
+            Span<byte> digest = stackalloc byte[Digest.Size];
             device.Digest(digest);
-            Seal.Write(seal.Payload, _segmentRecords, seal.Sequence, digest);
+            new Seal(device.RecordCount, seal.Sequence, Digest.Read(digest)).Write(seal.Payload);
         }
 
         if (end == first + 1 && _observers.Length == 0)
@@ -509,9 +507,8 @@ internal sealed class LogWriter : IDisposable
     private void Finish(PendingRecord record, Span<byte> bytes, ReadOnlySpan<byte> salt, ulong durable)
     {
         var check = RecordFrame.PayloadCheck(salt, record.Payload);
-        RecordFrame.Finish(bytes, salt, record.Position, record.Sequence, durable, _chain, check, record.PayloadLength, record.Type);
+        RecordFrame.Finish(bytes, record.PayloadLength, salt, record.Position, record.Sequence, durable, _chain, check, record.Type);
         _chain = check;
-        _segmentRecords++;
     }
 
     private ReadOnlyMemory<byte> Gather(long first, long end, int bytes)
@@ -535,9 +532,8 @@ internal sealed class LogWriter : IDisposable
         Sync();
         lock (_syncGate)
         {
-            _device!.Rotate(firstSequence);
+            _device!.Rotate(firstSequence, LastTime);
             _chain = _device.FirstChain;
-            _segmentRecords = 0;
         }
 
         lock (_gate)
@@ -598,26 +594,13 @@ internal sealed class LogWriter : IDisposable
     {
         if (!NeedsMark || _clock.GetElapsedTime(Volatile.Read(ref _progress.SyncedAt)) < idle)
             return false;
-        var mark = new PendingRecord { Type = RecordType.Mark, NeedsSync = true };
+        var mark = new PendingRecord { Type = RecordType.DurableMark, NeedsSync = true };
         if (TryTake(mark, 0) != TakeResult.Taken)
             return false;
         mark.IsFilled = true;
         Drive(mayLeave: false);
         Volatile.Write(ref _progress.Marked, mark.Position + (ulong)mark.RecordLength);
         return true;
-    }
-
-    /// <summary>Writes the record that begins this opening.</summary>
-    internal void WriteOpen(ulong epoch)
-    {
-        var open = new PendingRecord { Type = RecordType.Open, NeedsSync = true };
-        var payload = open.Extend(16);
-        BinaryPrimitives.WriteUInt64LittleEndian(payload, epoch);
-        BinaryPrimitives.WriteInt64LittleEndian(payload[8..], _places.Time);
-        Invariant.Check(TryTake(open, 0) == TakeResult.Taken, "a fresh segment has room for its first record");
-        open.IsFilled = true;
-        Drive(mayLeave: false);
-        _state.ThrowIfFailed();
     }
 
     // ---- observers ----------------------------------------------------------------------------------------------------------
@@ -645,14 +628,14 @@ internal sealed class LogWriter : IDisposable
         var rest = written.Span;
         while (rest.Length > 0)
         {
-            var header = RecordHeader.Read(rest);
+            Invariant.Check(RecordHeader.TryRead(rest, out var header), "what was written has a header");
             if (header.Type == RecordType.Transaction)
             {
                 foreach (var observer in observers)
-                    observer.Observe(header.Sequence, rest.Slice(PendingRecord.HeaderBytes, header.Length));
+                    observer.Observe(header.Sequence, rest.Slice(RecordHeader.Size, (int)header.Length));
             }
 
-            rest = rest[RecordFrame.LengthOf(header.Length)..];
+            rest = rest[(int)header.RecordLength..];
         }
     }
 
@@ -695,15 +678,14 @@ internal sealed class LogWriter : IDisposable
         var seal = new PendingRecord { Type = RecordType.Seal };
         seal.Extend(Seal.Size).Clear();
         lock (_gate)
-            Place(seal, (ulong)SealLength);
-        Span<byte> digest = stackalloc byte[32];
+            Place(seal, SealLength);
         Sync();
         try
         {
             Append(seal.Slot, seal.Slot + 1, SealLength, seal);
             Volatile.Write(ref _progress.Written, _progress.Written + (ulong)SealLength);
             Sync();
-            _device.Close(_progress.Written, _places.Sequence);
+            _device.Close(_progress.Written, _places.Sequence, _places.Time);
         }
         catch (Exception cause) when (cause is not DatabaseFailedException)
         {

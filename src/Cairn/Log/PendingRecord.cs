@@ -7,7 +7,7 @@ namespace Cairn.Log;
 /// </summary>
 internal sealed class PendingRecord
 {
-    internal const int HeaderBytes = 40;
+    private const int HeaderBytes = RecordHeader.Size;
     internal const int FirstCapacity = 1024;
 
     /// <summary>Above this a buffer is not kept for reuse.</summary>
@@ -44,7 +44,7 @@ internal sealed class PendingRecord
     }
 
     /// <summary>Header, payload and padding.</summary>
-    internal int RecordLength => RecordFrame.LengthOf(PayloadLength);
+    internal int RecordLength => (int)RecordFrame.LengthOf(PayloadLength);
 
     internal Span<byte> Record => _buffer.AsSpan(0, RecordLength);
 

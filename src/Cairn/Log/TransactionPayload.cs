@@ -185,7 +185,7 @@ internal readonly ref struct Operation
             throw new MalformedPayloadException("an expiry at the head of the body");
         bytes = FixedBytes + keyBytes + (int)bodyBytes;
         Key = source.Slice(FixedBytes, keyBytes);
-        Body = source[(FixedBytes + keyBytes)..bytes];
+        FullBody = source[(FixedBytes + keyBytes)..bytes];
     }
 
     internal byte Code { get; }
@@ -195,13 +195,44 @@ internal readonly ref struct Operation
     internal ReadOnlySpan<byte> Key { get; }
 
     /// <summary>All of the body, with the expiry if it has one.</summary>
-    internal ReadOnlySpan<byte> Body { get; }
+    internal ReadOnlySpan<byte> FullBody { get; }
 
     internal bool HasExpiry => (Flags & HasExpiryFlag) != 0;
 
-    /// <summary>Absolute, microseconds since 1970; 0 = none.</summary>
-    internal long Expiry => HasExpiry ? BinaryPrimitives.ReadInt64LittleEndian(Body) : 0;
+    /// <summary>Absolute, microseconds since 1970; 0 = none. Negative, before a commit has its time: a time to live.</summary>
+    internal long Expiry => HasExpiry ? BinaryPrimitives.ReadInt64LittleEndian(FullBody) : 0;
 
     /// <summary>The body behind the expiry.</summary>
-    internal ReadOnlySpan<byte> Rest => HasExpiry ? Body[ExpiryBytes..] : Body;
+    internal ReadOnlySpan<byte> Body => HasExpiry ? FullBody[ExpiryBytes..] : FullBody;
+
+    /// <summary>Bytes of an operation with a key and a body of these lengths.</summary>
+    internal static int Length(int keyBytes, int bodyBytes) => FixedBytes + keyBytes + bodyBytes;
+
+    /// <summary>Writes header and key; returns the body to fill.</summary>
+    internal static Span<byte> Write(Span<byte> target, byte code, byte flags, ReadOnlySpan<byte> key, int bodyBytes)
+    {
+        target[0] = code;
+        target[1] = flags;
+        BinaryPrimitives.WriteUInt16LittleEndian(target[2..], checked((ushort)key.Length));
+        BinaryPrimitives.WriteInt32LittleEndian(target[4..], bodyBytes);
+        key.CopyTo(target[FixedBytes..]);
+        return target.Slice(FixedBytes + key.Length, bodyBytes);
+    }
+
+    /// <summary>Takes the next operation of a part that is still being built: its body has holes to fill.</summary>
+    /// <param name="holes">The same bytes as <see cref="FullBody"/>, writable.</param>
+    internal static bool TryTake(ref Span<byte> rest, out Operation operation, out Span<byte> holes)
+    {
+        if (rest.IsEmpty)
+        {
+            operation = default;
+            holes = default;
+            return false;
+        }
+
+        operation = new Operation(rest, out var bytes);
+        holes = rest[(bytes - operation.FullBody.Length)..bytes];
+        rest = rest[bytes..];
+        return true;
+    }
 }

@@ -12,6 +12,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using Cairn.Codec;
+using Cairn.Log;
 using Cairn.Store;
 using Cairn.Transactions;
 
@@ -30,18 +31,17 @@ internal sealed class KvOperations : OperationSet
 
     internal override string Describe(ReadOnlySpan<byte> storeKey) => Utf8.GetTrustedString(storeKey[1..]);
 
-    internal override CairnException? Resolve(in Operation operation, RunState run, Catalogue catalogue, long time)
+    internal override CairnException? Resolve(in Operation operation, Span<byte> holes, RunState run, Catalogue catalogue, long time)
     {
-        if (operation.Code != OperationCode.KvIncrement)
+        if (operation.Code != (byte)OperationCode.KvIncrement)
             return null;
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         using var reader = run.Store.Read();
         var live = reader.TryGetNewest(StoreKeys.Of(buffer, StoreKeys.Kv, operation.Key), out var version) && version.IsLiveAt(time);
-        var body = operation.Body;
-        if (!TryAdd(live, version, BinaryPrimitives.ReadInt64LittleEndian(body), out var sum, out var refused))
+        if (!TryAdd(live, version, BinaryPrimitives.ReadInt64LittleEndian(holes), out var sum, out var refused))
             return refused;
-        BinaryPrimitives.WriteInt64LittleEndian(body[8..], sum);
-        BinaryPrimitives.WriteInt64LittleEndian(body[16..], live ? version.Expiry : 0);
+        BinaryPrimitives.WriteInt64LittleEndian(holes[8..], sum);
+        BinaryPrimitives.WriteInt64LittleEndian(holes[16..], live ? version.Expiry : 0);
         return null;
     }
 
@@ -70,7 +70,7 @@ internal sealed class KvOperations : OperationSet
             return false;
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var key = StoreKeys.Of(buffer, StoreKeys.Kv, operation.Key);
-        switch (operation.Code)
+        switch ((OperationCode)operation.Code)
         {
             case OperationCode.KvPut:
                 if (!context.Put(key, operation.Body, operation.Expiry).IsCounted)
@@ -143,7 +143,7 @@ internal sealed class KvOperations : OperationSet
     internal static void AddPut(Batch batch, ReadOnlySpan<byte> key, int valueBytes, long expiry, out Span<byte> value)
     {
         var lead = expiry == 0 ? 0 : 8;
-        var body = batch.Add(OperationCode.KvPut, expiry == 0 ? (byte)0 : Operation.HasExpiry, key, lead + valueBytes, 4);
+        var body = batch.Add(OperationCode.KvPut, expiry == 0 ? (byte)0 : Operation.HasExpiryFlag, key, lead + valueBytes, 4);
         if (expiry != 0)
             BinaryPrimitives.WriteInt64LittleEndian(body, expiry);
         value = body[lead..];
@@ -162,13 +162,13 @@ internal sealed class KvOperations : OperationSet
     internal static long ReadResult(Batch batch)
     {
         var rest = batch.OperationsOf(batch.Parts[0]);
-        Operation.TryRead(ref rest, out var operation);
+        Operation.TryTake(ref rest, out var operation, out _);
         return BinaryPrimitives.ReadInt64LittleEndian(operation.Body[8..]);
     }
 
     internal static void AddExpire(Batch batch, ReadOnlySpan<byte> key, long expiry)
     {
-        var body = batch.Add(OperationCode.KvExpire, expiry == 0 ? (byte)0 : Operation.HasExpiry, key, expiry == 0 ? 0 : 8, 3);
+        var body = batch.Add(OperationCode.KvExpire, expiry == 0 ? (byte)0 : Operation.HasExpiryFlag, key, expiry == 0 ? 0 : 8, 3);
         if (expiry != 0)
             BinaryPrimitives.WriteInt64LittleEndian(body, expiry);
     }

@@ -60,5 +60,4 @@ internal struct Hash256
 {
     private byte _first;
 
-    internal readonly ReadOnlySpan<byte> AsSpan() => this;
 }

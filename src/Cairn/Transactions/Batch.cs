@@ -103,7 +103,7 @@ internal sealed class Batch
         part.Writes += writes;
         part.WriteBytes += writes * (key.Length + 64L) + bodyBytes;
         Operations++;
-        return Operation.Write(target, code, flags, key, bodyBytes);
+        return Operation.Write(target, (byte)code, flags, key, bodyBytes);
     }
 
     internal void EndPart()

@@ -33,7 +33,6 @@
 // publishes any, and a cut across runs takes their locks for a moment, so that no half is seen.
 
 using System.Diagnostics.CodeAnalysis;
-using System.Buffers.Binary;
 using Cairn.Log;
 using Cairn.Store;
 
@@ -215,12 +214,8 @@ internal sealed class CommitPath(
     {
         foreach (ref readonly var part in batch.Parts)
         {
-            var rest = batch.OperationsOf(part);
-            while (Operation.TryRead(ref rest, out var operation))
-            {
-                if (operations.Find(operation.Code)!.Resolve(operation, part.Run, catalogue, time) is { } refused)
-                    return Refusal.Of(refused);
-            }
+            if (operations.Resolve(batch.OperationsOf(part), part.Run, catalogue, time) is { } refused)
+                return Refusal.Of(refused);
         }
 
         return null;
@@ -315,8 +310,8 @@ internal sealed class CommitPath(
             batch.SetPlace(time);
             foreach (ref readonly var part in batch.Parts)
             {
-                var known = Apply(part.Run, batch.OperationsOf(part), sequence, time, position, epoch, fill: true);
-                Invariant.Check(known, "what was encoded can be applied");
+                operations.FillAndApply(batch.OperationsOf(part), new ApplyContext(part.Run, catalogue, sequence, time));
+                Applied(part.Run, sequence, position, epoch);
             }
 
             if (batch.TouchesCatalogue)
@@ -332,14 +327,11 @@ internal sealed class CommitPath(
         }
     }
 
-    private bool Apply(RunState run, Span<byte> part, ulong sequence, long time, ulong position, ulong writtenIn, bool fill)
+    private static void Applied(RunState run, ulong sequence, ulong position, ulong writtenIn)
     {
-        if (!operations.Apply(part, new ApplyContext(run, catalogue, sequence, time), fill))
-            return false;
         run.LastSequence = sequence;
         run.LastPosition = position;
         run.LastEpoch = writtenIn;
-        return true;
     }
 
     // Memory only. The runs before the catalogue: who sees a run's record there may also read the run.
@@ -353,34 +345,20 @@ internal sealed class CommitPath(
 
     /// <summary>Recovery: applies a record of the log through the same <c>Apply</c>, in sequence order, without validation.</summary>
     /// <param name="writtenIn">Epoch of the opening that wrote the record.</param>
-    /// <returns>False when the payload is not operations this version knows.</returns>
-    internal bool Replay(ulong sequence, Span<byte> payload, ulong position, ulong writtenIn, out long time)
+    /// <exception cref="MalformedPayloadException">The payload is not what this version knows.</exception>
+    internal void Replay(ulong sequence, ReadOnlySpan<byte> payload, ulong position, ulong writtenIn)
     {
-        time = 0;
-        if (payload.Length < 16)
-            return false;
-        time = BinaryPrimitives.ReadInt64LittleEndian(payload);
-        var attributes = BinaryPrimitives.ReadUInt32LittleEndian(payload[8..]);
-        var parts = BinaryPrimitives.ReadUInt32LittleEndian(payload[12..]);
-        if (attributes > payload.Length - 16 || parts == 0)
-            return false;
-        var rest = payload[(int)(16 + attributes)..];
-        for (var i = 0; i < parts; i++)
+        var transaction = new TransactionPayload(payload);
+        while (transaction.MoveNext(out var part))
         {
-            if (rest.Length < 32)
-                return false;
-            var id = RunId.Read(rest);
-            var length = BinaryPrimitives.ReadUInt32LittleEndian(rest[28..]);
-            if (length > rest.Length - 32)
-                return false;
-            var run = catalogue.Find(id) ?? catalogue.NewState(id);
-            if (!Apply(run, rest.Slice(32, (int)length), sequence, time, position, writtenIn, fill: false))
-                return false;
-            rest = rest[(int)(32 + length)..];
+            var run = catalogue.Find(part.Run) ?? catalogue.NewState(part.Run);
+            var context = new ApplyContext(run, catalogue, sequence, transaction.CommitTime);
+            while (part.MoveNext(out var operation))
+                operations.Apply(operation, context);
+            Applied(run, sequence, position, writtenIn);
         }
 
         catalogue.State.LastSequence = sequence;
-        return rest.IsEmpty;
     }
 
     // ---- locks and room -------------------------------------------------------------------------------------------------------

@@ -183,8 +183,9 @@ internal ref struct Listing
         return false;
     }
 
-    public void Dispose()
+    public readonly void Dispose()
     {
+        _pending?.Dispose();
         _reader.Dispose();
         if (_ownsPin)
             _pins.Release(_pin);

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using Cairn.Log;
 using Cairn.Store;
 
 namespace Cairn.Transactions;
@@ -17,11 +19,13 @@ internal abstract class OperationSet
     /// <summary>Under the run's lock, before a sequence is taken: fills what depends on the newest committed state, or refuses.
     /// At most one operation per key and record asks for it.</summary>
     /// <returns>Null, or why the commit is refused; nothing has changed then.</returns>
-    internal virtual CairnException? Resolve(in Operation operation, RunState run, Catalogue catalogue, long time) => null;
+    /// <param name="holes">The operation's body behind the expiry, writable.</param>
+    internal virtual CairnException? Resolve(in Operation operation, Span<byte> holes, RunState run, Catalogue catalogue, long time) => null;
 
     /// <summary>Under the run's lock, with sequence and commit time known, right before <see cref="Apply"/>: fills what depends on
     /// them. Must not fail.</summary>
-    internal virtual void Fill(in Operation operation, in ApplyContext context)
+    /// <param name="holes">The operation's body behind the expiry, writable.</param>
+    internal virtual void Fill(in Operation operation, Span<byte> holes, in ApplyContext context)
     {
     }
 
@@ -109,25 +113,41 @@ internal sealed class OperationTable
 
     internal IEnumerable<OperationSet> Sets => _byFamily.OfType<OperationSet>();
 
-    /// <summary>Applies one run's part of a record. False when the bytes are not operations this version knows.</summary>
-    internal bool Apply(Span<byte> operations, in ApplyContext context, bool fill)
+    /// <summary>The last step before a sequence is taken: numbers that rest on the newest committed state.</summary>
+    internal CairnException? Resolve(Span<byte> part, RunState run, Catalogue catalogue, long time)
     {
-        while (operations.Length > 0)
+        while (Operation.TryTake(ref part, out var operation, out var holes))
         {
-            if (!Operation.TryRead(ref operations, out var operation) || Find(operation.Code) is not { } set)
-                return false;
-            if (fill)
-            {
-                operation.MakeExpiryAbsolute(context.Time);
-                set.Fill(operation, context);
-            }
-
-            if (!set.Apply(operation, context))
-                return false;
+            if (Find((OperationCode)operation.Code)!.Resolve(operation, BehindExpiry(operation, holes), run, catalogue, time) is { } refused)
+                return refused;
         }
 
-        return true;
+        return null;
     }
+
+    /// <summary>Fills the last holes of a part and applies it, operation by operation: one may rest on the one before.</summary>
+    internal void FillAndApply(Span<byte> part, in ApplyContext context)
+    {
+        while (Operation.TryTake(ref part, out var operation, out var holes))
+        {
+            if (operation.Expiry < 0)
+                BinaryPrimitives.WriteInt64LittleEndian(holes, context.Time - operation.Expiry);
+            Find((OperationCode)operation.Code)!.Fill(operation, BehindExpiry(operation, holes), context);
+            Apply(operation, context);
+        }
+    }
+
+    /// <summary>The one Apply.</summary>
+    /// <exception cref="MalformedPayloadException">Not an operation that this version knows.</exception>
+    internal void Apply(in Operation operation, in ApplyContext context)
+    {
+        var set = Find((OperationCode)operation.Code)
+            ?? throw new MalformedPayloadException($"operation code {operation.Code:X2}", isUnknown: true);
+        if (!set.Apply(operation, context))
+            throw new MalformedPayloadException($"a {set.Name} operation of code {operation.Code:X2}");
+    }
+
+    private static Span<byte> BehindExpiry(in Operation operation, Span<byte> holes) => operation.HasExpiry ? holes[8..] : holes;
 
     /// <summary>Primitive and text of a store key, for conflicts.</summary>
     internal (string Primitive, string Key) Describe(ReadOnlySpan<byte> storeKey)

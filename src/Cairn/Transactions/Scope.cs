@@ -1,4 +1,3 @@
-using Cairn.Log;
 using Cairn.Store;
 
 namespace Cairn.Transactions;
@@ -107,7 +106,7 @@ internal sealed class Scope
     }
 
     /// <summary>A committed version with the transaction's own write over it.</summary>
-    internal bool Overlay(PendingWrite write, bool exists, in VersionView committed, out VersionView version)
+    internal bool Overlay(PendingWrite write, bool exists, scoped in VersionView committed, out VersionView version)
     {
         var live = exists && committed.IsLiveAt(_time);
         if (write.IsDelete)
@@ -176,9 +175,9 @@ internal sealed class Scope
         var visible = Path.WhenVisibleAsync(placed.Sequence, needsSync, cancellationToken);
         if (placed.Refusal is null && visible.IsCompletedSuccessfully)
             return new ValueTask<Sequence>(new Sequence(placed.Sequence));
-        return Finish(Path, visible, placed);
+        return FinishAsync(Path, visible, placed);
 
-        static async ValueTask<Sequence> Finish(CommitPath path, ValueTask visible, Placed placed)
+        static async ValueTask<Sequence> FinishAsync(CommitPath path, ValueTask visible, Placed placed)
         {
             await visible.ConfigureAwait(false);
             return placed.Refusal is { } refusal ? throw refusal.ToException(path.Operations) : new Sequence(placed.Sequence);

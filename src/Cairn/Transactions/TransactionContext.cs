@@ -1,3 +1,4 @@
+using Cairn.Log;
 using Cairn.Store;
 
 namespace Cairn.Transactions;
@@ -182,7 +183,7 @@ internal sealed class TransactionContext
             {
                 if (write.Code == 0)
                     continue;
-                Operation.TryRead(ref rest, out var operation);
+                Operation.TryTake(ref rest, out var operation, out _);
                 write.Receipt?.Committed(operation, placed.Sequence, placed.Time);
             }
         }
