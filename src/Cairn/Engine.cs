@@ -37,6 +37,9 @@ internal sealed class Engine
 
     internal Maintainer? Maintainer { get; set; }
 
+    /// <summary>How the openings before this one ended; null in memory.</summary>
+    internal Openings? Openings { get; init; }
+
     internal Limits Limits => Options.Limits;
 
     internal Catalogue Catalogue => Path.Catalogue;
@@ -261,6 +264,18 @@ internal sealed class Engine
 
     // ---- runs -----------------------------------------------------------------------------------------------------------------
 
+    /// <summary>Active, and last written in an opening that a crash ended (RUN-11). The two runs that always exist never are.</summary>
+    internal bool IsOrphaned(RunState run) => run.Status == RunStatus.Active && run != Catalogue.Default && run != Catalogue.System
+        && Openings is not null && Openings.EndedUncleanly(run.LastEpoch);
+
     internal RunState Find(RunId id) =>
         Catalogue.Find(id) ?? throw new CairnException(ErrorCode.NotFound, $"There is no run {id}.");
+}
+
+/// <summary>The order in which several runs are locked.</summary>
+internal sealed class RunOrder : IComparer<RunState>
+{
+    internal static readonly RunOrder Instance = new();
+
+    public int Compare(RunState? left, RunState? right) => left!.Id.CompareTo(right!.Id);
 }

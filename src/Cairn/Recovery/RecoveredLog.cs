@@ -2,7 +2,8 @@ using Cairn.Log;
 
 namespace Cairn.Recovery;
 
-/// <summary>Called once per transaction record, in sequence order, before anything is written to disk. The payload is good
+/// <summary>Called once per record, in order of position, before anything is written to disk: transactions to apply, control
+/// records to follow openings and their ends. The payload is good
 /// until it returns.</summary>
 /// <exception cref="MalformedPayloadException">The payload is not what the format says: corruption.</exception>
 internal delegate void ApplyRecord(in RecordHeader header, ReadOnlySpan<byte> payload, ulong position);

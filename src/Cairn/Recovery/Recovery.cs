@@ -326,8 +326,8 @@ internal sealed class Recovery
                 _findings.Records++;
                 if (header.Type == RecordType.Transaction)
                     Apply(header, payload, position);
-                else if (header.Type == RecordType.Open && Opening.TryRead(payload, out var opening))
-                    _lastCommitTime = Math.Max(_lastCommitTime, opening.CommitTime);
+                else
+                    Follow(header, payload, position);
                 position = scanner.Position;
                 offset = scanner.Offset;
             }
@@ -348,6 +348,13 @@ internal sealed class Recovery
             throw new MalformedPayloadException("a transaction of at least 16 bytes");
         _lastCommitTime = Math.Max(_lastCommitTime, TransactionPayload.ReadCommitTime(payload));
         _findings.Transactions++;
+        _apply(header, payload, position);
+    }
+
+    private void Follow(in RecordHeader header, ReadOnlySpan<byte> payload, ulong position)
+    {
+        if (header.Type == RecordType.Open && Opening.TryRead(payload, out var opening))
+            _lastCommitTime = Math.Max(_lastCommitTime, opening.CommitTime);
         _apply(header, payload, position);
     }
 

@@ -11,6 +11,7 @@ internal sealed class Catalogue : IDisposable
     private readonly SnapshotRegistry _pins;
     private readonly VisibleSequence? _shared;
     private ulong _lastTag;
+    private bool _loading;
 
     /// <param name="shared">The database's visible word; null when each run has its own (no log).</param>
     internal Catalogue(SnapshotRegistry pins, VisibleSequence? shared)
@@ -43,7 +44,30 @@ internal sealed class Catalogue : IDisposable
         return run;
     }
 
-    internal RunState NewState(RunId id) => new(id, Interlocked.Increment(ref _lastTag), _pins, _shared ?? new VisibleSequence());
+    internal RunState NewState(RunId id)
+    {
+        var run = new RunState(id, Interlocked.Increment(ref _lastTag), _pins, _shared ?? new VisibleSequence());
+        if (_loading)
+            run.Store.BeginLoad(0);
+        return run;
+    }
+
+    /// <summary>Recovery: until <see cref="EndLoad"/> nobody reads in order.</summary>
+    internal void BeginLoad()
+    {
+        _loading = true;
+        State.Store.BeginLoad(0);
+        foreach (var run in _runs.Values)
+            run.Store.BeginLoad(0);
+    }
+
+    internal void EndLoad()
+    {
+        _loading = false;
+        State.Store.EndLoad();
+        foreach (var run in _runs.Values)
+            run.Store.EndLoad();
+    }
 
     internal void Add(RunState run) => _runs[run.Id] = run;
 

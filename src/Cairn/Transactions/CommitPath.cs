@@ -346,7 +346,7 @@ internal sealed class CommitPath(
     /// <summary>Recovery: applies a record of the log through the same <c>Apply</c>, in sequence order, without validation.</summary>
     /// <param name="writtenIn">Epoch of the opening that wrote the record.</param>
     /// <exception cref="MalformedPayloadException">The payload is not what this version knows.</exception>
-    internal void Replay(ulong sequence, ReadOnlySpan<byte> payload, ulong position, ulong writtenIn)
+    internal static void Replay(Catalogue catalogue, OperationTable operations, ulong sequence, ReadOnlySpan<byte> payload, ulong position, ulong writtenIn)
     {
         var transaction = new TransactionPayload(payload);
         while (transaction.MoveNext(out var part))

@@ -8,7 +8,7 @@ namespace Cairn.Transactions;
 /// the scope's time, the range remembered for validation, and the cursor for the next page. Every listing of every primitive
 /// goes through here.
 /// </summary>
-internal ref struct Listing
+internal ref struct Listing : IDisposable
 {
     private readonly Scope _scope;
     private readonly Cursors _cursors;
@@ -18,7 +18,9 @@ internal ref struct Listing
     private readonly bool _ownsPin;
     private readonly SnapshotRegistry _pins;
     private readonly SnapshotPin _pin;
+#pragma warning disable CA2213 // disposed below; the rule does not see ref structs
     private readonly StoreReader _reader;
+#pragma warning restore CA2213
     private readonly byte[] _from;
     private readonly byte[] _to;
     private readonly IEnumerator<PendingWrite>? _pending;
