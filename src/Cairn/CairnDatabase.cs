@@ -141,8 +141,10 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
             Cursors = cursors,
             Random = random ?? new RandomSource(options.RandomSeed),
             Counters = counters,
+            Feed = new EventFeed(log),
             Openings = openings,
         };
+        state.OnFailed = _ => engine.Feed.PulseAll();
         var jobs = new List<MaintenanceJob>();
         if (!path.IsUnlogged && !options.IsReadOnly)
         {
@@ -166,7 +168,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
         return engine;
     }
 
-    private static OperationTable Operations { get; } = new(new KvOperations());
+    private static OperationTable Operations { get; } = new(new KvOperations(), new EventOperations(), new StateOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {
@@ -244,6 +246,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
             if (!_engine.Options.IsReadOnly && !_engine.State.HasFailed)
                 Drain();
             _engine.State.Close();
+            _engine.Feed.PulseAll();
             _engine.Maintainer?.Dispose();
             if (!_engine.Options.IsReadOnly)
                 _engine.Path.Log.Close();
