@@ -35,7 +35,7 @@ public class KvView
     /// <inheritdoc cref="Get" path="/exception"/>
     public bool TryGet(string key, out Value value)
     {
-        Scope.ThrowIfNotReadable();
+        using var timing = Scope.BeginRead();
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var storeKey = StoreKey(key, buffer);
         using var reader = Scope.Run.Store.Read();
@@ -58,7 +58,7 @@ public class KvView
     /// <inheritdoc cref="Get" path="/exception"/>
     public bool TryGet(string key, Span<byte> destination, out int written)
     {
-        Scope.ThrowIfNotReadable();
+        using var timing = Scope.BeginRead();
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var storeKey = StoreKey(key, buffer);
         using var reader = Scope.Run.Store.Read();

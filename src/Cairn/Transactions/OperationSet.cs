@@ -126,7 +126,7 @@ internal sealed class OperationTable
     }
 
     /// <summary>Fills the last holes of a part and applies it, operation by operation: one may rest on the one before.</summary>
-    internal void FillAndApply(Span<byte> part, in ApplyContext context)
+    internal void FillAndApply(Span<byte> part, in ApplyContext context, OperationCounts counts)
     {
         while (Operation.TryTake(ref part, out var operation, out var holes))
         {
@@ -134,6 +134,7 @@ internal sealed class OperationTable
                 BinaryPrimitives.WriteInt64LittleEndian(holes, context.Time - operation.Expiry);
             Find((OperationCode)operation.Code)!.Fill(operation, BehindExpiry(operation, holes), context);
             Apply(operation, context);
+            counts.Add(operation.Code);
         }
     }
 
