@@ -7,7 +7,7 @@ namespace Cairn.Codec;
 
 /// <summary>Values as JSON text (RFC 8259), without loss in either direction (VAL-10, VAL-11).</summary>
 /// <remarks>
-/// JSON has one kind of number and no bytes. So a Float64 is written with a fraction or an exponent (<c>1.0</c>, <c>1E+16</c>) and read
+/// JSON has one kind of number and no bytes. So a Float64 is written with a fraction or an exponent (<c>1.0</c>, <c>1E+17</c>) and read
 /// as one if it has either; and what JSON cannot say is an object with a single member, a tag:<code>
 ///  {"$bytes":"AAEC"}          Bytes, as base64 (RFC 4648, section 4)
 ///  {"$f64":"NaN"}             also "+Inf", "-Inf", "-0.0"
