@@ -254,6 +254,22 @@ public sealed class CrashStorageTests
     }
 
     [Fact]
+    public void Nothing_is_left_to_decide_about_a_file_that_can_have_no_name()
+    {
+        var storage = new CrashStorage();
+        using var file = storage.CreateNew("a.part");
+        file.WriteAt("123"u8, 0);
+        storage.SyncDirectory("");
+        storage.Unlink("a.part");
+        Assert.Equal(2, storage.UnsyncedCount);
+        storage.SyncDirectory("");
+        Assert.Equal(0, storage.UnsyncedCount);
+        file.WriteAt("456"u8, 3);
+        storage.SyncDirectory("");
+        Assert.Equal(0, storage.UnsyncedCount);
+    }
+
+    [Fact]
     public void A_name_that_was_given_again_means_either_file()
     {
         var storage = WithDurable("a", "old"u8);
