@@ -2,7 +2,8 @@ using System.Numerics;
 
 namespace Cairn.Storage;
 
-/// <summary>Counts the calls by kind and the bytes. Thread-safe; a call is counted before it is passed on, so a failed one counts.</summary>
+/// <summary>Counts the calls by kind and the bytes. Thread-safe; a call is counted before it is passed on, so a failed one
+/// counts.</summary>
 internal sealed class CountingStorage(IStorage inner) : StorageLayer(inner)
 {
     private readonly long[] counts = new long[BitOperations.Log2((uint)StorageCall.All) + 1];

@@ -72,7 +72,8 @@ internal sealed class CrashStorage : IStorage
     /// <summary>The operation in whose middle power fails: it is issued, may arrive in part, and throws. 0 for never.</summary>
     internal long PowerFailsAt { get; set; }
 
-    /// <summary>The first sync with this operation number or a later one fails and loses what it should have saved (5). 0 for none.</summary>
+    /// <summary>The first sync with this operation number or a later one fails and loses what it should have saved (5). 0 for
+    /// none.</summary>
     internal long SyncFailsAt { get; set; }
 
     /// <summary>With a seed, some of what the failing sync should have saved arrives nevertheless.</summary>
@@ -103,7 +104,8 @@ internal sealed class CrashStorage : IStorage
             return [.. unsynced.Select(operation => operation.ToString())];
     }
 
-    /// <summary>Cuts the power and gives the machine after it came back. May be called again, for another image of the same crash.</summary>
+    /// <summary>Cuts the power and gives the machine after it came back. May be called again, for another image of the same
+    /// crash.</summary>
     internal CrashStorage Crash(CrashPattern pattern)
     {
         lock (gate)

@@ -60,8 +60,8 @@ public sealed class DiskStorageTests : IDisposable
         Crasher.SkipWithout("unshare");
         Assert.SkipUnless(Environment.UserName == "root", "mounting needs root");
         File.WriteAllText(directory["LOCK"], "the last owner");
-        string[] options =
-            ["--mount", "sh", "-c", "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" || exit 77; exec \"$@\"", directory.Path];
+        const string mountReadOnly = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" || exit 77; exec \"$@\"";
+        string[] options = ["--mount", "sh", "-c", mountReadOnly, directory.Path];
 
         using (var reader = Crasher.StartBehind("unshare", options, "lock", directory.Path, "reader", "read"))
         {

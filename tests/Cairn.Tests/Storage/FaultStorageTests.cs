@@ -75,10 +75,11 @@ public sealed class FaultStorageTests
             var storage = new FaultStorage(new MemoryStorage(), seed);
             using var file = storage.CreateNew("a");
             storage.Inject(FaultKind.ShortWrite, at: 1);
+            var buffers = new List<ReadOnlyMemory<byte>> { "01"u8.ToArray(), "23"u8.ToArray() };
             if (seed % 2 == 0)
                 Assert.Throws<StorageException>(() => file.WriteAt("0123"u8, 0));
             else
-                Assert.Throws<StorageException>(() => file.WriteAt(new List<ReadOnlyMemory<byte>> { "01"u8.ToArray(), "23"u8.ToArray() }, 0));
+                Assert.Throws<StorageException>(() => file.WriteAt(buffers, 0));
             var bytes = new byte[4];
             Assert.Equal("0123"u8[..(int)file.Length], bytes.AsSpan(0, file.ReadAt(bytes, 0)));
             lengths.Add(file.Length);

@@ -460,6 +460,7 @@ public sealed class StackedStorageConformanceTests : OnDiskConformanceTests
     private protected override IStorage Make()
     {
         var disk = DiskStorage.OpenOrCreate(Root, createIfMissing: false, readOnly: false);
-        return new LatencyStorage(new FaultStorage(new ShortStorage(new CountingStorage(disk), seed: 2, pieceBytesMax: 3_000)), (_, _) => { });
+        var pieces = new ShortStorage(new CountingStorage(disk), seed: 2, pieceBytesMax: 3_000);
+        return new LatencyStorage(new FaultStorage(pieces), (_, _) => { });
     }
 }
