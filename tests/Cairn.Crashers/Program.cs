@@ -10,6 +10,8 @@ var verbs = new Dictionary<string, Action<string[]>>
     ["sync"] = StorageVerbs.Sync,
     ["change"] = StorageVerbs.Change,
     ["lock"] = StorageVerbs.Lock,
+    ["write"] = EngineVerbs.Write,
+    ["put"] = EngineVerbs.Put,
 };
 
 if (args.Length == 0 || !verbs.TryGetValue(args[0], out var verb))
