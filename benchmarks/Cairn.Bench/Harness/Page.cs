@@ -26,22 +26,22 @@ internal static class Page
 
             ## Goals
 
-            | name | median | goal | verdict | spread | rounds | size |
-            |---|---|---|---|---|---|---|
+            | name | median | goal | verdict | spread | size |
+            |---|---|---|---|---|---|
 
             """);
         foreach (var ratio in report.Ratios)
         {
             var series = ratio.Series;
-            page.AppendLine(CultureInfo.InvariantCulture, $"| {ratio.Gate.Name} | {Report.Number(series.Median)} | {ratio.Gate.Goal} | {Report.Word(ratio.Verdict)} | {Spread(series)} | {series.Rounds.Count} | {ratio.Size} |");
+            Row(page, ratio.Gate.Name, Report.Number(series.Median), ratio.Gate.Goal, Report.Word(ratio.Verdict), Spread(series), ratio.Size);
         }
 
         page.AppendLine().AppendLine("## Figures").AppendLine();
-        page.AppendLine("| name | median | unit | spread | rounds | size |").AppendLine("|---|---|---|---|---|---|");
+        page.AppendLine("| name | median | unit | spread | size |").AppendLine("|---|---|---|---|---|");
         foreach (var figure in report.Figures)
         {
             var series = figure.Series;
-            page.AppendLine(CultureInfo.InvariantCulture, $"| {figure.Name} | {Report.Number(series.Median)} | {figure.Unit} | {Spread(series)} | {series.Rounds.Count} | {figure.Size} |");
+            Row(page, figure.Name, Report.Number(series.Median), figure.Unit, Spread(series), figure.Size);
         }
 
         page.AppendLine().AppendLine("## Peers").AppendLine();
@@ -54,5 +54,9 @@ internal static class Page
         return page.ToString();
     }
 
-    private static string Spread(Series series) => $"{Report.Number(series.Least)} to {Report.Number(series.Most)}";
+    private static void Row(StringBuilder page, params ReadOnlySpan<string> cells) =>
+        page.Append("| ").AppendJoin(" | ", cells).AppendLine(" |");
+
+    private static string Spread(Series series) =>
+        $"{Report.Number(series.Least)} to {Report.Number(series.Most)} in {series.Rounds.Count}";
 }

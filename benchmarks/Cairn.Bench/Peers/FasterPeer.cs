@@ -13,25 +13,29 @@ internal sealed unsafe class FasterPeer : Peer
     /// <summary>As pinned in <c>Directory.Packages.props</c>; the assembly calls itself 1.0.0.</summary>
     private const string Version = "2.6.5";
 
-    private const int LogBits = 30;
-    private const int PageBits = 24;
+    private const int PageBits = 20;
+
+    /// <summary>More than a record takes, so that all of them stay in the part of the log that is updated in place.</summary>
+    private const int LogBytesPerKey = 256;
 
     private readonly NullDevice _device = new();
+    private readonly int _logBits;
     private readonly FasterKV<SpanByte, SpanByte> _store;
     private readonly ClientSession<SpanByte, SpanByte, SpanByte, SpanByteAndMemory, Empty, SpanByteFunctions<Empty>> _session;
 
     internal FasterPeer(int capacity)
     {
+        _logBits = BitOperations.Log2((uint)capacity * LogBytesPerKey) + 1;
         _store = new FasterKV<SpanByte, SpanByte>(
             BitOperations.RoundUpToPowerOf2((uint)capacity),
-            new LogSettings { LogDevice = _device, MemorySizeBits = LogBits, PageSizeBits = PageBits });
+            new LogSettings { LogDevice = _device, MemorySizeBits = _logBits, PageSizeBits = PageBits });
         _session = _store.For(new SpanByteFunctions<Empty>()).NewSession<SpanByteFunctions<Empty>>();
     }
 
     internal override string Name => PeerName;
 
     internal override string Configuration =>
-        $"{Version}, SpanByte, in-memory log of 1 GiB, no device";
+        $"{Version}, SpanByte, in-memory log of {1L << (_logBits - 20)} MiB, no device";
 
     [SkipLocalsInit]
     internal override void Put(string key, ReadOnlySpan<byte> value)

@@ -40,7 +40,10 @@ internal sealed class BufferedPart(KvRun run)
         if (CairnSubject.Missing is null)
         {
             Use(_cairn, CairnSubject.Open(Durability.Buffered, run.NewDirectory()), "Cairn(Buffered)");
-            Use(_cairnByTime, CairnSubject.Open(Durability.Buffered, run.NewDirectory(), syncsByTimeAlone: true), "Cairn(Buffered, by time)");
+            Use(
+                _cairnByTime,
+                CairnSubject.Open(Durability.Buffered, run.NewDirectory(), syncsByTimeAlone: true),
+                "Cairn(Buffered, by time)");
         }
 
         UseEntry(_rocksDb, PeerCatalogue.RocksDb);

@@ -20,6 +20,7 @@ internal sealed class FootprintPart(KvRun run)
     private const int WarmUpKeys = 1000;
     private const int ValueBytes = 100;
 
+    /// <summary>Cairn is the first and the dictionary the last.</summary>
     private static readonly PeerEntry[] Entries =
         [CairnSubject.Entry, StoreSubject.Entry, PeerCatalogue.ConcurrentDictionary];
 

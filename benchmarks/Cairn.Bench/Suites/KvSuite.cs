@@ -24,14 +24,23 @@ internal static class KvSuite
         var run = new KvRun(options, report, directory);
         if (!run.IsQuick)
             new InMemoryPart(run, FewKeys, isJudged: false).Run();
-        new InMemoryPart(run, run.KeyCount, isJudged: true).Run();
-        new SnapshotPart(run).Run();
-        new LayersPart(run).Run();
-        new ScalingPart(run).Run();
-        new BufferedPart(run).Run();
-        new StrictPart(run).Run();
-        new EventsPart(run).Run();
-        new ReplayPart(run).Run();
+        Action[] parts =
+        [
+            new InMemoryPart(run, run.KeyCount, isJudged: true).Run,
+            new SnapshotPart(run).Run,
+            new LayersPart(run).Run,
+            new ScalingPart(run).Run,
+            new BufferedPart(run).Run,
+            new StrictPart(run).Run,
+            new EventsPart(run).Run,
+            new ReplayPart(run).Run,
+        ];
+        foreach (var part in parts)
+        {
+            part();
+            run.DiscardDirectories();
+        }
+
         if (run.IsQuick)
             report.SkipRest(FootprintPart.Gates, "needs full");
         else

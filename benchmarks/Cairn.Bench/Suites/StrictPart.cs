@@ -37,19 +37,24 @@ internal sealed class StrictPart(KvRun run)
         for (var writer = 0; writer < Many; writer++)
             values[writer] = run.NewValue();
         var notHere = CairnSubject.Missing;
-        var one = Add("strict-1 Cairn", notHere, slice => Window.Alone(slice, i => cairn!.Put(Key(0, i), values[0].Next())));
+        var one = Add("strict-1 Cairn", notHere, slice =>
+            Window.Alone(slice, i => cairn!.Put(Key(0, i), values[0].Next())));
         var bareOne = Add("strict-1 bare-direct", null, slice => Window.Alone(slice, _ =>
         {
             file.Append(record);
             file.Sync();
         }));
         var bareOneHanded = Add("strict-1 bare-committer", null, slice => Blocking(file, record, 1, slice), isPeer: true);
-        var some = Add("strict-16-async Cairn", notHere, slice => Window.Tasks(Some, slice, (writer, i) => cairn!.PutAsync(Key(writer, i), values[writer].Next())));
+        var some = Add("strict-16-async Cairn", notHere, slice =>
+            Window.Tasks(Some, slice, (writer, i) => cairn!.PutAsync(Key(writer, i), values[writer].Next())));
         var bareSome = Add("strict-16-async bare", null, slice => Awaiting(file, record, Some, slice));
-        var many = Add("strict-64-async Cairn", notHere, slice => Window.Tasks(Many, slice, (writer, i) => cairn!.PutAsync(Key(writer, i), values[writer].Next())));
+        var many = Add("strict-64-async Cairn", notHere, slice =>
+            Window.Tasks(Many, slice, (writer, i) => cairn!.PutAsync(Key(writer, i), values[writer].Next())));
         var bareMany = Add("strict-64-async bare", null, slice => Awaiting(file, record, Many, slice));
-        var peerMany = Add("strict-64-threads RocksDB", PeerCatalogue.RocksDb.Missing, slice => Window.Threads(Many, slice, (writer, i) => rocksDb!.Put(Key(writer, i), values[writer].Next())), isPeer: true);
-        var threads = Add("strict-64-threads Cairn", notHere, slice => Window.Threads(Many, slice, (writer, i) => cairn!.Put(Key(writer, i), values[writer].Next())));
+        var peerMany = Add("strict-64-threads RocksDB", PeerCatalogue.RocksDb.Missing, slice =>
+            Window.Threads(Many, slice, (writer, i) => rocksDb!.Put(Key(writer, i), values[writer].Next())), isPeer: true);
+        var threads = Add("strict-64-threads Cairn", notHere, slice =>
+            Window.Threads(Many, slice, (writer, i) => cairn!.Put(Key(writer, i), values[writer].Next())));
         var bareThreads = Add("strict-64-threads bare", null, slice => Blocking(file, record, Many, slice));
         if (sqlite is not null)
             Add("strict-1 SQLite", null, slice => Window.Alone(slice, i => sqlite.Put(Key(0, i), values[0].Next())));
