@@ -18,14 +18,21 @@ internal abstract class LogDevice : IDisposable
     /// <summary>Position where the current segment's records begin.</summary>
     internal abstract ulong BasePosition { get; }
 
-    /// <summary>First position that the current segment has no room for.</summary>
+    /// <summary>First position that the current segment has no room for; the room for its seal is kept back behind it.</summary>
     internal abstract ulong EndPosition { get; }
 
-    /// <summary>Bytes of records that the prepared next segment can take; 0 when none is prepared.</summary>
+    /// <summary>First position that is still kept.</summary>
+    internal abstract ulong FirstPosition { get; }
+
+    /// <summary>Records appended to the current segment, recovery's copies included, as its seal records it.</summary>
+    internal abstract ulong RecordCount { get; }
+
+    /// <summary>Bytes of records, beside the seal, that the prepared next segment can take; 0 when none is prepared.</summary>
     internal abstract long PreparedBytes { get; }
 
     /// <summary>Allocates, zeroes and syncs the next segment under the name <c>log/prepared</c>, with room for at least
-    /// <paramref name="recordBytesMin"/> of records. Does nothing if that is there already. Runs beside appends.</summary>
+    /// <paramref name="recordBytesMin"/> of records. Does nothing if that is there already; makes a
+    /// larger one in place of one that is too small. Runs beside appends.</summary>
     /// <exception cref="Storage.StorageException">NoSpace: nothing is left behind and the log goes on in the current segment.</exception>
     internal abstract void Prepare(long recordBytesMin);
 
@@ -40,12 +47,14 @@ internal abstract class LogDevice : IDisposable
     /// <summary>Ends the current segment after its seal was appended and synced, and begins the prepared one:
     /// header, sync, rename, sync directory, manifest (durability rule 5.8).</summary>
     /// <param name="firstSequence">Sequence of the first transaction that the new segment will hold.</param>
-    internal abstract void Rotate(ulong firstSequence);
+    /// <param name="commitTime">Of the last transaction: the manifest's floor for the commit clock.</param>
+    internal abstract void Rotate(ulong firstSequence, long commitTime);
 
     /// <summary>SHA-256 of the current segment's file from byte 0 up to the last appended byte, as the seal records it.</summary>
     internal abstract void Digest(Span<byte> digest);
 
-    /// <summary>Reads the bytes at a position of the log, wherever they lie; returns how many (0 past the end).</summary>
+    /// <summary>Reads the bytes at a position of the log, wherever they lie; returns how many: 0 past the last append, fewer
+    /// than asked at the end of a segment, which no record crosses.</summary>
     /// <exception cref="CorruptionException">The bytes should be there and are not.</exception>
     internal abstract int Read(ulong position, Span<byte> buffer);
 
@@ -57,7 +66,7 @@ internal abstract class LogDevice : IDisposable
 
     /// <summary>After the final seal was appended and synced: cuts the never-written tail, syncs, and writes the manifest
     /// with the clean flag and the end position.</summary>
-    internal abstract void Close(ulong endPosition, ulong lastSequence);
+    internal abstract void Close(ulong endPosition, ulong lastSequence, long commitTime);
 
     public abstract void Dispose();
 }

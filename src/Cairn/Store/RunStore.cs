@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Cairn.Log;
 
 namespace Cairn.Store;
 
@@ -41,12 +42,12 @@ internal sealed class RunStore : IDisposable
     }
 
     /// <summary>Adds a version. <paramref name="expiry"/> 0 = never. Copies the spans.</summary>
-    internal void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry) =>
+    internal PreviousVersion Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry) =>
         Add(key, value, sequence, time, expiry, isTombstone: false);
 
     /// <summary>Adds a tombstone. Without <paramref name="remains"/> it goes, with its key, once no reader needs it; with
     /// remains it stays for ever (the counter of a deleted state cell).</summary>
-    internal void Delete(ReadOnlySpan<byte> key, ReadOnlySpan<byte> remains, ulong sequence, long time) =>
+    internal PreviousVersion Delete(ReadOnlySpan<byte> key, ReadOnlySpan<byte> remains, ulong sequence, long time) =>
         Add(key, remains, sequence, time, 0, isTombstone: true);
 
     /// <summary>Adds to the versioned count of a family of keys; read with <see cref="StoreReader.Count"/>.</summary>
@@ -85,7 +86,7 @@ internal sealed class RunStore : IDisposable
     {
     }
 
-    private void Add(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone)
+    private PreviousVersion Add(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone)
     {
         var chain = _points.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(key, out var found) ? found : null;
         var head = chain?.Head;
@@ -98,13 +99,14 @@ internal sealed class RunStore : IDisposable
         if (chain is not null)
         {
             chain.Head = node;
-            return;
+            return new PreviousVersion(true, head!.IsTombstone, head.Expiry);
         }
 
         var owned = key.ToArray();
         _points[owned] = new Chain { Head = node };
         lock (_order)
             _order.Add(owned);
+        return default;
     }
 
     internal sealed class Node(byte[] value, ulong sequence, ulong created, long time, long expiry, bool isTombstone)
@@ -160,6 +162,13 @@ internal sealed class RunStore : IDisposable
             return keys;
         }
     }
+}
+
+/// <summary>What a write met: whether the key had a version, and of what kind. A key whose newest version is neither absent nor a
+/// tombstone is counted, expired or not.</summary>
+internal readonly record struct PreviousVersion(bool Exists, bool IsTombstone, long Expiry)
+{
+    internal bool IsCounted => Exists && !IsTombstone;
 }
 
 internal sealed class ByteArrayComparer : IComparer<byte[]>, IEqualityComparer<byte[]>, IAlternateEqualityComparer<ReadOnlySpan<byte>, byte[]>

@@ -1,3 +1,5 @@
+using Cairn.Log;
+
 namespace Cairn.Store;
 
 /// <summary>

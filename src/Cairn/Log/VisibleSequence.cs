@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Cairn.Store;
+namespace Cairn.Log;
 
 /// <summary>
 /// The one word that publishes commits to readers: every commit at or below it is applied and as firm as its durability asks.

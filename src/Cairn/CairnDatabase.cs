@@ -1,0 +1,277 @@
+using Cairn.Log;
+using Cairn.Maintenance;
+using Cairn.Primitives;
+using Cairn.Recovery;
+using Cairn.Storage;
+using Cairn.Store;
+using Cairn.Transactions;
+
+namespace Cairn;
+
+/// <summary>An open database: a directory (or memory) with one log, one owner process, and runs. Thread-safe. Disposing drains, syncs
+/// and closes cleanly; nothing depends on that having run.</summary>
+/// <example>
+/// <code>
+/// using var db = CairnDatabase.Open("./memory");
+/// db.Default.Kv.Put("customer", "Ada");
+/// </code>
+/// </example>
+public sealed class CairnDatabase : IDisposable, IAsyncDisposable
+{
+    private readonly Engine _engine;
+    private readonly IStorage? _storage;
+    private readonly IDisposable? _lock;
+    private int _disposed;
+
+    private CairnDatabase(Engine engine, IStorage? storage, IDisposable? directoryLock, RecoveryReport recovery)
+    {
+        _engine = engine;
+        _storage = storage;
+        _lock = directoryLock;
+        Recovery = recovery;
+    }
+
+    internal Engine Engine => _engine;
+
+    /// <summary>Opens the database in a directory; creates it if the directory is absent or empty, and recovers it if it was not closed
+    /// cleanly. The directory belongs to this process until the result is disposed.</summary>
+    /// <param name="directory">A path; relative ones start at the working directory.</param>
+    /// <param name="options">How; null = the defaults (Strict).</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.Locked"/>: another owner; <see cref="ErrorCode.NotADatabase"/>: something
+    /// else is there; <see cref="ErrorCode.ReadOnly"/>: read-only was asked and it needs recovery; <see cref="ErrorCode.Io"/>: the system
+    /// refused; <see cref="ErrorCode.InvalidArgument"/>: an option is out of its range.</exception>
+    /// <exception cref="CorruptionException">Acknowledged data is damaged. Nothing on disk was changed.</exception>
+    /// <exception cref="FormatVersionException">Written by a newer version.</exception>
+    public static CairnDatabase Open(string directory, CairnOptions? options = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(directory);
+        options = Check(options ?? new CairnOptions());
+        if (options.Durability == Durability.InMemory)
+            throw new CairnException(ErrorCode.InvalidArgument, "InMemory has no directory. Use CairnDatabase.OpenInMemory, or open the directory Buffered or Strict.");
+        IStorage storage;
+        try
+        {
+            storage = DiskStorage.OpenOrCreate(directory, options.CreateIfMissing && !options.IsReadOnly, options.IsReadOnly);
+        }
+        catch (StorageException failure)
+        {
+            throw failure.ToCairn(directory);
+        }
+
+        return Open(storage, options, EngineHooks.None);
+    }
+
+    /// <summary>Opens an empty database in memory: no files, gone with the process, otherwise the same behaviour.</summary>
+    /// <param name="options">How; null = the defaults. Its durability is taken as <see cref="Durability.InMemory"/>.</param>
+    public static CairnDatabase OpenInMemory(CairnOptions? options = null)
+    {
+        options = Check((options ?? new CairnOptions()) with { Durability = Durability.InMemory });
+        return OpenInMemory(options, EngineHooks.None);
+    }
+
+    internal static CairnDatabase OpenInMemory(CairnOptions options, EngineHooks hooks)
+    {
+        var pins = new SnapshotRegistry();
+        var catalogue = new Catalogue(pins, shared: null);
+        var counters = new Counters();
+        var state = new EngineState();
+        var log = new LogWriter(null, new VisibleSequence(), state, options.TimeProvider, counters, options.Limits.QueuedCommitsMax, default);
+        var engine = Assemble(options, pins, catalogue, counters, state, log, epoch: 1, hooks);
+        return new CairnDatabase(engine, null, null, new RecoveryReport { IsNew = true, WasClosedCleanly = true, Epoch = 1 });
+    }
+
+    /// <summary>The same over any storage, for tests and simulation.</summary>
+    internal static CairnDatabase Open(IStorage storage, CairnOptions options, EngineHooks hooks)
+    {
+        IDisposable? directoryLock = null;
+        Catalogue? catalogue = null;
+        try
+        {
+            var began = options.TimeProvider.GetTimestamp();
+            directoryLock = storage.Lock($"pid {Environment.ProcessId}");
+            var pins = new SnapshotRegistry();
+            var visible = new VisibleSequence();
+            catalogue = new Catalogue(pins, visible);
+            var random = new RandomSource(options.RandomSeed);
+            var openings = new Openings(catalogue, Operations);
+            catalogue.BeginLoad();
+            var recovered = Cairn.Recovery.Recovery.Open(storage, LogOptionsOf(options, random), openings.Follow);
+            catalogue.EndLoad();
+            openings.End(recovered.Findings.WasClosedCleanly || recovered.Findings.IsCreated);
+            var counters = new Counters();
+            var state = new EngineState();
+            var start = new LogPosition(
+                recovered.LastSequence, recovered.LastCommitTime, recovered.NextPosition, recovered.Log.SyncedPosition, recovered.Chain);
+            var log = new LogWriter(recovered.Log, visible, state, options.TimeProvider, counters, options.Limits.QueuedCommitsMax, start)
+            {
+                SyncCommits = options.SyncCommits,
+            };
+            if (options.IsReadOnly)
+                state.EnterReadOnly();
+            var engine = Assemble(options, pins, catalogue, counters, state, log, recovered.Findings.Epoch, hooks, random, openings);
+            var report = ReportOf(recovered, engine, options.TimeProvider.GetElapsedTime(began));
+            return new CairnDatabase(engine, storage, directoryLock, report);
+        }
+        catch (Exception failure)
+        {
+            catalogue?.Dispose();
+            directoryLock?.Dispose();
+            storage.Dispose();
+            if (failure is StorageException storageFailure)
+                throw storageFailure.ToCairn(storage.Description);
+            throw;
+        }
+    }
+
+    private static Engine Assemble(
+        CairnOptions options, SnapshotRegistry pins, Catalogue catalogue, Counters counters, EngineState state, LogWriter log,
+        ulong epoch, EngineHooks hooks, RandomSource? random = null, Openings? openings = null)
+    {
+        var path = new CommitPath(log, state, catalogue, Operations, options.Limits, options.TimeProvider, epoch)
+        {
+            Durability = options.Durability,
+            ReadsAfterFailure = options.ReadsAfterFailure,
+        };
+        var cursors = new Cursors(pins, options.TimeProvider, options.Limits.TransactionTimeMax);
+        var engine = new Engine
+        {
+            Options = options,
+            Path = path,
+            Pins = pins,
+            Cursors = cursors,
+            Random = random ?? new RandomSource(options.RandomSeed),
+            Counters = counters,
+            Openings = openings,
+        };
+        var jobs = new List<MaintenanceJob>();
+        if (!path.IsUnlogged && !options.IsReadOnly)
+        {
+            jobs.Add(new SyncJob(log, options.TimeProvider, options.SyncInterval, options.SyncCommits));
+            jobs.Add(new MarkJob(log));
+            jobs.Add(new SegmentJob(log, state));
+        }
+
+        if (!options.IsReadOnly)
+            jobs.Add(new ExpiryJob(path));
+        jobs.Add(new TimeoutJob(engine.CloseOldTransactions, cursors));
+        jobs.Add(new SweepJob(catalogue));
+        engine.Maintainer = new Maintainer(state, options.TimeProvider, !hooks.IsMaintenanceManual, [.. jobs]);
+        log.Due = now =>
+        {
+            if (now)
+                engine.Maintainer.WakeNow();
+            else
+                engine.Maintainer.Wake();
+        };
+        return engine;
+    }
+
+    private static OperationTable Operations { get; } = new(new KvOperations());
+
+    private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
+    {
+        SegmentBytesMin = options.SegmentBytesMin,
+        SegmentBytesMax = options.SegmentBytesMax,
+        IsReadOnly = options.IsReadOnly,
+        CreateIfMissing = options.CreateIfMissing,
+        Random = random.Fill,
+        Clock = options.TimeProvider,
+    };
+
+    private static RecoveryReport ReportOf(RecoveredLog recovered, Engine engine, TimeSpan duration)
+    {
+        var findings = recovered.Findings;
+        return new RecoveryReport
+        {
+            IsNew = findings.IsCreated,
+            WasClosedCleanly = findings.WasClosedCleanly,
+            Epoch = findings.Epoch,
+            Segments = findings.Segments,
+            Records = findings.Records,
+            Bytes = findings.Bytes,
+            Transactions = findings.Transactions,
+            LastSequence = new Sequence(recovered.LastSequence),
+            Cut = findings.Cut.Bytes == 0 ? null : new RecoveryCut(findings.Cut.File, findings.Cut.Offset, findings.Cut.Bytes, findings.Cut.Reason),
+            CopiedRecords = findings.CopiedRecords,
+            Quarantined = findings.Quarantined,
+            OrphanedRuns = [.. engine.Catalogue.Runs.Where(engine.IsOrphaned).Select(run => run.Id).Order()],
+            Warnings = findings.Warnings,
+            Phases = [.. findings.Phases.Select(phase => new RecoveryPhase(phase.Name, phase.Time))],
+            Duration = duration,
+        };
+    }
+
+    private static CairnOptions Check(CairnOptions options)
+    {
+        OptionRules.Check(options);
+        return options;
+    }
+
+    /// <summary>What opening found and did.</summary>
+    public RecoveryReport Recovery { get; }
+
+    /// <summary>How the database was opened.</summary>
+    public CairnOptions Options => _engine.Options;
+
+    /// <summary>The limits in force.</summary>
+    public Limits Limits => _engine.Limits;
+
+    /// <summary>The newest commit that readers see. In memory, where each run has its own word, the newest commit of any run.</summary>
+    public Sequence Sequence => new(_engine.Path.IsUnlogged ? _engine.Path.Log.LastSequence : _engine.Catalogue.State.Visible.Value);
+
+    /// <summary>The run named <c>default</c>, which always exists.</summary>
+    public Run Default => new(_engine, _engine.Catalogue.Default, CommitOptions.Default);
+
+    /// <summary>Makes everything committed so far durable, whatever the mode.</summary>
+    /// <exception cref="DatabaseFailedException">The sync failed; the database takes no more writes.</exception>
+    public void Sync()
+    {
+        _engine.Path.ThrowIfNotReadable();
+        _engine.State.ThrowIfFailed();
+        if (_engine.Path.IsUnlogged)
+            return;
+        _engine.Path.Log.Drive(mayLeave: false);
+        _engine.Path.Log.Sync();
+    }
+
+    /// <summary>Waits for running commits, syncs, seals and closes. Calls that come later get <see cref="ObjectDisposedException"/>.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
+        try
+        {
+            if (!_engine.Options.IsReadOnly && !_engine.State.HasFailed)
+                Drain();
+            _engine.State.Close();
+            _engine.Maintainer?.Dispose();
+            if (!_engine.Options.IsReadOnly)
+                _engine.Path.Log.Close();
+        }
+        finally
+        {
+            _engine.Path.Log.Dispose();
+            _engine.Catalogue.Dispose();
+            _lock?.Dispose();
+            _storage?.Dispose();
+        }
+    }
+
+    // Whoever holds a run's lock finishes; whoever comes later is refused before a sequence is taken.
+    private void Drain()
+    {
+        _engine.State.Close();
+        foreach (var run in _engine.Catalogue.Runs.Order(RunOrder.Instance))
+        {
+            run.CommitLock.Enter();
+            run.CommitLock.Exit();
+        }
+    }
+
+    /// <summary>Disposes on a thread of the pool: the sync at the end is a real wait.</summary>
+    public ValueTask DisposeAsync()
+    {
+        Dispose();
+        return ValueTask.CompletedTask;
+    }
+}

@@ -1,0 +1,21 @@
+namespace Cairn.Diagnostics;
+
+/// <summary>What the log has done since open; exact, read without a lock. There is no counter of dropped commits, because none is.</summary>
+internal sealed class Counters
+{
+    internal long Syncs;
+    internal long Rounds;
+    internal long Commits;
+    internal long Bytes;
+    internal long LargestGroup;
+
+    /// <summary>Called by the one writer.</summary>
+    internal void Round(int commits, long bytes)
+    {
+        Rounds++;
+        Commits += commits;
+        Bytes += bytes;
+        if (commits > LargestGroup)
+            LargestGroup = commits;
+    }
+}

@@ -1,0 +1,281 @@
+using System.Diagnostics.CodeAnalysis;
+using Cairn.Log;
+using Cairn.Maintenance;
+using Cairn.Store;
+using Cairn.Transactions;
+
+namespace Cairn;
+
+/// <summary>The rooms of one open database, put together. Handles hold this; it has no behaviour of its own but running
+/// transactions.</summary>
+internal sealed class Engine
+{
+    /// <summary>TX-30: losses after the first before a transaction gives up.</summary>
+    internal const int TransactRetries = 3;
+
+    private static readonly TimeSpan BackOffMin = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan BackOffMax = TimeSpan.FromMilliseconds(100);
+
+    [ThreadStatic]
+    private static TransactionContext? _running;
+
+    private readonly Lock _gate = new();
+    private readonly HashSet<TransactionContext> _open = [];
+    private long _retries;
+
+    internal required CairnOptions Options { get; init; }
+
+    internal required CommitPath Path { get; init; }
+
+    internal required SnapshotRegistry Pins { get; init; }
+
+    internal required Cursors Cursors { get; init; }
+
+    internal required RandomSource Random { get; init; }
+
+    internal required Counters Counters { get; init; }
+
+    internal Maintainer? Maintainer { get; set; }
+
+    /// <summary>How the openings before this one ended; null in memory.</summary>
+    internal Openings? Openings { get; init; }
+
+    internal Limits Limits => Options.Limits;
+
+    internal Catalogue Catalogue => Path.Catalogue;
+
+    internal EngineState State => Path.State;
+
+    internal TimeProvider Clock => Path.Clock;
+
+    /// <summary>Conflicts that were tried again.</summary>
+    internal long Retries => Volatile.Read(ref _retries);
+
+    internal int OpenTransactions
+    {
+        get
+        {
+            lock (_gate)
+                return _open.Count;
+        }
+    }
+
+    // ---- transactions -------------------------------------------------------------------------------------------------------
+
+    internal TransactionContext Begin(ReadOnlySpan<RunState> runs, TransactionOptions options)
+    {
+        if (runs.Length == 0)
+            throw new CairnException(ErrorCode.InvalidArgument, "A transaction names at least one run.");
+        if (runs.Length > Limits.TransactionRunsMax)
+            throw new LimitException(nameof(Limits.TransactionRunsMax), Limits.TransactionRunsMax, runs.Length, "runs");
+        var timeout = options.Timeout ?? Limits.TransactionTimeMax;
+        if (timeout <= TimeSpan.Zero || timeout > Limits.TransactionTimeMax)
+            throw new LimitException(nameof(Limits.TransactionTimeMax), (long)Limits.TransactionTimeMax.TotalMilliseconds, (long)timeout.TotalMilliseconds, "ms");
+        Path.NeedsSync(options.Commit);
+        Path.ThrowIfNotReadable();
+        var sorted = runs.ToArray();
+        Array.Sort(sorted, (left, right) => left.Id.CompareTo(right.Id));
+        for (var i = 1; i < sorted.Length; i++)
+        {
+            if (sorted[i] == sorted[i - 1])
+                throw new CairnException(ErrorCode.InvalidArgument, $"Run {sorted[i].Id} is named twice in one transaction.");
+        }
+
+        var transaction = new TransactionContext(Path, Pins, sorted, options.Isolation == Isolation.Serializable, timeout) { Options = options };
+        lock (_gate)
+            _open.Add(transaction);
+        return transaction;
+    }
+
+    internal void End(TransactionContext transaction)
+    {
+        transaction.End();
+        lock (_gate)
+            _open.Remove(transaction);
+    }
+
+    /// <summary>Commits and waits. The transaction has ended either way.</summary>
+    internal Sequence Commit(TransactionContext transaction)
+    {
+        transaction.ThrowIfExpired();
+        var batch = Batch.RentMine();
+        try
+        {
+            batch.Record.NeedsSync = Path.NeedsSync(transaction.Options.Commit);
+            var placed = transaction.Place(batch);
+            if (placed.Sequence != 0 || placed.Refusal is not null)
+                Path.Wait(batch, placed);
+            if (placed.Refusal is { } refusal)
+                throw transaction.ToException(refusal);
+            transaction.Committed(placed, batch);
+            Batch.ReturnMine(batch);
+            return new Sequence(placed.Sequence);
+        }
+        finally
+        {
+            End(transaction);
+        }
+    }
+
+    internal async ValueTask<Sequence> CommitAsync(TransactionContext transaction, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        transaction.ThrowIfExpired();
+        Placed placed;
+        var needsSync = Path.NeedsSync(transaction.Options.Commit);
+        try
+        {
+            // The record is read once more after the commit (receipts), so it is not a pooled one.
+            var batch = Batch.RentOwned();
+            batch.Record.NeedsSync = needsSync;
+            placed = transaction.Place(batch);
+            if (placed.Refusal is null)
+                transaction.Committed(placed, batch);
+        }
+        finally
+        {
+            End(transaction);
+        }
+
+        if (placed.Sequence != 0)
+            await Path.WhenVisibleAsync(placed.Sequence, needsSync, cancellationToken).ConfigureAwait(false);
+        return placed.Refusal is { } refusal ? throw transaction.ToException(refusal) : new Sequence(placed.Sequence);
+    }
+
+    internal T Transact<T>(ReadOnlySpan<RunState> runs, CommitOptions commit, Func<TransactionContext, T> body) =>
+        Transact(runs, new TransactionOptions { Commit = commit }, TransactRetries, body);
+
+    /// <summary>Runs a function as a transaction, again when it lost to another one (TX-30).</summary>
+    internal T Transact<T>(ReadOnlySpan<RunState> runs, TransactionOptions options, int retries, Func<TransactionContext, T> body)
+    {
+        if (TryJoin(runs, out var outer))
+            return body(outer);
+        var attempts = 0;
+        var backOff = BackOffMin;
+        while (true)
+        {
+            var transaction = Begin(runs, options);
+            attempts++;
+            try
+            {
+                T result;
+                _running = transaction;
+                try
+                {
+                    result = body(transaction);
+                }
+                finally
+                {
+                    _running = null;
+                }
+
+                Commit(transaction);
+                return result;
+            }
+            catch (ConflictException conflict) when (transaction.LostAtCommit)
+            {
+                // The first loss is free; the commit that won is visible by now, so the next try sees it.
+                if (attempts > retries + 1)
+                    throw conflict.WithAttempts(attempts);
+                Interlocked.Increment(ref _retries);
+            }
+            catch (BusyException) when (attempts <= retries)
+            {
+                WaitBeforeRetry(ref backOff);
+            }
+            finally
+            {
+                End(transaction);
+            }
+        }
+    }
+
+    internal async ValueTask<T> TransactAsync<T>(
+        RunState[] runs, TransactionOptions options, int retries, Func<TransactionContext, ValueTask<T>> body, CancellationToken cancellationToken)
+    {
+        var attempts = 0;
+        var backOff = BackOffMin;
+        while (true)
+        {
+            var transaction = Begin(runs, options);
+            attempts++;
+            try
+            {
+                var result = await body(transaction).ConfigureAwait(false);
+                await CommitAsync(transaction, cancellationToken).ConfigureAwait(false);
+                return result;
+            }
+            catch (ConflictException conflict) when (transaction.LostAtCommit)
+            {
+                if (attempts > retries + 1)
+                    throw conflict.WithAttempts(attempts);
+                Interlocked.Increment(ref _retries);
+            }
+            catch (BusyException) when (attempts <= retries)
+            {
+                WaitBeforeRetry(ref backOff);
+            }
+            finally
+            {
+                End(transaction);
+            }
+        }
+    }
+
+    // TX-37: a transaction inside another on the same runs joins it.
+    private static bool TryJoin(ReadOnlySpan<RunState> runs, [NotNullWhen(true)] out TransactionContext? outer)
+    {
+        outer = _running;
+        if (outer is null)
+            return false;
+        foreach (var run in runs)
+        {
+            if (outer.Find(run.Id) is null)
+                throw new CairnException(ErrorCode.InvalidArgument, $"Run {run.Id} is not named in the transaction that is running. Name all runs up front: db.Transact(runs, ...).");
+        }
+
+        return true;
+    }
+
+    private void WaitBeforeRetry(ref TimeSpan backOff)
+    {
+        Interlocked.Increment(ref _retries);
+        var jitter = 0.5 + (Random.NextUInt64() >> 11) * (0.5 / (1UL << 53));
+        using var never = new ManualResetEventSlim(false);
+        never.Wait(backOff * jitter);
+        backOff = backOff * 2 > BackOffMax ? BackOffMax : backOff * 2;
+    }
+
+    /// <summary>By the maintainer (TX-32).</summary>
+    internal int CloseOldTransactions()
+    {
+        List<TransactionContext> old;
+        lock (_gate)
+            old = _open.Where(transaction => transaction.IsTooOld).ToList();
+        foreach (var transaction in old)
+        {
+            transaction.CloseIfTooOld();
+            lock (_gate)
+                _open.Remove(transaction);
+        }
+
+        return old.Count;
+    }
+
+    // ---- runs -----------------------------------------------------------------------------------------------------------------
+
+    /// <summary>Active, and last written in an opening that a crash ended (RUN-11). The two runs that always exist never are.</summary>
+    internal bool IsOrphaned(RunState run) => run.Status == RunStatus.Active && run != Catalogue.Default && run != Catalogue.System
+        && Openings is not null && Openings.EndedUncleanly(run.LastEpoch);
+
+    internal RunState Find(RunId id) =>
+        Catalogue.Find(id) ?? throw new CairnException(ErrorCode.NotFound, $"There is no run {id}.");
+}
+
+/// <summary>The order in which several runs are locked.</summary>
+internal sealed class RunOrder : IComparer<RunState>
+{
+    internal static readonly RunOrder Instance = new();
+
+    public int Compare(RunState? left, RunState? right) => left!.Id.CompareTo(right!.Id);
+}

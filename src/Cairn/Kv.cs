@@ -1,0 +1,385 @@
+using Cairn.Codec;
+using Cairn.Primitives;
+using Cairn.Store;
+using Cairn.Transactions;
+
+namespace Cairn;
+
+/// <summary>The key-value primitive of a run: one value of any kind per key. On <see cref="Run.Kv"/> each call is a transaction of
+/// its own and returns when it is as durable as the database's mode asks; on <see cref="Transaction"/> it takes part in that.
+/// Thread-safe on a run; a transaction belongs to one thread at a time.</summary>
+/// <exception cref="CairnException">Every write: <see cref="ErrorCode.InvalidKey"/>, <see cref="ErrorCode.RunClosed"/>,
+/// <see cref="ErrorCode.NotFound"/> (the run was deleted), <see cref="ErrorCode.ReadOnly"/>.</exception>
+/// <exception cref="LimitException">Every write: the key, the value or the time to live is out of its limits.</exception>
+/// <exception cref="BusyException">Every write: no room in the log for too long, or the disk is full.</exception>
+/// <exception cref="DatabaseFailedException">Every write: an I/O error; the outcome may be unknown.</exception>
+public sealed class Kv : KvView
+{
+    internal Kv(Engine engine, Scope scope)
+        : base(engine, scope)
+    {
+    }
+
+    /// <summary>Writes a value, whatever was there. Blind: it never conflicts. Without a time to live an older expiry is cleared.</summary>
+    /// <param name="key">1 to 1,024 bytes of UTF-8, no NUL, not beginning with <c>$</c>.</param>
+    /// <param name="value">Any kind, Null included; at most <see cref="Limits.ValueBytesMax"/> encoded.</param>
+    /// <param name="ttl">From 1 ms to 100 years; counts from the commit.</param>
+    /// <returns>Sequence of the commit; <see cref="Sequence.None"/> inside a transaction, whose commit gives it.</returns>
+    public Sequence Put(string key, Value value, TimeSpan? ttl = null)
+    {
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKey = KeyForWrite(key, buffer);
+        var life = Versions.TimeToLive(ttl);
+        var length = ValueCodec.EncodedLength(value, Engine.Limits);
+        if (Scope.Transaction is not null)
+        {
+            SetPending(storeKey, value.Encode(), life);
+            return Sequence.None;
+        }
+
+        var batch = Scope.BeginSingle();
+        KvOperations.AddPut(batch, storeKey[1..], length, -life, out var target);
+        ValueCodec.Encode(value, target);
+        return new Sequence(Scope.CommitSingle(batch).Sequence);
+    }
+
+    /// <summary>Writes a Bytes value without a <see cref="Value"/> in between; allocates nothing outside a transaction.</summary>
+    /// <inheritdoc cref="Put(string, Value, TimeSpan?)"/>
+    public Sequence Put(string key, ReadOnlySpan<byte> value, TimeSpan? ttl = null)
+    {
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKey = KeyForWrite(key, buffer);
+        var life = Versions.TimeToLive(ttl);
+        var length = ValueCodec.EncodedBytesLength(value.Length, Engine.Limits);
+        if (Scope.Transaction is not null)
+        {
+            var encoded = new byte[length];
+            ValueCodec.EncodeBytes(value, encoded);
+            SetPending(storeKey, encoded, life);
+            return Sequence.None;
+        }
+
+        var batch = Scope.BeginSingle();
+        KvOperations.AddPut(batch, storeKey[1..], length, -life, out var target);
+        ValueCodec.EncodeBytes(value, target);
+        return new Sequence(Scope.CommitSingle(batch).Sequence);
+    }
+
+    /// <summary>Like <see cref="Put(string, Value, TimeSpan?)"/>, awaiting durability instead of blocking.</summary>
+    /// <param name="key">As there.</param>
+    /// <param name="value">As there.</param>
+    /// <param name="ttl">As there.</param>
+    /// <param name="cancellationToken">Ends the waiting, not the commit: once it has a place in the log it is committed.</param>
+    public ValueTask<Sequence> PutAsync(string key, Value value, TimeSpan? ttl = null, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (Scope.Transaction is not null)
+            return ValueTask.FromResult(Put(key, value, ttl));
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKey = KeyForWrite(key, buffer);
+        var life = Versions.TimeToLive(ttl);
+        var length = ValueCodec.EncodedLength(value, Engine.Limits);
+        var batch = Scope.BeginPooled();
+        KvOperations.AddPut(batch, storeKey[1..], length, -life, out var target);
+        ValueCodec.Encode(value, target);
+        return Scope.CommitPooledAsync(batch, cancellationToken);
+    }
+
+    /// <summary>Writes several values in one transaction: all or nothing.</summary>
+    /// <param name="pairs">At most <see cref="Limits.ManyItemsMax"/>, each key once.</param>
+    /// <param name="ttl">For all of them.</param>
+    /// <returns>Sequence of the commit; <see cref="Sequence.None"/> inside a transaction, or when there was nothing to write.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: a key twice.</exception>
+    public Sequence PutMany(IReadOnlyCollection<KeyValuePair<string, Value>> pairs, TimeSpan? ttl = null)
+    {
+        ArgumentNullException.ThrowIfNull(pairs);
+        Many.CheckCount(pairs.Count, Engine.Limits);
+        var life = Versions.TimeToLive(ttl);
+        var seen = new HashSet<string>(pairs.Count, StringComparer.Ordinal);
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        foreach (var (key, value) in pairs)
+        {
+            KeyForWrite(key, buffer);
+            ValueCodec.EncodedLength(value, Engine.Limits);
+            if (!seen.Add(key))
+                throw new CairnException(ErrorCode.InvalidArgument, "A key occurs twice in one call. Name each key once.");
+        }
+
+        if (pairs.Count == 0)
+            return Sequence.None;
+        if (Scope.Transaction is not null)
+        {
+            foreach (var (key, value) in pairs)
+                SetPending(KeyForWrite(key, buffer), value.Encode(), life);
+            return Sequence.None;
+        }
+
+        var batch = Scope.BeginSingle();
+        foreach (var (key, value) in pairs)
+        {
+            var storeKey = KeyForWrite(key, buffer);
+            KvOperations.AddPut(batch, storeKey[1..], value.EncodedLength, -life, out var target);
+            ValueCodec.Encode(value, target);
+        }
+
+        return new Sequence(Scope.CommitSingle(batch).Sequence);
+    }
+
+    /// <summary>Writes a value only if the key is absent.</summary>
+    /// <returns>False when it was there; nothing was written then.</returns>
+    /// <inheritdoc cref="Put(string, Value, TimeSpan?)" path="/param"/>
+    public bool TryAdd(string key, Value value, TimeSpan? ttl = null) =>
+        TryPutIf(key, value, ttl, storeKey => new Expectation(Scope.Run, storeKey, ExpectationKind.Version, 0), out _);
+
+    /// <summary>Writes a value only if the key's version is the expected one.</summary>
+    /// <param name="key">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
+    /// <param name="expected">The version read before; <see cref="Sequence.None"/> = the key must be absent. Inside a transaction it
+    /// is compared with the committed version: own writes do not change it.</param>
+    /// <param name="value">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
+    /// <param name="ttl">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
+    /// <returns>The new version; <see cref="Sequence.None"/> inside a transaction.</returns>
+    /// <exception cref="VersionMismatchException">It is another one; the exception says which.</exception>
+    public Sequence CompareAndSet(string key, Sequence expected, Value value, TimeSpan? ttl = null)
+    {
+        if (TryPutIf(key, value, ttl, storeKey => new Expectation(Scope.Run, storeKey, ExpectationKind.Version, expected.Value), out var placed))
+            return new Sequence(placed.Sequence);
+        throw new VersionMismatchException("kv", key, expected.Value, placed.Refusal!.Actual);
+    }
+
+    /// <summary>Writes a value only if the present one is equal to the expected one, by canonical bytes.</summary>
+    /// <param name="key">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
+    /// <param name="expected">The value that must be there; null = the key must be absent (the value Null is <see cref="Value.Null"/>).</param>
+    /// <param name="value">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
+    /// <param name="ttl">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
+    /// <returns>False when another value was there; nothing was written then.</returns>
+    public bool CompareAndSetValue(string key, Value? expected, Value value, TimeSpan? ttl = null)
+    {
+        var bytes = expected?.Encode();
+        return TryPutIf(key, value, ttl, storeKey => new Expectation(Scope.Run, storeKey, ExpectationKind.Value, 0, bytes), out _);
+    }
+
+    private bool TryPutIf(string key, Value value, TimeSpan? ttl, Func<byte[], Expectation> expect, out Placed placed)
+    {
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKey = KeyForWrite(key, buffer);
+        var life = Versions.TimeToLive(ttl);
+        var length = ValueCodec.EncodedLength(value, Engine.Limits);
+        var expectation = expect(storeKey.ToArray());
+        if (Scope.Transaction is { } transaction)
+        {
+            if (!Holds(expectation, out var refusal))
+            {
+                placed = new Placed(0, 0, false, refusal);
+                return false;
+            }
+
+            transaction.Expectations.Add(expectation);
+            SetPending(storeKey, value.Encode(), life);
+            placed = default;
+            return true;
+        }
+
+        var batch = Scope.BeginSingle();
+        KvOperations.AddPut(batch, storeKey[1..], length, -life, out var target);
+        ValueCodec.Encode(value, target);
+        return Scope.TryCommitSingle(batch, expectation, out placed);
+    }
+
+    // In a transaction: against the snapshot at the call, and again at commit. A failure told the caller something, so the key
+    // enters the read set (TX-14).
+    private bool Holds(Expectation expectation, out Refusal? refusal)
+    {
+        Scope.ThrowIfNotReadable();
+        using var reader = Scope.Run.Store.Read();
+        var exists = Scope.TryGetCommitted(reader, expectation.Key, out var version);
+        refusal = null;
+        if (expectation.Holds(exists, version, Scope.Time, out var actual))
+            return true;
+        Scope.NotePoint(expectation.Key);
+        refusal = Refusal.Unmet(expectation, actual, exists ? version.Sequence : 0);
+        return false;
+    }
+
+    /// <summary>Removes a key.</summary>
+    /// <returns>Whether it was there. Removing an absent key writes nothing.</returns>
+    public bool Delete(string key)
+    {
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKey = KeyForWrite(key, buffer);
+        if (Scope.Transaction is not null)
+            return DeletePending(storeKey);
+        var batch = Scope.BeginSingle();
+        batch.OnlyDeletes = true;
+        KvOperations.AddDelete(batch, storeKey[1..]);
+        return Scope.TryCommitSingle(batch, new Expectation(Scope.Run, storeKey.ToArray(), ExpectationKind.Present, 0), out _);
+    }
+
+    /// <summary>Removes several keys in one transaction.</summary>
+    /// <param name="keys">At most <see cref="Limits.ManyItemsMax"/>, each once.</param>
+    /// <returns>How many were there.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: a key twice.</exception>
+    public int DeleteMany(IReadOnlyCollection<string> keys)
+    {
+        ArgumentNullException.ThrowIfNull(keys);
+        Many.Check(keys, Engine.Limits);
+        if (Scope.Transaction is null)
+            return Engine.Transact([Scope.Run], Scope.Options, transaction => new Kv(Engine, transaction.Find(Scope.Run.Id)!).DeleteMany(keys));
+        var count = 0;
+        foreach (var key in keys)
+            count += Delete(key) ? 1 : 0;
+        return count;
+    }
+
+    /// <summary>Adds to an Int64. An absent key counts as 0; the expiry stays. Increments commute: inside a transaction they read
+    /// nothing and never conflict.</summary>
+    /// <param name="key">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
+    /// <param name="delta">May be negative.</param>
+    /// <returns>The new number. Inside a transaction it is a read of the key.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.WrongType"/>: not an Int64; <see cref="ErrorCode.Overflow"/>. Nothing was written.</exception>
+    public long Increment(string key, long delta = 1)
+    {
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKey = KeyForWrite(key, buffer);
+        if (Scope.Transaction is not null)
+        {
+            AddPending(storeKey, delta);
+            return Get(key)!.Value.AsInt64();
+        }
+
+        var batch = Scope.BeginSingle();
+        KvOperations.AddIncrement(batch, storeKey[1..], delta);
+        return Scope.CommitSingle(batch, KvOperations.ReadResult);
+    }
+
+    /// <summary>Adds to an Int64 without asking for the result: inside a transaction it reads nothing and commutes with every other
+    /// increment.</summary>
+    /// <inheritdoc cref="Increment" path="/param"/>
+    /// <inheritdoc cref="Increment" path="/exception"/>
+    public void Add(string key, long delta)
+    {
+        if (Scope.Transaction is null)
+        {
+            Increment(key, delta);
+            return;
+        }
+
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        AddPending(KeyForWrite(key, buffer), delta);
+    }
+
+    /// <summary>Changes the expiry of a key to a time to live from now on. Makes a new version with the same value.</summary>
+    /// <param name="key">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
+    /// <param name="ttl">From 1 ms to 100 years; counts from the commit.</param>
+    /// <returns>False when there is no such key.</returns>
+    public bool Expire(string key, TimeSpan ttl) => ChangeExpiry(key, Versions.TimeToLive(ttl));
+
+    /// <summary>Removes the expiry of a key. Makes a new version with the same value.</summary>
+    /// <param name="key">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
+    /// <returns>False when there is no such key.</returns>
+    public bool Persist(string key) => ChangeExpiry(key, 0);
+
+    private bool ChangeExpiry(string key, long life)
+    {
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKey = KeyForWrite(key, buffer);
+        if (Scope.Transaction is not null)
+        {
+            // The value was read, so it is validated: writing it again with another expiry is the same as changing the expiry.
+            if (!TryGet(key, out var value))
+                return false;
+            SetPending(storeKey, value.Encode(), life);
+            return true;
+        }
+
+        var batch = Scope.BeginSingle();
+        KvOperations.AddExpire(batch, storeKey[1..], -life);
+        return Scope.TryCommitSingle(batch, new Expectation(Scope.Run, storeKey.ToArray(), ExpectationKind.Present, 0), out _);
+    }
+
+    private ReadOnlySpan<byte> KeyForWrite(string key, Span<byte> buffer)
+    {
+        Scope.ThrowIfNotWritable();
+        KeyRules.EncodeKey(key, buffer[1..], out var length);
+        buffer[0] = StoreKeys.Kv;
+        return buffer[..(1 + length)];
+    }
+
+    // ---- pending writes of a transaction ------------------------------------------------------------------------------------
+
+    private void SetPending(ReadOnlySpan<byte> storeKey, byte[] value, long life)
+    {
+        var write = PendingFor(storeKey, OperationCode.KvPut);
+        write.Code = OperationCode.KvPut;
+        write.Value = value;
+        write.IsDelete = false;
+        write.IsRelative = false;
+        write.TimeToLive = life;
+        write.Expiry = 0;
+    }
+
+    private bool DeletePending(ReadOnlySpan<byte> storeKey)
+    {
+        bool existed;
+        using (var reader = Scope.Run.Store.Read())
+        {
+            Scope.ThrowIfNotReadable();
+            existed = Scope.TryGet(reader, storeKey, out _);
+        }
+
+        if (!existed)
+            return false;
+        var write = PendingFor(storeKey, OperationCode.KvDelete);
+        write.Code = OperationCode.KvDelete;
+        write.IsDelete = true;
+        write.IsRelative = false;
+        write.Value = [];
+        write.TimeToLive = 0;
+        return true;
+    }
+
+    private void AddPending(ReadOnlySpan<byte> storeKey, long delta)
+    {
+        var write = Scope.Writes!.Find(storeKey);
+        if (write is null)
+        {
+            write = PendingFor(storeKey, OperationCode.KvIncrement);
+            write.IsRelative = true;
+            write.Delta = delta;
+            return;
+        }
+
+        if (write.IsDelete)
+        {
+            SetPending(storeKey, ((Value)delta).Encode(), 0);
+            return;
+        }
+
+        if (!write.IsRelative)
+        {
+            var view = new VersionView(write.Value, 0, 0, 0, 0, false);
+            if (!KvOperations.TryAdd(live: true, view, delta, out var sum, out var refused))
+                throw refused!;
+            write.Value = ((Value)sum).Encode();
+            return;
+        }
+
+        try
+        {
+            write.Delta = checked(write.Delta + delta);
+        }
+        catch (OverflowException)
+        {
+            throw new CairnException(ErrorCode.Overflow, "The increments of this transaction together leave the range of Int64. Nothing was written.");
+        }
+    }
+
+    private PendingWrite PendingFor(ReadOnlySpan<byte> storeKey, OperationCode code)
+    {
+        Scope.Transaction!.WritesToOpenRuns = true;
+        if (Scope.Writes!.Find(storeKey) is { } write)
+            return write;
+        write = new PendingWrite { StoreKey = storeKey.ToArray(), Code = code, OperationKey = storeKey[1..].ToArray() };
+        Scope.Writes.Add(write);
+        return write;
+    }
+}

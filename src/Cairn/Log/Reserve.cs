@@ -1,0 +1,49 @@
+using Cairn.Storage;
+
+namespace Cairn.Log;
+
+/// <summary>The file <c>reserve</c>: space that is taken while there is some, and given back when the disk is full, for
+/// checkpoint, retention and transactions that only delete. Its bytes mean nothing and nothing durable rests on it.</summary>
+internal sealed class Reserve(IStorage storage)
+{
+    /// <summary>Bytes held now.</summary>
+    internal long HeldBytes { get; private set; } = Measure(storage);
+
+    /// <summary>Takes the space, or more of it.</summary>
+    /// <returns>False when the disk has not that much; what was held stays held.</returns>
+    /// <exception cref="StorageException">Any failure but a full disk.</exception>
+    internal bool TryBuild(long bytes)
+    {
+        if (HeldBytes >= bytes)
+            return true;
+        try
+        {
+            using var file = storage.Exists(LogNames.Reserve)
+                ? storage.Open(LogNames.Reserve, writable: true)
+                : storage.CreateNew(LogNames.Reserve);
+            file.Preallocate(bytes);
+            HeldBytes = bytes;
+            return true;
+        }
+        catch (StorageException full) when (full.Error == StorageError.NoSpace)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Gives the space back.</summary>
+    internal void Release()
+    {
+        if (storage.Exists(LogNames.Reserve))
+            storage.Unlink(LogNames.Reserve);
+        HeldBytes = 0;
+    }
+
+    private static long Measure(IStorage storage)
+    {
+        if (!storage.Exists(LogNames.Reserve))
+            return 0;
+        using var file = storage.Open(LogNames.Reserve, writable: false);
+        return file.Length;
+    }
+}

@@ -1,0 +1,497 @@
+// The log device over files: segments in a directory, one of them open for appending.
+//
+//      manifest names   ...16      17        18 (open)                     log/prepared
+//      positions        [0, 4096)  [4096,..) [8200 ........ appended)      no header yet, zeros
+//                                                      ^ synced
+//
+// 1  One writer role appends, rotates and closes. Syncing may run beside an append (not beside a rotation). Preparing the next
+//    segment, truncating and reading run beside anything and hold no lock that an append needs.
+// 2  Space is taken before it is needed: an append goes into blocks that were allocated, written with zeros and synced. So its
+//    sync moves data and no metadata, and a full disk is met by Prepare, where nothing is lost by it.
+// 3  The room for the seal is kept back in every segment.
+// 4  A failed write or sync is final. Nothing is tried again: what reached the device is unknown until recovery, and a second
+//    sync would report success for pages the system has given up. Every later call says so.
+// 5  Rotation (5.8), each step resting on the one before:
+//      seal appended and synced in n  ->  header into prepared  ->  sync it  ->  rename to n+1  ->  sync log/  ->
+//      manifest naming n+1  ->  first append into n+1
+//    A crash before the manifest leaves a segment without records that no manifest names: a leftover, removed at the next
+//    opening. So a segment with records beyond its copies is always named.
+// 6  Clean close (5.10): seal appended and synced, the never-written tail behind it cut, synced, manifest with the clean flag.
+//
+// The running SHA-256 of the open segment costs its speed once per appended byte, on the writer; it ends in the seal, in the next
+// header and in the manifest.
+//
+// Not here: slots, groups, sequences, marks and waiting (LogWriter); what the records mean; who decides that the disk is full.
+
+using Cairn.Storage;
+
+namespace Cairn.Log;
+
+internal sealed class SegmentedLog : LogDevice
+{
+    private static readonly byte[] Zeros = new byte[1 << 20];
+
+    private readonly IStorage _storage;
+    private readonly LogOptions _options;
+    private readonly Lock _prepareGate = new();     // one Prepare at a time; held while zeros are written, never by an append
+    private readonly Lock _manifestGate = new();    // manifests are numbered: rotation, truncation and close take turns
+    private readonly Reserve _reserve;
+    private Manifest _manifest;
+    private SegmentFile[] _segments;                // replaced, never changed; the last one is open
+    private IFile? _file;                           // of the open segment
+    private long _fileBytes;
+    private RunningDigest? _digest;
+    private ulong _appended;
+    private ulong _synced;
+    private ulong _recordCount;
+    private bool _isSealed;
+    private IFile? _prepared;
+    private long _preparedBytes;
+    private Exception? _failure;
+    private bool _isClosed;
+
+    /// <summary>Goes on with an open segment that recovery made; or, without a file, reads a database that was closed.</summary>
+    internal SegmentedLog(IStorage storage, LogOptions options, Manifest manifest, SegmentFile[] segments, OpenSegment? open)
+    {
+        _storage = storage;
+        _options = options;
+        _manifest = manifest;
+        _segments = segments;
+        _reserve = new Reserve(storage);
+        _appended = manifest.EndPosition;
+        _isClosed = open is null;
+        if (open is not null)
+        {
+            _file = open.File;
+            _fileBytes = open.FileBytes;
+            _digest = open.Digest;
+            _recordCount = open.RecordCount;
+            _appended = open.Appended;
+        }
+
+        _synced = _appended;
+    }
+
+    internal override ReadOnlySpan<byte> Salt => Current.Salt;
+
+    internal override uint FirstChain => Current.FirstChain;
+
+    internal override ulong BasePosition => Current.BasePosition;
+
+    internal override ulong EndPosition => BasePosition + (ulong)RoomIn(_fileBytes);
+
+    internal override ulong FirstPosition => Volatile.Read(ref _segments)[0].BasePosition;
+
+    internal override ulong RecordCount => _recordCount;
+
+    internal override long PreparedBytes
+    {
+        get
+        {
+            var bytes = Volatile.Read(ref _preparedBytes);
+            return bytes == 0 ? 0 : RoomIn(bytes);
+        }
+    }
+
+    /// <summary>Every byte below was synced.</summary>
+    internal ulong SyncedPosition => Volatile.Read(ref _synced);
+
+    /// <summary>Behind the last append.</summary>
+    internal ulong AppendedPosition => Volatile.Read(ref _appended);
+
+    internal ulong Epoch => _manifest.Epoch;
+
+    internal UInt128 DatabaseId => _manifest.DatabaseId;
+
+    internal Manifest Manifest => Volatile.Read(ref _manifest);
+
+    internal Reserve Reserve => _reserve;
+
+    /// <summary>Size of the segment that <see cref="Prepare"/> will make next, in bytes of file.</summary>
+    internal long NextSegmentBytes => Math.Clamp(2 * _fileBytes, _options.SegmentBytesMin, _options.SegmentBytesMax);
+
+    /// <summary>What the reserve should hold for the next segment.</summary>
+    internal long ReserveBytes => _options.ReserveBytes(NextSegmentBytes);
+
+    private SegmentFile Current => Volatile.Read(ref _segments)[^1];
+
+    /// <summary>Bytes of records, beside the seal, in a file of this size.</summary>
+    internal static long RoomIn(long fileBytes) => (fileBytes - SegmentHeader.Size - Seal.RecordBytes) & ~(long)(RecordFrame.Alignment - 1);
+
+    /// <summary>Bytes of a file that takes so many bytes of records.</summary>
+    internal static long FileBytesFor(long recordBytes) => SegmentHeader.Size + recordBytes + Seal.RecordBytes;
+
+    internal override void Prepare(long recordBytesMin)
+    {
+        lock (_prepareGate)
+        {
+            if (PreparedBytes >= Math.Max(recordBytesMin, 1))
+                return;
+            ThrowIfEnded();
+            var bytes = Math.Max(NextSegmentBytes, FileBytesFor(recordBytesMin));
+            var file = CreateZeroed(_storage, LogNames.PreparedPath + LogNames.Part, bytes, default);
+            DropPrepared();     // it was too small for the record that waits
+            _storage.Rename(LogNames.PreparedPath + LogNames.Part, LogNames.PreparedPath);
+            _prepared = file;
+            Volatile.Write(ref _preparedBytes, bytes);
+        }
+    }
+
+    /// <summary>Makes a file that begins with the content and goes on with zeros, all of it on the device. Its name ends in
+    /// <c>.part</c>; on a full disk it is thrown away whole, its sync is not repeated (5.5).</summary>
+    internal static IFile CreateZeroed(IStorage storage, string part, long bytes, ReadOnlySpan<byte> content)
+    {
+        var file = storage.CreateNew(part);
+        try
+        {
+            file.Preallocate(bytes);
+            file.WriteAt(content, 0);
+            for (long offset = content.Length; offset < bytes; offset += Zeros.Length)
+                file.WriteAt(Zeros.AsSpan(0, (int)Math.Min(Zeros.Length, bytes - offset)), offset);
+            PublishedFile.Sync(file);
+            return file;
+        }
+        catch (StorageException cause)
+        {
+            file.Dispose();
+            if (cause.Error == StorageError.NoSpace)
+                storage.Unlink(part);
+            throw;
+        }
+    }
+
+    internal override void Append(ulong expectedPosition, ReadOnlySpan<byte> records)
+    {
+        ThrowIfEnded();
+        var current = Current;
+        var offset = current.OffsetOf(expectedPosition);
+        Invariant.Check(expectedPosition == _appended, "an append begins where the last one ended");
+        Invariant.Check(!_isSealed, "nothing follows a seal");
+        Invariant.Check(offset + records.Length <= _fileBytes, "records stay in the blocks that were taken for them");
+        var count = Count(records, out var last);
+        Invariant.Check(last == RecordType.Seal || expectedPosition + (ulong)records.Length <= EndPosition, "the room for the seal is kept back");
+        try
+        {
+            _file!.WriteAt(records, offset);
+        }
+        catch (Exception cause)
+        {
+            Latch(cause);
+            throw;
+        }
+
+        _digest!.Append(records);
+        _recordCount += count;
+        _isSealed = last == RecordType.Seal;
+        Volatile.Write(ref _appended, expectedPosition + (ulong)records.Length);
+    }
+
+    internal override void Sync()
+    {
+        ThrowIfEnded();
+        var upTo = Volatile.Read(ref _appended);
+        try
+        {
+            if (!(Mutant.Is("seal-not-synced") && _isSealed))
+                _file!.DataSync();
+        }
+        catch (Exception cause)
+        {
+            Latch(cause);
+            throw;
+        }
+
+        Volatile.Write(ref _synced, upTo);
+    }
+
+    internal override void Rotate(ulong firstSequence, long commitTime)
+    {
+        ThrowIfEnded();
+        Invariant.Check(_isSealed && _synced == _appended, "a segment ends with a seal that is synced");
+        lock (_prepareGate)
+        {
+            Invariant.Check(_prepared is not null, "a segment is prepared before it is needed");
+        }
+
+        try
+        {
+            lock (_manifestGate)
+                RotateTo(firstSequence, commitTime);
+        }
+        catch (Exception cause)
+        {
+            Latch(cause);
+            throw;
+        }
+    }
+
+    private void RotateTo(ulong firstSequence, long commitTime)
+    {
+        var ended = _manifest.Segments[^1] with { End = _appended, Digest = _digest!.Current() };
+        var header = new SegmentHeader(
+            _manifest.Format, _manifest.DatabaseId, ended.Number + 1, _appended, _appended, firstSequence, _manifest.Epoch,
+            _manifest.Number + 1, _options.DrawBits(), ended.Digest);
+        var next = _manifest with
+        {
+            Number = _manifest.Number + 1,
+            DurablePosition = _appended,
+            LastSequence = firstSequence - 1,
+            CommitTime = Math.Max(_manifest.CommitTime, commitTime),
+            PreviousDigest = _manifest.Digest(),
+            Segments = [.. _manifest.Segments.SkipLast(1), ended, new ManifestSegment(header.Number, _appended, _appended, firstSequence, 0, default)],
+        };
+
+        if (Mutant.Is("manifest-before-data"))
+            next.Publish(_storage);
+        CheckSegmentFence(ended.Number);
+        var headerBytes = new byte[SegmentHeader.Size];
+        header.Write(headerBytes);
+        IFile file;
+        long fileBytes;
+        lock (_prepareGate)
+        {
+            file = _prepared!;
+            fileBytes = _preparedBytes;
+            _prepared = null;
+            Volatile.Write(ref _preparedBytes, 0);
+            file.WriteAt(headerBytes, 0);
+            PublishedFile.Sync(file);
+            RenameSegment(_storage, LogNames.PreparedPath, header.Number);
+        }
+
+        if (!Mutant.Is("manifest-before-data"))
+            next.Publish(_storage);
+        next.UnlinkOlder(_storage);
+
+        _digest!.Dispose();
+        _digest = new RunningDigest();
+        _digest.Append(headerBytes);
+        _file = file;
+        _fileBytes = fileBytes;
+        _recordCount = 0;
+        _isSealed = false;
+        Volatile.Write(ref _segments, [.. _segments, new SegmentFile(_storage, header, file)]);
+        Volatile.Write(ref _manifest, next);
+    }
+
+    internal override void Digest(Span<byte> digest) => _digest!.Current().Write(digest);
+
+    internal override int Read(ulong position, Span<byte> buffer)
+    {
+        while (true)
+        {
+            var segments = Volatile.Read(ref _segments);
+            var index = Find(segments, position);
+            var end = index + 1 < segments.Length ? segments[index + 1].BasePosition : Volatile.Read(ref _appended);
+            if (position >= end)
+                return 0;
+            var segment = segments[index];
+            if (segment.TryPin() is not { } file)
+                continue;   // given up meanwhile: look again
+            try
+            {
+                var wanted = (int)Math.Min((ulong)buffer.Length, end - position);
+                var read = file.ReadAt(buffer[..wanted], segment.OffsetOf(position));
+                if (read < wanted)
+                    throw new CorruptionException(segment.Path, segment.OffsetOf(position) + read, new Sequence(segment.FirstSequence), "more bytes of records");
+                return read;
+            }
+            finally
+            {
+                segment.Unpin();
+            }
+        }
+    }
+
+    internal override void SaltAt(ulong position, Span<byte> salt)
+    {
+        var segments = Volatile.Read(ref _segments);
+        segments[Find(segments, position)].Salt.CopyTo(salt);
+    }
+
+    /// <summary>The segment that holds a position, for messages and for scans.</summary>
+    internal SegmentFile SegmentAt(ulong position)
+    {
+        var segments = Volatile.Read(ref _segments);
+        return segments[Find(segments, position)];
+    }
+
+    internal override void Truncate(ulong upToPosition)
+    {
+        lock (_manifestGate)
+        {
+            ThrowIfEnded();
+            var count = 0;
+            while (count < _segments.Length - 1 && _segments[count + 1].BasePosition <= upToPosition)
+                count++;
+            if (count == 0)
+                return;
+            try
+            {
+                DropFirst(count);
+            }
+            catch (Exception cause)
+            {
+                Latch(cause);
+                throw;
+            }
+        }
+    }
+
+    private void DropFirst(int count)
+    {
+        var dropped = _segments[..count];
+        var next = _manifest with
+        {
+            Number = _manifest.Number + 1,
+            DurablePosition = SyncedPosition,
+            PreviousDigest = _manifest.Digest(),
+            Segments = [.. _manifest.Segments.Skip(count)],
+        };
+        next.Publish(_storage);
+        next.UnlinkOlder(_storage);
+        Volatile.Write(ref _segments, _segments[count..]);
+        Volatile.Write(ref _manifest, next);
+        foreach (var segment in dropped)
+        {
+            segment.Dispose();
+            _storage.Unlink(segment.Path);
+        }
+
+        PublishedFile.SyncDirectory(_storage, LogNames.LogDirectory);
+    }
+
+    internal override void Close(ulong endPosition, ulong lastSequence, long commitTime)
+    {
+        ThrowIfEnded();
+        Invariant.Check(endPosition == _appended && _synced == _appended && _isSealed, "a clean close ends with a seal that is synced");
+        try
+        {
+            lock (_manifestGate)
+                CloseAt(endPosition, lastSequence, commitTime);
+        }
+        catch (Exception cause)
+        {
+            Latch(cause);
+            throw;
+        }
+    }
+
+    private void CloseAt(ulong endPosition, ulong lastSequence, long commitTime)
+    {
+        var ended = _manifest.Segments[^1] with { End = endPosition, Digest = _digest!.Current() };
+        _file!.SetLength(ended.FileBytes);
+        _file.Sync();
+        var next = _manifest with
+        {
+            Number = _manifest.Number + 1,
+            DurablePosition = endPosition,
+            IsClean = true,
+            EndPosition = endPosition,
+            LastSequence = lastSequence,
+            CommitTime = Math.Max(_manifest.CommitTime, commitTime),
+            PreviousDigest = _manifest.Digest(),
+            Segments = [.. _manifest.Segments.SkipLast(1), ended],
+        };
+        next.Publish(_storage);
+        next.UnlinkOlder(_storage);
+        _isClosed = true;
+        Volatile.Write(ref _manifest, next);
+        lock (_prepareGate)
+            DropPrepared();
+    }
+
+    public override void Dispose()
+    {
+        _isClosed = true;
+        lock (_prepareGate)
+        {
+            _prepared?.Dispose();
+            _prepared = null;
+            _preparedBytes = 0;
+        }
+
+        foreach (var segment in _segments)
+            segment.Dispose();
+        _digest?.Dispose();
+        _digest = null;
+        _file = null;
+    }
+
+    /// <summary>Gives a synced segment its name and makes the name durable.</summary>
+    internal static void RenameSegment(IStorage storage, string oldPath, uint number)
+    {
+        try
+        {
+            PublishedFile.Rename(storage, oldPath, LogNames.SegmentPath(number));
+        }
+        catch (StorageException taken) when (taken.Error == StorageError.Exists)
+        {
+            throw Manifest.Fenced(LogNames.SegmentPath(number), taken);
+        }
+    }
+
+    private void CheckSegmentFence(uint own)
+    {
+        Manifest.CheckFence(_storage, _manifest.Number + (Mutant.Is("manifest-before-data") ? 1u : 0u));
+        foreach (var name in _storage.List(LogNames.LogDirectory))
+        {
+            if (LogNames.TryParseSegment(name, out var number) && number > own)
+                throw Manifest.Fenced(LogNames.SegmentPath(number), null);
+        }
+    }
+
+    private static int Find(SegmentFile[] segments, ulong position)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(position, segments[0].BasePosition);
+        int low = 0, high = segments.Length - 1;
+        while (low < high)
+        {
+            var middle = (low + high + 1) / 2;
+            if (segments[middle].BasePosition <= position)
+                low = middle;
+            else
+                high = middle - 1;
+        }
+
+        return low;
+    }
+
+    private static ulong Count(ReadOnlySpan<byte> records, out RecordType last)
+    {
+        var count = 0ul;
+        last = 0;
+        while (records.Length > 0)
+        {
+            Invariant.Check(RecordHeader.TryRead(records, out var header) && header.RecordLength <= records.Length, "whole records are appended");
+            last = header.Type;
+            records = records[(int)header.RecordLength..];
+            count++;
+        }
+
+        return count;
+    }
+
+    private void DropPrepared()
+    {
+        if (_prepared is null)
+            return;
+        _prepared.Dispose();
+        _prepared = null;
+        Volatile.Write(ref _preparedBytes, 0);
+        _storage.Unlink(LogNames.PreparedPath);
+    }
+
+    private void ThrowIfEnded()
+    {
+        if (Volatile.Read(ref _failure) is { } cause)
+            throw new DatabaseFailedException(ErrorCode.DatabaseFailed, "The log failed earlier; reopen the database to recover.", cause);
+        ObjectDisposedException.ThrowIf(_isClosed, this);
+    }
+
+    /// <summary>Remembers the first failure (4).</summary>
+    private void Latch(Exception cause) => Interlocked.CompareExchange(ref _failure, cause, null);
+}
+
+/// <summary>The segment that recovery hands over, open for appending.</summary>
+internal sealed record OpenSegment(IFile File, long FileBytes, RunningDigest Digest, ulong RecordCount, ulong Appended);

@@ -1,0 +1,53 @@
+namespace Cairn;
+
+/// <summary>Ranges of options and limits, checked at open: an option out of its range is refused by name, never adjusted.</summary>
+internal static class OptionRules
+{
+    internal static void Check(CairnOptions options)
+    {
+        Range(nameof(options.SyncInterval), options.SyncInterval, TimeSpan.FromMilliseconds(1), TimeSpan.FromSeconds(10));
+        Range(nameof(options.SyncCommits), options.SyncCommits, 1, 1_000_000);
+        Range(nameof(options.SegmentBytesMax), options.SegmentBytesMax, 16 << 10, 1 << 30);
+        Range(nameof(options.SegmentBytesMin), options.SegmentBytesMin, 16 << 10, options.SegmentBytesMax);
+        if (!Enum.IsDefined(options.Durability))
+            throw Refused(nameof(options.Durability), options.Durability.ToString(), "InMemory", "Strict");
+        ArgumentNullException.ThrowIfNull(options.TimeProvider);
+        Check(options.Limits);
+    }
+
+    private static void Check(Limits limits)
+    {
+        Range(nameof(limits.ValueBytesMax), limits.ValueBytesMax, 1, 64 << 20);
+        Range(nameof(limits.StringBytesMax), limits.StringBytesMax, 1, 64 << 20);
+        Range(nameof(limits.DepthMax), limits.DepthMax, 1, 512);
+        Range(nameof(limits.ArrayElementsMax), limits.ArrayElementsMax, 1, 16_777_216);
+        Range(nameof(limits.ObjectMembersMax), limits.ObjectMembersMax, 1, 16_777_216);
+        Range(nameof(limits.MetadataBytesMax), limits.MetadataBytesMax, 1, 1 << 20);
+        Range(nameof(limits.TagsMax), limits.TagsMax, 1, 1_024);
+        Range(nameof(limits.ManyItemsMax), limits.ManyItemsMax, 1, 100_000);
+        Range(nameof(limits.TransactionOperationsMax), limits.TransactionOperationsMax, 1, 1_000_000);
+        Range(nameof(limits.TransactionBytesMax), limits.TransactionBytesMax, limits.ValueBytesMax + (64 << 10), 256 << 20);
+        Range(nameof(limits.TransactionTimeMax), limits.TransactionTimeMax, TimeSpan.FromMilliseconds(1), TimeSpan.FromMinutes(5));
+        Range(nameof(limits.TransactionRunsMax), limits.TransactionRunsMax, 1, 256);
+        Range(nameof(limits.PageSizeMax), limits.PageSizeMax, 1, 10_000);
+        Range(nameof(limits.PageSize), limits.PageSize, 1, limits.PageSizeMax);
+        Range(nameof(limits.HistoryVersionsMax), limits.HistoryVersionsMax, 1, 10_000);
+        Range(nameof(limits.QueuedCommitsMax), limits.QueuedCommitsMax, 4, 65_536);
+        if (!System.Numerics.BitOperations.IsPow2(limits.QueuedCommitsMax))
+            throw new CairnException(ErrorCode.InvalidArgument, $"QueuedCommitsMax is {limits.QueuedCommitsMax}; it must be a power of two.");
+        Range(nameof(limits.BusyWaitMax), limits.BusyWaitMax, TimeSpan.FromMilliseconds(1), TimeSpan.FromSeconds(60));
+        Range(nameof(limits.IdempotencyKeyBytesMax), limits.IdempotencyKeyBytesMax, 1, 256);
+        Range(nameof(limits.IdempotencyKeyLife), limits.IdempotencyKeyLife, TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(30));
+        Range(nameof(limits.IdempotencyKeysMax), limits.IdempotencyKeysMax, 1, 10_000_000);
+    }
+
+    private static void Range<T>(string name, T value, T least, T most)
+        where T : IComparable<T>
+    {
+        if (value.CompareTo(least) < 0 || value.CompareTo(most) > 0)
+            throw Refused(name, value.ToString()!, least.ToString()!, most.ToString()!);
+    }
+
+    private static CairnException Refused(string name, string value, string least, string most) =>
+        new(ErrorCode.InvalidArgument, $"{name} is {value}; it must be from {least} to {most}.");
+}

@@ -1,0 +1,70 @@
+using Cairn.Log;
+using Cairn.Storage;
+
+namespace Cairn.Recovery;
+
+/// <summary>The names in a database directory, sorted by what they mean.</summary>
+internal sealed class DirectorySurvey
+{
+    private DirectorySurvey()
+    {
+    }
+
+    /// <summary>Ascending.</summary>
+    internal List<ulong> Manifests { get; } = [];
+
+    /// <summary>Ascending.</summary>
+    internal List<uint> Segments { get; } = [];
+
+    /// <summary>Paths of files that were being written, and of the prepared segment: no part of the database.</summary>
+    internal List<string> Unfinished { get; } = [];
+
+    /// <summary>Paths of files whose names mean nothing here.</summary>
+    internal List<string> Foreign { get; } = [];
+
+    internal bool HasQuarantine { get; private set; }
+
+    internal static DirectorySurvey Of(IStorage storage)
+    {
+        var survey = new DirectorySurvey();
+        foreach (var name in storage.List(LogNames.Root))
+            survey.AddRoot(name);
+        foreach (var name in storage.List(LogNames.LogDirectory))
+            survey.AddLog(name);
+        foreach (var name in storage.List(LogNames.QuarantineDirectory))
+        {
+            if (name.EndsWith(LogNames.Part, StringComparison.Ordinal))
+                survey.Unfinished.Add(LogNames.QuarantineDirectory + "/" + name);
+            else
+                survey.HasQuarantine = true;
+        }
+
+        survey.Manifests.Sort();
+        survey.Segments.Sort();
+        return survey;
+    }
+
+    private void AddRoot(string name)
+    {
+        if (name is LogNames.Lock or LogNames.Reserve)
+            return;
+        if (LogNames.TryParseManifest(name, out var number))
+            Manifests.Add(number);
+        else if (name.EndsWith(LogNames.Part, StringComparison.Ordinal)
+            && LogNames.TryParseManifest(name[..^LogNames.Part.Length], out _))
+            Unfinished.Add(name);
+        else
+            Foreign.Add(name);
+    }
+
+    private void AddLog(string name)
+    {
+        var path = LogNames.LogDirectory + "/" + name;
+        if (LogNames.TryParseSegment(name, out var number))
+            Segments.Add(number);
+        else if (name == LogNames.Prepared || name.EndsWith(LogNames.Part, StringComparison.Ordinal))
+            Unfinished.Add(path);
+        else
+            Foreign.Add(path);
+    }
+}

@@ -1,0 +1,592 @@
+// Recovery: from whatever a crash left to a log that takes commits. The caller holds the lock on the directory.
+//
+// Order, and nothing is written before the verdict:
+//
+//      manifest     the highest number counts; both of its copies bad is corruption                       read
+//      segments     every named file is there, its header right, its digest chained to the one before     read
+//      scan         every record from the first base on, each transaction handed to Apply                 read
+//      floor        the highest position that any witness proves synced                                   read
+//      verdict      the table below; corruption ends here with an error, and no file was changed          read
+//      tidy         unfinished and left-over files go; foreign ones and cut bytes move to quarantine/     write
+//      new segment  base = floor; records in [floor, cut) again, then the opening's record; synced        write
+//      manifest     number + 1, epoch + 1                                                                 write
+//
+// The decision table. k is the position of the first record that is not valid; witnesses are durable-up-to of every right header
+// (also behind k, and of records whose payload is bad), copied-to, the manifest's durable position, the end of a sealed segment.
+//
+//      segment with an end (a successor, or closed cleanly), k below that end        corruption
+//      header missing or wrong, file missing, base, number, database or digest       corruption
+//      whole record whose sequence, chain or durable-up-to cannot be                 corruption, wherever it stands
+//      whole record that does not decode                                             corruption, wherever it stands
+//      open segment, k < floor                                                       corruption: acknowledged data is damaged
+//      open segment, k >= floor, whole records behind k                              cut at k: they were unsynced too
+//      open segment, k >= floor, nothing whole behind k                              torn tail: cut at k
+//      open segment, zeros from k on, k >= floor                                     complete
+//      unnamed segment above the named ones, with a whole record behind copied-to    corruption: its manifest was lost
+//      no manifest, but segments with records                                        corruption, never an empty database
+//      a read fails                                                                  that error, never a tail
+//
+// R1  Same files, same verdict and same recovered state: nothing is drawn but the new salt; no clock is read but for durations.
+// R2  A crash anywhere in here changes nothing. Until the new manifest has its name the old one counts and names the same bytes;
+//     what was made meanwhile is a .part or a left-over segment (no record behind its copied-to) and is removed next time. After
+//     it, the copies below copied-to count, which were synced before the manifest existed.
+// R3  The page cache is not evidence: what lies at or above the floor may read well today and be gone tomorrow. So it is written
+//     again, same sequences and positions, and synced before anyone is shown it.
+// R4  Nothing is appended to an old segment and nothing is cut in place.
+// R5  An exception leaves no database open, never an empty one. There is no tolerance and no option to skip.
+//
+// Drawn: segment 17 after a power cut, F = floor, K = cut
+//
+//      17   | header | r r r r r F r r r K garbage 0 0 0     r at F.. read well, but no witness says they are on the disk
+//      18   | header | r r r o                                base = F, copies with 18's salt, o = the opening's record
+//      17 ends at F in the new manifest; K.. went to quarantine/; the next commit goes behind o
+//
+// The report says what was read (segments, records, bytes, transactions), where the floor was, what was cut (file, offset, bytes,
+// why), copied, quarantined and removed, warnings, and the time of each phase. Recovery writes no events.
+//
+// Not here: checkpoints (the start position would be theirs), what a transaction means (Apply), the lock.
+
+using Cairn.Log;
+using Cairn.Storage;
+
+namespace Cairn.Recovery;
+
+/// <summary>Opens the log of a directory: creates it, recovers it, or refuses it.</summary>
+internal sealed class Recovery
+{
+    private readonly IStorage _storage;
+    private readonly LogOptions _options;
+    private readonly ApplyRecord _apply;
+    private readonly RecoveryFindings _findings = new();
+    private long _phaseBegan;
+
+    private bool _hasScanned;
+    private ulong _lastSequence;
+    private long _lastCommitTime;
+
+    private Recovery(IStorage storage, LogOptions options, ApplyRecord apply)
+    {
+        _storage = storage;
+        _options = options;
+        _apply = apply;
+        _phaseBegan = options.Clock.GetTimestamp();
+    }
+
+    /// <summary>Opens the log. <paramref name="apply"/> has been called for every recovered transaction when this returns; after an
+    /// exception, what it built must be thrown away.</summary>
+    /// <exception cref="CorruptionException">Acknowledged data is damaged. No file was changed.</exception>
+    /// <exception cref="FormatVersionException">Written by a newer version. No file was changed.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotADatabase"/>: there are files, and not a database's, or there is
+    /// none and it may not be created; <see cref="ErrorCode.ReadOnly"/>: read-only, and it was not closed cleanly.</exception>
+    /// <exception cref="DatabaseFailedException">Fenced: another owner writes here.</exception>
+    /// <exception cref="StorageException">The disk failed, or is full.</exception>
+    internal static RecoveredLog Open(IStorage storage, LogOptions options, ApplyRecord apply)
+    {
+        try
+        {
+            return new Recovery(storage, options, apply).Open();
+        }
+        catch (CorruptionException) when (Mutant.Is("recovery-opens-empty"))
+        {
+            foreach (var name in storage.List(LogNames.LogDirectory))
+                storage.Unlink(LogNames.LogDirectory + "/" + name);
+            foreach (var name in storage.List(LogNames.Root))
+                storage.Unlink(name);
+            return new Recovery(storage, options, apply).Open();
+        }
+    }
+
+    private RecoveredLog Open()
+    {
+        var directory = DirectorySurvey.Of(_storage);
+        if (directory.Manifests.Count == 0)
+            return Create(directory);
+
+        var manifest = LoadManifest(directory.Manifests);
+        if (_options.IsReadOnly && !manifest.IsClean)
+        {
+            throw new CairnException(
+                ErrorCode.ReadOnly,
+                $"{_storage.Description} was not closed cleanly and cannot be opened read-only, because recovery writes. Open it for writing once.");
+        }
+
+        var headers = CheckNamedSegments(manifest);
+        var leftovers = FindLeftovers(directory, manifest);
+        EndPhase("manifest");
+
+        using var scanner = new LogScanner();
+        for (var i = 0; i < manifest.Segments.Count - 1; i++)
+            ScanEnded(scanner, manifest.Segments[i], headers[i]);
+        var last = manifest.Segments[^1];
+        using var file = OpenNamed(last, manifest);
+        var tail = last.IsOpen ? ScanOpen(scanner, file, headers[^1], manifest) : ScanClosed(scanner, last, headers[^1], manifest);
+        _findings.Floor = tail.Floor;
+        _findings.Segments = manifest.Segments.Count;
+        EndPhase("scan");
+
+        return _options.IsReadOnly
+            ? HandOut(manifest, headers, null, scanner.Chain)
+            : Begin(directory, manifest, headers, leftovers, scanner, file, tail);
+    }
+
+    private Manifest LoadManifest(List<ulong> numbers)
+    {
+        var manifest = Manifest.Load(_storage, numbers[^1], !_options.IsReadOnly, out var warning);
+        if (warning is not null)
+            _findings.Warn(warning);
+        if (numbers.Contains(manifest.Number - 1))
+            CheckPrevious(manifest);
+        _findings.WasClosedCleanly = manifest.IsClean;
+        _findings.Epoch = manifest.Epoch;
+        _findings.ManifestNumber = manifest.Number;
+        _lastCommitTime = manifest.CommitTime;
+        return manifest;
+    }
+
+    /// <summary>The manifest before is kept for people; that it is damaged costs nothing.</summary>
+    private void CheckPrevious(Manifest manifest)
+    {
+        try
+        {
+            var previous = Manifest.Load(_storage, manifest.Number - 1, forWriting: false, out var warning);
+            if (warning is not null)
+                _findings.Warn(warning);
+            if (previous.Digest() != manifest.PreviousDigest)
+                _findings.Warn($"{previous.Name} is not the manifest that {manifest.Name} followed.");
+        }
+        catch (CairnException damage)
+        {
+            _findings.Warn(damage.Message);
+        }
+    }
+
+    private SegmentHeader[] CheckNamedSegments(Manifest manifest)
+    {
+        var headers = new SegmentHeader[manifest.Segments.Count];
+        var bytes = new byte[SegmentHeader.Size];
+        for (var i = 0; i < headers.Length; i++)
+        {
+            var named = manifest.Segments[i];
+            var path = LogNames.SegmentPath(named.Number);
+            using var file = OpenNamed(named, manifest);
+            if (file.ReadAt(bytes, 0) < bytes.Length || !SegmentHeader.TryRead(bytes, out headers[i]))
+                throw Damaged(path, 0, named.FirstSequence - 1, "a segment header");
+            headers[i].Format.Check(path, !_options.IsReadOnly);
+            var previous = i == 0 ? headers[i].PreviousDigest : manifest.Segments[i - 1].Digest;
+            if (FindMismatch(headers[i], named, manifest, previous) is { } expected)
+                throw Damaged(path, 0, named.FirstSequence - 1, expected);
+        }
+
+        return headers;
+    }
+
+    private IFile OpenNamed(in ManifestSegment named, Manifest manifest)
+    {
+        var path = LogNames.SegmentPath(named.Number);
+        try
+        {
+            return _storage.Open(path, writable: false);
+        }
+        catch (StorageException missing) when (missing.Error == StorageError.NotFound)
+        {
+            throw Damaged(path, 0, named.FirstSequence - 1, $"the file that {manifest.Name} names; it is missing");
+        }
+    }
+
+    private static string? FindMismatch(in SegmentHeader header, in ManifestSegment named, Manifest manifest, Digest previous)
+    {
+        if (header.DatabaseId != manifest.DatabaseId)
+            return "a segment of this database; it belongs to another one";
+        if (header.Number != named.Number)
+            return $"segment number {named.Number}, not {header.Number}";
+        if (header.BasePosition != named.BasePosition)
+            return $"base position {named.BasePosition}, not {header.BasePosition}";
+        if (header.CopiedTo != named.CopiedTo || header.FirstSequence != named.FirstSequence)
+            return "copied-to position and first sequence as the manifest names them";
+        if (header.PreviousDigest != previous)
+            return "the digest of the segment before";
+        if (header.Epoch > manifest.Epoch || header.ManifestNumber > manifest.Number)
+            return $"an epoch of at most {manifest.Epoch} and a manifest number of at most {manifest.Number}";
+        return null;
+    }
+
+    /// <summary>Sorts the segments that no manifest names (7.3).</summary>
+    /// <returns>Those that mean nothing and go.</returns>
+    /// <exception cref="CorruptionException">One of them proves that a manifest was lost.</exception>
+    private List<uint> FindLeftovers(DirectorySurvey directory, Manifest? manifest)
+    {
+        var leftovers = new List<uint>();
+        foreach (var number in directory.Segments)
+        {
+            // Below the first named one: given up by retention, and its name came back with a crash.
+            var isGivenUp = manifest is not null && number < manifest.Segments[0].Number;
+            var isNamed = manifest is not null && !isGivenUp && number <= manifest.Segments[^1].Number;
+            if (isNamed)
+                continue;
+            if (!isGivenUp)
+                CheckLeftover(number, manifest);
+            leftovers.Add(number);
+        }
+
+        return leftovers;
+    }
+
+    private void CheckLeftover(uint number, Manifest? manifest)
+    {
+        var path = LogNames.SegmentPath(number);
+        var lost = manifest is null ? "a manifest; none is here" : $"a manifest behind {manifest.Name} that names it; it was lost";
+        using var file = _storage.Open(path, writable: false);
+        var bytes = new byte[SegmentHeader.Size];
+        if (file.ReadAt(bytes, 0) < bytes.Length || !SegmentHeader.TryRead(bytes, out var header))
+            throw Damaged(path, 0, manifest?.LastSequence ?? 0, $"a segment header, and {lost}");
+        header.Format.Check(path, !_options.IsReadOnly);
+        if (manifest is null && header.BasePosition != 0)
+            throw Damaged(path, 0, header.FirstSequence - 1, lost);
+
+        var salt = new byte[RecordFrame.SaltBytes];
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt128LittleEndian(salt, header.Salt);
+        var survey = TailSurvey.Of(file, salt, header.BasePosition, header.CopiedTo, file.Length);
+        if (survey.GoodRecords > 0)
+        {
+            var offset = SegmentHeader.Size + (long)(survey.FirstGood - header.BasePosition);
+            throw Damaged(path, offset, header.FirstSequence - 1, $"{lost} ({Count(survey)})");
+        }
+    }
+
+    private void ScanEnded(LogScanner scanner, in ManifestSegment named, in SegmentHeader header)
+    {
+        using var file = _storage.Open(LogNames.SegmentPath(named.Number), writable: false);
+        Scan(scanner, file, header, named.End);
+        if (scanner.Position != named.End)
+            throw Damaged(scanner, file, Survey(scanner, file, header), "before the end of the segment");
+    }
+
+    private Tail ScanClosed(LogScanner scanner, in ManifestSegment named, in SegmentHeader header, Manifest manifest)
+    {
+        ScanEnded(scanner, named, header);
+        if (_lastSequence != manifest.LastSequence)
+            throw Damaged(LogNames.SegmentPath(named.Number), named.FileBytes, _lastSequence, $"sequence {manifest.LastSequence} at the end of a clean close");
+        return new Tail(named.End, named.End);
+    }
+
+    /// <summary>The verdict on the segment that was open: what of it counts.</summary>
+    private Tail ScanOpen(LogScanner scanner, IFile file, in SegmentHeader header, Manifest manifest)
+    {
+        var room = Math.Max(0, file.Length - SegmentHeader.Size);
+        Scan(scanner, file, header, header.BasePosition + (ulong)room);
+        var bad = scanner.Position;
+        var survey = Survey(scanner, file, header);
+        var floor = Math.Max(Math.Max(header.CopiedTo, manifest.DurablePosition), Math.Max(scanner.Witness, survey.Witness));
+        if (scanner.Fault >= RecordFault.Sequence)
+            throw Damaged(scanner, file, survey, "in a record that is whole");
+        if (bad < floor)
+            throw Damaged(scanner, file, survey, $"below position {floor}, up to which the log was synced");
+
+        var badOffset = scanner.Offset;
+        if (survey.NonZeroEnd > badOffset)
+        {
+            var reason = survey.GoodRecords > 0
+                ? $"{Describe(scanner.Fault)}; {Count(survey)} were not synced either"
+                : $"{Describe(scanner.Fault)}; torn tail, nothing whole follows";
+            _findings.Cut = new CutOff(scanner.Path, badOffset, survey.NonZeroEnd - badOffset, reason);
+        }
+
+        // A seal that was not answered by a manifest ends nothing; it is the last record there can be.
+        var cut = scanner.SealPosition is { } seal && seal >= floor ? seal : bad;
+        if (Mutant.Is("tail-trusted-at-reopen"))
+            floor = cut;
+        return new Tail(floor, cut);
+    }
+
+    private void Scan(LogScanner scanner, IFile file, in SegmentHeader header, ulong endPosition)
+    {
+        var path = LogNames.SegmentPath(header.Number);
+        if (_hasScanned && header.FirstSequence != _lastSequence + 1)
+            throw Damaged(path, 0, _lastSequence, $"first sequence {_lastSequence + 1}, not {header.FirstSequence}");
+
+        Span<byte> salt = stackalloc byte[RecordFrame.SaltBytes];
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt128LittleEndian(salt, header.Salt);
+        scanner.Begin(file, path, salt, header.BasePosition, endPosition, header.PreviousDigest.Chain, header.FirstSequence - 1);
+        do
+            ScanRecords(scanner);
+        while (Mutant.Is("recovery-skips-bad-record") && StepOver(scanner, file, header));
+        _hasScanned = true;
+        _lastSequence = scanner.LastSequence;
+        _findings.Bytes += (long)(scanner.Position - header.BasePosition);
+    }
+
+    private void ScanRecords(LogScanner scanner)
+    {
+        var position = scanner.Position;
+        var offset = scanner.Offset;
+        try
+        {
+            while (scanner.Read(out var header, out var payload))
+            {
+                _findings.Records++;
+                if (header.Type == RecordType.Transaction)
+                    Apply(header, payload, position);
+                else
+                    Follow(header, payload, position);
+                position = scanner.Position;
+                offset = scanner.Offset;
+            }
+        }
+        catch (MalformedPayloadException malformed) when (malformed.IsUnknown)
+        {
+            throw new FormatVersionException(scanner.Path, $"{malformed.Expected} at offset {offset}", "none");
+        }
+        catch (MalformedPayloadException malformed)
+        {
+            throw Damaged(scanner.Path, offset, scanner.LastSequence - 1, malformed.Expected);
+        }
+    }
+
+    private void Apply(in RecordHeader header, ReadOnlySpan<byte> payload, ulong position)
+    {
+        if (payload.Length < TransactionPayload.FixedBytes)
+            throw new MalformedPayloadException("a transaction of at least 16 bytes");
+        _lastCommitTime = Math.Max(_lastCommitTime, TransactionPayload.ReadCommitTime(payload));
+        _findings.Transactions++;
+        _apply(header, payload, position);
+    }
+
+    private void Follow(in RecordHeader header, ReadOnlySpan<byte> payload, ulong position)
+    {
+        if (header.Type == RecordType.Open && Opening.TryRead(payload, out var opening))
+            _lastCommitTime = Math.Max(_lastCommitTime, opening.CommitTime);
+        _apply(header, payload, position);
+    }
+
+    private static bool StepOver(LogScanner scanner, IFile file, in SegmentHeader header)
+    {
+        var survey = Survey(scanner, file, header);
+        if (survey.GoodRecords > 0)
+            scanner.StepOverTo(survey.FirstGood);
+        return survey.GoodRecords > 0;
+    }
+
+    private static TailSurvey Survey(LogScanner scanner, IFile file, in SegmentHeader header)
+    {
+        if (scanner.Fault == RecordFault.None)
+            return default;
+        Span<byte> salt = stackalloc byte[RecordFrame.SaltBytes];
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt128LittleEndian(salt, header.Salt);
+        return TailSurvey.Of(file, salt, header.BasePosition, scanner.Position, file.Length);
+    }
+
+    /// <summary>The writing half: everything up to the new manifest.</summary>
+    private RecoveredLog Begin(
+        DirectorySurvey directory, Manifest manifest, SegmentHeader[] headers, List<uint> leftovers, LogScanner scanner, IFile file, in Tail tail)
+    {
+        var last = manifest.Segments[^1];
+        var ended = last.IsOpen ? last with { End = tail.Floor, Digest = DigestOf(file, SegmentHeader.Size + (long)(tail.Floor - last.BasePosition)) } : last;
+        var start = BuildStart(manifest, ended, headers[^1], scanner, file, tail);
+        EndPhase("verdict");
+
+        var quarantine = new Quarantine(_storage, _findings);
+        Tidy(directory, leftovers);
+        foreach (var path in directory.Foreign)
+            quarantine.Move(path, $"{path}: no manifest names it and no name in this directory is like it.\n");
+        if (_findings.Cut is { Bytes: > 0 } cut)
+            quarantine.Keep(NameOf(cut, last.Number, file), file, cut.Offset, cut.Bytes, Report(cut, tail));
+
+        return Publish(manifest, [.. manifest.Segments.SkipLast(1), ended], headers, start, tail.Cut);
+    }
+
+    private SegmentStart BuildStart(
+        Manifest manifest, in ManifestSegment ended, in SegmentHeader header, LogScanner scanner, IFile file, in Tail tail)
+    {
+        var next = new SegmentHeader(
+            manifest.Format, manifest.DatabaseId, ended.Number + 1, tail.Floor, 0, 0, manifest.Epoch + 1, manifest.Number + 1,
+            _options.DrawBits(), ended.Digest);
+        var copyBytes = (long)(tail.Cut - tail.Floor);
+        if (copyBytes == 0)
+            return SegmentStart.Build(next, null, 0, _lastSequence, _lastCommitTime);
+
+        Span<byte> salt = stackalloc byte[RecordFrame.SaltBytes];
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt128LittleEndian(salt, header.Salt);
+        scanner.BeginAt(file, LogNames.SegmentPath(header.Number), salt, header.BasePosition, tail.Floor, tail.Cut);
+        var start = SegmentStart.Build(next, scanner, copyBytes, _lastSequence, _lastCommitTime);
+        if (scanner.Position != tail.Cut || scanner.LastSequence != _lastSequence)
+            throw Damaged(scanner, file, default, $"between the floor at position {tail.Floor} and position {tail.Cut}, where it read well before");
+        _findings.CopiedRecords = (long)start.RecordCount - 1;
+        _findings.CopiedBytes = copyBytes;
+        return start;
+    }
+
+    private RecoveredLog Publish(Manifest manifest, ManifestSegment[] ended, SegmentHeader[] headers, SegmentStart start, ulong cut)
+    {
+        var open = PublishStart(start);
+        var header = start.Header;
+        var next = manifest with
+        {
+            Number = header.ManifestNumber,
+            Epoch = header.Epoch,
+            DurablePosition = header.CopiedTo,
+            IsClean = false,
+            EndPosition = 0,
+            LastSequence = _lastSequence,
+            CommitTime = _lastCommitTime,
+            PreviousDigest = manifest.Number == 0 ? default : manifest.Digest(),
+            Segments = [.. ended, new ManifestSegment(header.Number, header.BasePosition, header.CopiedTo, header.FirstSequence, 0, default)],
+        };
+        try
+        {
+            next.Publish(_storage);
+            next.UnlinkOlder(_storage);
+            _findings.Epoch = next.Epoch;
+            _findings.ManifestNumber = next.Number;
+            var recovered = HandOut(next, [.. headers, header], open, start.Chain);
+            recovered.Log.Reserve.TryBuild(recovered.Log.ReserveBytes);
+            EndPhase("write");
+            return recovered;
+        }
+        catch
+        {
+            open.File.Dispose();
+            open.Digest.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A full disk must not keep a database shut: the reserve makes room for the new segment.</summary>
+    private OpenSegment PublishStart(SegmentStart start)
+    {
+        try
+        {
+            return start.Publish(_storage, _options);
+        }
+        catch (StorageException full) when (full.Error == StorageError.NoSpace && _storage.Exists(LogNames.Reserve))
+        {
+            new Reserve(_storage).Release();
+            _findings.Warn("The disk is full; the reserve was released to open.");
+            return start.Publish(_storage, _options);
+        }
+    }
+
+    private RecoveredLog HandOut(Manifest manifest, SegmentHeader[] headers, OpenSegment? open, uint chain)
+    {
+        var segments = new SegmentFile[headers.Length];
+        for (var i = 0; i < segments.Length; i++)
+            segments[i] = new SegmentFile(_storage, headers[i], i == segments.Length - 1 ? open?.File : null);
+        var log = new SegmentedLog(_storage, _options, manifest, segments, open);
+        return new RecoveredLog(log, _lastSequence, _lastCommitTime, log.AppendedPosition, chain, _findings);
+    }
+
+    /// <summary>Removes what a crash left unfinished, durably, before new files take the names.</summary>
+    private void Tidy(DirectorySurvey directory, List<uint> leftovers)
+    {
+        foreach (var path in directory.Unfinished)
+            Remove(path);
+        foreach (var number in leftovers)
+            Remove(LogNames.SegmentPath(number));
+        if (_findings.Removed.Count == 0)
+            return;
+        PublishedFile.SyncDirectory(_storage, LogNames.LogDirectory);
+        PublishedFile.SyncDirectory(_storage, LogNames.Root);
+    }
+
+    private void Remove(string path)
+    {
+        _storage.Unlink(path);
+        _findings.Remove(path);
+    }
+
+    private RecoveredLog Create(DirectorySurvey directory)
+    {
+        var leftovers = FindLeftovers(directory, null);
+        if (directory.Foreign.Count > 0 || directory.HasQuarantine)
+        {
+            var found = directory.Foreign.Count > 0 ? directory.Foreign[0] : LogNames.QuarantineDirectory;
+            throw new CairnException(
+                ErrorCode.NotADatabase, $"{_storage.Description} is not a database: it has '{found}' and no manifest. Name an empty directory to create one.");
+        }
+
+        if (_options.IsReadOnly || !_options.CreateIfMissing)
+            throw new CairnException(ErrorCode.NotADatabase, $"There is no database in {_storage.Description}.");
+
+        _findings.IsCreated = true;
+        _lastCommitTime = (_options.Clock.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
+        _storage.CreateDirectory(LogNames.LogDirectory);
+        PublishedFile.SyncDirectory(_storage, LogNames.Root);
+        Tidy(directory, leftovers);
+        var none = new Manifest { Number = 0, Epoch = 0, DatabaseId = _options.DrawBits(), Created = _lastCommitTime, Segments = [] };
+        var header = new SegmentHeader(none.Format, none.DatabaseId, 1, 0, 0, 0, 1, 1, _options.DrawBits(), default);
+        return Publish(none, [], [], SegmentStart.Build(header, null, 0, 0, _lastCommitTime), 0);
+    }
+
+    private static Digest DigestOf(IFile file, long bytes)
+    {
+        using var digest = new RunningDigest();
+        var buffer = new byte[(int)Math.Min(LogScanner.BufferBytes, bytes)];
+        for (long offset = 0; offset < bytes;)
+        {
+            var read = file.ReadAt(buffer.AsSpan(0, (int)Math.Min(buffer.Length, bytes - offset)), offset);
+            Invariant.Check(read > 0, "what was scanned is there");
+            digest.Append(buffer.AsSpan(0, read));
+            offset += read;
+        }
+
+        return digest.Current();
+    }
+
+    /// <summary>Named by place and content, so that doing it again after a crash finds it done.</summary>
+    private static string NameOf(in CutOff cut, uint segment, IFile file) =>
+        $"{LogNames.Segment(segment)}-at-{cut.Offset}-{cut.Bytes}-{DigestOfRange(file, cut.Offset, cut.Bytes).Chain:x8}";
+
+    private static Digest DigestOfRange(IFile file, long offset, long bytes)
+    {
+        var content = new byte[bytes];
+        return Digest.Of(content.AsSpan(0, file.ReadAt(content, offset)));
+    }
+
+    private string Report(in CutOff cut, in Tail tail) =>
+        $"""
+        segment: {cut.File}
+        offset: {cut.Offset}
+        bytes: {cut.Bytes}
+        reason: {cut.Reason}
+        floor position: {tail.Floor}
+        cut position: {tail.Cut}
+        last sequence kept: {_lastSequence}
+
+        """;
+
+    private CorruptionException Damaged(LogScanner scanner, IFile file, in TailSurvey survey, string where)
+    {
+        var what = scanner.Offset >= file.Length ? "the file ends" : Describe(scanner.Fault);
+        return Damaged(scanner.Path, scanner.Offset, scanner.LastSequence, $"a valid record; {what}, {where}; {Count(survey)} behind it");
+    }
+
+    private static CorruptionException Damaged(string path, long offset, ulong sequence, string expected) =>
+        new(path, offset, new Sequence(sequence), expected);
+
+    private static string Count(in TailSurvey survey) => survey.GoodRecords == 0
+        ? "no good records"
+        : $"{survey.GoodRecords} good records (sequences {survey.FirstSequence} to {survey.LastSequence})";
+
+    private static string Describe(RecordFault fault) => fault switch
+    {
+        RecordFault.Header => "the header check is wrong",
+        RecordFault.Length => "the header is right and the record is cut short",
+        RecordFault.Payload => "the payload check is wrong",
+        RecordFault.Padding => "the padding is not zero",
+        RecordFault.Sequence => "the sequence does not continue",
+        RecordFault.Chain => "it does not follow the record before it",
+        RecordFault.DurableUpTo => "it vouches for itself",
+        RecordFault.BehindSeal => "it stands behind a seal",
+        RecordFault.Malformed => "its payload is not what its type says",
+        _ => "the log ends",
+    };
+
+    private void EndPhase(string name)
+    {
+        var now = _options.Clock.GetTimestamp();
+        _findings.Phase(name, _options.Clock.GetElapsedTime(_phaseBegan, now));
+        _phaseBegan = now;
+    }
+
+    /// <summary>What of the last segment counts: all below the floor as it stands, [floor, cut) by copying.</summary>
+    private readonly record struct Tail(ulong Floor, ulong Cut);
+}

@@ -1,0 +1,34 @@
+namespace Cairn.Store;
+
+/// <summary>Codes of operations in a transaction's record: sixteen per primitive, a code is never reused (docs/format.md has the
+/// bodies). 00 is never valid.</summary>
+internal enum OperationCode : byte
+{
+    KvPut = 0x10,
+    KvDelete = 0x11,
+    KvIncrement = 0x12,
+    KvExpire = 0x13,
+
+    EventAppend = 0x30,
+    EventConsumerCommit = 0x31,
+    EventRedact = 0x32,
+
+    StateInit = 0x40,
+    StateSet = 0x41,
+    StateTransition = 0x42,
+    StateDelete = 0x43,
+    StateLease = 0x44,
+    StateExpire = 0x45,
+
+    TraceRecord = 0x50,
+    TraceRedact = 0x51,
+
+    RunCreate = 0x60,
+    RunUpdate = 0x61,
+    RunEnd = 0x62,
+    RunResume = 0x63,
+    RunDelete = 0x64,
+    RunArchive = 0x67,
+
+    Idempotency = 0x97,
+}

@@ -1,0 +1,65 @@
+using System.Buffers.Binary;
+
+namespace Cairn.Store;
+
+/// <summary>
+/// Families of keys inside a run's store: the first byte. No user key can imitate another family, because it is written behind
+/// its own. Keys are never on disk by themselves; they follow from the operations.
+/// <code>
+///  01 family             versioned count of a family
+///  0E expiry i64 key     expiry order of the keys that have one
+///  10 key                Kv
+///  30 number u64         events; 31 type: stream of a type; 32: head; 33 consumer: its position
+///  40 name               state cells
+///  50 id                 traces; 51 time id; 52 type 0 time id; 53 tag 0 time id; 54 parent time id: their orders
+///  60 id                 runs (catalogue); 61 name; 62 parent id; 63 tag 0 id; 64 status id
+///  97 key                idempotency keys </code>
+/// Numbers are big-endian, because order is their meaning.
+/// </summary>
+internal static class StoreKeys
+{
+    internal const byte CountFamily = RunStore.CountFamily;
+    internal const byte ExpiryFamily = 0x0E;
+    internal const byte Kv = 0x10;
+    internal const byte Event = 0x30;
+    internal const byte EventStream = 0x31;
+    internal const byte EventHead = 0x32;
+    internal const byte Consumer = 0x33;
+    internal const byte State = 0x40;
+    internal const byte Trace = 0x50;
+    internal const byte TraceTime = 0x51;
+    internal const byte TraceType = 0x52;
+    internal const byte TraceTag = 0x53;
+    internal const byte TraceParent = 0x54;
+    internal const byte Run = 0x60;
+    internal const byte RunName = 0x61;
+    internal const byte RunParent = 0x62;
+    internal const byte RunTag = 0x63;
+    internal const byte RunStatusOrder = 0x64;
+    internal const byte Idempotency = 0x97;
+
+    internal const int ExpiryPrefixBytes = 9;
+
+    /// <summary>Family byte, then the rest as it is.</summary>
+    internal static ReadOnlySpan<byte> Of(Span<byte> target, byte family, ReadOnlySpan<byte> rest)
+    {
+        target[0] = family;
+        rest.CopyTo(target[1..]);
+        return target[..(1 + rest.Length)];
+    }
+
+    internal static ReadOnlySpan<byte> Of(Span<byte> target, byte family, ulong number)
+    {
+        target[0] = family;
+        BinaryPrimitives.WriteUInt64BigEndian(target[1..], number);
+        return target[..9];
+    }
+
+    internal static ReadOnlySpan<byte> Expiry(Span<byte> target, long expiry, ReadOnlySpan<byte> storeKey)
+    {
+        target[0] = ExpiryFamily;
+        BinaryPrimitives.WriteInt64BigEndian(target[1..], expiry);
+        storeKey.CopyTo(target[ExpiryPrefixBytes..]);
+        return target[..(ExpiryPrefixBytes + storeKey.Length)];
+    }
+}

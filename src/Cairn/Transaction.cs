@@ -1,0 +1,79 @@
+using Cairn.Transactions;
+
+namespace Cairn;
+
+/// <summary>A transaction over one run, or several that were named up front: one snapshot, one commit, one sequence, all or nothing over
+/// all primitives. Belongs to one thread at a time. Disposing one that was not committed drops it.</summary>
+public sealed class Transaction : IDisposable
+{
+    private readonly Engine _engine;
+    private readonly Dictionary<RunId, TransactionRun> _runs = [];
+
+    internal Transaction(Engine engine, TransactionContext context)
+    {
+        _engine = engine;
+        Context = context;
+        foreach (var scope in context.Scopes)
+            _runs.Add(scope.Run.Id, new TransactionRun(engine, scope));
+    }
+
+    internal TransactionContext Context { get; }
+
+    /// <summary>All reads are of this sequence.</summary>
+    public Sequence Sequence => new(Context.Sequence);
+
+    /// <summary>Key-values of the transaction's one run.</summary>
+    /// <exception cref="InvalidOperationException">The transaction has several runs: use <see cref="On(RunId)"/>.</exception>
+    public Kv Kv => Only().Kv;
+
+    /// <summary>The primitives of one of the transaction's runs.</summary>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the run was not named when the transaction began.</exception>
+    public TransactionRun On(RunId run) => _runs.TryGetValue(run, out var found)
+        ? found
+        : throw new CairnException(ErrorCode.InvalidArgument, $"Run {run} was not named when the transaction began. Name all runs up front.");
+
+    /// <inheritdoc cref="On(RunId)"/>
+    public TransactionRun On(Run run)
+    {
+        ArgumentNullException.ThrowIfNull(run);
+        return On(run.Id);
+    }
+
+    /// <summary>Commits, and waits until the commit is as durable as it asks. A transaction that wrote nothing always succeeds.</summary>
+    /// <returns>The commit's sequence; <see cref="Sequence.None"/> when nothing was written.</returns>
+    /// <exception cref="ConflictException">Something that was read has changed; nothing was written.</exception>
+    /// <exception cref="VersionMismatchException">A guarded cell has moved on; nothing was written.</exception>
+    /// <exception cref="DatabaseFailedException">An I/O error; the outcome may be unknown.</exception>
+    public Sequence Commit() => _engine.Commit(Context);
+
+    /// <summary>Commits, awaiting durability instead of blocking.</summary>
+    /// <param name="cancellationToken">Ends the waiting, not the commit: once it has a place in the log it is committed.</param>
+    /// <inheritdoc cref="Commit"/>
+    public ValueTask<Sequence> CommitAsync(CancellationToken cancellationToken = default) => _engine.CommitAsync(Context, cancellationToken);
+
+    /// <summary>Drops everything the transaction wrote. Nothing of it was ever visible.</summary>
+    public void Rollback() => _engine.End(Context);
+
+    /// <summary>Drops the transaction if it was not committed.</summary>
+    public void Dispose() => _engine.End(Context);
+
+    private TransactionRun Only() => _runs.Count == 1
+        ? _runs.Values.First()
+        : throw new InvalidOperationException("The transaction has several runs. Say which: tx.On(run).");
+}
+
+/// <summary>The primitives of one run inside a transaction.</summary>
+public sealed class TransactionRun
+{
+    internal TransactionRun(Engine engine, Scope scope)
+    {
+        Id = scope.Run.Id;
+        Kv = new Kv(engine, scope);
+    }
+
+    /// <summary>The run.</summary>
+    public RunId Id { get; }
+
+    /// <summary>Key-values.</summary>
+    public Kv Kv { get; }
+}

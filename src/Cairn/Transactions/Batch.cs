@@ -1,0 +1,140 @@
+using System.Buffers.Binary;
+using Cairn.Log;
+using Cairn.Store;
+
+namespace Cairn.Transactions;
+
+/// <summary>
+/// The encoded operations of one transaction, built in place in the record that will be logged (docs/format.md, "Transaction
+/// payload"). Parts are added in ascending order of run id. Reused by the thread that owns it.
+/// </summary>
+internal sealed class Batch
+{
+    private const int PayloadHeader = 16;
+    private const int PartHeader = 32;
+
+    [ThreadStatic]
+    private static Batch? _mine;
+
+    private Part[] _parts = new Part[1];
+
+    internal PendingRecord Record { get; private set; } = new();
+
+    internal int PartCount { get; private set; }
+
+    internal ReadOnlySpan<Part> Parts => _parts.AsSpan(0, PartCount);
+
+    internal int Operations { get; private set; }
+
+    /// <summary>Some operation's numbers depend on the newest committed state.</summary>
+    internal bool NeedsResolve { get; set; }
+
+    /// <summary>Changes the index of runs; its lock is taken too, last.</summary>
+    internal bool TouchesCatalogue { get; set; }
+
+    /// <summary>Only what closed runs still allow (RUN-7).</summary>
+    internal bool IsAllowedWhenClosed { get; set; }
+
+    /// <summary>May use the reserve of a full disk.</summary>
+    internal bool OnlyDeletes { get; set; }
+
+    /// <summary>This thread's own batch, emptied, with a record that only this thread waits for.</summary>
+    internal static Batch RentMine(ReadOnlySpan<byte> attributes = default)
+    {
+        var batch = _mine ?? new Batch();
+        _mine = null;
+        batch.Record.Reset();
+        batch.Begin(attributes);
+        return batch;
+    }
+
+    /// <summary>Gives the batch back, once its commit is visible or was refused.</summary>
+    internal static void ReturnMine(Batch batch) => _mine = batch;
+
+    /// <summary>A batch whose record goes back to a pool when the log has written it; for commits that nobody blocks on.</summary>
+    internal static Batch RentPooled(ReadOnlySpan<byte> attributes = default)
+    {
+        var batch = new Batch { Record = PendingRecordPool.Rent() };
+        batch.Begin(attributes);
+        return batch;
+    }
+
+    /// <summary>A batch for a commit that is awaited and read once more afterwards.</summary>
+    internal static Batch RentOwned(ReadOnlySpan<byte> attributes = default)
+    {
+        var batch = new Batch();
+        batch.Begin(attributes);
+        return batch;
+    }
+
+    private void Begin(ReadOnlySpan<byte> attributes)
+    {
+        PartCount = 0;
+        Operations = 0;
+        NeedsResolve = false;
+        TouchesCatalogue = false;
+        IsAllowedWhenClosed = false;
+        OnlyDeletes = false;
+        var header = Record.Extend(PayloadHeader + attributes.Length);
+        header[..PayloadHeader].Clear();
+        BinaryPrimitives.WriteInt32LittleEndian(header[8..], attributes.Length);
+        attributes.CopyTo(header[PayloadHeader..]);
+    }
+
+    internal void BeginPart(RunState run)
+    {
+        Invariant.Check(PartCount == 0 || _parts[PartCount - 1].Run.Id < run.Id, "parts of a record ascend by run id");
+        if (PartCount == _parts.Length)
+            Array.Resize(ref _parts, 2 * PartCount);
+        _parts[PartCount++] = new Part { Run = run, Offset = Record.PayloadLength };
+        var header = Record.Extend(PartHeader);
+        run.Id.Write(header);
+        header[RunId.Size..].Clear();
+    }
+
+    /// <summary>Adds an operation to the current part and returns its body to fill. The span is good until the next call.</summary>
+    /// <param name="writes">Store mutations it may cause at most, for reserving memory.</param>
+    internal Span<byte> Add(OperationCode code, byte flags, ReadOnlySpan<byte> key, int bodyBytes, int writes)
+    {
+        var length = Operation.Length(key.Length, bodyBytes);
+        var target = Record.Extend(length);
+        ref var part = ref _parts[PartCount - 1];
+        part.Operations++;
+        part.Writes += writes;
+        part.WriteBytes += writes * (key.Length + 64L) + bodyBytes;
+        Operations++;
+        return Operation.Write(target, (byte)code, flags, key, bodyBytes);
+    }
+
+    internal void EndPart()
+    {
+        ref var part = ref _parts[PartCount - 1];
+        var header = Record.Payload.Slice(part.Offset, PartHeader);
+        part.Length = Record.PayloadLength - part.Offset - PartHeader;
+        BinaryPrimitives.WriteInt32LittleEndian(header[24..], part.Operations);
+        BinaryPrimitives.WriteInt32LittleEndian(header[28..], part.Length);
+        BinaryPrimitives.WriteInt32LittleEndian(Record.Payload[12..], PartCount);
+    }
+
+    /// <summary>The operations of a part.</summary>
+    internal Span<byte> OperationsOf(in Part part) => Record.Payload.Slice(part.Offset + PartHeader, part.Length);
+
+    /// <summary>Fills the holes that the place decides: the time, and each run's link to its previous record.</summary>
+    internal void SetPlace(long time)
+    {
+        var payload = Record.Payload;
+        BinaryPrimitives.WriteInt64LittleEndian(payload, time);
+        foreach (ref readonly var part in Parts)
+            BinaryPrimitives.WriteUInt64LittleEndian(payload[(part.Offset + RunId.Size)..], part.Run.LastPosition);
+    }
+
+    internal struct Part
+    {
+        internal RunState Run;
+        internal int Offset;
+        internal int Length;
+        internal int Operations;
+        internal int Writes;
+        internal long WriteBytes;
+    }
+}

@@ -1,0 +1,475 @@
+// The path of a commit, whole. Everything that writes comes through Place: single operations, transactions, the maintainer's
+// own. One record, one sequence, one Apply.
+//
+//   outside locks   limits; the operations are encoded into the record that will be logged, with holes of fixed width
+//   run locks       validate what was read, decide what was expected, resolve numbers and counters, reserve memory:
+//                   the last step that may fail
+//   log's lock      sequence, commit time, position: a few instructions, the only thing all runs share
+//   run locks       fill the holes, hash, apply to the store, mark the slot filled
+//   no lock         the log's writer writes (and syncs); the visible word moves; whole rounds of waiters wake; observers
+//
+//   CP1  Order in the log = order of sequences = order of Apply within a run.
+//   CP2  A sequence is visible when it and all below it are applied and as durable as the mode asks. Every answer, a refusal
+//        too, is given only when what it rests on is visible.
+//   CP3  A failure after the sequence was taken ends writing: what reached the device is unknown until recovery. A failure
+//        before it leaves no trace.
+//   CP4  No lock that a reader or another run needs is held across a disk wait.
+//
+// Three commits and one sync, Strict; a and b on one run, c on another:
+//
+//   thread 1   |validate|place @7|apply|.......... writes 7 8, syncs ..........|visible = 8| answer a @7
+//   thread 2       |wait run lock|validate|place @8|apply|. waits for the round ..........|  answer b @8
+//   thread 3                        |validate|place @9|apply|... next round gathers ......|log thread: writes 9, syncs|visible = 9|
+//   readers    |------------------------- see @6 --------------------------------------|--- see @8 ---------------|- see @9
+//
+// b is validated against a's change although that is not visible yet: a is before it in the log, so if a is lost, b is too.
+// That is why a commit that lost to an invisible one waits for its visibility and not for a lucky retry.
+//
+// Why log first, memory second, visible last: a reader never sees what a crash could still undo (G1), and memory never holds
+// what the log has not promised a place. Memory does run ahead of the device between Apply and the write; if the device then
+// fails, what was applied is never shown, and the database takes no more writes (G7).
+//
+// In memory there is no device: the word of each run moves under its lock. A commit over several runs applies to all before it
+// publishes any, and a cut across runs takes their locks for a moment, so that no half is seen.
+
+using System.Diagnostics.CodeAnalysis;
+using Cairn.Log;
+using Cairn.Store;
+
+namespace Cairn.Transactions;
+
+/// <summary>See the essay above. Thread-safe.</summary>
+internal sealed class CommitPath(
+    LogWriter log, EngineState state, Catalogue catalogue, OperationTable operations, Limits limits, TimeProvider clock, ulong epoch)
+{
+    /// <summary>Range reads are checked again outside the lock this often before they are checked inside.</summary>
+    private const int PreChecksMax = 3;
+
+    internal LogWriter Log => log;
+
+    internal EngineState State => state;
+
+    internal Catalogue Catalogue => catalogue;
+
+    internal OperationTable Operations => operations;
+
+    internal Limits Limits => limits;
+
+    internal TimeProvider Clock => clock;
+
+    internal ulong Epoch => epoch;
+
+    /// <summary>Memory only: each run has a visible word of its own.</summary>
+    internal bool IsUnlogged => log.Device is null;
+
+    /// <summary>Time at which a read of the newest state is evaluated (TTL-3).</summary>
+    internal long ReadTime() => Math.Max(clock.Microseconds(), log.LastTime);
+
+    /// <summary>The database's mode.</summary>
+    internal Durability Durability { get; init; }
+
+    /// <summary>Whether a commit waits for a sync. A commit may ask for more than the database's mode, never for less (DUR-6).</summary>
+    /// <exception cref="CairnException">InvalidArgument: less, or more than memory can give.</exception>
+    internal bool NeedsSync(CommitOptions options)
+    {
+        if (options.Durability is not { } asked || asked == Durability)
+            return Durability == Durability.Strict;
+        if (asked < Durability || Durability == Durability.InMemory)
+            throw new CairnException(ErrorCode.InvalidArgument, $"A commit in a database opened {Durability} cannot be {asked}: a commit may ask for more than the database's mode, never for less, and memory cannot be strengthened.");
+        return true;
+    }
+
+    /// <summary>False refuses reads once the database has failed.</summary>
+    internal bool ReadsAfterFailure { get; init; } = true;
+
+    /// <summary>The door of every read.</summary>
+    internal void ThrowIfNotReadable()
+    {
+        if (state.IsClosed)
+            throw new ObjectDisposedException("CairnDatabase", "The database is closed.");
+        if (!ReadsAfterFailure)
+            state.ThrowIfFailed();
+    }
+
+    /// <summary>Commits and waits until the commit is visible, or gives the refusal when what it rests on is.</summary>
+    /// <returns>False: refused, nothing was logged.</returns>
+    /// <exception cref="DatabaseFailedException">CP3; the outcome of this commit is unknown.</exception>
+    internal bool TryCommit(Batch batch, ReadSet? reads, List<Expectation>? expectations, out Placed placed)
+    {
+        placed = Place(batch, reads, expectations);
+        Wait(batch, placed);
+        return placed.Refusal is null;
+    }
+
+    /// <summary>Commits what cannot be refused but by an exception.</summary>
+    internal Placed Commit(Batch batch)
+    {
+        var placed = Place(batch, null, null);
+        Wait(batch, placed);
+        if (placed.Refusal is { } refusal)
+            throw refusal.ToException(operations);
+        return placed;
+    }
+
+    /// <summary>Blocks until what <see cref="Place"/> gave is visible.</summary>
+    internal void Wait(Batch batch, in Placed placed)
+    {
+        if (!IsUnlogged)
+            log.WaitVisible(placed.Sequence);
+        else if (placed.HasSlot)
+            log.WaitObserved(batch.Record.Slot);
+    }
+
+    /// <summary>A task that ends when a placed commit is visible. Cancelling ends the waiting, not the commit.</summary>
+    internal ValueTask WhenVisibleAsync(ulong sequence, bool needsSync, CancellationToken cancellationToken)
+    {
+        if (!IsUnlogged)
+            return log.WhenVisibleAsync(sequence, needsSync, cancellationToken);
+        log.Drive(mayLeave: true);                           // for the observers, if there are any
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Gives the batch its place and applies it.</summary>
+    /// <returns>With a refusal, <see cref="Placed.Sequence"/> is what has to be visible before the refusal may be told.</returns>
+    internal Placed Place(Batch batch, ReadSet? reads, List<Expectation>? expectations)
+    {
+        CheckSize(batch);
+        var busySince = 0L;
+        for (var attempt = 0; ; attempt++)
+        {
+            state.ThrowIfNotWritable(batch.OnlyDeletes);
+            if (reads is not null && attempt < PreChecksMax && PreCheckRanges(reads) is { } early)
+                return new Placed(early.Current, 0, false, early);
+            var now = clock.Microseconds();
+            var take = TakeResult.Taken;
+            Enter(batch);
+            try
+            {
+                if (Refuse(batch, reads, expectations, now, attempt, out var mustRecheck) is { } refusal)
+                    return new Placed(NewestOf(batch), 0, false, refusal);
+                if (mustRecheck)
+                    continue;
+                foreach (ref readonly var part in batch.Parts)
+                    part.Run.Store.Reserve(part.Writes, part.WriteBytes);
+                if (IsUnlogged && !log.HasObservers)
+                {
+                    log.TakeUnlogged(now, out var sequence, out var time);
+                    Apply(batch, sequence, time, RunState.NoPosition);
+                    return new Placed(sequence, time, false, null);
+                }
+
+                take = log.TryTake(batch.Record, now);
+                if (take == TakeResult.Taken)
+                {
+                    var record = batch.Record;
+                    Apply(batch, record.Sequence, record.Time, record.Position);
+                    var placed = new Placed(record.Sequence, record.Time, true, null);
+                    LogWriter.Filled(record);                // last touch: from here on the record is the writer's
+                    return placed;
+                }
+            }
+            finally
+            {
+                Exit(batch);
+            }
+
+            MakeRoom(take, batch, ref busySince);            // CP4: outside every lock, before any sequence
+        }
+    }
+
+    // ---- validation -----------------------------------------------------------------------------------------------------------
+
+    private Refusal? Refuse(
+        Batch batch, ReadSet? reads, List<Expectation>? expectations, long now, int attempt, out bool mustRecheck)
+    {
+        mustRecheck = false;
+        foreach (ref readonly var part in batch.Parts)
+        {
+            if (part.Run.IsDeleted)
+                return Refusal.Of(new CairnException(ErrorCode.NotFound, $"Run {part.Run.Id} was deleted."));
+            if (part.Run.Status != RunStatus.Active && !batch.IsAllowedWhenClosed)
+                return Refusal.Of(new CairnException(ErrorCode.RunClosed, $"Run {part.Run.Id} is {part.Run.Status} and takes no writes. Fork it to go on from here."));
+        }
+
+        if (reads is not null && FindConflict(reads, attempt, out mustRecheck) is { } conflict)
+            return conflict;
+        if (mustRecheck)
+            return null;
+        var time = Math.Max(now, log.LastTime);
+        if (expectations is not null)
+        {
+            foreach (var expectation in expectations)
+            {
+                using var reader = expectation.Run.Store.Read();
+                var exists = reader.TryGetNewest(expectation.Key, out var version);
+                if (!expectation.Holds(exists, version, time, out var actual) && !Mutant.Is("cas-check-removed"))
+                    return Refusal.Unmet(expectation, actual, exists ? version.Sequence : 0);
+            }
+        }
+
+        return batch.NeedsResolve ? Resolve(batch, time) : null;
+    }
+
+    private Refusal? Resolve(Batch batch, long time)
+    {
+        foreach (ref readonly var part in batch.Parts)
+        {
+            if (operations.Resolve(batch.OperationsOf(part), part.Run, catalogue, time) is { } refused)
+                return Refusal.Of(refused);
+        }
+
+        return null;
+    }
+
+    // Outside the locks: has anything in the ranges changed since the snapshot? What changes after this look is in the ring of
+    // recent writes, which is all that is left to look through inside.
+    private Refusal? PreCheckRanges(ReadSet reads)
+    {
+        foreach (var run in reads.Runs)
+        {
+            if (run.Ranges.Count == 0 || Mutant.Is("range-validation-off"))
+                continue;
+            lock (run.Run.CommitLock)
+            {
+                run.CheckedUpTo = run.Run.LastSequence;
+                run.Run.Recent ??= new RecentWrites(run.CheckedUpTo);
+            }
+
+            if (run.CheckedUpTo > reads.Sequence && FindNewer(run, reads.Sequence) is { } conflict)
+                return conflict;
+        }
+
+        return null;
+    }
+
+    private static Refusal? FindNewer(ReadSet.RunReads run, ulong sequence)
+    {
+        using var reader = run.Run.Store.Read();
+        foreach (var (from, to) in run.Ranges)
+        {
+            if (reader.FindNewer(from, to, sequence, out var key, out var newer))
+                return Refusal.Conflict(run.Run, key.ToArray(), isRange: true, sequence, newer);
+        }
+
+        return null;
+    }
+
+    private static Refusal? FindConflict(ReadSet reads, int attempt, out bool mustRecheck)
+    {
+        mustRecheck = false;
+        foreach (var run in reads.Runs)
+        {
+            if (run.Run.LastSequence <= reads.Sequence || Mutant.Is("read-validation-off"))
+                continue;                                    // nothing was committed to this run since the snapshot
+            using var reader = run.Run.Store.Read();
+            foreach (var key in run.Points)
+            {
+                if (reader.TryGetNewest(key, out var version) && version.Sequence > reads.Sequence)
+                    return Refusal.Conflict(run.Run, key, isRange: false, reads.Sequence, version.Sequence);
+            }
+
+            if (run.Ranges.Count == 0 || run.Run.LastSequence <= run.CheckedUpTo || Mutant.Is("range-validation-off"))
+                continue;
+            if (run.Run.Recent is not { } recent || recent.CompleteSince > run.CheckedUpTo)
+            {
+                if (attempt < PreChecksMax)
+                {
+                    mustRecheck = true;                      // too much happened meanwhile: look again outside
+                    return null;
+                }
+
+                if (FindNewer(run, reads.Sequence) is { } late)
+                    return late;
+                continue;
+            }
+
+            foreach (var (from, to) in run.Ranges)
+            {
+                if (recent.Find(from, to, run.CheckedUpTo, out var key, out var newer))
+                    return Refusal.Conflict(run.Run, key, isRange: true, reads.Sequence, newer);
+            }
+        }
+
+        return null;
+    }
+
+    private static ulong NewestOf(Batch batch)
+    {
+        var newest = 0UL;
+        foreach (ref readonly var part in batch.Parts)
+            newest = Math.Max(newest, part.Run.LastSequence);
+        return newest;
+    }
+
+    // ---- apply ----------------------------------------------------------------------------------------------------------------
+
+    private void Apply(Batch batch, ulong sequence, long time, ulong position)
+    {
+        try
+        {
+            batch.SetPlace(time);
+            foreach (ref readonly var part in batch.Parts)
+            {
+                operations.FillAndApply(batch.OperationsOf(part), new ApplyContext(part.Run, catalogue, sequence, time));
+                Applied(part.Run, sequence, position, epoch);
+            }
+
+            if (batch.TouchesCatalogue)
+                catalogue.State.LastSequence = sequence;
+            if (IsUnlogged)
+                Publish(batch, sequence);
+        }
+        catch (Exception bug)
+        {
+            // CP3: the sequence is taken; never a clean failure (D:5.11).
+            state.Fail(bug);
+            throw state.OutcomeUnknown();
+        }
+    }
+
+    private static void Applied(RunState run, ulong sequence, ulong position, ulong writtenIn)
+    {
+        run.LastSequence = sequence;
+        run.LastPosition = position;
+        run.LastEpoch = writtenIn;
+    }
+
+    // Memory only. The runs before the catalogue: who sees a run's record there may also read the run.
+    private void Publish(Batch batch, ulong sequence)
+    {
+        foreach (ref readonly var part in batch.Parts)
+            part.Run.Visible.Publish(sequence);
+        if (batch.TouchesCatalogue)
+            catalogue.State.Visible.Publish(sequence);
+    }
+
+    /// <summary>Recovery: applies a record of the log through the same <c>Apply</c>, in sequence order, without validation.</summary>
+    /// <param name="writtenIn">Epoch of the opening that wrote the record.</param>
+    /// <exception cref="MalformedPayloadException">The payload is not what this version knows.</exception>
+    internal static void Replay(Catalogue catalogue, OperationTable operations, ulong sequence, ReadOnlySpan<byte> payload, ulong position, ulong writtenIn)
+    {
+        var transaction = new TransactionPayload(payload);
+        while (transaction.MoveNext(out var part))
+        {
+            var run = catalogue.Find(part.Run) ?? catalogue.NewState(part.Run);
+            var context = new ApplyContext(run, catalogue, sequence, transaction.CommitTime);
+            while (part.MoveNext(out var operation))
+                operations.Apply(operation, context);
+            Applied(run, sequence, position, writtenIn);
+        }
+
+        catalogue.State.LastSequence = sequence;
+    }
+
+    // ---- locks and room -------------------------------------------------------------------------------------------------------
+
+    private void Enter(Batch batch)
+    {
+        var entered = 0;
+        try
+        {
+            foreach (ref readonly var part in batch.Parts)
+            {
+                Enter(part.Run.CommitLock);
+                entered++;
+            }
+
+            if (batch.TouchesCatalogue)
+                Enter(catalogue.State.CommitLock);
+        }
+        catch
+        {
+            foreach (ref readonly var part in batch.Parts[..entered])
+                part.Run.CommitLock.Exit();
+            throw;
+        }
+    }
+
+    private void Enter(Lock gate)
+    {
+        if (!gate.TryEnter() && !gate.TryEnter(limits.BusyWaitMax))
+            throw new BusyException(ErrorCode.Busy, $"A run's lock was not free within {limits.BusyWaitMax.TotalMilliseconds} ms (Limits.BusyWaitMax). Try again.", limits.BusyWaitMax);
+    }
+
+    private void Exit(Batch batch)
+    {
+        if (batch.TouchesCatalogue)
+            catalogue.State.CommitLock.Exit();
+        foreach (ref readonly var part in batch.Parts)
+            part.Run.CommitLock.Exit();
+    }
+
+    private void MakeRoom(TakeResult take, Batch batch, ref long busySince)
+    {
+        if (busySince == 0)
+            busySince = clock.GetTimestamp();
+        else if (clock.GetElapsedTime(busySince) > limits.BusyWaitMax)
+            throw new BusyException(ErrorCode.Busy, $"The log had no room within {limits.BusyWaitMax.TotalMilliseconds} ms (Limits.BusyWaitMax). Try again.", limits.BusyWaitMax);
+        if (take == TakeResult.NoRoom)
+            log.MakeRoom(batch.Record.RecordLength);
+        else
+            log.Drive(mayLeave: true);
+        state.ThrowIfFailed();
+        if (take == TakeResult.QueueFull)
+            Thread.Yield();
+    }
+
+    private void CheckSize(Batch batch)
+    {
+        if (batch.Record.PayloadLength > limits.TransactionBytesMax)
+            ThrowTooLarge(nameof(limits.TransactionBytesMax), limits.TransactionBytesMax, batch.Record.PayloadLength, "bytes");
+        if (batch.Operations > limits.TransactionOperationsMax)
+            ThrowTooLarge(nameof(limits.TransactionOperationsMax), limits.TransactionOperationsMax, batch.Operations, "operations");
+    }
+
+    [DoesNotReturn]
+    private static void ThrowTooLarge(string limit, long allowed, long actual, string unit) =>
+        throw new LimitException(limit, allowed, actual, unit);
+}
+
+/// <summary>Where a batch came to be, or why it was refused.</summary>
+internal readonly record struct Placed(ulong Sequence, long Time, bool HasSlot, Refusal? Refusal);
+
+/// <summary>Why a batch was refused under the locks; nothing was logged.</summary>
+internal sealed class Refusal
+{
+    private Refusal()
+    {
+    }
+
+    internal Expectation? Expectation { get; private init; }
+
+    /// <summary>Version or counter found where an expectation failed; 0 = absent.</summary>
+    internal ulong Actual { get; private init; }
+
+    /// <summary>The sequence that must be visible before the refusal is told.</summary>
+    internal ulong Current { get; private init; }
+
+    internal bool IsConflict { get; private init; }
+
+    private CairnException? Exception { get; init; }
+
+    private byte[] Key { get; init; } = [];
+
+    private bool IsRange { get; init; }
+
+    private ulong Read { get; init; }
+
+    internal static Refusal Of(CairnException exception) => new() { Exception = exception };
+
+    internal static Refusal Unmet(Expectation expectation, ulong actual, ulong current) =>
+        new() { Expectation = expectation, Actual = actual, Current = current, Key = expectation.Key };
+
+    internal static Refusal Conflict(RunState run, byte[] key, bool isRange, ulong read, ulong current) =>
+        new() { Key = key, IsRange = isRange, Read = read, Current = current, IsConflict = true };
+
+    internal CairnException ToException(OperationTable operations)
+    {
+        if (Exception is not null)
+            return Exception;
+        var (primitive, key) = operations.Describe(Key);
+        if (Expectation is { } expectation)
+            return new VersionMismatchException(primitive, key, expectation.Expected, Actual);
+        return new ConflictException(primitive, key, IsRange ? "in a range that was read" : "", new Sequence(Read), new Sequence(Current));
+    }
+}

@@ -1,0 +1,163 @@
+using System.Buffers.Binary;
+using Cairn.Log;
+using Cairn.Store;
+
+namespace Cairn.Transactions;
+
+/// <summary>
+/// What a primitive contributes to the one <c>Apply</c>: how its operations get their last numbers, and what they do to the store.
+/// Commit, recovery and (later) replay, fork and replica all come through here with the same bytes.
+/// </summary>
+internal abstract class OperationSet
+{
+    /// <summary>High four bits of the codes.</summary>
+    internal abstract byte Family { get; }
+
+    /// <summary>The primitive's name in errors, addresses and dumps.</summary>
+    internal abstract string Name { get; }
+
+    /// <summary>Under the run's lock, before a sequence is taken: fills what depends on the newest committed state, or refuses.
+    /// At most one operation per key and record asks for it.</summary>
+    /// <returns>Null, or why the commit is refused; nothing has changed then.</returns>
+    /// <param name="holes">The operation's body behind the expiry, writable.</param>
+    internal virtual CairnException? Resolve(in Operation operation, Span<byte> holes, RunState run, Catalogue catalogue, long time) => null;
+
+    /// <summary>Under the run's lock, with sequence and commit time known, right before <see cref="Apply"/>: fills what depends on
+    /// them. Must not fail.</summary>
+    /// <param name="holes">The operation's body behind the expiry, writable.</param>
+    internal virtual void Fill(in Operation operation, Span<byte> holes, in ApplyContext context)
+    {
+    }
+
+    /// <summary>Changes the store. A function of the operation, the sequence, the time and the store alone. False when the bytes
+    /// are not such an operation (corruption, when they come from a log).</summary>
+    internal abstract bool Apply(in Operation operation, in ApplyContext context);
+
+    /// <summary>Adds a transaction's pending write to the batch, as the operation that it stands for.</summary>
+    internal abstract void Encode(Batch batch, PendingWrite write);
+
+    /// <summary>The value that a relative pending write gives on top of what was committed.</summary>
+    internal virtual byte[] Overlay(PendingWrite write, bool exists, bool live, in VersionView committed) => write.Value;
+
+    /// <summary>Adds the operation that removes an expired key (TTL-5).</summary>
+    internal virtual void EncodeExpired(Batch batch, ReadOnlySpan<byte> storeKey) =>
+        Invariant.Broken($"{Name} has no keys that expire");
+
+    /// <summary>Tells people which thing a store key belongs to.</summary>
+    internal abstract string Describe(ReadOnlySpan<byte> storeKey);
+
+    /// <summary>First byte of the store keys that this primitive owns.</summary>
+    internal abstract bool Owns(byte storeFamily);
+
+}
+
+/// <summary>What an operation is applied to.</summary>
+internal readonly ref struct ApplyContext(RunState run, Catalogue catalogue, ulong sequence, long time)
+{
+    internal RunState Run { get; } = run;
+
+    internal Catalogue Catalogue { get; } = catalogue;
+
+    internal ulong Sequence { get; } = sequence;
+
+    /// <summary>Commit time, microseconds since 1970.</summary>
+    internal long Time { get; } = time;
+
+    internal StoreReader Read() => Run.Store.Read();
+
+    /// <summary>Writes a version. With an expiry, the key also gets a place in the run's expiry order, and loses an older one.</summary>
+    internal PreviousVersion Put(ReadOnlySpan<byte> storeKey, ReadOnlySpan<byte> value, long expiry = 0)
+    {
+        var previous = Run.Store.Put(storeKey, value, Sequence, Time, expiry);
+        Run.Recent?.Add(Sequence, storeKey);
+        if ((previous.Expiry | expiry) != 0)
+            MoveExpiry(storeKey, previous.Expiry, expiry);
+        return previous;
+    }
+
+    internal PreviousVersion Delete(ReadOnlySpan<byte> storeKey, ReadOnlySpan<byte> remains = default)
+    {
+        var previous = Run.Store.Delete(storeKey, remains, Sequence, Time);
+        Run.Recent?.Add(Sequence, storeKey);
+        if (previous.Expiry != 0)
+            MoveExpiry(storeKey, previous.Expiry, 0);
+        return previous;
+    }
+
+    private void MoveExpiry(ReadOnlySpan<byte> storeKey, long before, long now)
+    {
+        if (before == now)
+            return;
+        Span<byte> key = stackalloc byte[StoreKeys.ExpiryPrefixBytes + storeKey.Length];
+        if (before != 0)
+            Run.Store.Delete(StoreKeys.Expiry(key, before, storeKey), default, Sequence, Time);
+        if (now != 0)
+            Run.Store.Put(StoreKeys.Expiry(key, now, storeKey), default, Sequence, Time, 0);
+    }
+
+    internal void AddCount(byte family, long delta) => Run.Store.AddCount(family, delta, Sequence, Time);
+}
+
+/// <summary>The sets by family; the engine has one table. Dispatch of the one Apply.</summary>
+internal sealed class OperationTable
+{
+    private readonly OperationSet?[] _byFamily = new OperationSet?[16];
+
+    internal OperationTable(params ReadOnlySpan<OperationSet> sets)
+    {
+        foreach (var set in sets)
+            _byFamily[set.Family >> 4] = set;
+    }
+
+    internal OperationSet? Find(OperationCode code) => _byFamily[(byte)code >> 4];
+
+    internal IEnumerable<OperationSet> Sets => _byFamily.OfType<OperationSet>();
+
+    /// <summary>The last step before a sequence is taken: numbers that rest on the newest committed state.</summary>
+    internal CairnException? Resolve(Span<byte> part, RunState run, Catalogue catalogue, long time)
+    {
+        while (Operation.TryTake(ref part, out var operation, out var holes))
+        {
+            if (Find((OperationCode)operation.Code)!.Resolve(operation, BehindExpiry(operation, holes), run, catalogue, time) is { } refused)
+                return refused;
+        }
+
+        return null;
+    }
+
+    /// <summary>Fills the last holes of a part and applies it, operation by operation: one may rest on the one before.</summary>
+    internal void FillAndApply(Span<byte> part, in ApplyContext context)
+    {
+        while (Operation.TryTake(ref part, out var operation, out var holes))
+        {
+            if (operation.Expiry < 0)
+                BinaryPrimitives.WriteInt64LittleEndian(holes, context.Time - operation.Expiry);
+            Find((OperationCode)operation.Code)!.Fill(operation, BehindExpiry(operation, holes), context);
+            Apply(operation, context);
+        }
+    }
+
+    /// <summary>The one Apply.</summary>
+    /// <exception cref="MalformedPayloadException">Not an operation that this version knows.</exception>
+    internal void Apply(in Operation operation, in ApplyContext context)
+    {
+        var set = Find((OperationCode)operation.Code)
+            ?? throw new MalformedPayloadException($"operation code {operation.Code:X2}", isUnknown: true);
+        if (!set.Apply(operation, context))
+            throw new MalformedPayloadException($"a {set.Name} operation of code {operation.Code:X2}");
+    }
+
+    private static Span<byte> BehindExpiry(in Operation operation, Span<byte> holes) => operation.HasExpiry ? holes[8..] : holes;
+
+    /// <summary>Primitive and text of a store key, for conflicts.</summary>
+    internal (string Primitive, string Key) Describe(ReadOnlySpan<byte> storeKey)
+    {
+        foreach (var set in _byFamily)
+        {
+            if (set is not null && storeKey.Length > 0 && set.Owns(storeKey[0]))
+                return (set.Name, set.Describe(storeKey));
+        }
+
+        return ("store", Convert.ToHexStringLower(storeKey));
+    }
+}

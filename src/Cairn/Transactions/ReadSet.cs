@@ -1,0 +1,78 @@
+using Cairn.Store;
+
+namespace Cairn.Transactions;
+
+/// <summary>What a transaction has looked at, per run: keys and ranges, at its snapshot's sequence. Valid as long as no newer version
+/// of any of them was committed; a tombstone is a version here (TX-8, TX-9).</summary>
+internal sealed class ReadSet(ulong sequence)
+{
+    private readonly List<RunReads> _runs = [];
+
+    internal ulong Sequence { get; } = sequence;
+
+    internal bool IsEmpty => _runs.Count == 0;
+
+    internal IReadOnlyList<RunReads> Runs => _runs;
+
+    internal void AddPoint(RunState run, ReadOnlySpan<byte> key)
+    {
+        var points = For(run).Points.GetAlternateLookup<ReadOnlySpan<byte>>();
+        points.Add(key);
+    }
+
+    /// <param name="to">Exclusive; empty = no upper bound.</param>
+    internal void AddRange(RunState run, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to) =>
+        For(run).Ranges.Add((from.ToArray(), to.ToArray()));
+
+    /// <summary>What the Snapshot level validates (TX-24): only those keys of <paramref name="written"/> that were also read.</summary>
+    internal void AddWrittenAndRead(ReadSet reads, RunState run, ReadOnlySpan<byte> written)
+    {
+        if (reads.Find(run) is { } seen && seen.Covers(written))
+            AddPoint(run, written);
+    }
+
+    internal RunReads? Find(RunState run)
+    {
+        foreach (var reads in _runs)
+        {
+            if (reads.Run == run)
+                return reads;
+        }
+
+        return null;
+    }
+
+    private RunReads For(RunState run)
+    {
+        if (Find(run) is { } reads)
+            return reads;
+        reads = new RunReads(run);
+        _runs.Add(reads);
+        return reads;
+    }
+
+    internal sealed class RunReads(RunState run)
+    {
+        internal RunState Run { get; } = run;
+
+        internal HashSet<byte[]> Points { get; } = new(ByteArrayComparer.Instance);
+
+        internal List<(byte[] From, byte[] To)> Ranges { get; } = [];
+
+        /// <summary>The ranges were found unchanged up to this sequence, outside the lock.</summary>
+        internal ulong CheckedUpTo { get; set; }
+
+        internal bool Covers(ReadOnlySpan<byte> key)
+        {
+            if (Points.GetAlternateLookup<ReadOnlySpan<byte>>().Contains(key))
+                return true;
+            foreach (var (from, to) in Ranges)
+            {
+                if (key.SequenceCompareTo(from) >= 0 && (to.Length == 0 || key.SequenceCompareTo(to) < 0))
+                    return true;
+            }
+
+            return false;
+        }
+    }
+}

@@ -1,0 +1,211 @@
+using Cairn.Store;
+
+namespace Cairn.Transactions;
+
+/// <summary>
+/// Where a primitive reads and writes: the run as it is now (each call on its own), a snapshot, or a transaction (its snapshot
+/// plus its own writes). One class instead of three, because the primitives' code is the same and the first form must cost
+/// nothing.
+/// </summary>
+internal sealed class Scope
+{
+    private readonly ulong _sequence;
+    private readonly long _time;
+    private volatile bool _ended;
+
+    private Scope(CommitPath path, RunState run, ScopeKind kind, ulong sequence, long time, TransactionContext? transaction)
+    {
+        Path = path;
+        Run = run;
+        Kind = kind;
+        _sequence = sequence;
+        _time = time;
+        Transaction = transaction;
+        Writes = transaction is null ? null : new PendingWrites();
+    }
+
+    internal static Scope Live(CommitPath path, RunState run, CommitOptions options) =>
+        new(path, run, ScopeKind.Live, ulong.MaxValue, 0, null) { Options = options };
+
+    /// <param name="sequence">Pinned by the caller for as long as the scope is used.</param>
+    /// <param name="time">Time at which expiry is judged.</param>
+    internal static Scope Snapshot(CommitPath path, RunState run, ulong sequence, long time) =>
+        new(path, run, ScopeKind.Snapshot, sequence, time, null);
+
+    internal static Scope InTransaction(TransactionContext transaction, RunState run) =>
+        new(transaction.Path, run, ScopeKind.Transaction, transaction.Sequence, transaction.Time, transaction);
+
+    internal CommitPath Path { get; }
+
+    /// <summary>What each write outside a transaction asks for beyond the database's defaults.</summary>
+    internal CommitOptions Options { get; init; } = CommitOptions.Default;
+
+    internal RunState Run { get; }
+
+    internal ScopeKind Kind { get; }
+
+    internal bool IsLive => Kind == ScopeKind.Live;
+
+    internal TransactionContext? Transaction { get; }
+
+    /// <summary>The transaction's writes to this run; null outside one.</summary>
+    internal PendingWrites? Writes { get; }
+
+    /// <summary>Sequence at which reads look; for the live scope the visible one right now.</summary>
+    internal ulong Sequence => IsLive ? Run.Visible.Value : _sequence;
+
+    /// <summary>Time at which expiry is judged (TTL-3).</summary>
+    internal long Time => IsLive ? Path.ReadTime() : _time;
+
+    internal void End() => _ended = true;
+
+    /// <summary>The door of every read.</summary>
+    internal void ThrowIfNotReadable()
+    {
+        if (_ended)
+            throw new InvalidOperationException(Kind == ScopeKind.Transaction ? "The transaction has ended." : "The snapshot was disposed.");
+        if (Run.IsDeleted)
+            throw new CairnException(ErrorCode.NotFound, $"Run {Run.Id} was deleted.");
+        Path.ThrowIfNotReadable();
+        Transaction?.ThrowIfExpired();
+    }
+
+    /// <summary>The door of every write.</summary>
+    internal void ThrowIfNotWritable()
+    {
+        if (Run == Path.Catalogue.System)
+            throw new CairnException(ErrorCode.ReadOnly, "The run '$sys' is the engine's own. Write to another run.");
+        Path.State.ThrowIfNotWritable(onlyDeletes: true);
+        if (Kind == ScopeKind.Transaction)
+            ThrowIfNotReadable();
+    }
+
+    /// <summary>The live version of a key as this scope sees it; in a transaction a read, so it is remembered for validation.</summary>
+    internal bool TryGet(scoped in StoreReader reader, ReadOnlySpan<byte> storeKey, out VersionView version)
+    {
+        if (Kind == ScopeKind.Live)
+            return reader.TryGetVisible(storeKey, out version) && (version.Expiry == 0 ? !version.IsTombstone : version.IsLiveAt(Path.ReadTime()));
+        if (Kind == ScopeKind.Snapshot)
+            return reader.TryGet(storeKey, _sequence, out version) && version.IsLiveAt(_time);
+        return TryGetInTransaction(reader, storeKey, out version);
+    }
+
+    private bool TryGetInTransaction(scoped in StoreReader reader, ReadOnlySpan<byte> storeKey, out VersionView version)
+    {
+        var write = Writes!.Find(storeKey);
+        if (write is null || write.IsRelative)
+            Transaction!.Reads.AddPoint(Run, storeKey);
+        var exists = reader.TryGet(storeKey, _sequence, out var committed);
+        if (write is null)
+        {
+            version = committed;
+            return exists && committed.IsLiveAt(_time);
+        }
+
+        return Overlay(write, exists, committed, out version);
+    }
+
+    /// <summary>A committed version with the transaction's own write over it.</summary>
+    internal bool Overlay(PendingWrite write, bool exists, scoped in VersionView committed, out VersionView version)
+    {
+        var live = exists && committed.IsLiveAt(_time);
+        if (write.IsDelete)
+        {
+            version = default;
+            return false;
+        }
+
+        var value = write.IsRelative
+            ? Path.Operations.Find(write.Code)!.Overlay(write, exists, live, committed)
+            : write.Value;
+        var sequence = live ? committed.Sequence : 0;
+        var expiry = write.TimeToLive != 0 ? Transaction!.Time + write.TimeToLive : write.Expiry;
+        version = new VersionView(value, sequence, live ? committed.Created : 0, live ? committed.Time : 0, expiry, isTombstone: false);
+        return true;
+    }
+
+    /// <summary>The version under the transaction's own writes, for compare-and-set (KV-10). Not a read (TX-13).</summary>
+    internal bool TryGetCommitted(scoped in StoreReader reader, ReadOnlySpan<byte> storeKey, out VersionView version) =>
+        Kind == ScopeKind.Live ? reader.TryGetVisible(storeKey, out version) : reader.TryGet(storeKey, _sequence, out version);
+
+    /// <summary>Starts a one-operation transaction on this run; live scope only.</summary>
+    internal Batch BeginSingle()
+    {
+        var batch = Batch.RentMine();
+        batch.BeginPart(Run);
+        return batch;
+    }
+
+    /// <summary>Commits a one-operation transaction and waits.</summary>
+    internal Placed CommitSingle(Batch batch)
+    {
+        batch.EndPart();
+        batch.Record.NeedsSync = Path.NeedsSync(Options);
+        var placed = Path.Commit(batch);
+        Batch.ReturnMine(batch);
+        return placed;
+    }
+
+    /// <summary>Commits a one-operation transaction and reads its result from the filled operation.</summary>
+    internal T CommitSingle<T>(Batch batch, Func<Batch, T> result)
+    {
+        batch.EndPart();
+        batch.Record.NeedsSync = Path.NeedsSync(Options);
+        Path.Commit(batch);
+        var value = result(batch);
+        Batch.ReturnMine(batch);
+        return value;
+    }
+
+    /// <summary>Starts a one-operation transaction that will be awaited.</summary>
+    internal Batch BeginPooled()
+    {
+        var batch = Batch.RentPooled();
+        batch.BeginPart(Run);
+        return batch;
+    }
+
+    /// <summary>Places a one-operation transaction now and completes when it is visible.</summary>
+    internal ValueTask<Sequence> CommitPooledAsync(Batch batch, CancellationToken cancellationToken)
+    {
+        batch.EndPart();
+        var needsSync = Path.NeedsSync(Options);
+        batch.Record.NeedsSync = needsSync;
+        var placed = Path.Place(batch, null, null);
+        var visible = Path.WhenVisibleAsync(placed.Sequence, needsSync, cancellationToken);
+        if (placed.Refusal is null && visible.IsCompletedSuccessfully)
+            return new ValueTask<Sequence>(new Sequence(placed.Sequence));
+        return FinishAsync(Path, visible, placed);
+
+        static async ValueTask<Sequence> FinishAsync(CommitPath path, ValueTask visible, Placed placed)
+        {
+            await visible.ConfigureAwait(false);
+            return placed.Refusal is { } refusal ? throw refusal.ToException(path.Operations) : new Sequence(placed.Sequence);
+        }
+    }
+
+    /// <summary>Commits a one-operation transaction under an expectation.</summary>
+    /// <returns>False when the expectation was not met; nothing was written then.</returns>
+    internal bool TryCommitSingle(Batch batch, Expectation expectation, out Placed placed)
+    {
+        batch.EndPart();
+        batch.Record.NeedsSync = Path.NeedsSync(Options);
+        var done = Path.TryCommit(batch, null, [expectation], out placed);
+        Batch.ReturnMine(batch);
+        if (!done && placed.Refusal!.Expectation is null)
+            throw placed.Refusal.ToException(Path.Operations);
+        return done;
+    }
+
+    /// <summary>Remembers a range for validation, in a transaction. An empty <paramref name="to"/> has no upper bound.</summary>
+    internal void NoteRange(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to) => Transaction?.Reads.AddRange(Run, from, to);
+
+    internal void NotePoint(ReadOnlySpan<byte> storeKey) => Transaction?.Reads.AddPoint(Run, storeKey);
+}
+
+internal enum ScopeKind
+{
+    Live,
+    Snapshot,
+    Transaction,
+}

@@ -1,0 +1,208 @@
+using Cairn.Log;
+using Cairn.Store;
+
+namespace Cairn.Transactions;
+
+/// <summary>
+/// A running transaction: its snapshot, what it read, expected and wrote, per run. Single-threaded; misuse is detected. Holds a
+/// pin until it ends; one that lives too long is closed by the maintainer so that it pins no versions (TX-32).
+/// </summary>
+internal sealed class TransactionContext
+{
+    private readonly SortedList<RunId, Scope> _scopes = [];
+    private readonly SnapshotRegistry _pins;
+    private readonly long _started;
+    private readonly TimeSpan _timeout;
+    private SnapshotPin _pin;
+    private int _thread;
+    private int _state;
+
+    private const int Running = 0;
+    private const int Ended = 1;
+    private const int TimedOut = 2;
+
+    internal TransactionContext(CommitPath path, SnapshotRegistry pins, ReadOnlySpan<RunState> runs, bool isSerializable, TimeSpan timeout)
+    {
+        Path = path;
+        IsSerializable = isSerializable;
+        _pins = pins;
+        _timeout = timeout;
+        _started = path.Clock.GetTimestamp();
+        _pin = Pin(runs);
+        Sequence = _pin.Sequence;
+        Time = path.ReadTime();
+        Reads = new ReadSet(Sequence);
+        foreach (var run in runs)
+            _scopes.Add(run.Id, Scope.InTransaction(this, run));
+    }
+
+    internal CommitPath Path { get; }
+
+    internal TransactionOptions Options { get; init; } = TransactionOptions.Default;
+
+    /// <summary>The commit was refused because something that was read has changed.</summary>
+    internal bool LostAtCommit { get; private set; }
+
+    internal bool IsSerializable { get; }
+
+    /// <summary>Reads are of this sequence (TX-I5).</summary>
+    internal ulong Sequence { get; }
+
+    internal long Time { get; }
+
+    internal ReadSet Reads { get; }
+
+    internal List<Expectation> Expectations { get; } = [];
+
+    internal IList<Scope> Scopes => _scopes.Values;
+
+    /// <summary>Changes the index of runs as well.</summary>
+    internal bool TouchesCatalogue { get; set; }
+
+    /// <summary>Everything written so far is still allowed in a closed run (RUN-7).</summary>
+    internal bool WritesToOpenRuns { get; set; }
+
+    internal bool HasEnded => Volatile.Read(ref _state) != Running;
+
+    internal Scope? Find(RunId run) => _scopes.GetValueOrDefault(run);
+
+    // With a log one visible word is a cut across all runs. In memory each run has its own: their locks, held for a moment, make
+    // one (the essay of CommitPath).
+    private SnapshotPin Pin(ReadOnlySpan<RunState> runs)
+    {
+        if (!Path.IsUnlogged || runs.Length == 1)
+            return _pins.Take(runs[0].Visible, SnapshotRegistry.AllRuns);
+        var entered = 0;
+        try
+        {
+            foreach (var run in runs)
+            {
+                run.CommitLock.Enter();
+                entered++;
+            }
+
+            return _pins.TakeAt(Path.Log.LastSequence, SnapshotRegistry.AllRuns);
+        }
+        finally
+        {
+            foreach (var run in runs[..entered])
+                run.CommitLock.Exit();
+        }
+    }
+
+    /// <summary>Checked at each operation.</summary>
+    internal void ThrowIfExpired()
+    {
+        var thread = Environment.CurrentManagedThreadId;
+        var owner = Interlocked.CompareExchange(ref _thread, thread, 0);
+        if (owner != 0 && owner != thread)
+            Volatile.Write(ref _thread, thread);             // handed over: allowed, as long as calls do not overlap
+        switch (Volatile.Read(ref _state))
+        {
+            case Ended:
+                throw new InvalidOperationException("The transaction has ended.");
+            case TimedOut:
+                throw TimeoutError();
+        }
+
+        if (IsTooOld)
+        {
+            Close(TimedOut);
+            throw TimeoutError();
+        }
+    }
+
+    internal bool IsTooOld => Path.Clock.GetElapsedTime(_started) > _timeout;
+
+    /// <summary>By the maintainer: ends a transaction that lived too long.</summary>
+    internal bool CloseIfTooOld() => IsTooOld && Close(TimedOut);
+
+    /// <summary>Ends the transaction and gives its pin back. True for the first caller.</summary>
+    internal bool End() => Close(Ended);
+
+    private bool Close(int state)
+    {
+        if (Interlocked.CompareExchange(ref _state, state, Running) != Running)
+            return false;
+        _pins.Release(_pin);
+        return true;
+    }
+
+    private CairnException TimeoutError() => new(
+        ErrorCode.Timeout,
+        $"The transaction lived longer than {_timeout.TotalMilliseconds} ms (Limits.TransactionTimeMax or its own timeout). Nothing was written; run it again and keep it short.");
+
+    /// <summary>Encodes and places everything. The transaction ends only when the caller says so.</summary>
+    /// <returns>Sequence 0 without a refusal: there was nothing to write (TX-21).</returns>
+    internal Placed Place(Batch batch)
+    {
+        foreach (var scope in _scopes.Values)
+        {
+            if (scope.Writes!.Count == 0)
+                continue;
+            batch.BeginPart(scope.Run);
+            foreach (var write in scope.Writes.InOrder)
+            {
+                if (write.Code != 0)
+                    Path.Operations.Find(write.Code)!.Encode(batch, write);
+            }
+
+            batch.EndPart();
+        }
+
+        if (batch.PartCount == 0)
+            return default;
+        batch.TouchesCatalogue = TouchesCatalogue;
+        batch.IsAllowedWhenClosed = !WritesToOpenRuns;
+        return Path.Place(batch, ReadsToValidate(), Expectations.Count == 0 ? null : Expectations);
+    }
+
+    /// <summary>An expectation held at the call, so if it fails at commit somebody came between: a conflict, except for a guard.</summary>
+    internal CairnException ToException(Refusal refusal)
+    {
+        var exception = refusal.ToException(Path.Operations);
+        if (refusal.Expectation is { IsGuard: false } expectation)
+        {
+            var (primitive, key) = Path.Operations.Describe(expectation.Key);
+            exception = new ConflictException(primitive, key, "compare-and-set", new Sequence(Sequence), new Sequence(refusal.Current));
+        }
+
+        LostAtCommit = exception is ConflictException;
+        return exception;
+    }
+
+    /// <summary>Tells the receipts where their operations came to be.</summary>
+    internal void Committed(in Placed placed, Batch batch)
+    {
+        if (placed.Sequence == 0)
+            return;
+        foreach (var part in batch.Parts)
+        {
+            var rest = batch.OperationsOf(part);
+            foreach (var write in Find(part.Run.Id)!.Writes!.InOrder)
+            {
+                if (write.Code == 0)
+                    continue;
+                Operation.TryTake(ref rest, out var operation, out _);
+                write.Receipt?.Committed(operation, placed.Sequence, placed.Time);
+            }
+        }
+    }
+
+    private ReadSet? ReadsToValidate()
+    {
+        if (IsSerializable || Reads.IsEmpty)
+            return Reads.IsEmpty ? null : Reads;
+        var validated = new ReadSet(Sequence);
+        foreach (var scope in _scopes.Values)
+        {
+            foreach (var write in scope.Writes!.InOrder)
+            {
+                if (write.StoreKey.Length > 0)
+                    validated.AddWrittenAndRead(Reads, scope.Run, write.StoreKey);
+            }
+        }
+
+        return validated;
+    }
+}

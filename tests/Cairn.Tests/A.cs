@@ -1,2 +1,0 @@
-namespace Cairn.Tests;
-public class A { [Xunit.Fact] public void B() { } }
