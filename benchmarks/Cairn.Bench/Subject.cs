@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Cairn.Bench.Peers;
+using Cairn.Log;
 using Cairn.Store;
 
 namespace Cairn.Bench;
