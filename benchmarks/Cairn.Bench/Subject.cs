@@ -21,6 +21,12 @@ internal sealed class CairnSubject : Peer
     /// <summary>Why Cairn cannot be measured; null when it can.</summary>
     internal static string? Missing => NotWired;
 
+    /// <summary>The same for <see cref="OpenRun"/> alone.</summary>
+    internal static string? RunsMissing => Missing;
+
+    /// <summary>The same for events alone.</summary>
+    internal static string? EventsMissing => Missing;
+
     /// <summary>For <see cref="PeerCatalogue"/>'s kind of use: opened empty, with default options.</summary>
     internal static PeerEntry Entry { get; } = new(
         PeerName, Missing, (durability, directory, _) => Open(durability, directory));

@@ -16,9 +16,9 @@ internal sealed class EventsPart(KvRun run)
     private const int BodyNameBytes = 4;
     private const long FileBytes = 256 << 20;
 
-    private readonly Series _append = Series.For(CairnSubject.Missing);
+    private readonly Series _append = Series.For(CairnSubject.EventsMissing);
     private readonly Series _chain = Series.For(null);
-    private readonly Series _scan = Series.For(CairnSubject.Missing);
+    private readonly Series _scan = Series.For(CairnSubject.EventsMissing);
     private readonly Series _iterator = Series.For(PeerCatalogue.RocksDb.Missing);
 
     internal void Run()
@@ -44,7 +44,7 @@ internal sealed class EventsPart(KvRun run)
         for (var round = 0; round < run.Rounds; round++)
         {
             // A fresh database per round: the run's length must not tell.
-            if (CairnSubject.Missing is null)
+            if (CairnSubject.EventsMissing is null)
             {
                 using var subject = CairnSubject.Open(Durability.Buffered, run.NewDirectory());
                 Window.Alone(run.Slice / 10, _ => subject.AppendEvent(EventType, run.Value));
@@ -57,7 +57,7 @@ internal sealed class EventsPart(KvRun run)
 
     private void Scan()
     {
-        using var cairn = CairnSubject.Missing is null ? CairnSubject.Open(Durability.Buffered, run.NewDirectory()) : null;
+        using var cairn = CairnSubject.EventsMissing is null ? CairnSubject.Open(Durability.Buffered, run.NewDirectory()) : null;
         using var rocksDb = PeerCatalogue.RocksDb.Missing is null ? new RocksDbPeer(Durability.Buffered, run.NewDirectory()) : null;
         Span<byte> key = stackalloc byte[sizeof(ulong)];
         for (var i = 0; i < run.KeyCount; i++)

@@ -20,11 +20,11 @@ internal sealed class ScalingPart(KvRun run)
 
     internal void Run()
     {
-        var cairn = Series.For(CairnSubject.Missing);
+        var cairn = Series.For(CairnSubject.RunsMissing);
         var tables = Series.For(null);
         var private0 = Table();
         var private1 = Table();
-        using var subject = CairnSubject.Missing is null
+        using var subject = CairnSubject.RunsMissing is null
             ? CairnSubject.Open(Durability.InMemory, run.NewDirectory()) : null;
         var (value0, value1) = (run.NewValue(), run.NewValue());
         Action<string>[] toTables = [key => private0.Put(key, value0.Next()), key => private1.Put(key, value1.Next())];
