@@ -227,7 +227,7 @@ internal sealed class SegmentedLog : LogDevice
 
     private void RotateTo(ulong firstSequence, long commitTime)
     {
-        var ended = _manifest.Segments[^1] with { End = _appended, Digest = _digest!.Current() };
+        var ended = _manifest.Segments[^1].EndedAt(_appended, _digest!.Current());
         var header = new SegmentHeader(
             _manifest.Format, _manifest.DatabaseId, ended.Number + 1, _appended, _appended, firstSequence, _manifest.Epoch,
             _manifest.Number + 1, _options.DrawBits(), ended.Digest);
@@ -238,7 +238,7 @@ internal sealed class SegmentedLog : LogDevice
             LastSequence = firstSequence - 1,
             CommitTime = Math.Max(_manifest.CommitTime, commitTime),
             PreviousDigest = _manifest.Digest(),
-            Segments = [.. _manifest.Segments.SkipLast(1), ended, new ManifestSegment(header.Number, _appended, _appended, firstSequence, 0, default)],
+            Segments = [.. _manifest.Segments.SkipLast(1), ended, new ManifestSegment(header.Number, _appended, _appended, firstSequence, 0, _preparedBytes, default)],
         };
 
         if (Mutant.Is("manifest-before-data"))
@@ -379,7 +379,7 @@ internal sealed class SegmentedLog : LogDevice
 
     private void CloseAt(ulong endPosition, ulong lastSequence, long commitTime)
     {
-        var ended = _manifest.Segments[^1] with { End = endPosition, Digest = _digest!.Current() };
+        var ended = _manifest.Segments[^1].EndedAt(endPosition, _digest!.Current());
         _file!.SetLength(ended.FileBytes);
         _file.Sync();
         var next = _manifest with

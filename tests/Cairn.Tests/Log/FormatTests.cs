@@ -140,6 +140,7 @@ public class FormatTests
             ["copied-to position"] = U64(5000),
             ["first sequence"] = U64(50),
             ["end position"] = U64(8200),
+            ["file bytes"] = U64(8200),
             ["digest"] = DigestBytes(Digest.Of("b"u8)),
         }, file.AsSpan(Manifest.CopyHeaderBytes + Manifest.BodyFixedBytes + ManifestSegment.Size));
     }
@@ -234,8 +235,8 @@ public class FormatTests
         PreviousDigest = Digest.Of("manifest"u8),
         Segments =
         [
-            new ManifestSegment(17, 0, 0, 1, 4096, Digest.Of("a"u8)),
-            new ManifestSegment(18, 4096, 5000, 50, 8200, Digest.Of("b"u8)),
+            new ManifestSegment(17, 0, 0, 1, 4096, 8192, Digest.Of("a"u8)),
+            new ManifestSegment(18, 4096, 5000, 50, 8200, 8200, Digest.Of("b"u8)),
         ],
     };
 
