@@ -28,9 +28,9 @@ internal sealed class DirectoryImage
         return image;
     }
 
-    internal MemoryStorage ToStorage()
+    internal MemoryStorage ToStorage(long capacityBytes = long.MaxValue)
     {
-        var storage = new MemoryStorage();
+        var storage = new MemoryStorage(capacityBytes);
         storage.CreateDirectory(LogNames.LogDirectory);
         storage.CreateDirectory(LogNames.QuarantineDirectory);
         foreach (var (path, bytes) in Files)

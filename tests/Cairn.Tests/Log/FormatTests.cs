@@ -284,10 +284,7 @@ internal static class FormatTable
     /// <summary>The nth table under a heading: rows of column name to cell.</summary>
     internal static List<Dictionary<string, string>> Read(string heading, int index = 0)
     {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(directory!.FullName, "docs", "format.md")))
-            directory = directory.Parent;
-        var lines = File.ReadAllLines(Path.Combine(directory.FullName, "docs", "format.md"));
+        var lines = File.ReadAllLines(Find(AppContext.BaseDirectory) ?? Find(Environment.CurrentDirectory)!);
         var at = Array.IndexOf(lines, "## " + heading) + 1;
         var table = -1;
         for (; at < lines.Length && !lines[at].StartsWith("## ", StringComparison.Ordinal); at++)
@@ -312,6 +309,18 @@ internal static class FormatTable
         "32 bytes" => 32,
         _ => null,
     };
+
+    private static string? Find(string from)
+    {
+        for (var directory = new DirectoryInfo(from); directory is not null; directory = directory.Parent)
+        {
+            var page = Path.Combine(directory.FullName, "docs", "format.md");
+            if (File.Exists(page))
+                return page;
+        }
+
+        return null;
+    }
 
     private static IEnumerable<Dictionary<string, string>> Rows(string[] lines)
     {
