@@ -212,7 +212,7 @@ public class FormatTests
         Assert.True(readPart.MoveNext(out var read));
         Assert.Equal("key"u8.ToArray(), read.Key.ToArray());
         Assert.Equal(77, read.Expiry);
-        Assert.Equal([0xC3], read.Rest.ToArray());
+        Assert.Equal([0xC3], read.Body.ToArray());
         Assert.False(readPart.MoveNext(out _));
         Assert.False(transaction.MoveNext(out _));
     }
