@@ -168,7 +168,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
         return engine;
     }
 
-    private static OperationTable Operations { get; } = new(new KvOperations());
+    private static OperationTable Operations { get; } = new(new KvOperations(), new IdempotencyOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {
