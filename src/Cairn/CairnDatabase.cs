@@ -108,7 +108,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
             };
             if (options.IsReadOnly)
                 state.EnterReadOnly();
-            var engine = Assemble(options, pins, catalogue, counters, state, log, recovered.Findings.Epoch, hooks, random, openings);
+            var engine = Assemble(options, pins, catalogue, counters, state, log, recovered.Findings.Epoch, hooks, random, openings, storage.SyncErrorsAreReported);
             var report = ReportOf(recovered, engine, options.TimeProvider.GetElapsedTime(began));
             return new CairnDatabase(engine, storage, directoryLock, report);
         }
@@ -125,9 +125,9 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
 
     private static Engine Assemble(
         CairnOptions options, SnapshotRegistry pins, Catalogue catalogue, Counters counters, EngineState state, LogWriter log,
-        ulong epoch, EngineHooks hooks, RandomSource? random = null, Openings? openings = null)
+        ulong epoch, EngineHooks hooks, RandomSource? random = null, Openings? openings = null, bool syncErrorsAreReported = true)
     {
-        var path = new CommitPath(log, state, catalogue, Operations, options.Limits, options.TimeProvider, epoch)
+        var path = new CommitPath(log, state, catalogue, Operations, options.Limits, options.TimeProvider, epoch, counters)
         {
             Durability = options.Durability,
             ReadsAfterFailure = options.ReadsAfterFailure,
@@ -143,6 +143,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
             Counters = counters,
             Feed = new EventFeed(log),
             Openings = openings,
+            SyncErrorsAreReported = syncErrorsAreReported,
         };
         state.OnFailed = _ => engine.Feed.PulseAll();
         var jobs = new List<MaintenanceJob>();
@@ -158,6 +159,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
         jobs.Add(new TimeoutJob(engine.CloseOldTransactions, cursors));
         jobs.Add(new SweepJob(catalogue));
         engine.Maintainer = new Maintainer(state, options.TimeProvider, !hooks.IsMaintenanceManual, [.. jobs]);
+        engine.Meters = new Meters(engine.ReadMetrics);
         log.Due = now =>
         {
             if (now)
@@ -168,7 +170,8 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
         return engine;
     }
 
-    private static OperationTable Operations { get; } = new(new KvOperations(), new EventOperations(), new StateOperations());
+    private static OperationTable Operations { get; } = new(
+        new KvOperations(), new EventOperations(), new StateOperations(), new IdempotencyOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {
@@ -224,6 +227,12 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
     /// <summary>The run named <c>default</c>, which always exists.</summary>
     public Run Default => new(_engine, _engine.Catalogue.Default, CommitOptions.Default);
 
+    /// <summary>Figures since the database was opened. Each call reads them anew.</summary>
+    public DatabaseMetrics Metrics => _engine.ReadMetrics();
+
+    /// <summary>State of the database and of its parts.</summary>
+    public Health Health => _engine.ReadHealth();
+
     /// <summary>Makes everything committed so far durable, whatever the mode.</summary>
     /// <exception cref="DatabaseFailedException">The sync failed; the database takes no more writes.</exception>
     public void Sync()
@@ -253,6 +262,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
         }
         finally
         {
+            _engine.Meters?.Dispose();
             _engine.Path.Log.Dispose();
             _engine.Catalogue.Dispose();
             _lock?.Dispose();

@@ -39,6 +39,8 @@ internal sealed class Engine
     /// <summary>Wakes who waits for events.</summary>
     internal required EventFeed Feed { get; init; }
 
+    internal Meters? Meters { get; set; }
+
     internal Maintainer? Maintainer { get; set; }
 
     /// <summary>How the openings before this one ended; null in memory.</summary>
@@ -102,6 +104,7 @@ internal sealed class Engine
     internal Sequence Commit(TransactionContext transaction)
     {
         transaction.ThrowIfExpired();
+        var began = Clock.GetTimestamp();
         var batch = Batch.RentMine();
         try
         {
@@ -109,6 +112,7 @@ internal sealed class Engine
             var placed = transaction.Place(batch);
             if (placed.Sequence != 0 || placed.Refusal is not null)
                 Path.Wait(batch, placed);
+            Path.Time(began);
             if (placed.Refusal is { } refusal)
                 throw transaction.ToException(refusal);
             transaction.Committed(placed, batch);
@@ -265,6 +269,70 @@ internal sealed class Engine
 
         return old.Count;
     }
+
+    // ---- figures ------------------------------------------------------------------------------------------------------------
+
+    internal DatabaseMetrics ReadMetrics()
+    {
+        var pins = Pins.Count(out var oldest);
+        var log = Path.Log;
+        return new DatabaseMetrics
+        {
+            LastSequence = new Sequence(log.LastSequence),
+            VisibleSequence = new Sequence(Path.IsUnlogged ? log.LastSequence : Catalogue.State.Visible.Value),
+            Commits = Path.IsUnlogged ? (long)log.LastSequence : Counters.Commits,
+            UnsyncedCommits = log.UnsyncedCommits(out _),
+            Groups = Counters.Rounds,
+            LargestGroup = Counters.LargestGroup,
+            Syncs = Counters.Syncs,
+            LogBytesWritten = Counters.Bytes,
+            QueuedCommits = log.QueuedCommits,
+            Retries = Retries,
+            Operations = Enum.GetValues<OperationCode>().ToDictionary(OperationName, code => Counters.Operations.Of((byte)code)),
+            Runs = Catalogue.Runs.Count,
+            MemoryBytes = Catalogue.Runs.Sum(run => run.Store.MemoryBytes) + Catalogue.State.Store.MemoryBytes,
+            Pins = pins,
+            OldestPin = pins == 0 ? null : new Sequence(oldest),
+            OpenTransactions = OpenTransactions,
+            OpenCursors = Cursors.Open,
+            CommitLatency = Counters.CommitLatency.Summarise(),
+            ReadLatency = Counters.ReadLatency.Summarise(),
+        };
+    }
+
+    // KvCompareAndSet -> kv.compare_and_set
+    private static string OperationName(OperationCode code)
+    {
+        var name = code.ToString();
+        var primitive = new[] { "Kv", "Event", "State", "Trace", "Run" }.FirstOrDefault(prefix => name.StartsWith(prefix, StringComparison.Ordinal));
+        var operation = name[(primitive?.Length ?? 0)..];
+        var text = string.Concat(operation.Select((c, i) => char.IsAsciiLetterUpper(c) ? (i == 0 ? "" : "_") + char.ToLowerInvariant(c) : c.ToString()));
+        return $"{primitive?.ToLowerInvariant() ?? "core"}.{text}";
+    }
+
+    internal Health ReadHealth()
+    {
+        var parts = new List<HealthPart>();
+        parts.Add(State.HasFailed
+            ? new HealthPart("log", HealthStatus.Failed, State.Failure().Message)
+            : new HealthPart("log", HealthStatus.Healthy, ""));
+        parts.Add(State.IsDiskFull
+            ? new HealthPart("disk", HealthStatus.Degraded, State.DiskFull().Message)
+            : new HealthPart("disk", HealthStatus.Healthy, ""));
+        if (!SyncErrorsAreReported)
+            parts.Add(new HealthPart("storage", HealthStatus.Degraded, "This platform does not report sync errors; durability cannot be verified here."));
+        foreach (var job in Maintainer?.Jobs ?? [])
+        {
+            parts.Add(job.LastError is { } error
+                ? new HealthPart(job.Name, HealthStatus.Degraded, $"failed {job.Failures} time(s), trying again: {error.Message}")
+                : new HealthPart(job.Name, HealthStatus.Healthy, ""));
+        }
+
+        return new Health(parts.Max(part => part.Status), parts);
+    }
+
+    /// <summary>False where a failed sync may look like success.</summary>
+    internal bool SyncErrorsAreReported { get; init; } = true;
 
     // ---- runs -----------------------------------------------------------------------------------------------------------------
 

@@ -26,11 +26,13 @@ internal static class EventHash
     private const int FixedBytes = sizeof(ulong) + sizeof(uint) + sizeof(long) + Size + Size;
     private const int StackBytesMax = 1024;
 
+    private static readonly byte[] Zeros = new byte[Size];
+
     [ThreadStatic]
     private static IncrementalHash? _incremental;
 
     /// <summary>The previous hash of a run's first event: 32 zero bytes.</summary>
-    internal static ReadOnlySpan<byte> BeforeFirst => new byte[Size];
+    internal static ReadOnlySpan<byte> BeforeFirst => Zeros;
 
     /// <summary>The payload hash when salt and payload lie side by side, as they do in the log.</summary>
     /// <param name="saltAndPayload">16 bytes of salt, then the canonical payload.</param>

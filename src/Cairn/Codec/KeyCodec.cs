@@ -110,7 +110,7 @@ internal static class KeyCodec
     /// magnitude is smaller; the others get the sign bit, to stand above. The one NaN is above +Inf.</summary>
     internal static ulong ToOrdered(double value)
     {
-        var bits = BitConverter.DoubleToUInt64Bits(double.IsNaN(value) ? Value.CanonicalNaN : value);
+        var bits = double.IsNaN(value) ? Value.CanonicalNaN : BitConverter.DoubleToUInt64Bits(value);
         return (bits & SignBit) != 0 ? ~bits : bits | SignBit;
     }
 

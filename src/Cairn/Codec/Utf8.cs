@@ -6,7 +6,7 @@ namespace Cairn.Codec;
 
 /// <summary>Strict UTF-8 (RFC 3629): what is not valid is refused, never replaced. <c>Encoding.UTF8</c> writes U+FFFD for what it
 /// does not understand, so that two different inputs become one key; it is banned in the engine. Nothing here allocates except
-/// <see cref="GetString"/> and <see cref="GetBytes(string)"/>.</summary>
+/// what answers a new string or array.</summary>
 internal static class Utf8
 {
     /// <summary>Most bytes of UTF-8 for one UTF-16 code unit; a surrogate pair (two units) takes four.</summary>

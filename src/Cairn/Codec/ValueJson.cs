@@ -7,11 +7,11 @@ namespace Cairn.Codec;
 
 /// <summary>Values as JSON text (RFC 8259), without loss in either direction (VAL-10, VAL-11).</summary>
 /// <remarks>
-/// JSON has one kind of number and no bytes. So a Float64 is written with a fraction or an exponent (<c>1.0</c>, <c>1E+16</c>) and read
+/// JSON has one kind of number and no bytes. So a Float64 is written with a fraction or an exponent (<c>1.0</c>, <c>1E+17</c>) and read
 /// as one if it has either; and what JSON cannot say is an object with a single member, a tag:<code>
 ///  {"$bytes":"AAEC"}          Bytes, as base64 (RFC 4648, section 4)
 ///  {"$f64":"NaN"}             also "+Inf", "-Inf", "-0.0"
-///  {"$object":{...}}          the object inside, with its members read as they stand: the escape for an object that looks like a tag </code>
+///  {"$object":{...}}          the object inside, as it stands: the escape for an object that looks like a tag </code>
 /// Only an object with exactly one member can be a tag; one that has a tag's name and not its content is refused. The escape undoes one
 /// layer: {"$object":{"$object":{"a":1}}} is the object {"$object":{"a":1}}.
 /// </remarks>
@@ -58,7 +58,8 @@ internal static class ValueJson
         {
             // The message of the cause quotes the text; that of ours does not.
             throw new CairnException(ErrorCode.InvalidArgument,
-                $"The text is not valid JSON at line {cause.LineNumber + 1}, byte {cause.BytePositionInLine + 1}, or nests deeper than {ValueMeasure.DepthHardMax} levels.");
+                $"The text is not valid JSON at line {cause.LineNumber + 1}, byte {cause.BytePositionInLine + 1}, "
+                + $"or nests deeper than {ValueMeasure.DepthHardMax} levels.");
         }
     }
 
@@ -198,7 +199,7 @@ internal static class ValueJson
         catch (InvalidOperationException)
         {
             throw new CairnException(ErrorCode.InvalidArgument,
-                "A text in the JSON holds half of a surrogate pair or bytes that are not UTF-8. Repair it at its source; it is not replaced here.");
+                "A text in the JSON holds half of a surrogate pair or bytes that are not UTF-8. Repair it at its source.");
         }
     }
 
@@ -290,5 +291,6 @@ internal static class ValueJson
     };
 
     private static CairnException BadTag(string tag, string content) => new(ErrorCode.InvalidArgument,
-        $"An object in the JSON text has the single member \"{tag}\", whose value must be {content}. To store such an object as it stands, wrap it: {{\"{ObjectTag}\":{{...}}}}.");
+        $"An object in the JSON text has the single member \"{tag}\", whose value must be {content}. "
+        + $"To store such an object as it stands, wrap it: {{\"{ObjectTag}\":{{...}}}}.");
 }

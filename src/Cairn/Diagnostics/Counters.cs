@@ -9,6 +9,14 @@ internal sealed class Counters
     internal long Bytes;
     internal long LargestGroup;
 
+    /// <summary>From the call to the answer; every commit.</summary>
+    internal LatencyHistogram CommitLatency { get; } = new();
+
+    /// <summary>Point reads, one in 64.</summary>
+    internal LatencyHistogram ReadLatency { get; } = new();
+
+    internal OperationCounts Operations { get; } = new();
+
     /// <summary>Called by the one writer.</summary>
     internal void Round(int commits, long bytes)
     {

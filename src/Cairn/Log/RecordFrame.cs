@@ -22,11 +22,11 @@ internal static class RecordFrame
 
     /// <summary>State of the check after the salt: common to all records of a segment.</summary>
     internal static uint Salted(ReadOnlySpan<byte> salt) =>
-        Mutant.Is("salt-left-out") ? LogCrc.Start : LogCrc.Append(LogCrc.Start, salt[..SaltBytes]);
+        Mutant.Is("salt-left-out") ? Codec.Crc32C.Start : Codec.Crc32C.Append(Codec.Crc32C.Start, salt[..SaltBytes]);
 
     internal static uint PayloadCheck(ReadOnlySpan<byte> salt, ReadOnlySpan<byte> payload) => PayloadCheck(Salted(salt), payload);
 
-    internal static uint PayloadCheck(uint salted, ReadOnlySpan<byte> payload) => LogCrc.Finish(LogCrc.Append(salted, payload));
+    internal static uint PayloadCheck(uint salted, ReadOnlySpan<byte> payload) => Codec.Crc32C.Finish(Codec.Crc32C.Append(salted, payload));
 
     /// <summary>Writes the header of a record whose payload is in place, and zeros behind the payload.</summary>
     /// <param name="record">Header, payload and padding: exactly <see cref="LengthOf"/> bytes.</param>
@@ -68,7 +68,7 @@ internal static class RecordFrame
     {
         Span<byte> place = stackalloc byte[8];
         BinaryPrimitives.WriteUInt64LittleEndian(place, position);
-        return LogCrc.Finish(LogCrc.Append(LogCrc.Append(salted, place), header[..RecordHeader.HeaderCheckOffset]));
+        return Codec.Crc32C.Finish(Codec.Crc32C.Append(Codec.Crc32C.Append(salted, place), header[..RecordHeader.HeaderCheckOffset]));
     }
 
     internal static bool IsHeaderRight(uint salted, ulong position, ReadOnlySpan<byte> header) =>

@@ -208,13 +208,9 @@ internal sealed class SegmentedLog : LogDevice
     {
         ThrowIfEnded();
         Invariant.Check(_isSealed && _synced == _appended, "a segment ends with a seal that is synced");
-        lock (_prepareGate)
-        {
-            Invariant.Check(_prepared is not null, "a segment is prepared before it is needed");
-        }
-
         try
         {
+            lock (_prepareGate)
             lock (_manifestGate)
                 RotateTo(firstSequence, commitTime);
         }
@@ -227,7 +223,8 @@ internal sealed class SegmentedLog : LogDevice
 
     private void RotateTo(ulong firstSequence, long commitTime)
     {
-        var ended = _manifest.Segments[^1] with { End = _appended, Digest = _digest!.Current() };
+        Invariant.Check(_prepared is not null, "a segment is prepared before it is needed");
+        var ended = _manifest.Segments[^1].EndedAt(_appended, _digest!.Current());
         var header = new SegmentHeader(
             _manifest.Format, _manifest.DatabaseId, ended.Number + 1, _appended, _appended, firstSequence, _manifest.Epoch,
             _manifest.Number + 1, _options.DrawBits(), ended.Digest);
@@ -238,7 +235,7 @@ internal sealed class SegmentedLog : LogDevice
             LastSequence = firstSequence - 1,
             CommitTime = Math.Max(_manifest.CommitTime, commitTime),
             PreviousDigest = _manifest.Digest(),
-            Segments = [.. _manifest.Segments.SkipLast(1), ended, new ManifestSegment(header.Number, _appended, _appended, firstSequence, 0, default)],
+            Segments = [.. _manifest.Segments.SkipLast(1), ended, new ManifestSegment(header.Number, _appended, _appended, firstSequence, 0, _preparedBytes, default)],
         };
 
         if (Mutant.Is("manifest-before-data"))
@@ -246,19 +243,9 @@ internal sealed class SegmentedLog : LogDevice
         CheckSegmentFence(ended.Number);
         var headerBytes = new byte[SegmentHeader.Size];
         header.Write(headerBytes);
-        IFile file;
-        long fileBytes;
-        lock (_prepareGate)
-        {
-            file = _prepared!;
-            fileBytes = _preparedBytes;
-            _prepared = null;
-            Volatile.Write(ref _preparedBytes, 0);
-            file.WriteAt(headerBytes, 0);
-            PublishedFile.Sync(file);
-            RenameSegment(_storage, LogNames.PreparedPath, header.Number);
-        }
-
+        _prepared.WriteAt(headerBytes, 0);
+        PublishedFile.Sync(_prepared);
+        RenameSegment(_storage, LogNames.PreparedPath, header.Number);
         if (!Mutant.Is("manifest-before-data"))
             next.Publish(_storage);
         next.UnlinkOlder(_storage);
@@ -266,11 +253,13 @@ internal sealed class SegmentedLog : LogDevice
         _digest!.Dispose();
         _digest = new RunningDigest();
         _digest.Append(headerBytes);
-        _file = file;
-        _fileBytes = fileBytes;
+        _file = _prepared;
+        _fileBytes = _preparedBytes;
+        _prepared = null;
+        Volatile.Write(ref _preparedBytes, 0);
         _recordCount = 0;
         _isSealed = false;
-        Volatile.Write(ref _segments, [.. _segments, new SegmentFile(_storage, header, file)]);
+        Volatile.Write(ref _segments, [.. _segments, new SegmentFile(_storage, header, _file)]);
         Volatile.Write(ref _manifest, next);
     }
 
@@ -367,6 +356,7 @@ internal sealed class SegmentedLog : LogDevice
         Invariant.Check(endPosition == _appended && _synced == _appended && _isSealed, "a clean close ends with a seal that is synced");
         try
         {
+            lock (_prepareGate)
             lock (_manifestGate)
                 CloseAt(endPosition, lastSequence, commitTime);
         }
@@ -379,7 +369,7 @@ internal sealed class SegmentedLog : LogDevice
 
     private void CloseAt(ulong endPosition, ulong lastSequence, long commitTime)
     {
-        var ended = _manifest.Segments[^1] with { End = endPosition, Digest = _digest!.Current() };
+        var ended = _manifest.Segments[^1].EndedAt(endPosition, _digest!.Current());
         _file!.SetLength(ended.FileBytes);
         _file.Sync();
         var next = _manifest with
@@ -397,8 +387,7 @@ internal sealed class SegmentedLog : LogDevice
         next.UnlinkOlder(_storage);
         _isClosed = true;
         Volatile.Write(ref _manifest, next);
-        lock (_prepareGate)
-            DropPrepared();
+        DropPrepared();
     }
 
     public override void Dispose()

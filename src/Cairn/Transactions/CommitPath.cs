@@ -40,7 +40,8 @@ namespace Cairn.Transactions;
 
 /// <summary>See the essay above. Thread-safe.</summary>
 internal sealed class CommitPath(
-    LogWriter log, EngineState state, Catalogue catalogue, OperationTable operations, Limits limits, TimeProvider clock, ulong epoch)
+    LogWriter log, EngineState state, Catalogue catalogue, OperationTable operations, Limits limits, TimeProvider clock, ulong epoch,
+    Counters counters)
 {
     /// <summary>Range reads are checked again outside the lock this often before they are checked inside.</summary>
     private const int PreChecksMax = 3;
@@ -96,20 +97,32 @@ internal sealed class CommitPath(
     /// <exception cref="DatabaseFailedException">CP3; the outcome of this commit is unknown.</exception>
     internal bool TryCommit(Batch batch, ReadSet? reads, List<Expectation>? expectations, out Placed placed)
     {
+        var began = clock.GetTimestamp();
         placed = Place(batch, reads, expectations);
         Wait(batch, placed);
+        Time(began);
         return placed.Refusal is null;
     }
 
     /// <summary>Commits what cannot be refused but by an exception.</summary>
     internal Placed Commit(Batch batch)
     {
+        var began = clock.GetTimestamp();
         var placed = Place(batch, null, null);
         Wait(batch, placed);
+        Time(began);
         if (placed.Refusal is { } refusal)
             throw refusal.ToException(operations);
         return placed;
     }
+
+    [ThreadStatic]
+    private static int _reads;
+
+    internal ReadTiming BeginReadTiming() => (++_reads & 63) == 0 ? new ReadTiming(counters.ReadLatency, clock) : default;
+
+    /// <summary>Counts how long a commit took since a time stamp.</summary>
+    internal void Time(long began) => counters.CommitLatency.Record((long)clock.GetElapsedTime(began).TotalNanoseconds);
 
     /// <summary>Blocks until what <see cref="Place"/> gave is visible.</summary>
     internal void Wait(Batch batch, in Placed placed)
@@ -310,7 +323,7 @@ internal sealed class CommitPath(
             batch.SetPlace(time);
             foreach (ref readonly var part in batch.Parts)
             {
-                operations.FillAndApply(batch.OperationsOf(part), new ApplyContext(part.Run, catalogue, sequence, time));
+                operations.FillAndApply(batch.OperationsOf(part), new ApplyContext(part.Run, catalogue, sequence, time), counters.Operations);
                 Applied(part.Run, sequence, position, epoch);
             }
 
@@ -425,6 +438,23 @@ internal sealed class CommitPath(
     [DoesNotReturn]
     private static void ThrowTooLarge(string limit, long allowed, long actual, string unit) =>
         throw new LimitException(limit, allowed, actual, unit);
+}
+
+/// <summary>A point read that may be timed.</summary>
+internal readonly struct ReadTiming : IDisposable
+{
+    private readonly LatencyHistogram? _histogram;
+    private readonly TimeProvider? _clock;
+    private readonly long _began;
+
+    internal ReadTiming(LatencyHistogram histogram, TimeProvider clock)
+    {
+        _histogram = histogram;
+        _clock = clock;
+        _began = clock.GetTimestamp();
+    }
+
+    public void Dispose() => _histogram?.Record((long)_clock!.GetElapsedTime(_began).TotalNanoseconds);
 }
 
 /// <summary>Where a batch came to be, or why it was refused.</summary>

@@ -71,6 +71,13 @@ internal sealed class Scope
         Transaction?.ThrowIfExpired();
     }
 
+    /// <summary>The door of a point read; one in 64 is timed until the result is disposed.</summary>
+    internal ReadTiming BeginRead()
+    {
+        ThrowIfNotReadable();
+        return Path.BeginReadTiming();
+    }
+
     /// <summary>The door of every write.</summary>
     internal void ThrowIfNotWritable()
     {

@@ -1,0 +1,103 @@
+// Every metric of the engine, with unit and meaning. Instruments of the meter "Cairn"; no keys, values or names of users in tags.
+//
+//   cairn.commits                 {commit}      commits written to the log
+//   cairn.commit.duration_ms      ms            p50, p95, p99, p99.9, max (tag quantile), every commit
+//   cairn.read.duration_ms        ms            the same for point reads, one in 64 timed
+//   cairn.operations              {operation}   applied operations (tags primitive, operation)
+//   cairn.log.bytes               By            bytes written to the log
+//   cairn.log.groups              {write}       writes to the log; commits / groups = group size
+//   cairn.log.syncs               {sync}        syncs
+//   cairn.log.queued              {commit}      commits waiting for the writer
+//   cairn.log.unsynced            {commit}      commits written and not yet synced
+//   cairn.sequence                {sequence}    newest visible commit
+//   cairn.memory.bytes            By            native memory of all runs
+//   cairn.pins                    {pin}         snapshots, transactions and cursors that keep versions
+//   cairn.pins.oldest             {sequence}    the oldest sequence a pin keeps; absent without pins
+//   cairn.transactions.open       {transaction} open transactions
+//   cairn.transactions.retries    {retry}       transactions that lost and were tried again
+//
+// The activity source is "Cairn" too: cairn.open, cairn.recover, cairn.transact.
+
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+
+namespace Cairn.Diagnostics;
+
+/// <summary>See the table above. One per open database; reads the counters only when somebody collects.</summary>
+internal sealed class Meters : IDisposable
+{
+    internal const string Name = "Cairn";
+
+    internal static readonly ActivitySource Activities = new(Name);
+
+    private readonly Meter _meter = new(Name);
+    private readonly Func<DatabaseMetrics> _read;
+
+    internal Meters(Func<DatabaseMetrics> read)
+    {
+        _read = read;
+        Counter("cairn.commits", "{commit}", metrics => metrics.Commits);
+        Counter("cairn.log.bytes", "By", metrics => metrics.LogBytesWritten);
+        Counter("cairn.log.groups", "{write}", metrics => metrics.Groups);
+        Counter("cairn.log.syncs", "{sync}", metrics => metrics.Syncs);
+        Counter("cairn.transactions.retries", "{retry}", metrics => metrics.Retries);
+        Gauge("cairn.log.queued", "{commit}", metrics => metrics.QueuedCommits);
+        Gauge("cairn.log.unsynced", "{commit}", metrics => metrics.UnsyncedCommits);
+        Gauge("cairn.sequence", "{sequence}", metrics => (long)metrics.VisibleSequence.Value);
+        Gauge("cairn.memory.bytes", "By", metrics => metrics.MemoryBytes);
+        Gauge("cairn.pins", "{pin}", metrics => metrics.Pins);
+        Gauge("cairn.transactions.open", "{transaction}", metrics => metrics.OpenTransactions);
+        _meter.CreateObservableGauge("cairn.pins.oldest", OldestPin, "{sequence}");
+        _meter.CreateObservableGauge("cairn.commit.duration_ms", () => Quantiles(_read().CommitLatency), "ms");
+        _meter.CreateObservableGauge("cairn.read.duration_ms", () => Quantiles(_read().ReadLatency), "ms");
+        _meter.CreateObservableCounter("cairn.operations", Operations, "{operation}");
+    }
+
+    private void Counter(string name, string unit, Func<DatabaseMetrics, long> value) =>
+        _meter.CreateObservableCounter(name, () => value(_read()), unit);
+
+    private void Gauge(string name, string unit, Func<DatabaseMetrics, long> value) =>
+        _meter.CreateObservableGauge(name, () => value(_read()), unit);
+
+    private IEnumerable<Measurement<long>> OldestPin() =>
+        _read().OldestPin is { } oldest ? [new Measurement<long>((long)oldest.Value)] : [];
+
+    private IEnumerable<Measurement<long>> Operations()
+    {
+        foreach (var (name, count) in _read().Operations)
+        {
+            var dot = name.IndexOf('.', StringComparison.Ordinal);
+            yield return new Measurement<long>(count, new("primitive", name[..dot]), new("operation", name[(dot + 1)..]));
+        }
+    }
+
+    private static IEnumerable<Measurement<double>> Quantiles(LatencySummary summary)
+    {
+        yield return new(summary.P50.TotalMilliseconds, new KeyValuePair<string, object?>("quantile", "0.5"));
+        yield return new(summary.P95.TotalMilliseconds, new KeyValuePair<string, object?>("quantile", "0.95"));
+        yield return new(summary.P99.TotalMilliseconds, new KeyValuePair<string, object?>("quantile", "0.99"));
+        yield return new(summary.P999.TotalMilliseconds, new KeyValuePair<string, object?>("quantile", "0.999"));
+        yield return new(summary.Max.TotalMilliseconds, new KeyValuePair<string, object?>("quantile", "1"));
+    }
+
+    public void Dispose() => _meter.Dispose();
+}
+
+/// <summary>Counts by operation code, one stripe per processor.</summary>
+internal sealed class OperationCounts
+{
+    private static readonly int StripeMask =
+        (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(Environment.ProcessorCount, 1, 64)) - 1;
+
+    private readonly long[][] _stripes = [.. Enumerable.Range(0, StripeMask + 1).Select(_ => new long[256])];
+
+    internal void Add(byte code) => Interlocked.Increment(ref _stripes[Thread.GetCurrentProcessorId() & StripeMask][code]);
+
+    internal long Of(byte code)
+    {
+        var sum = 0L;
+        foreach (var stripe in _stripes)
+            sum += Volatile.Read(ref stripe[code]);
+        return sum;
+    }
+}

@@ -1,0 +1,75 @@
+namespace Cairn;
+
+/// <summary>What a class of operations took, each figure off by at most 2 %. Resolution 100 ns.</summary>
+/// <param name="Count">Operations that were timed.</param>
+/// <param name="P50">Half were faster.</param>
+/// <param name="P95">95 % were faster.</param>
+/// <param name="P99">99 % were faster.</param>
+/// <param name="P999">99.9 % were faster.</param>
+/// <param name="Max">The slowest.</param>
+public readonly record struct LatencySummary(long Count, TimeSpan P50, TimeSpan P95, TimeSpan P99, TimeSpan P999, TimeSpan Max);
+
+/// <summary>Figures of an open database, all measured since it was opened.</summary>
+public sealed record DatabaseMetrics
+{
+    internal DatabaseMetrics()
+    {
+    }
+
+    /// <summary>Newest commit that has a place in the log, visible or not.</summary>
+    public required Sequence LastSequence { get; init; }
+
+    /// <summary>Newest commit that readers see.</summary>
+    public required Sequence VisibleSequence { get; init; }
+
+    /// <summary>Commits written to the log.</summary>
+    public required long Commits { get; init; }
+
+    /// <summary>Commits written and not yet synced.</summary>
+    public required long UnsyncedCommits { get; init; }
+
+    /// <summary>Writes to the log; each takes a group of commits.</summary>
+    public required long Groups { get; init; }
+
+    /// <summary>Most commits in one write.</summary>
+    public required long LargestGroup { get; init; }
+
+    /// <summary>Syncs of the log.</summary>
+    public required long Syncs { get; init; }
+
+    /// <summary>Bytes written to the log.</summary>
+    public required long LogBytesWritten { get; init; }
+
+    /// <summary>Commits that wait for the log's writer.</summary>
+    public required int QueuedCommits { get; init; }
+
+    /// <summary>Transactions that lost and were tried again.</summary>
+    public required long Retries { get; init; }
+
+    /// <summary>Operations applied, by primitive and operation, such as <c>kv.put</c>.</summary>
+    public required IReadOnlyDictionary<string, long> Operations { get; init; }
+
+    /// <summary>Runs that are not deleted, the two that always exist included.</summary>
+    public required int Runs { get; init; }
+
+    /// <summary>Native memory taken by all runs, in bytes.</summary>
+    public required long MemoryBytes { get; init; }
+
+    /// <summary>Snapshots, transactions and cursors that keep versions.</summary>
+    public required int Pins { get; init; }
+
+    /// <summary>The oldest sequence that a pin keeps; null without pins.</summary>
+    public required Sequence? OldestPin { get; init; }
+
+    /// <summary>Transactions that are open.</summary>
+    public required int OpenTransactions { get; init; }
+
+    /// <summary>Snapshots kept for cursors.</summary>
+    public required int OpenCursors { get; init; }
+
+    /// <summary>From the call to the answer, every commit.</summary>
+    public required LatencySummary CommitLatency { get; init; }
+
+    /// <summary>Point reads, one in 64 timed.</summary>
+    public required LatencySummary ReadLatency { get; init; }
+}
