@@ -80,6 +80,8 @@ internal sealed class LogScript : IDisposable
 
     internal static ApplyRecord Collect(List<byte[]> seen) => (in RecordHeader header, ReadOnlySpan<byte> payload, ulong _) =>
     {
+        if (header.Type != RecordType.Transaction)
+            return;
         if (header.Sequence != (ulong)seen.Count + 1)
             throw new LostException($"sequence {header.Sequence} after {seen.Count}");
         seen.Add(payload.ToArray());
