@@ -194,7 +194,7 @@ public class SegmentedLogTests
         script.Close();
 
         var sequences = new List<ulong>();
-        var recovered = Cairn.Recovery.Recovery.Open(storage, LogScript.Options(5), (in header, _, _) =>
+        var recovered = Cairn.Recovery.Recovery.Open(storage, LogScript.Options(5), (in RecordHeader header, ReadOnlySpan<byte> _, ulong _) =>
         {
             if (header.Type == RecordType.Transaction)
                 sequences.Add(header.Sequence);

@@ -1,0 +1,108 @@
+using System.Runtime.Intrinsics.X86;
+
+namespace Cairn.Store.Native;
+
+/// <summary>What kind of block waits; the low three bits of its word.</summary>
+internal enum LimboKind
+{
+    Version,
+    Entry,
+    Segment,
+    Directory,
+    Node,
+    Separator,
+}
+
+/// <summary>
+/// Memory that new readers cannot reach any more and old ones may still hold. Blocks wait in order; when enough wait, a line is
+/// drawn behind the last (<see cref="Epoch.Advance"/>, which costs microseconds), and once the readers of before have left, all
+/// before the line is freed, a few with each write.
+/// </summary>
+internal sealed unsafe class Limbo
+{
+    private const int LineEvery = 512;                    // chosen: makes the line some 5 ns per block, holds some 100 KiB
+    private const long LineEveryBytes = 4 << 20;          // of large values
+
+    private readonly Slab _slab;
+    private WordQueue _waiting;
+    private long _lineEpoch;                              // 0 = no line drawn
+    private long _linePosition;
+    private long _passed;                                 // all before it may be freed
+    private long _largeBytes;
+
+    internal Limbo(Slab slab) => _slab = slab;
+
+    /// <summary>Set by the owner, who makes both after this.</summary>
+    internal PointTable Table { get; set; } = null!;
+
+    internal OrderedIndex Order { get; set; } = null!;
+
+    internal long Count => _waiting.Count;
+
+    internal void Add(LimboKind kind, byte* block)
+    {
+        if (kind == LimboKind.Version)
+        {
+            var size = Version.Size(block);
+            if (size > Slab.SmallMax)
+                _largeBytes += size;
+        }
+
+        _waiting.Add(_slab, (ulong)block | (uint)kind);
+    }
+
+    /// <summary>Frees up to <paramref name="steps"/> blocks.</summary>
+    /// <param name="eager">Draws a line for whatever waits, however little.</param>
+    internal void Step(int steps, bool eager)
+    {
+        if (_lineEpoch != 0 && (Epoch.HasPassed(_lineEpoch) || Mutant.Is("store-no-epoch")))
+        {
+            _passed = _linePosition;
+            _lineEpoch = 0;
+            _largeBytes = 0;
+        }
+
+        while (steps-- > 0 && _waiting.Taken < _passed)
+        {
+            var ahead = _waiting.PeekAhead(6);
+            if (ahead != 0 && Sse.IsSupported)
+                Sse.Prefetch0((byte*)(ahead & ~7UL) + 16);
+            var word = _waiting.Take(_slab);
+            Free((LimboKind)(word & 7), (byte*)(word & ~7UL));
+        }
+
+        if (_lineEpoch != 0 || _waiting.Added == _passed)
+            return;
+        if (eager || _waiting.Added - _passed >= LineEvery || _largeBytes >= LineEveryBytes)
+        {
+            _linePosition = _waiting.Added;
+            _lineEpoch = Epoch.Advance();
+        }
+    }
+
+    /// <summary>Frees one block at once: nobody can hold it.</summary>
+    internal void Free(LimboKind kind, byte* block)
+    {
+        switch (kind)
+        {
+            case LimboKind.Version:
+                _slab.Free(block, Version.Size(block));
+                break;
+            case LimboKind.Entry:
+                _slab.Free(block, Entry.Size(block));
+                break;
+            case LimboKind.Segment:
+                Table.FreeSegment(block);
+                break;
+            case LimboKind.Directory:
+                Table.FreeDirectory(block);
+                break;
+            case LimboKind.Node:
+                Order.FreeNode(block);
+                break;
+            default:
+                Order.FreeSeparator(block);
+                break;
+        }
+    }
+}
