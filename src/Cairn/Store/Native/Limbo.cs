@@ -21,7 +21,7 @@ internal enum LimboKind
 internal sealed unsafe class Limbo
 {
     private const int LineEvery = 512;                    // chosen: makes the line some 5 ns per block, holds some 100 KiB
-    private const long LineEveryBytes = 4 << 20;          // of large values
+    private const long LineEveryBytes = 1 << 20;          // of large values and table segments
 
     private readonly Slab _slab;
     private WordQueue _waiting;
@@ -46,6 +46,10 @@ internal sealed unsafe class Limbo
             var size = Version.Size(block);
             if (size > Slab.SmallMax)
                 _largeBytes += size;
+        }
+        else if (kind == LimboKind.Segment)
+        {
+            _largeBytes += PointTable.SegmentBytes(block);
         }
 
         _waiting.Add(_slab, (ulong)block | (uint)kind);

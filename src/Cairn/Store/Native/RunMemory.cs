@@ -54,6 +54,8 @@ internal sealed unsafe class RunMemory : IDisposable
 
     internal long MemoryBytes => _slab.Taken + _orderSlab.Taken;
 
+    internal (long Records, long Order, long OrderTaken) Parts => (_slab.Live, _orderSlab.Live, _orderSlab.Taken);
+
     internal long LiveBytes => _slab.Live + _orderSlab.Live;
 
     internal long Retries => _order.Retries;
@@ -203,7 +205,7 @@ internal sealed unsafe class RunMemory : IDisposable
     {
         if (!_isLoading)
             EnsureOrdered();
-        var entry = _slab.AllocPair(Entry.SizeFor(key.Length), Version.SizeFor(value.Length, false, expiry != 0), out var version);
+        var entry = _slab.AllocPair(Entry.SizeFor(key.Length), Version.SizeFor(value.Length, 0, expiry != 0), out var version);
         Version.Write(version, value, sequence, sequence, time, expiry, isTombstone);
         Version.SetEntry(version, entry);
         Entry.Write(entry, key, version);
@@ -227,7 +229,7 @@ internal sealed unsafe class RunMemory : IDisposable
         var newestSequence = Version.Sequence(newest);
         Invariant.Check(newestSequence <= sequence, "the commits of a run are applied in order");
         var created = Version.IsLiveAt(newest, time) ? Version.Created(newest) : sequence;
-        var version = _slab.Alloc(Version.SizeFor(value.Length, created != sequence, expiry != 0));
+        var version = _slab.Alloc(Version.SizeFor(value.Length, sequence - created, expiry != 0));
         Version.Write(version, value, sequence, created, time, expiry, isTombstone);
         Version.SetEntry(version, entry);
 

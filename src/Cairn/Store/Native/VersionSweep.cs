@@ -103,7 +103,7 @@ internal sealed unsafe class VersionSweep
         {
             _nextList = _nextList + 1 < _listCount ? _nextList + 1 : 0;
             var list = _lists[_nextList];
-            if (_pins.FirstAtOrAfter(list.Pin) == list.Pin)
+            if (_pins.FirstAtOrAfter(list.Pin) == list.Pin || Mutant.Is("store-parked-for-ever"))
                 continue;
             while (list.Versions.Count != 0 && left-- > -steps)
             {
@@ -141,7 +141,7 @@ internal sealed unsafe class VersionSweep
         if (older != null)
             Version.SetNewer(older, newer);
         _limbo.Add(LimboKind.Version, version);
-        if (older != null)
+        if (older != null && !Mutant.Is("store-removes-key-too-early"))
             return;
         var entry = Version.EntryOfNewest(newer);
         if (entry != null && !Entry.IsQueued(entry) && MayGo(newer))
@@ -150,7 +150,8 @@ internal sealed unsafe class VersionSweep
 
     // The last version of a key, and it says that there is none.
     private bool MayGo(byte* newest) =>
-        !_memory.KeepsTombstones && Version.IsPlainTombstone(newest) && Version.Older(newest) == null;
+        !_memory.KeepsTombstones && Version.IsPlainTombstone(newest)
+        && (Version.Older(newest) == null || Mutant.Is("store-removes-key-too-early"));
 
     private ParkedList ListOf(ulong pin)
     {
