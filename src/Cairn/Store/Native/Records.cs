@@ -3,8 +3,10 @@ using System.Runtime.CompilerServices;
 namespace Cairn.Store.Native;
 
 /// <summary>What a key has in native memory. Stays in place as long as the key is in the run. Layout: <code>
-/// 0  u64  word   bits 0-47 newest version, 48-62 length of the key, 63 waits in the queue of keys to remove
-/// 8       key    bytes, filled up to a multiple of 8; behind it, if it was free, the first version </code>
+/// 0  u64  word   bits 0-47 newest version, 48-62 length of the key, 63 waits to be removed, or is
+/// 8       key    bytes, filled up to a multiple of 8
+///                right behind it, if that was free, the entry's home: the place of its first version, which later ones move
+///                into when they are the only one and as long </code>
 /// A separator of the ordered index has the same layout, with no version.</summary>
 internal static unsafe class Entry
 {
@@ -34,6 +36,9 @@ internal static unsafe class Entry
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void SetNewest(byte* entry, byte* version) =>
         Volatile.Write(ref *(ulong*)entry, (*(ulong*)entry & ~PointerMask) | (ulong)version);
+
+    /// <summary>The place right behind the entry.</summary>
+    internal static byte* Home(byte* entry) => entry + Size(entry);
 
     internal static bool IsQueued(byte* entry) => (*(ulong*)entry & QueuedBit) != 0;
 
@@ -99,6 +104,16 @@ internal static unsafe class Version
         *(int*)(version + 32) = value.Length;
         *(uint*)(version + 36) = (uint)age;
         value.CopyTo(new Span<byte>(at, value.Length));
+    }
+
+    /// <summary>Writes another version of the same size in its place, while nobody can look.</summary>
+    internal static void Rewrite(byte* version, ReadOnlySpan<byte> value, ulong sequence, ulong created, long time, long expiry)
+    {
+        var older = Older(version);
+        var newer = *(ulong*)(version + 24);
+        Write(version, value, sequence, created, time, expiry, isTombstone: false);
+        SetOlder(version, older);
+        *(ulong*)(version + 24) = newer;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -140,10 +140,10 @@ internal sealed unsafe class VersionSweep
         Version.SetOlder(newer, older);
         if (older != null)
             Version.SetNewer(older, newer);
-        _limbo.Add(LimboKind.Version, version);
+        var entry = Version.EntryOfNewest(newer);
+        _limbo.AddVersion(version, entry);
         if (older != null && !Mutant.Is("store-removes-key-too-early"))
             return;
-        var entry = Version.EntryOfNewest(newer);
         if (entry != null && !Entry.IsQueued(entry) && MayGo(newer))
             _memory.RemoveKey(entry, newer);
     }
