@@ -1,4 +1,3 @@
-using Cairn.Store;
 using Xunit;
 
 namespace Cairn.Tests.Store;

@@ -231,6 +231,43 @@ public class StoreSweepTests
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
     }
 
+    [Theory]
+    [InlineData(1, false)]
+    [InlineData(50, false)]
+    [InlineData(3_000, false)]
+    [InlineData(50, true)]
+    [Trait("Requirement", "TX-27")]
+    public void After_reserve_no_write_asks_the_system_for_memory(int writes, bool loads)
+    {
+        using var bed = new StoreTestBed();
+        var random = new Random(8);
+        var sequence = 0ul;
+        // Ascending first, which leaves every leaf full: then each random insert splits one.
+        for (var i = 0; i < 20_000; i++)
+            bed.Commit($"key {i:D6}", "v", ++sequence);
+        bed.SweepAll();
+        if (loads)
+            bed.Store.BeginLoad(0);
+        for (var round = 0; round < 40_000 / writes; round++)
+        {
+            var keys = new byte[writes][];
+            var bytes = 0L;
+            for (var w = 0; w < writes; w++)
+            {
+                keys[w] = StoreTestBed.Bytes($"key {random.Next(20_000):D6} {(random.Next(3) == 0 ? "" : random.Next(1_000))}");
+                bytes += keys[w].Length + 200;
+            }
+
+            bed.Store.Reserve(writes, bytes);
+            var taken = bed.Store.MemoryBytes;
+            sequence++;
+            foreach (var key in keys)
+                bed.Store.Put(key, new byte[random.Next(200)], sequence, 1, 0);
+            Assert.Equal(taken, bed.Store.MemoryBytes);
+            bed.Visible.Publish(sequence);
+        }
+    }
+
     [Fact]
     public void A_reader_that_stays_keeps_what_it_borrowed()
     {
