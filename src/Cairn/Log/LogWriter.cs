@@ -320,7 +320,9 @@ internal sealed class LogWriter : IDisposable
         {
             if (_visible.Value >= sequence || _state.HasFailed)
                 return null;
-            return sequence <= _currentEnd ? _current : _next;
+            var round = sequence <= _currentEnd ? _current : _next;
+            round.HasWaiters = true;
+            return round;
         }
     }
 
@@ -427,7 +429,7 @@ internal sealed class LogWriter : IDisposable
             return false;
         lock (_roundGate)
         {
-            (_current, _next) = (_next, new CommitRound());
+            (_current, _next) = (_next, _current);           // the one before was completed, or nobody waited for it
             _currentEnd = last;
         }
 
@@ -457,10 +459,14 @@ internal sealed class LogWriter : IDisposable
         Volatile.Write(ref _progress.WrittenSlot, slot);
         if (_publishes && last > _visible.Value)
             _visible.Publish(last);
-        CommitRound done;
+        CommitRound? done = null;
         lock (_roundGate)
-            done = _current;
-        done.Complete();
+        {
+            if (_current.HasWaiters)
+                (done, _current) = (_current, new CommitRound());
+        }
+
+        done?.Complete();
         _counters.Round(commits, bytes);
         Observe(written);
         if (_device is not null)

@@ -194,7 +194,11 @@ public class SegmentedLogTests
         script.Close();
 
         var sequences = new List<ulong>();
-        var recovered = Cairn.Recovery.Recovery.Open(storage, LogScript.Options(5), (in header, _, _) => sequences.Add(header.Sequence));
+        var recovered = Cairn.Recovery.Recovery.Open(storage, LogScript.Options(5), (in RecordHeader header, ReadOnlySpan<byte> _, ulong _) =>
+        {
+            if (header.Type == RecordType.Transaction)
+                sequences.Add(header.Sequence);
+        });
         Assert.Equal([3, 4], sequences);
         Assert.Equal(4ul, recovered.LastSequence);
         recovered.Log.Dispose();
