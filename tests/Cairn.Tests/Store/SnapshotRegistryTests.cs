@@ -1,3 +1,4 @@
+using Cairn.Log;
 using Cairn.Store;
 using Xunit;
 
