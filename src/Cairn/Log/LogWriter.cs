@@ -216,7 +216,11 @@ internal sealed class LogWriter : IDisposable
     internal void MakeRoom(int recordLength)
     {
         Drive(mayLeave: false);
-        Prepare(recordLength);
+
+        // A rotation that is planned waits in the queue behind records that are still being filled. The segment it was planned
+        // for stays as it is until then: the caller comes again.
+        if (!Volatile.Read(ref _places.RotationPlanned))
+            Prepare(recordLength);
     }
 
     /// <summary>Prepares the next segment if the current one is half full; called by the maintainer.</summary>
