@@ -151,6 +151,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
         {
             jobs.Add(new SyncJob(log, options.TimeProvider, options.SyncInterval, options.SyncCommits));
             jobs.Add(new MarkJob(log));
+            jobs.Add(new DigestJob(log));
             jobs.Add(new SegmentJob(log, state));
         }
 
