@@ -61,7 +61,11 @@ internal sealed class ModeDatabase : IDisposable
         Assert.Empty(failures);
     }
 
-    public void Dispose() => Db.Dispose();
+    public void Dispose()
+    {
+        Db.Dispose();
+        _storage.Dispose();
+    }
 
     private CairnDatabase Open()
     {

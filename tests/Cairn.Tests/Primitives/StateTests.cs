@@ -1,4 +1,3 @@
-using Cairn.Primitives;
 using Xunit;
 
 namespace Cairn.Tests.Primitives;
