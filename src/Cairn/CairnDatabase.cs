@@ -169,7 +169,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
         return engine;
     }
 
-    private static OperationTable Operations { get; } = new(new KvOperations(), new RunOperations());
+    private static OperationTable Operations { get; } = new(new KvOperations(), new RunOperations(), new TraceOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {

@@ -20,6 +20,7 @@ public sealed class Run
         var scope = Scope.Live(engine.Path, state, options);
         _life = new Lifecycle(engine, scope);
         Kv = new Kv(engine, scope);
+        Traces = new Traces(engine, scope);
     }
 
     internal Engine Engine => _engine;
@@ -43,6 +44,9 @@ public sealed class Run
 
     /// <summary>Key-values.</summary>
     public Kv Kv { get; }
+
+    /// <summary>Steps of the agent.</summary>
+    public Traces Traces { get; }
 
     /// <summary>The same run, with other options for each write made through the result.</summary>
     public Run With(CommitOptions options)

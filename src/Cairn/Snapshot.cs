@@ -19,6 +19,7 @@ public sealed class Snapshot : IDisposable
         _pin = _pins.Take(run.Visible, run.Store.RunTag);
         _scope = Scope.Snapshot(engine.Path, run, _pin.Sequence, engine.Path.ReadTime());
         Kv = new KvView(engine, _scope);
+        Traces = new TracesView(engine, _scope);
     }
 
     /// <summary>What the snapshot shows: every commit up to here.</summary>
@@ -29,6 +30,9 @@ public sealed class Snapshot : IDisposable
 
     /// <summary>Key-values.</summary>
     public KvView Kv { get; }
+
+    /// <summary>Steps of the agent.</summary>
+    public TracesView Traces { get; }
 
     /// <summary>Lets go of the versions. Reads through this snapshot are refused afterwards.</summary>
     public void Dispose()

@@ -26,6 +26,10 @@ public sealed class Transaction : IDisposable
     /// <exception cref="InvalidOperationException">The transaction has several runs: use <see cref="On(RunId)"/>.</exception>
     public Kv Kv => Only().Kv;
 
+    /// <summary>Traces of the transaction's one run.</summary>
+    /// <inheritdoc cref="Kv" path="/exception"/>
+    public Traces Traces => Only().Traces;
+
     /// <summary>The transaction's one run: its record and its life.</summary>
     /// <inheritdoc cref="Kv" path="/exception"/>
     public TransactionRun Run => Only();
@@ -76,6 +80,7 @@ public sealed class TransactionRun
         Id = scope.Run.Id;
         _life = new Lifecycle(engine, scope);
         Kv = new Kv(engine, scope);
+        Traces = new Traces(engine, scope);
     }
 
     /// <summary>The run.</summary>
@@ -83,6 +88,9 @@ public sealed class TransactionRun
 
     /// <summary>Key-values.</summary>
     public Kv Kv { get; }
+
+    /// <summary>Steps of the agent.</summary>
+    public Traces Traces { get; }
 
     /// <summary>What is known about the run, with what this transaction changes. A read: if the run's record is changed by another
     /// commit, this transaction conflicts.</summary>
