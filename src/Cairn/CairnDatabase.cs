@@ -16,7 +16,7 @@ namespace Cairn;
 /// db.Default.Kv.Put("customer", "Ada");
 /// </code>
 /// </example>
-public sealed class CairnDatabase : IDisposable, IAsyncDisposable
+public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
 {
     private readonly Engine _engine;
     private readonly IStorage? _storage;
