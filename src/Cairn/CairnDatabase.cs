@@ -144,9 +144,11 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             Cursors = cursors,
             Random = random ?? new RandomSource(options.RandomSeed),
             Counters = counters,
+            Feed = new EventFeed(log),
             Openings = openings,
             SyncErrorsAreReported = syncErrorsAreReported,
         };
+        state.OnFailed = _ => engine.Feed.PulseAll();
         var jobs = new List<MaintenanceJob>();
         if (!path.IsUnlogged && !options.IsReadOnly)
         {
@@ -171,7 +173,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         return engine;
     }
 
-    private static OperationTable Operations { get; } = new(new KvOperations(), new RunOperations());
+    private static OperationTable Operations { get; } = new(new KvOperations(), new EventOperations(), new StateOperations(), new RunOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {
@@ -297,7 +299,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             ArgumentNullException.ThrowIfNull(run, nameof(runs));
             if (run.Engine != _engine)
                 throw new ArgumentException("A run belongs to another database.", nameof(runs));
-            states[count++] = run.State;
+            states[count++] = run.RunState;
         }
 
         return states;
@@ -325,6 +327,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             if (!_engine.Options.IsReadOnly && !_engine.State.HasFailed)
                 Drain();
             _engine.State.Close();
+            _engine.Feed.PulseAll();
             _engine.Maintainer?.Dispose();
             if (!_engine.Options.IsReadOnly)
                 _engine.Path.Log.Close();

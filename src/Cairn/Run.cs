@@ -20,11 +20,13 @@ public sealed class Run
         var scope = Scope.Live(engine.Path, state, options);
         _life = new Lifecycle(engine, scope);
         Kv = new Kv(engine, scope);
+        Events = new Events(engine, scope);
+        State = new State(engine, scope);
     }
 
     internal Engine Engine => _engine;
 
-    internal RunState State => _state;
+    internal RunState RunState => _state;
 
     /// <summary>Identity.</summary>
     public RunId Id => _state.Id;
@@ -43,6 +45,12 @@ public sealed class Run
 
     /// <summary>Key-values.</summary>
     public Kv Kv { get; }
+
+    /// <summary>Events.</summary>
+    public Events Events { get; }
+
+    /// <summary>State cells.</summary>
+    public State State { get; }
 
     /// <summary>The same run, with other options for each write made through the result.</summary>
     public Run With(CommitOptions options)

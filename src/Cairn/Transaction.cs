@@ -26,6 +26,14 @@ public sealed class Transaction : IDisposable
     /// <exception cref="InvalidOperationException">The transaction has several runs: use <see cref="On(RunId)"/>.</exception>
     public Kv Kv => Only().Kv;
 
+    /// <summary>Events of the transaction's one run.</summary>
+    /// <inheritdoc cref="Kv" path="/exception"/>
+    public Events Events => Only().Events;
+
+    /// <summary>State cells of the transaction's one run.</summary>
+    /// <inheritdoc cref="Kv" path="/exception"/>
+    public State State => Only().State;
+
     /// <summary>The transaction's one run: its record and its life.</summary>
     /// <inheritdoc cref="Kv" path="/exception"/>
     public TransactionRun Run => Only();
@@ -76,6 +84,8 @@ public sealed class TransactionRun
         Id = scope.Run.Id;
         _life = new Lifecycle(engine, scope);
         Kv = new Kv(engine, scope);
+        Events = new Events(engine, scope);
+        State = new State(engine, scope);
     }
 
     /// <summary>The run.</summary>
@@ -83,6 +93,12 @@ public sealed class TransactionRun
 
     /// <summary>Key-values.</summary>
     public Kv Kv { get; }
+
+    /// <summary>Events.</summary>
+    public Events Events { get; }
+
+    /// <summary>State cells.</summary>
+    public State State { get; }
 
     /// <summary>What is known about the run, with what this transaction changes. A read: if the run's record is changed by another
     /// commit, this transaction conflicts.</summary>
