@@ -60,8 +60,10 @@ internal static class CairnCli
             root.Add(option);
         Command[] groups =
         [
-            KvVerbs.Group(), DatabaseVerbs.Stat(), DatabaseVerbs.Verify(), DatabaseVerbs.Doctor(), DatabaseVerbs.Sync(),
-            DatabaseVerbs.Metrics(), LogVerbs.Group(), Completion.Verb(),
+            DemoVerbs.Demo(), DemoVerbs.Child(),
+            RunVerbs.Group(), KvVerbs.Group(), EventVerbs.Group(), StateVerbs.Group(), ImportVerbs.Group(),
+            DatabaseVerbs.Stat(), DatabaseVerbs.Verify(), DatabaseVerbs.Doctor(), DatabaseVerbs.Sync(), DatabaseVerbs.Metrics(), LogVerbs.Group(),
+            Completion.Verb(),
         ];
         foreach (var group in groups)
             root.Add(group);

@@ -147,7 +147,15 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
         while (cursor is not null && left > 0);
     }
 
-    public void Dispose() => _database?.Dispose();
+    /// <summary>Lets go of the database; the next use opens it again.</summary>
+    internal void Close()
+    {
+        _database?.Dispose();
+        _database = null;
+        _run = null;
+    }
+
+    public void Dispose() => Close();
 }
 
 /// <summary>A column of a list.</summary>
@@ -170,6 +178,9 @@ internal static class Show
     internal static Value Microseconds(DateTimeOffset? time) => time is { } known ? Microseconds(known) : Value.Null;
 
     internal static string Number(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
+
+    /// <summary>For machines: digits only.</summary>
+    internal static string Plain(long number) => number.ToString(CultureInfo.InvariantCulture);
 
     internal static string Bytes(long bytes) => bytes switch
     {

@@ -56,6 +56,8 @@ internal static class Failures
             ("file", damage.File), ("offset", damage.Offset), ("sequence", Number(damage.Sequence)), ("expected", damage.Expected),
         ],
         FormatVersionException format => [("file", format.File), ("found", format.Found), ("supported", format.Supported)],
+        RunClosedException closed => [("run", closed.Run.ToString()), ("status", closed.Status.ToString())],
+        InvalidTransitionException change => [("run", change.Run.ToString()), ("from", change.From.ToString()), ("to", change.To.ToString())],
         HistoryTrimmedException trimmed => [("requested", Number(trimmed.Requested)), ("earliest", Number(trimmed.Earliest))],
         BusyException busy => [("wait_ms", (long)busy.SuggestedWait.TotalMilliseconds)],
         DatabaseFailedException failed => [("outcome_unknown", failed.IsOutcomeUnknown)],

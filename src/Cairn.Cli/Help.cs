@@ -41,7 +41,7 @@ internal sealed class Help(Streams streams) : SynchronousCommandLineAction
         output.WriteLine();
         output.WriteLine($"usage: {path}{Usage(command)}");
         Rows(output, "arguments", command.Arguments.Select(argument => (argument.Name, argument.Description ?? "")));
-        Rows(output, "verbs", command.Subcommands.Select(verb => (verb.Name, verb.Description ?? "")));
+        Rows(output, "verbs", command.Subcommands.Where(verb => !verb.Hidden).Select(verb => (verb.Name, verb.Description ?? "")));
         Rows(output, "options", command.Options.Where(option => !option.Recursive && option is not HelpOption and not VersionOption)
             .Select(option => (NameOf(option), option.Description ?? "")));
         if (command is RootCommand)

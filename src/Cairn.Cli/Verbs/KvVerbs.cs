@@ -111,7 +111,7 @@ internal static class KvVerbs
             call =>
             {
                 var sum = call.Run.Kv.Increment(call.Get(key), call.Get(delta));
-                return call.Answer(Invariant(sum), ("value", sum));
+                return call.Answer(Show.Plain(sum), ("value", sum));
             },
             key, delta);
     }
@@ -150,7 +150,7 @@ internal static class KvVerbs
             call =>
             {
                 var count = call.Run.Kv.Count(call.Get(prefix));
-                return call.Answer(Invariant(count), ("count", count));
+                return call.Answer(Show.Plain(count), ("count", count));
             },
             prefix);
     }
@@ -233,8 +233,6 @@ internal static class KvVerbs
         call.IsJson ? call.Answer(false, "", ("key", key), ("found", false)) : ExitCodes.Negative;
 
     private static int Found(Call call, bool found) => call.Answer(found, found ? "done" : "no such key", ("found", found));
-
-    private static string Invariant(long number) => number.ToString(System.Globalization.CultureInfo.InvariantCulture);
 
     /// <summary>The options of a listing.</summary>
     private sealed class Range
