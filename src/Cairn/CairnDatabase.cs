@@ -173,7 +173,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         return engine;
     }
 
-    private static OperationTable Operations { get; } = new(new KvOperations(), new EventOperations(), new StateOperations(), new RunOperations());
+    private static OperationTable Operations { get; } =
+        new(new KvOperations(), new EventOperations(), new StateOperations(), new TraceOperations(), new RunOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {

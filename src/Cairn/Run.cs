@@ -22,6 +22,7 @@ public sealed class Run
         Kv = new Kv(engine, scope);
         Events = new Events(engine, scope);
         State = new State(engine, scope);
+        Traces = new Traces(engine, scope);
     }
 
     internal Engine Engine => _engine;
@@ -51,6 +52,9 @@ public sealed class Run
 
     /// <summary>State cells.</summary>
     public State State { get; }
+
+    /// <summary>Steps of the agent.</summary>
+    public Traces Traces { get; }
 
     /// <summary>The same run, with other options for each write made through the result.</summary>
     public Run With(CommitOptions options)

@@ -34,6 +34,10 @@ public sealed class Transaction : IDisposable
     /// <inheritdoc cref="Kv" path="/exception"/>
     public State State => Only().State;
 
+    /// <summary>Traces of the transaction's one run.</summary>
+    /// <inheritdoc cref="Kv" path="/exception"/>
+    public Traces Traces => Only().Traces;
+
     /// <summary>The transaction's one run: its record and its life.</summary>
     /// <inheritdoc cref="Kv" path="/exception"/>
     public TransactionRun Run => Only();
@@ -86,6 +90,7 @@ public sealed class TransactionRun
         Kv = new Kv(engine, scope);
         Events = new Events(engine, scope);
         State = new State(engine, scope);
+        Traces = new Traces(engine, scope);
     }
 
     /// <summary>The run.</summary>
@@ -99,6 +104,9 @@ public sealed class TransactionRun
 
     /// <summary>State cells.</summary>
     public State State { get; }
+
+    /// <summary>Steps of the agent.</summary>
+    public Traces Traces { get; }
 
     /// <summary>What is known about the run, with what this transaction changes. A read: if the run's record is changed by another
     /// commit, this transaction conflicts.</summary>
