@@ -18,7 +18,7 @@ namespace Cairn;
 /// run.Complete();
 /// </code>
 /// </example>
-public sealed class CairnDatabase : IDisposable, IAsyncDisposable
+public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
 {
     private readonly Engine _engine;
     private readonly IStorage? _storage;

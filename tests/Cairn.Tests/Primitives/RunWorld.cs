@@ -43,7 +43,11 @@ public sealed class RunWorld : IDisposable
         Db = Open();
     }
 
-    public void Dispose() => Db.Dispose();
+    public void Dispose()
+    {
+        Db.Dispose();
+        _disk.Dispose();
+    }
 
     private CairnDatabase Open() => _options.Durability == Durability.InMemory
         ? CairnDatabase.OpenInMemory(_options, new EngineHooks { IsMaintenanceManual = true })
