@@ -39,6 +39,7 @@ internal static class SampleOperations
         (OperationCode.KvExpire, 0, "key"u8.ToArray(), []),
         (OperationCode.KvIncrement, 0, "number"u8.ToArray(), [.. Int64(5), .. Int64(5), .. Int64(0)]),
         (OperationCode.KvDelete, 0, "key"u8.ToArray(), []),
+        (OperationCode.Idempotency, 1, "key"u8.ToArray(), Int64(2_000_000_000_000_000)),
     ];
 
     private static byte[] Int64(long number)

@@ -67,7 +67,10 @@ public class FolderOrderTests
     [Fact]
     public void The_reader_sees_fields_calls_and_what_lambdas_name()
     {
-        string[] expected = ["Cairn.Log.LogWriter", "Cairn.Store.Catalogue", "Cairn.CommitClock", "Cairn.Diagnostics.Mutant", "Cairn.Limits"];
+        string[] expected =
+        [
+            "Cairn.Log.LogWriter", "Cairn.Store.Catalogue", "Cairn.CommitClock", "Cairn.Diagnostics.Mutant", "Cairn.Limits",
+        ];
         Assert.Empty(expected.Except(NamesIn("Cairn.Transactions.CommitPath")));
         Assert.Contains("Cairn.Transactions.CommitPath", NamesIn("Cairn.Run"));
     }
