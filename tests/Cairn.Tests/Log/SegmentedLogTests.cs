@@ -273,6 +273,23 @@ public class SegmentedLogTests
     }
 
     [Fact]
+    [Trait("Promise", "G6")]
+    public void Scrubbing_finds_a_changed_bit_in_an_ended_segment()
+    {
+        var storage = new MemoryStorage();
+        using var script = Opened(storage);
+        script.Commit(100);
+        script.Rotate();
+        script.Commit(100);
+        script.Rotate();
+        Assert.Empty(script.Log.Scrub());
+
+        using (var file = storage.Open("log/0000000002.segment", writable: true))
+            file.WriteAt([0x55], SegmentHeader.Size + 77);
+        Assert.Equal("log/0000000002.segment", Assert.Single(script.Log.Scrub()).File);
+    }
+
+    [Fact]
     [Trait("Requirement", "REC-5")]
     public void The_dump_has_one_line_per_record_and_no_values()
     {
