@@ -31,13 +31,13 @@ public class FolderOrderTests
     {
         "CairnDatabase", "Engine", "EngineHooks", "Run", "Runs", "Transaction", "TransactionRun", "Snapshot", "RunView",
         "Kv", "KvView", "Events", "EventsView", "State", "StateView", "Traces", "TracesView", "Json", "JsonView", "RunsView",
-        "Consumers", "VectorCollections", "VectorCollection", "ConceptGraph",
+        "EventConsumers", "EventConsumersView", "VectorCollections", "VectorCollection", "ConceptGraph",
     };
 
     // Root types without identity that are neither enums, structs, records nor exceptions.
     private static readonly HashSet<string> Values = new(StringComparer.Ordinal)
     {
-        "CommitClock", "RandomSource", "StorageFailures", "OptionRules", "Page`1",
+        "CommitClock", "RandomSource", "StorageFailures", "OptionRules", "Page`1", "EventRecord",
     };
 
     [Fact]
