@@ -35,7 +35,8 @@ internal static class Steps
 
     internal static string Brief(TraceRecord trace) => trace.Step switch
     {
-        ToolCallStep call => $"{call.Tool} {(call.Arguments is { Kind: ValueKind.Object, Count: 1 } && call.Arguments.TryGetMember("command", out var command) ? Show.Text(command) : call.Arguments.ToJson())}",
+        ToolCallStep { Arguments: { Kind: ValueKind.Object, Count: 1 } arguments } when arguments.TryGetMember("command", out var command) => Show.Text(command),
+        ToolCallStep call => $"{call.Tool} {call.Arguments.ToJson()}",
         DecisionStep decision => $"{decision.Question} -> {decision.Chosen}",
         QueryStep query => $"{query.Kind} {query.Query}",
         ThoughtStep thought => thought.Content,
