@@ -154,6 +154,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         {
             jobs.Add(new SyncJob(log, options.TimeProvider, options.SyncInterval, options.SyncCommits));
             jobs.Add(new MarkJob(log));
+            jobs.Add(new DigestJob(log));
             jobs.Add(new SegmentJob(log, state));
         }
 
@@ -173,8 +174,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         return engine;
     }
 
-    private static OperationTable Operations { get; } =
-        new(new KvOperations(), new EventOperations(), new StateOperations(), new TraceOperations(), new RunOperations());
+    private static OperationTable Operations { get; } = new(
+        new KvOperations(), new EventOperations(), new StateOperations(), new TraceOperations(), new RunOperations(), new IdempotencyOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {

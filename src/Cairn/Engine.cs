@@ -20,6 +20,8 @@ internal sealed class Engine
     [ThreadStatic]
     private static TransactionContext? _running;
 
+    private static readonly string[] Primitives = ["Kv", "Event", "State", "Trace", "Run"];
+
     private readonly Lock _gate = new();
     private readonly HashSet<TransactionContext> _open = [];
     private long _retries;
@@ -36,10 +38,10 @@ internal sealed class Engine
 
     internal required Counters Counters { get; init; }
 
-    internal Meters? Meters { get; set; }
-
     /// <summary>Wakes who waits for events.</summary>
     internal required EventFeed Feed { get; init; }
+
+    internal Meters? Meters { get; set; }
 
     internal Maintainer? Maintainer { get; set; }
 
@@ -307,7 +309,7 @@ internal sealed class Engine
     internal static string OperationName(OperationCode code)
     {
         var name = code.ToString();
-        var primitive = new[] { "Kv", "Event", "State", "Trace", "Run" }.FirstOrDefault(prefix => name.StartsWith(prefix, StringComparison.Ordinal));
+        var primitive = Primitives.FirstOrDefault(prefix => name.StartsWith(prefix, StringComparison.Ordinal));
         var operation = name[(primitive?.Length ?? 0)..];
         var text = string.Concat(operation.Select((c, i) => char.IsAsciiLetterUpper(c) ? (i == 0 ? "" : "_") + char.ToLowerInvariant(c) : c.ToString()));
         return $"{primitive?.ToLowerInvariant() ?? "core"}.{text}";

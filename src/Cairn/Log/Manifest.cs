@@ -43,13 +43,16 @@ namespace Cairn.Log;
 /// 16  u64  copied-to position
 /// 24  u64  first sequence
 /// 32  u64  end position     0 = open
-/// 40  32   digest           SHA-256 of the file from byte 0 to its end; zero = open </code></summary>
-internal readonly record struct ManifestSegment(uint Number, ulong BasePosition, ulong CopiedTo, ulong FirstSequence, ulong End, Digest Digest)
+/// 40  u64  file bytes       the file is at least this long: as it was when it was named, or up to its end
+/// 48  32   digest           SHA-256 of the file from byte 0 to its end; zero = open </code></summary>
+internal readonly record struct ManifestSegment(
+    uint Number, ulong BasePosition, ulong CopiedTo, ulong FirstSequence, ulong End, long FileBytes, Digest Digest)
 {
-    internal const int Size = 72;
+    internal const int Size = 80;
 
-    /// <summary>Bytes of the file that belong to the log when the segment has ended.</summary>
-    internal long FileBytes => SegmentHeader.Size + (long)(End - BasePosition);
+    /// <summary>This segment after its last record.</summary>
+    internal ManifestSegment EndedAt(ulong end, Digest digest) =>
+        this with { End = end, FileBytes = SegmentHeader.Size + (long)(end - BasePosition), Digest = digest };
 
     internal bool IsOpen => Digest == default;
 }
@@ -70,7 +73,7 @@ internal readonly record struct ManifestSegment(uint Number, ulong BasePosition,
 ///  88  32   previous digest    SHA-256 that the manifest before carries; zero in the first
 /// 120  u32  segments S
 /// 124  u32  zero
-/// 128  the segments, ascending, 72 bytes each </code></summary>
+/// 128  the segments, ascending, 80 bytes each </code></summary>
 internal sealed record Manifest
 {
     internal const int CopyHeaderBytes = 32;
@@ -248,7 +251,8 @@ internal sealed record Manifest
             BinaryPrimitives.WriteUInt64LittleEndian(target[16..], segment.CopiedTo);
             BinaryPrimitives.WriteUInt64LittleEndian(target[24..], segment.FirstSequence);
             BinaryPrimitives.WriteUInt64LittleEndian(target[32..], segment.End);
-            segment.Digest.Write(target[40..]);
+            BinaryPrimitives.WriteInt64LittleEndian(target[40..], segment.FileBytes);
+            segment.Digest.Write(target[48..]);
         }
     }
 
@@ -313,7 +317,8 @@ internal sealed record Manifest
                 BinaryPrimitives.ReadUInt64LittleEndian(source[16..]),
                 BinaryPrimitives.ReadUInt64LittleEndian(source[24..]),
                 BinaryPrimitives.ReadUInt64LittleEndian(source[32..]),
-                Log.Digest.Read(source[40..]));
+                BinaryPrimitives.ReadInt64LittleEndian(source[40..]),
+                Log.Digest.Read(source[48..]));
         }
 
         return new Manifest
@@ -349,7 +354,7 @@ internal sealed record Manifest
                 return $"segment {segment.Number} with a base and copies that fit";
             if (segment.IsOpen && !isLast)
                 return $"an end of segment {segment.Number}";
-            if (!segment.IsOpen && segment.End < segment.CopiedTo)
+            if (!segment.IsOpen && (segment.End < segment.CopiedTo || segment != segment.EndedAt(segment.End, segment.Digest)))
                 return $"an end of segment {segment.Number} behind its copies";
             if (!isLast && (Segments[i + 1].Number != segment.Number + 1 || Segments[i + 1].BasePosition != segment.End))
                 return $"segment {segment.Number + 1} to begin where segment {segment.Number} ends";

@@ -94,7 +94,7 @@ internal readonly record struct SegmentHeader(
         BinaryPrimitives.ReadUInt32LittleEndian(source[20..]),
         BinaryPrimitives.ReadUInt32LittleEndian(source[24..]));
 
-    private static uint Check(ReadOnlySpan<byte> source) => LogCrc.Finish(LogCrc.Append(LogCrc.Start, source[..CheckOffset]));
+    private static uint Check(ReadOnlySpan<byte> source) => Codec.Crc32C.Finish(Codec.Crc32C.Append(Codec.Crc32C.Start, source[..CheckOffset]));
 
     private static bool IsRoomZero(ReadOnlySpan<byte> source) =>
         source[28..32].IndexOfAnyExcept((byte)0) < 0

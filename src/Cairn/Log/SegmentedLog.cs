@@ -29,6 +29,11 @@ namespace Cairn.Log;
 
 internal sealed class SegmentedLog : LogDevice
 {
+    private const int DigestReadBytes = 128 << 10;
+
+    /// <summary>Hashed in one step of the maintainer.</summary>
+    private const ulong DigestStepBytes = 4 << 20;
+
     private static readonly byte[] Zeros = new byte[1 << 20];
 
     private readonly IStorage _storage;
@@ -40,7 +45,9 @@ internal sealed class SegmentedLog : LogDevice
     private SegmentFile[] _segments;                // replaced, never changed; the last one is open
     private IFile? _file;                           // of the open segment
     private long _fileBytes;
+    private readonly Lock _digestGate = new();      // the digest follows the appends from behind
     private RunningDigest? _digest;
+    private ulong _digested;
     private ulong _appended;
     private ulong _synced;
     private ulong _recordCount;
@@ -67,6 +74,7 @@ internal sealed class SegmentedLog : LogDevice
             _digest = open.Digest;
             _recordCount = open.RecordCount;
             _appended = open.Appended;
+            _digested = open.Appended;
         }
 
         _synced = _appended;
@@ -183,7 +191,6 @@ internal sealed class SegmentedLog : LogDevice
             throw;
         }
 
-        _digest!.Append(records);
         _recordCount += count;
         _isSealed = last == RecordType.Seal;
         Volatile.Write(ref _appended, expectedPosition + (ulong)records.Length);
@@ -211,13 +218,9 @@ internal sealed class SegmentedLog : LogDevice
     {
         ThrowIfEnded();
         Invariant.Check(_isSealed && _synced == _appended, "a segment ends with a seal that is synced");
-        lock (_prepareGate)
-        {
-            Invariant.Check(_prepared is not null, "a segment is prepared before it is needed");
-        }
-
         try
         {
+            lock (_prepareGate)
             lock (_manifestGate)
                 RotateTo(firstSequence, commitTime);
         }
@@ -230,7 +233,8 @@ internal sealed class SegmentedLog : LogDevice
 
     private void RotateTo(ulong firstSequence, long commitTime)
     {
-        var ended = _manifest.Segments[^1] with { End = _appended, Digest = _digest!.Current() };
+        Invariant.Check(_prepared is not null, "a segment is prepared before it is needed");
+        var ended = _manifest.Segments[^1].EndedAt(_appended, DigestOfAll());
         var header = new SegmentHeader(
             _manifest.Format, _manifest.DatabaseId, ended.Number + 1, _appended, _appended, firstSequence, _manifest.Epoch,
             _manifest.Number + 1, _options.DrawBits(), ended.Digest);
@@ -241,7 +245,7 @@ internal sealed class SegmentedLog : LogDevice
             LastSequence = firstSequence - 1,
             CommitTime = Math.Max(_manifest.CommitTime, commitTime),
             PreviousDigest = _manifest.Digest(),
-            Segments = [.. _manifest.Segments.SkipLast(1), ended, new ManifestSegment(header.Number, _appended, _appended, firstSequence, 0, default)],
+            Segments = [.. _manifest.Segments.SkipLast(1), ended, new ManifestSegment(header.Number, _appended, _appended, firstSequence, 0, _preparedBytes, default)],
         };
 
         if (Mutant.Is("manifest-before-data"))
@@ -249,35 +253,76 @@ internal sealed class SegmentedLog : LogDevice
         CheckSegmentFence(ended.Number);
         var headerBytes = new byte[SegmentHeader.Size];
         header.Write(headerBytes);
-        IFile file;
-        long fileBytes;
-        lock (_prepareGate)
-        {
-            file = _prepared!;
-            fileBytes = _preparedBytes;
-            _prepared = null;
-            Volatile.Write(ref _preparedBytes, 0);
-            file.WriteAt(headerBytes, 0);
-            PublishedFile.Sync(file);
-            RenameSegment(_storage, LogNames.PreparedPath, header.Number);
-        }
-
+        _prepared.WriteAt(headerBytes, 0);
+        PublishedFile.Sync(_prepared);
+        RenameSegment(_storage, LogNames.PreparedPath, header.Number);
         if (!Mutant.Is("manifest-before-data"))
             next.Publish(_storage);
         next.UnlinkOlder(_storage);
 
-        _digest!.Dispose();
-        _digest = new RunningDigest();
-        _digest.Append(headerBytes);
-        _file = file;
-        _fileBytes = fileBytes;
+        lock (_digestGate)
+        {
+            _digest!.Dispose();
+            _digest = new RunningDigest();
+            _digest.Append(headerBytes);
+            _digested = _appended;
+        }
+
+        _file = _prepared;
+        _fileBytes = _preparedBytes;
+        _prepared = null;
+        Volatile.Write(ref _preparedBytes, 0);
         _recordCount = 0;
         _isSealed = false;
-        Volatile.Write(ref _segments, [.. _segments, new SegmentFile(_storage, header, file)]);
+        Volatile.Write(ref _segments, [.. _segments, new SegmentFile(_storage, header, _file)]);
         Volatile.Write(ref _manifest, next);
     }
 
-    internal override void Digest(Span<byte> digest) => _digest!.Current().Write(digest);
+    internal override void Digest(Span<byte> digest) => DigestOfAll().Write(digest);
+
+    internal override bool StepDigest()
+    {
+        lock (_digestGate)
+        {
+            if (_isClosed || _digest is null)
+                return false;
+            var appended = Volatile.Read(ref _appended);
+            HashUpTo(Math.Min(appended, _digested + DigestStepBytes));
+            return _digested < appended;
+        }
+    }
+
+    private Digest DigestOfAll()
+    {
+        lock (_digestGate)
+        {
+            HashUpTo(Volatile.Read(ref _appended));
+            return _digest!.Current();
+        }
+    }
+
+    // Hashing costs as much as writing, so no commit waits for it: it follows behind, from the page cache.
+    private void HashUpTo(ulong position)
+    {
+        var current = Current;
+        var buffer = System.Buffers.ArrayPool<byte>.Shared.Rent(DigestReadBytes);
+        try
+        {
+            while (_digested < position)
+            {
+                var bytes = (int)Math.Min((ulong)DigestReadBytes, position - _digested);
+                var read = _file!.ReadAt(buffer.AsSpan(0, bytes), current.OffsetOf(_digested));
+                if (read < bytes)
+                    throw new CorruptionException(current.Path, current.OffsetOf(_digested) + read, new Sequence(current.FirstSequence), "bytes that were appended");
+                _digest!.Append(buffer.AsSpan(0, bytes));
+                _digested += (ulong)bytes;
+            }
+        }
+        finally
+        {
+            System.Buffers.ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
 
     internal override int Read(ulong position, Span<byte> buffer)
     {
@@ -317,6 +362,27 @@ internal sealed class SegmentedLog : LogDevice
     {
         var segments = Volatile.Read(ref _segments);
         return segments[Find(segments, position)];
+    }
+
+    /// <summary>Reads every ended segment whole and compares its SHA-256 with the manifest's, for scrubbing and verification.
+    /// Opening does not: it checks each record instead, and may one day begin behind a checkpoint.</summary>
+    internal IEnumerable<CorruptionException> Scrub()
+    {
+        foreach (var named in Manifest.Segments)
+        {
+            var segment = Array.Find(Volatile.Read(ref _segments), segment => segment.Number == named.Number);
+            if (named.IsOpen || segment?.TryPin() is not { } file)
+                continue;
+            try
+            {
+                if (RunningDigest.OfFile(file, named.FileBytes) != named.Digest)
+                    yield return new CorruptionException(segment.Path, 0, new Sequence(named.FirstSequence), $"SHA-256 {named.Digest}");
+            }
+            finally
+            {
+                segment.Unpin();
+            }
+        }
     }
 
     internal override void Truncate(ulong upToPosition)
@@ -370,6 +436,7 @@ internal sealed class SegmentedLog : LogDevice
         Invariant.Check(endPosition == _appended && _synced == _appended && _isSealed, "a clean close ends with a seal that is synced");
         try
         {
+            lock (_prepareGate)
             lock (_manifestGate)
                 CloseAt(endPosition, lastSequence, commitTime);
         }
@@ -382,7 +449,7 @@ internal sealed class SegmentedLog : LogDevice
 
     private void CloseAt(ulong endPosition, ulong lastSequence, long commitTime)
     {
-        var ended = _manifest.Segments[^1] with { End = endPosition, Digest = _digest!.Current() };
+        var ended = _manifest.Segments[^1].EndedAt(endPosition, DigestOfAll());
         _file!.SetLength(ended.FileBytes);
         _file.Sync();
         var next = _manifest with
@@ -400,8 +467,7 @@ internal sealed class SegmentedLog : LogDevice
         next.UnlinkOlder(_storage);
         _isClosed = true;
         Volatile.Write(ref _manifest, next);
-        lock (_prepareGate)
-            DropPrepared();
+        DropPrepared();
     }
 
     public override void Dispose()
@@ -416,8 +482,12 @@ internal sealed class SegmentedLog : LogDevice
 
         foreach (var segment in _segments)
             segment.Dispose();
-        _digest?.Dispose();
-        _digest = null;
+        lock (_digestGate)
+        {
+            _digest?.Dispose();
+            _digest = null;
+        }
+
         _file = null;
     }
 

@@ -60,6 +60,10 @@ internal sealed class EventOperations : OperationSet
     // Body of a Redact: number u64, payload hash 32.
     private const int RedactBytes = 8 + Hash256.Size;
 
+    /// <summary>Longest redacted form: operation header, type, what stands before the causes, causes, time, payload hash.</summary>
+    private const int RedactedBytesMax =
+        Operation.FixedBytes + Limits.NameBytesMax + CausesOffset + 8 * Limits.EventCausesMax + 8 + Hash256.Size;
+
     /// <summary>Writes per Append: the event, the stream of its type, the head.</summary>
     private const int WritesPerAppend = 3;
 
@@ -283,8 +287,11 @@ internal sealed class EventOperations : OperationSet
         body[8] = isForced ? (byte)1 : (byte)0;
     }
 
-    internal static void AddRedact(Batch batch, ulong number, Hash256 payloadHash) =>
+    internal static void AddRedact(Batch batch, ulong number, Hash256 payloadHash)
+    {
         WriteRedact(batch.Add(OperationCode.EventRedact, 0, default, RedactBytes, 1), number, payloadHash);
+        batch.AddWriteBytes(RedactedBytesMax);
+    }
 
     /// <summary>Body of a Redact.</summary>
     internal static byte[] Redaction(ulong number, Hash256 payloadHash)
@@ -304,6 +311,8 @@ internal sealed class EventOperations : OperationSet
     {
         var writes = write.Code == OperationCode.EventAppend ? WritesPerAppend : 1;
         write.Value.CopyTo(batch.Add(write.Code, 0, write.OperationKey, write.Value.Length, writes));
+        if (write.Code == OperationCode.EventRedact)
+            batch.AddWriteBytes(RedactedBytesMax);
         batch.NeedsResolve |= write.Code switch
         {
             OperationCode.EventAppend => BinaryPrimitives.ReadUInt16LittleEndian(write.Value.AsSpan(CauseCountOffset)) > 0,

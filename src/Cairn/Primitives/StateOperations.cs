@@ -91,6 +91,24 @@ internal sealed class StateOperations : OperationSet
         }
     }
 
+    internal override Projected Project(in Operation operation, ReadOnlySpan<byte> storeKey, out byte[]? stored, out long expiry)
+    {
+        stored = null;
+        expiry = operation.Expiry;
+        if (operation.Code >> 4 != Family >> 4 || !operation.Key.SequenceEqual(storeKey[1..]))
+            return Projected.Nothing;
+        switch ((OperationCode)operation.Code)
+        {
+            case OperationCode.StateExpire:
+                return Projected.ExpiryOnly;
+            case OperationCode.StateDelete:
+                return Projected.Deletion;
+            default:
+                stored = operation.Body[StepsBytes..].ToArray();
+                return Projected.Value;
+        }
+    }
+
     internal override void Encode(Batch batch, PendingWrite write)
     {
         var expiry = write.TimeToLive != 0 ? -write.TimeToLive : write.Expiry;

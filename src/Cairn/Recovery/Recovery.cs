@@ -16,6 +16,7 @@
 //
 //      segment with an end (a successor, or closed cleanly), k below that end        corruption
 //      header missing or wrong, file missing, base, number, database or digest       corruption
+//      file shorter than it was when it was named (but behind the seal of a close)   corruption
 //      whole record whose sequence, chain or durable-up-to cannot be                 corruption, wherever it stands
 //      whole record that does not decode                                             corruption, wherever it stands
 //      open segment, k < floor                                                       corruption: acknowledged data is damaged
@@ -72,7 +73,7 @@ internal sealed class Recovery
         _phaseBegan = options.Clock.GetTimestamp();
     }
 
-    /// <summary>Opens the log. <paramref name="apply"/> has been called for every recovered transaction when this returns; after an
+    /// <summary>Opens the log. <paramref name="apply"/> has been called for every recovered record when this returns; after an
     /// exception, what it built must be thrown away.</summary>
     /// <exception cref="CorruptionException">Acknowledged data is damaged. No file was changed.</exception>
     /// <exception cref="FormatVersionException">Written by a newer version. No file was changed.</exception>
@@ -175,6 +176,8 @@ internal sealed class Recovery
             var previous = i == 0 ? headers[i].PreviousDigest : manifest.Segments[i - 1].Digest;
             if (FindMismatch(headers[i], named, manifest, previous) is { } expected)
                 throw Damaged(path, 0, named.FirstSequence - 1, expected);
+            if (!named.IsOpen && file.Length < named.FileBytes)
+                throw Damaged(path, file.Length, named.FirstSequence - 1, $"a file of at least {named.FileBytes} bytes");
         }
 
         return headers;
@@ -279,6 +282,8 @@ internal sealed class Recovery
         var floor = Math.Max(Math.Max(header.CopiedTo, manifest.DurablePosition), Math.Max(scanner.Witness, survey.Witness));
         if (scanner.Fault >= RecordFault.Sequence)
             throw Damaged(scanner, file, survey, "in a record that is whole");
+        if (file.Length < manifest.Segments[^1].FileBytes && !IsCutByClose(scanner, file))
+            throw Damaged(scanner.Path, file.Length, scanner.LastSequence, $"a file of {manifest.Segments[^1].FileBytes} bytes, as it was when it got its name");
         if (bad < floor)
             throw Damaged(scanner, file, survey, $"below position {floor}, up to which the log was synced");
 
@@ -297,6 +302,10 @@ internal sealed class Recovery
             floor = cut;
         return new Tail(floor, cut);
     }
+
+    /// <summary>The blocks of a segment are synced before it has a name; only a clean close that got no further cuts them, right
+    /// behind its seal.</summary>
+    private static bool IsCutByClose(LogScanner scanner, IFile file) => scanner.SealPosition is not null && scanner.Offset == file.Length;
 
     private void Scan(LogScanner scanner, IFile file, in SegmentHeader header, ulong endPosition)
     {
@@ -380,7 +389,7 @@ internal sealed class Recovery
         DirectorySurvey directory, Manifest manifest, SegmentHeader[] headers, List<uint> leftovers, LogScanner scanner, IFile file, in Tail tail)
     {
         var last = manifest.Segments[^1];
-        var ended = last.IsOpen ? last with { End = tail.Floor, Digest = DigestOf(file, SegmentHeader.Size + (long)(tail.Floor - last.BasePosition)) } : last;
+        var ended = last.IsOpen ? last.EndedAt(tail.Floor, DigestOf(file, SegmentHeader.Size + (long)(tail.Floor - last.BasePosition))) : last;
         var start = BuildStart(manifest, ended, headers[^1], scanner, file, tail);
         EndPhase("verdict");
 
@@ -429,7 +438,7 @@ internal sealed class Recovery
             LastSequence = _lastSequence,
             CommitTime = _lastCommitTime,
             PreviousDigest = manifest.Number == 0 ? default : manifest.Digest(),
-            Segments = [.. ended, new ManifestSegment(header.Number, header.BasePosition, header.CopiedTo, header.FirstSequence, 0, default)],
+            Segments = [.. ended, new ManifestSegment(header.Number, header.BasePosition, header.CopiedTo, header.FirstSequence, 0, open.FileBytes, default)],
         };
         try
         {
@@ -518,17 +527,9 @@ internal sealed class Recovery
 
     private static Digest DigestOf(IFile file, long bytes)
     {
-        using var digest = new RunningDigest();
-        var buffer = new byte[(int)Math.Min(LogScanner.BufferBytes, bytes)];
-        for (long offset = 0; offset < bytes;)
-        {
-            var read = file.ReadAt(buffer.AsSpan(0, (int)Math.Min(buffer.Length, bytes - offset)), offset);
-            Invariant.Check(read > 0, "what was scanned is there");
-            digest.Append(buffer.AsSpan(0, read));
-            offset += read;
-        }
-
-        return digest.Current();
+        var digest = RunningDigest.OfFile(file, bytes);
+        Invariant.Check(digest is not null, "what was scanned is there");
+        return digest.Value;
     }
 
     /// <summary>Named by place and content, so that doing it again after a crash finds it done.</summary>

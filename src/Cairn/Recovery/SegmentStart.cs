@@ -75,9 +75,11 @@ internal sealed class SegmentStart
     internal OpenSegment Publish(IStorage storage, LogOptions options)
     {
         var part = LogNames.SegmentPath(Header.Number) + LogNames.Part;
-        var bytes = Math.Max(options.SegmentBytesMin, SegmentedLog.FileBytesFor(_content.Length - SegmentHeader.Size));
-        if (_content.Length > options.SegmentBytesMin / 2)
-            bytes = _content.Length + options.SegmentBytesMin;
+
+        // Copies are one group as a rule; where they are many, they do not eat the room for what follows.
+        var recordBytes = _content.Length - SegmentHeader.Size;
+        var bytes = options.SegmentBytesMin + (recordBytes > options.SegmentBytesMin / 4 ? recordBytes : 0);
+        bytes = Math.Max(bytes, SegmentedLog.FileBytesFor(recordBytes));
         var file = SegmentedLog.CreateZeroed(storage, part, bytes, _content);
         SegmentedLog.RenameSegment(storage, part, Header.Number);
         var digest = new RunningDigest();

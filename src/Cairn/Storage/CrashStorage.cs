@@ -72,7 +72,8 @@ internal sealed class CrashStorage : IStorage
     /// <summary>The operation in whose middle power fails: it is issued, may arrive in part, and throws. 0 for never.</summary>
     internal long PowerFailsAt { get; set; }
 
-    /// <summary>The first sync with this operation number or a later one fails and loses what it should have saved (5). 0 for none.</summary>
+    /// <summary>The first sync with this operation number or a later one fails and loses what it should have saved (5). 0 for
+    /// none.</summary>
     internal long SyncFailsAt { get; set; }
 
     /// <summary>With a seed, some of what the failing sync should have saved arrives nevertheless.</summary>
@@ -103,7 +104,8 @@ internal sealed class CrashStorage : IStorage
             return [.. unsynced.Select(operation => operation.ToString())];
     }
 
-    /// <summary>Cuts the power and gives the machine after it came back. May be called again, for another image of the same crash.</summary>
+    /// <summary>Cuts the power and gives the machine after it came back. May be called again, for another image of the same
+    /// crash.</summary>
     internal CrashStorage Crash(CrashPattern pattern)
     {
         lock (gate)
@@ -264,6 +266,7 @@ internal sealed class CrashStorage : IStorage
             Begin(null);
             Settle("sync directory", directory, operation => operation.Directory == found || operation.Target == found,
                 operation => operation.SyncNames(found));
+            ForgetNamelessFiles();
         }
     }
 
@@ -324,6 +327,16 @@ internal sealed class CrashStorage : IStorage
             return;
         SyncFailsAt = 0;
         throw Errno.Failure(operation, path, Errno.InputOutput);
+    }
+
+    /// <summary>No crash brings back a file without a name, so there is nothing to decide about its bytes.</summary>
+    private void ForgetNamelessFiles()
+    {
+        var reachable = new HashSet<CrashNode>();
+        root.AddReachable(reachable);
+        foreach (var operation in unsynced)
+            operation.Node?.AddReachable(reachable);
+        unsynced.RemoveAll(operation => operation.File is { } file && !reachable.Contains(file));
     }
 
     private CrashNode? Find(string path)
@@ -633,6 +646,9 @@ internal sealed class CrashStorage : IStorage
 /// <summary>A file or a directory: what a name means.</summary>
 internal abstract class CrashNode
 {
+    /// <summary>Adds the node and what is named below it, now or durably.</summary>
+    internal virtual void AddReachable(HashSet<CrashNode> nodes) => nodes.Add(this);
+
     internal abstract void AppendTo(IncrementalHash hash);
 }
 
@@ -660,6 +676,16 @@ internal sealed class CrashDirectory : CrashNode
     internal SortedDictionary<string, CrashNode> Durable { get; } = new(StringComparer.Ordinal);
 
     internal SortedDictionary<string, CrashNode> Current { get; } = new(StringComparer.Ordinal);
+
+    internal override void AddReachable(HashSet<CrashNode> nodes)
+    {
+        if (!nodes.Add(this))
+            return;
+        foreach (var node in Durable.Values)
+            node.AddReachable(nodes);
+        foreach (var node in Current.Values)
+            node.AddReachable(nodes);
+    }
 
     internal override void AppendTo(IncrementalHash hash)
     {
@@ -691,7 +717,6 @@ internal sealed class UnsyncedOperation
     private readonly Kind kind;
     private readonly string path;
     private byte[]? bytes;              // of a write; null when all are zero
-    private CrashNode? node;            // what is named
     private string name = "";
     private string newName = "";
 
@@ -718,6 +743,9 @@ internal sealed class UnsyncedOperation
     /// <summary>Of a rename: the directory of the new name.</summary>
     internal CrashDirectory? Target { get; private set; }
 
+    /// <summary>What is named.</summary>
+    internal CrashNode? Node { get; private init; }
+
     internal bool IsWrite => kind == Kind.Write;
 
     internal bool IsOfNames => Directory is not null;
@@ -742,14 +770,14 @@ internal sealed class UnsyncedOperation
         new(Kind.Preallocate, path) { File = file, Count = length };
 
     internal static UnsyncedOperation Named(string path, CrashDirectory directory, string name, CrashNode node) =>
-        new(Kind.Name, path) { Directory = directory, name = name, node = node };
+        new(Kind.Name, path) { Directory = directory, name = name, Node = node };
 
     internal static UnsyncedOperation Unnamed(string path, CrashDirectory directory, string name, CrashNode node) =>
-        new(Kind.Unname, path) { Directory = directory, name = name, node = node };
+        new(Kind.Unname, path) { Directory = directory, name = name, Node = node };
 
     internal static UnsyncedOperation Renamed(
         string path, CrashDirectory source, string name, CrashDirectory target, string newName, CrashNode node) =>
-        new(Kind.Rename, path) { Directory = source, Target = target, name = name, newName = newName, node = node };
+        new(Kind.Rename, path) { Directory = source, Target = target, name = name, newName = newName, Node = node };
 
     internal void ApplyTo(PagedBytes file)
     {
@@ -781,12 +809,12 @@ internal sealed class UnsyncedOperation
     /// <summary>Applies a change of names, whole.</summary>
     internal void ApplyTo(Func<CrashDirectory, SortedDictionary<string, CrashNode>> namesOf)
     {
-        if (kind is Kind.Unname or Kind.Rename && namesOf(Directory!).GetValueOrDefault(name) == node)
+        if (kind is Kind.Unname or Kind.Rename && namesOf(Directory!).GetValueOrDefault(name) == Node)
             namesOf(Directory!).Remove(name);
         if (kind is Kind.Name)
-            namesOf(Directory!)[name] = node!;
+            namesOf(Directory!)[name] = Node!;
         else if (kind is Kind.Rename && Target is not null)
-            namesOf(Target)[newName] = node!;
+            namesOf(Target)[newName] = Node!;
     }
 
     /// <summary>Makes the change durable as far as the names of a synced directory go. False when a part is still unsynced: that is
@@ -795,7 +823,7 @@ internal sealed class UnsyncedOperation
     {
         if (kind == Kind.Rename && Directory != Target && synced == Target)
         {
-            Target.Durable[newName] = node!;
+            Target.Durable[newName] = Node!;
             Target = null;
             return false;
         }

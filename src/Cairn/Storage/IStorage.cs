@@ -3,7 +3,8 @@
 // What each call promises after a crash (durability.md of the design, section 2.4; the simulating form enforces it):
 //   create     the name may be gone after a crash until the directory is synced
 //   write      bytes may be lost, torn at 512-byte sectors, or reordered against other writes until DataSync or Sync
-//   DataSync   the file's data, and the length needed to read it, are durable
+//   DataSync   the file's data, and the length needed to read it, are durable; a cut, and length preallocated beyond the last
+//              write, are not
 //   Sync       all of the file is durable (not its name)
 //   SyncDirectory   the names in the directory are durable: creations, renames, links and unlinks before the call
 //   rename     atomic among names; if the content was not synced first, the new name may show the new content, the old one, or none
@@ -14,8 +15,21 @@
 // surfaces always, and the caller must treat it as final: after a failed sync the device's contents are unknown and a second
 // attempt would lie.
 //
-// Forms: disk; memory; crash-simulating (loses unsynced work by seed); fault-injecting (errors by operation number);
-// counting; short (reads and writes in pieces); latency. They stack.
+// Forms, which stack:
+//   DiskStorage       a directory on Linux, by checked system calls; PortableStorage on other systems
+//   MemoryStorage     a tree in memory, of limited size if asked
+//   CrashStorage      memory that loses power. Of what was not synced, each operation by seed or by an explicit pattern: kept; lost;
+//                     torn at 512-byte sectors in any subset; first or second part only; length kept and bytes zero;
+//                     garbage in one sector. Operations land in any order, across files too; of overlapping writes either
+//                     wins. Lengths are undone, preallocated space reads as zeros or is gone, unlinked files come back,
+//                     created names go, renamed files are new, old or empty. Also the lying cache: a failed sync whose loss
+//                     shows only after the crash. Power fails in the middle of any chosen operation, to any depth
+//   FaultStorage      errors at a chosen call, once or from then on: EIO (undone, or done nevertheless), ENOSPC, EDQUOT, EFBIG,
+//                     EACCES, short write, no byte written, short read, one flipped bit; locks that lie; free space as told
+//   ShortStorage      reads and writes in pieces          CountingStorage   counts calls and bytes
+//   LatencyStorage    a hook before each call             ReadOnlyStorage   refuses every change
+//
+// Not simulated: a disk that changes synced bytes by itself (tests flip bits in the files), and one that lies about every flush.
 //
 // Paths are relative to the root of the storage, '/'-separated, made by the engine alone ("log/0000000017.segment"): no user
 // text ever becomes a path. The empty path is the root directory.
@@ -49,7 +63,7 @@ internal interface IStorage : IDisposable
     /// <summary>Names (not paths) of the files in a directory, sorted by ordinal. An absent directory has none.</summary>
     IReadOnlyList<string> List(string directory);
 
-    /// <summary>Renames without replacing; fails with <see cref="StorageError.Exists"/> if the new name is taken.</summary>
+    /// <summary>Renames a file without replacing; fails with <see cref="StorageError.Exists"/> if the new name is taken.</summary>
     void Rename(string oldPath, string newPath);
 
     /// <summary>Gives an existing file a second name; fails with <see cref="StorageError.Exists"/>.</summary>
@@ -64,14 +78,16 @@ internal interface IStorage : IDisposable
     /// <summary>Bytes that an unprivileged process may still allocate.</summary>
     long FreeSpace();
 
-    /// <summary>Takes ownership of the whole storage for this process, or says who has it. Released by disposing the result.</summary>
+    /// <summary>Takes ownership of the whole storage for this process, or says who has it. Released by disposing the result. A storage
+    /// opened read-only is shared with other readers instead, and excludes owners as they exclude it.</summary>
     /// <param name="ownerText">What to write into the LOCK file, for people and for attaching.</param>
     /// <exception cref="StorageException"><see cref="StorageError.Locked"/> with the owner's text, or another error.</exception>
     IDisposable Lock(string ownerText);
 }
 
 /// <summary>An open file. Reads and writes name their offset; there is no position. Reads may run beside a write; writes,
-/// syncs and length changes of one file are the caller's to order.</summary>
+/// syncs and length changes of one file are the caller's to order. A file opened for reading only refuses writes and syncs
+/// with <see cref="StorageError.ReadOnly"/>.</summary>
 internal interface IFile : IDisposable
 {
     string Path { get; }
@@ -89,7 +105,8 @@ internal interface IFile : IDisposable
 
     void SetLength(long length);
 
-    /// <summary>Allocates blocks for [0, length) and extends the file to that length; new space reads as zeros.</summary>
+    /// <summary>Allocates blocks for [0, length) and extends the file to that length; new space reads as zeros. Never shortens it.
+    /// After a failure the file may have any length in between.</summary>
     void Preallocate(long length);
 
     void DataSync();

@@ -446,7 +446,8 @@ internal static partial class PlatformCalls
         if (OperatingSystem.IsWindows())
         {
             using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-            return System.Text.Encoding.UTF8.GetString(buffer.AsSpan(0, stream.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false)));
+            var count = stream.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
+            return System.Text.Encoding.UTF8.GetString(buffer.AsSpan(0, count));
         }
 
         var descriptor = open(path, LinuxCalls.ForReading);

@@ -171,7 +171,8 @@ internal sealed class PortableStorage : IStorage
         {
             return call();
         }
-        catch (Exception failure) when (failure is not (StorageException or InvariantException or ObjectDisposedException or OutOfMemoryException))
+        catch (Exception failure) when (
+            failure is not (StorageException or InvariantException or ObjectDisposedException or OutOfMemoryException))
         {
             var number = failure.HResult & errnoMask;
             var errno = failure switch

@@ -1,47 +1,65 @@
+using System.Runtime.CompilerServices;
+using Cairn.Store.Native;
+
 namespace Cairn.Store;
 
-/// <summary>The only way to look into a <see cref="RunStore"/>: inside it, borrowed memory stays; outside, it may be gone.</summary>
+/// <summary>The only way to look into a <see cref="RunStore"/>: inside it, borrowed memory stays; outside, it may be gone. Readers of
+/// one thread nest; a reader stays on its thread.</summary>
 internal readonly ref struct StoreReader
 {
-    private readonly RunStore _store;
+    private readonly RunMemory _memory;
+    private readonly nint _epoch;
 
-    internal StoreReader(RunStore store) => _store = store;
-
-    /// <summary>The newest version at or below a sequence, tombstones included. The caller holds a pin at or below that
-    /// sequence (or knows that it was published and nothing newer matters).</summary>
-    /// <returns>False when the key has no version there.</returns>
-    internal bool TryGet(ReadOnlySpan<byte> key, ulong sequence, out VersionView version)
+    internal StoreReader(RunStore store)
     {
-        var node = _store.Find(key)?.At(sequence);
-        version = node is null ? default : node.View;
-        return node is not null;
+        _memory = store.Memory;
+        _epoch = Epoch.Enter();
+        if (_memory.IsClosed)
+            ThrowClosed();
     }
 
+    /// <summary>The newest version at or below a sequence, tombstones included. The caller holds a pin at exactly that
+    /// sequence (or knows that it was published and nothing newer matters).</summary>
+    /// <returns>False when the key has no version there; a plain tombstone that was swept is none.</returns>
+    internal bool TryGet(ReadOnlySpan<byte> key, ulong sequence, out VersionView version) =>
+        _memory.TryGet(key, sequence, out version);
+
     /// <summary>The newest visible version, without a pin: one consistent answer between the call's start and its end.</summary>
-    internal bool TryGetVisible(ReadOnlySpan<byte> key, out VersionView version) => TryGet(key, _store.Visible.Value, out version);
+    internal bool TryGetVisible(ReadOnlySpan<byte> key, out VersionView version) => _memory.TryGetVisible(key, out version);
 
     /// <summary>The newest version, visible or not: for deciding under the run's lock.</summary>
-    internal bool TryGetNewest(ReadOnlySpan<byte> key, out VersionView version) => TryGet(key, ulong.MaxValue, out version);
+    internal bool TryGetNewest(ReadOnlySpan<byte> key, out VersionView version) => _memory.TryGet(key, ulong.MaxValue, out version);
 
     /// <summary>Versions of the keys in [from, to) at a sequence, in key order or reversed; tombstones are left out, expired
     /// versions are not. An empty <paramref name="to"/> has no upper bound. Needs a pin like <see cref="TryGet"/>.</summary>
+    /// <param name="from">Borrowed, like <paramref name="to"/>, until the scan has ended: do not change the bytes behind it.</param>
     internal StoreScan Scan(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, ulong sequence, bool reverse = false) =>
-        new(_store, _store.Keys(from, to), sequence, reverse);
+        new(_memory, from, to, sequence, reverse);
 
-    /// <summary>True when some key in [from, to) has a version (a tombstone too) newer than a sequence; for range validation.</summary>
+    /// <summary>True when some key in [from, to) has a version (a tombstone too, until it is swept) newer than a sequence; for range
+    /// validation.</summary>
     /// <param name="key">The first such key found.</param>
     /// <param name="newer">The sequence of its newest version.</param>
     internal bool FindNewer(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, ulong sequence, out ReadOnlySpan<byte> key, out ulong newer)
     {
-        foreach (var candidate in _store.Keys(from, to))
+        var batch = default(EntryBatch);
+        nint fence = 0;
+        if (to.Length == 0 || from.SequenceCompareTo(to) < 0)
         {
-            var head = _store.Find(candidate)!.Head!;
-            if (head.Sequence > sequence)
+            do
             {
-                key = candidate;
-                newer = head.Sequence;
-                return true;
+                var start = fence == 0 ? from : RunMemory.KeyOf(fence);
+                var count = _memory.ReadForward(start, to, batch, out fence);
+                foreach (var entry in ((ReadOnlySpan<nint>)batch)[..count])
+                {
+                    newer = _memory.NewestSequence(entry);
+                    if (newer <= sequence)
+                        continue;
+                    key = RunMemory.KeyOf(entry);
+                    return true;
+                }
             }
+            while (fence != 0);
         }
 
         key = default;
@@ -50,31 +68,51 @@ internal readonly ref struct StoreReader
     }
 
     /// <summary>The count of a family at a sequence, see <see cref="RunStore.AddCount"/>.</summary>
-    internal long Count(byte family, ulong sequence) =>
-        TryGet([RunStore.CountFamily, family], sequence, out var version) ? BitConverter.ToInt64(version.Value) : 0;
+    internal long Count(byte family, ulong sequence) => _memory.Count(family, sequence);
 
     /// <summary>Leaves the epoch.</summary>
     public void Dispose()
     {
+        if (_epoch != 0)
+            Epoch.Exit(_epoch);
+        GC.KeepAlive(_memory);                            // and with it the memory, until the last look
+    }
+
+    private void ThrowClosed()
+    {
+        Epoch.Exit(_epoch);
+        throw new ObjectDisposedException(nameof(RunStore));
     }
 }
 
 /// <summary>A running scan; borrowed memory as in <see cref="StoreReader"/>.</summary>
 internal ref struct StoreScan
 {
-    private readonly RunStore _store;
-    private readonly List<byte[]> _keys;
+    private readonly RunMemory _memory;
+    private readonly ReadOnlySpan<byte> _from;
+    private readonly ReadOnlySpan<byte> _to;
     private readonly ulong _sequence;
     private readonly bool _reverse;
+    private EntryBatch _batch;                            // entries of one leaf, read and checked together
     private int _next;
+    private int _end;
+    private nint _fence;                                  // bounds the part that is done
 
-    internal StoreScan(RunStore store, List<byte[]> keys, ulong sequence, bool reverse)
+    internal StoreScan(RunMemory memory, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, ulong sequence, bool reverse)
     {
-        _store = store;
-        _keys = keys;
+        Unsafe.SkipInit(out this);
+        _memory = memory;
+        _from = from;
+        _to = to;
         _sequence = sequence;
         _reverse = reverse;
-        _next = reverse ? keys.Count - 1 : 0;
+        Key = default;
+        Version = default;
+        _next = 0;
+        _end = 0;
+        _fence = 0;
+        if (to.Length == 0 || from.SequenceCompareTo(to) < 0)
+            Read(from, to);
     }
 
     internal ReadOnlySpan<byte> Key { get; private set; }
@@ -83,18 +121,37 @@ internal ref struct StoreScan
 
     internal bool MoveNext()
     {
-        while (_next >= 0 && _next < _keys.Count)
+        while (true)
         {
-            var key = _keys[_next];
-            _next += _reverse ? -1 : 1;
-            var node = _store.Find(key)?.At(_sequence);
-            if (node is null || node.IsTombstone)
-                continue;
-            Key = key;
-            Version = node.View;
-            return true;
-        }
+            while (_next < _end)
+            {
+                var entry = _batch[_reverse ? --_end : _next++];
+                if (!_memory.TryRead(entry, _sequence, out var version) || version.IsTombstone)
+                    continue;
+                Key = RunMemory.KeyOf(entry);
+                Version = version;
+                return true;
+            }
 
-        return false;
+            if (_fence == 0)
+                return false;
+            if (_reverse)
+                Read(_from, RunMemory.KeyOf(_fence));
+            else
+                Read(RunMemory.KeyOf(_fence), _to);
+        }
     }
+
+    private void Read(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to)
+    {
+        _next = 0;
+        _end = _reverse ? _memory.ReadBackward(from, to, _batch, out _fence) : _memory.ReadForward(from, to, _batch, out _fence);
+    }
+}
+
+/// <summary>Addresses of the entries of one leaf.</summary>
+[InlineArray(OrderedIndex.BatchMax)]
+internal struct EntryBatch
+{
+    private nint _first;
 }

@@ -116,6 +116,9 @@ internal sealed class Batch
         return Operation.Write(target, (byte)code, flags, key, bodyBytes);
     }
 
+    /// <summary>Adds to the memory that is reserved for the current part: for an operation that writes more than it carries.</summary>
+    internal void AddWriteBytes(long bytes) => _parts[PartCount - 1].WriteBytes += bytes;
+
     /// <summary>Adds an operation on the record of the current part's run, which lives in the index of runs.</summary>
     /// <param name="tags">Tags that it names: each has a key of its own there.</param>
     internal Span<byte> AddToRecord(OperationCode code, int bodyBytes, int tags)

@@ -43,6 +43,15 @@ internal abstract class OperationSet
     internal virtual void EncodeExpired(Batch batch, ReadOnlySpan<byte> storeKey) =>
         Invariant.Broken($"{Name} has no keys that expire");
 
+    /// <summary>For history: what an operation made of a store key of this primitive.</summary>
+    /// <param name="stored">The value as the store keeps it, when one was written.</param>
+    internal virtual Projected Project(in Operation operation, ReadOnlySpan<byte> storeKey, out byte[]? stored, out long expiry)
+    {
+        stored = null;
+        expiry = 0;
+        return Projected.Nothing;
+    }
+
     /// <summary>Tells people which thing a store key belongs to.</summary>
     internal abstract string Describe(ReadOnlySpan<byte> storeKey);
 
@@ -52,6 +61,22 @@ internal abstract class OperationSet
     /// <summary>Things of this primitive in a run, at a cost that does not grow with them: those that have expired and were not swept
     /// are among them.</summary>
     internal virtual long CountItems(scoped in StoreReader reader, ulong sequence) => reader.Count(Family, sequence);
+}
+
+/// <summary>What an operation made of a key.</summary>
+internal enum Projected
+{
+    /// <summary>The operation is about something else.</summary>
+    Nothing,
+
+    /// <summary>It wrote a value.</summary>
+    Value,
+
+    /// <summary>It removed the key.</summary>
+    Deletion,
+
+    /// <summary>It kept the value and changed the expiry.</summary>
+    ExpiryOnly,
 }
 
 /// <summary>What an operation is applied to.</summary>

@@ -438,3 +438,29 @@ public sealed class PortableStorageConformanceTests : OnDiskConformanceTests
 {
     private protected override IStorage Make() => PortableStorage.OpenOrCreate(Root, createIfMissing: false, readOnly: false);
 }
+
+public sealed class FaultStorageConformanceTests : StorageConformanceTests
+{
+    private protected override IStorage Make() => new FaultStorage(new MemoryStorage());
+}
+
+public sealed class CountingStorageConformanceTests : OnDiskConformanceTests
+{
+    private protected override IStorage Make() =>
+        new CountingStorage(DiskStorage.OpenOrCreate(Root, createIfMissing: false, readOnly: false));
+}
+
+public sealed class ShortStorageConformanceTests : StorageConformanceTests
+{
+    private protected override IStorage Make() => new ShortStorage(new CrashStorage(), seed: 1, pieceBytesMax: 700);
+}
+
+public sealed class StackedStorageConformanceTests : OnDiskConformanceTests
+{
+    private protected override IStorage Make()
+    {
+        var disk = DiskStorage.OpenOrCreate(Root, createIfMissing: false, readOnly: false);
+        var pieces = new ShortStorage(new CountingStorage(disk), seed: 2, pieceBytesMax: 3_000);
+        return new LatencyStorage(new FaultStorage(pieces), (_, _) => { });
+    }
+}

@@ -1,0 +1,354 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
+
+namespace Cairn.Store.Native;
+
+/// <summary>
+/// Where each key's entry is: an extendible hash table (Fagin and others 1979) over buckets of one cache line. A directory
+/// points to segments; a young table is one segment that doubles from 8 buckets to 512, a grown one splits one segment at a
+/// time, so no insert ever moves more than some 3,000 pointers. A bucket that is full overflows into the next of its segment.
+/// <para>One writer. Readers take no lock: a slot is published by one aligned 8-byte store, and a segment that was replaced stays as
+/// it was until its readers have left.</para>
+/// <code>
+/// directory   u64 mask | u64 segment: bits 0-47 address, 48-63 log2 of its buckets, one for each value of the hash's bits 24..
+/// segment     i64 used, i64 live, i32 depth, i32 log2 of buckets, up to 64 bytes | buckets; bits 0.. of the hash choose
+/// slot        bits 48-63 of the hash | address of the entry </code>
+/// </summary>
+internal sealed unsafe class PointTable
+{
+    private const int SmallestLog = 3, LargestLog = 9;    // 512 B to 32 KiB: a split stays well below a millisecond
+    private const int HeaderBytes = 64;
+    private const int DirectoryShift = 24;
+
+    private readonly Slab _slab;
+    private readonly Limbo _limbo;
+    private nint _directory;
+    private nint _freeSegments;
+    private long _count;
+
+    internal PointTable(Slab slab, Limbo limbo)
+    {
+        _slab = slab;
+        _limbo = limbo;
+    }
+
+    internal long Count => Volatile.Read(ref _count);
+
+    /// <summary>While loading nobody reads: what is replaced is freed at once.</summary>
+    internal bool IsLoading { get; set; }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal byte* Find(ulong hash, ReadOnlySpan<byte> key)
+    {
+        var slot = FindSlot(hash, key, out var entry);
+        return slot == null ? null : entry;
+    }
+
+    /// <summary>Adds the entry of a key that is not there.</summary>
+    internal void Insert(ulong hash, byte* entry)
+    {
+        if (_directory == 0)
+            Start(0, SmallestLog);
+        var word = SegmentOf(hash);
+        var segment = (Segment*)(word & Entry.PointerMask);
+        var slots = Bucket.Slots << segment->Log;
+        if (segment->Used >= slots * 3 / 4)
+        {
+            try
+            {
+                segment = Grow(hash, segment);
+            }
+            catch (OutOfMemoryException) when (segment->Used < slots - Bucket.Slots)
+            {
+                // There is still room; the next Reserve has to find the memory.
+            }
+        }
+
+        Place(segment, hash, entry);
+        Volatile.Write(ref _count, _count + 1);
+    }
+
+    /// <summary>Takes out a key that is there.</summary>
+    internal void Remove(ulong hash, ReadOnlySpan<byte> key)
+    {
+        var slot = FindSlot(hash, key, out _);
+        Invariant.Check(slot != null, "a key that is removed is in the point index");
+        var segment = (Segment*)(SegmentOf(hash) & Entry.PointerMask);
+        var bucket = (ulong*)((nuint)slot & ~(nuint)(Bucket.Bytes - 1));
+        segment->Live--;
+        if (HasEmpty(bucket) || Mutant.Is("store-remove-clears-slot"))
+        {
+            Volatile.Write(ref *slot, 0);
+            segment->Used--;
+        }
+        else
+        {
+            Volatile.Write(ref *slot, Bucket.Removed);
+        }
+
+        Volatile.Write(ref _count, _count - 1);
+    }
+
+    /// <summary>Native bytes that this many inserts may need.</summary>
+    internal long BytesFor(int inserts)
+    {
+        const int Largest = HeaderBytes + (Bucket.Bytes << LargestLog);
+        var largest = _directory == 0 ? HeaderBytes + (Bucket.Bytes << SmallestLog) : LargestSegmentBytes();
+        if (largest == Largest)
+            return (2 + 2L * inserts / (Bucket.Slots << (LargestLog - 2))) * (Largest + 64);
+        return 2 * (2 * largest + 128) + (Math.Min(inserts, 4L << LargestLog) + inserts) * 64;
+    }
+
+    /// <summary>Room for this many keys, before the first.</summary>
+    internal void Presize(long keys)
+    {
+        if (_directory != 0 || keys <= 0)
+            return;
+        var buckets = BitOperations.RoundUpToPowerOf2((ulong)Math.Min(keys, 1L << 40) / (Bucket.Slots * 5 / 8) + 1);
+        var log = Math.Clamp(BitOperations.Log2(buckets), SmallestLog, 40);
+        Start(Math.Max(0, log - LargestLog), Math.Min(log, LargestLog));
+    }
+
+    /// <summary>All entries, in no order. Not while the writer inserts or removes.</summary>
+    internal void CopyEntries(Span<nint> entries)
+    {
+        var count = 0;
+        if (_directory != 0)
+        {
+            var directory = (ulong*)_directory;
+            var mask = directory[0];
+            for (ulong i = 0; i <= mask; i++)
+            {
+                var segment = (Segment*)(directory[1 + i] & Entry.PointerMask);
+                if (i >> segment->Depth != 0)
+                    continue;                             // met before: it stands at every index with these low bits
+                var slots = (ulong*)((byte*)segment + HeaderBytes);
+                for (var s = 0; s < Bucket.Slots << segment->Log; s++)
+                {
+                    if (slots[s] > Bucket.Removed)
+                        entries[count++] = (nint)(slots[s] & Entry.PointerMask);
+                }
+            }
+        }
+
+        Invariant.Check(count == entries.Length, "the point index holds as many entries as it counts");
+    }
+
+    internal void FreeSegment(byte* memory)
+    {
+        var segment = (Segment*)memory;
+        if (segment->Log == LargestLog)
+        {
+            *(nint*)memory = _freeSegments;
+            _freeSegments = (nint)memory;
+            return;
+        }
+
+        _slab.FreeRange(memory, SegmentBytes(memory));
+    }
+
+    internal static int SegmentBytes(byte* memory) => HeaderBytes + (Bucket.Bytes << ((Segment*)memory)->Log);
+
+    internal void FreeDirectory(byte* memory) => _slab.Free(memory, DirectoryBytes(*(ulong*)memory));
+
+    private static int DirectoryBytes(ulong mask) => 8 + (int)(mask + 1) * 8;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Tag(ulong hash) => Math.Max(hash >> 48, 1);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ulong SegmentOf(ulong hash)
+    {
+        var directory = (ulong*)Volatile.Read(ref _directory);
+        return Volatile.Read(ref directory[1 + ((hash >> DirectoryShift) & directory[0])]);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ulong* FindSlot(ulong hash, ReadOnlySpan<byte> key, out byte* entry)
+    {
+        entry = null;
+        var directory = (ulong*)Volatile.Read(ref _directory);
+        if (directory == null)
+            return null;
+        var word = Volatile.Read(ref directory[1 + ((hash >> DirectoryShift) & directory[0])]);
+        var buckets = (byte*)(word & Entry.PointerMask) + HeaderBytes;
+        var mask = (1UL << (int)(word >> 48)) - 1;
+        var tag = Tag(hash);
+        for (var at = hash & mask; ; at = (at + 1) & mask)
+        {
+            var slots = (ulong*)(buckets + at * Bucket.Bytes);
+            var matches = Bucket.Match(slots, tag, out var hasEmpty);
+            while (matches != 0)
+            {
+                var slot = slots + BitOperations.TrailingZeroCount(matches);
+                var found = Volatile.Read(ref *slot);
+                if (found >> 48 == tag && Entry.Key((byte*)(found & Entry.PointerMask)).SequenceEqual(key))
+                {
+                    entry = (byte*)(found & Entry.PointerMask);
+                    return slot;
+                }
+
+                matches &= matches - 1;
+            }
+
+            if (hasEmpty)
+                return null;
+        }
+    }
+
+    private static bool HasEmpty(ulong* bucket)
+    {
+        Bucket.MatchScalar(bucket, 0, out var hasEmpty);
+        return hasEmpty;
+    }
+
+    private static void Place(Segment* segment, ulong hash, byte* entry)
+    {
+        var mask = (1UL << segment->Log) - 1;
+        Invariant.Check(segment->Used < (Bucket.Slots << segment->Log) - 1, "a segment has an empty slot, where searches end");
+        for (var at = hash & mask; ; at = (at + 1) & mask)
+        {
+            var slots = (ulong*)((byte*)segment + HeaderBytes + at * Bucket.Bytes);
+            for (var i = 0; i < Bucket.Slots; i++)
+            {
+                if (slots[i] > Bucket.Removed)
+                    continue;
+                if (slots[i] == 0)
+                    segment->Used++;
+                segment->Live++;
+                Volatile.Write(ref slots[i], Tag(hash) << 48 | (ulong)entry);
+                return;
+            }
+        }
+    }
+
+    private void Start(int bits, int log)
+    {
+        var segments = 1UL << bits;
+        var directory = (ulong*)_slab.Alloc(DirectoryBytes(segments - 1));
+        directory[0] = segments - 1;
+        for (ulong i = 0; i < segments; i++)
+            directory[1 + i] = Word(NewSegment(log, bits));
+        Volatile.Write(ref _directory, (nint)directory);
+    }
+
+    // Doubles a young segment, splits a grown one; either may only clear out what was removed.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private Segment* Grow(ulong hash, Segment* old)
+    {
+        var isCleaning = old->Live < (Bucket.Slots << old->Log) * 3 / 8;
+        if (isCleaning || old->Log < LargestLog)
+        {
+            var next = NewSegment(isCleaning ? old->Log : old->Log + 1, old->Depth);
+            Move(old, next, next);
+            Point(hash, old->Depth, next, next);
+            Retire(old);
+            return next;
+        }
+
+        var directory = (ulong*)_directory;
+        if (1UL << old->Depth > directory[0])
+            DoubleDirectory();
+        var low = NewSegment(LargestLog, old->Depth + 1);
+        Segment* high;
+        try
+        {
+            high = NewSegment(LargestLog, old->Depth + 1);
+        }
+        catch (OutOfMemoryException)
+        {
+            FreeSegment((byte*)low);
+            throw;
+        }
+
+        Move(old, low, high);
+        Point(hash, old->Depth, low, high);
+        Retire(old);
+        return (Segment*)(SegmentOf(hash) & Entry.PointerMask);
+    }
+
+    private void DoubleDirectory()
+    {
+        var old = (ulong*)_directory;
+        var size = old[0] + 1;
+        var next = (ulong*)_slab.Alloc(DirectoryBytes(2 * size - 1));
+        next[0] = 2 * size - 1;
+        for (ulong i = 0; i < 2 * size; i++)
+            next[1 + i] = old[1 + (i & (size - 1))];
+        Volatile.Write(ref _directory, (nint)next);
+        if (IsLoading)
+            FreeDirectory((byte*)old);
+        else
+            _limbo.Add(LimboKind.Directory, (byte*)old);
+    }
+
+    private void Point(ulong hash, int depth, Segment* low, Segment* high)
+    {
+        var directory = (ulong*)_directory;
+        for (var i = (hash >> DirectoryShift) & ((1UL << depth) - 1); i <= directory[0]; i += 1UL << depth)
+            Volatile.Write(ref directory[1 + i], Word((i >> depth & 1) == 0 ? low : high));
+    }
+
+    private static void Move(Segment* old, Segment* low, Segment* high)
+    {
+        var slots = (ulong*)((byte*)old + HeaderBytes);
+        var count = Bucket.Slots << old->Log;
+        for (var i = 0; i < count; i++)
+        {
+            if (Sse.IsSupported && i + 16 < count)
+                Sse.Prefetch0((byte*)(slots[i + 16] & Entry.PointerMask));
+            if (slots[i] <= Bucket.Removed)
+                continue;
+            var entry = (byte*)(slots[i] & Entry.PointerMask);
+            var hash = KeyHash.Of(Entry.Key(entry));
+            Place((hash >> (DirectoryShift + old->Depth) & 1) == 0 ? low : high, hash, entry);
+        }
+    }
+
+    private void Retire(Segment* segment)
+    {
+        if (IsLoading)
+            FreeSegment((byte*)segment);
+        else
+            _limbo.Add(LimboKind.Segment, (byte*)segment);
+    }
+
+    private Segment* NewSegment(int log, int depth)
+    {
+        var bytes = HeaderBytes + (Bucket.Bytes << log);
+        byte* memory;
+        if (log == LargestLog && _freeSegments != 0)
+        {
+            memory = (byte*)_freeSegments;
+            _freeSegments = *(nint*)memory;
+        }
+        else
+        {
+            memory = _slab.AllocAligned(bytes);
+        }
+
+        NativeMemory.Clear(memory, (nuint)bytes);
+        var segment = (Segment*)memory;
+        segment->Depth = depth;
+        segment->Log = log;
+        return segment;
+    }
+
+    private static ulong Word(Segment* segment) => (ulong)segment | (ulong)segment->Log << 48;
+
+    private long LargestSegmentBytes()
+    {
+        var segment = (Segment*)(((ulong*)_directory)[1] & Entry.PointerMask);
+        return HeaderBytes + (Bucket.Bytes << segment->Log);
+    }
+
+    private struct Segment
+    {
+        internal long Used;
+        internal long Live;
+        internal int Depth;
+        internal int Log;
+    }
+}

@@ -1,0 +1,540 @@
+using Cairn.Log;
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+
+namespace Cairn.Store.Native;
+
+/// <summary>
+/// The inside of a <see cref="RunStore"/>: its entries, version chains and indexes in native memory. The essay stands there;
+/// here is what it says in pointers. Every method of the reading half is called inside an <see cref="Epoch"/>.
+/// </summary>
+internal sealed unsafe class RunMemory : IDisposable
+{
+    // A few steps with each write, in handfuls: one look at the pins serves 16 writes, or as many as there are pins.
+    private const int SweepEvery = 16, SweepEveryMax = 1024, StepsPerWrite = 3;
+    private const int SweepSteps = SweepEvery * StepsPerWrite;
+
+    private readonly bool _debug;
+    private readonly Slab _slab;
+    private readonly Slab _orderSlab;
+    private readonly Limbo _limbo;
+    private readonly PointTable _table;
+    private readonly OrderedIndex _order;
+    private readonly VersionSweep _sweep;
+    private readonly Lock _orderGate = new();
+    private nint[] _counts = [];
+    private bool _isOrdered = true;
+    private bool _isLoading;
+    private bool _isClosed;
+    private int _untilSweep = SweepEvery;
+
+    internal RunMemory(SnapshotRegistry pins, VisibleSequence visible, ulong runTag, bool debug)
+    {
+        Pins = pins;
+        Visible = visible;
+        RunTag = runTag;
+        _debug = debug;
+        _slab = new Slab(debug);
+        _orderSlab = new Slab(debug);
+        _limbo = new Limbo(this, _slab);
+        _table = new PointTable(_slab, _limbo);
+        _order = new OrderedIndex(_orderSlab, _limbo);
+        _sweep = new VersionSweep(this, _slab, _limbo);
+    }
+
+    internal SnapshotRegistry Pins { get; }
+
+    internal VisibleSequence Visible { get; }
+
+    internal ulong RunTag { get; }
+
+    internal bool KeepsTombstones { get; set; }
+
+    internal long EntryCount => _table.Count;
+
+    internal long MemoryBytes => _slab.Taken + _orderSlab.Taken;
+
+    internal (long Records, long Order, long OrderTaken) Parts => (_slab.Live, _orderSlab.Live, _orderSlab.Taken);
+
+    internal long LiveBytes => _slab.Live + _orderSlab.Live;
+
+    internal long Retries => _order.Retries;
+
+    internal long ParkedVersions => _sweep.Parked;
+
+    internal bool IsClosed => Volatile.Read(ref _isClosed);
+
+    // ---- writing -----------------------------------------------------------------------------------------------------------
+
+    internal void Reserve(int writes, long bytes)
+    {
+        const long RecordBytes = Version.HeaderBytes + 16 + Entry.KeyOffset + 16;
+        var small = Math.Min(bytes, (long)writes * (Slab.SmallMax + Entry.KeyBytesMax)) + writes * RecordBytes;
+        _slab.Ensure(small + _table.BytesFor(writes) + VersionSweep.BytesFor(writes));
+        _slab.EnsureLarge(bytes);
+        if (_isLoading && !_isOrdered)
+            return;
+        EnsureOrdered();
+        _order.Ensure(writes);
+    }
+
+    internal PreviousVersion Write(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone)
+    {
+        Invariant.Check(key.Length is > 0 and <= Entry.KeyBytesMax, "a stored key has 1 to 32,767 bytes");
+        var hash = KeyHash.Of(key);
+        var entry = _table.Find(hash, key);
+        var previous = default(PreviousVersion);
+        if (entry == null)
+        {
+            Insert(hash, key, value, sequence, time, expiry, isTombstone);
+        }
+        else
+        {
+            var newest = Entry.Newest(entry);
+            previous = new PreviousVersion(true, Version.IsTombstone(newest), Version.Expiry(newest));
+            Add(entry, value, sequence, time, expiry, isTombstone);
+        }
+
+        AfterWrite();
+        return previous;
+    }
+
+    internal void AddCount(byte family, long delta, ulong sequence, long time)
+    {
+        var entry = CountEntry(family);
+        Span<byte> value = stackalloc byte[8];
+        if (entry == null)
+        {
+            Span<byte> key = [RunStore.CountFamily, family];
+            var hash = KeyHash.Of(key);
+            entry = _table.Find(hash, key);
+            if (entry == null)
+            {
+                BinaryPrimitives.WriteInt64LittleEndian(value, delta);
+                entry = Insert(hash, key, value, sequence, time, 0, isTombstone: false);
+            }
+            else
+            {
+                AddTo(entry, delta, sequence, time);
+            }
+
+            if (family >= _counts.Length)
+                Array.Resize(ref _counts, family + 8);
+            Volatile.Write(ref _counts[family], (nint)entry);
+        }
+        else
+        {
+            AddTo(entry, delta, sequence, time);
+        }
+
+        AfterWrite();
+    }
+
+    internal long Sweep(int steps)
+    {
+        // A version takes three passes: out of its chain, behind a line, free. One without progress may only have drawn the line.
+        var idle = 0;
+        for (var left = (long)steps; left > 0 && idle < 3 && _sweep.Pending != 0; left -= SweepSteps)
+        {
+            var before = _sweep.Pending;
+            _sweep.Step((int)Math.Min(left, SweepSteps), eager: true);
+            idle = _sweep.Pending == before ? idle + 1 : 0;
+        }
+
+        return _sweep.Pending;
+    }
+
+    internal void BeginLoad(long expectedKeys)
+    {
+        Invariant.Check(!_isLoading, "a load begins once");
+        _isLoading = true;
+        _table.IsLoading = true;
+        if (_table.Count == 0)
+        {
+            // Most of what follows will be new keys: order them once, when the order is first asked for.
+            _isOrdered = false;
+            _table.Presize(expectedKeys);
+        }
+    }
+
+    internal void EndLoad()
+    {
+        Invariant.Check(_isLoading, "a load ends once");
+        _isLoading = false;
+        _table.IsLoading = false;
+    }
+
+    /// <summary>Takes a key out of both indexes. Its only version is a visible tombstone.</summary>
+    internal void RemoveKey(byte* entry, byte* tombstone)
+    {
+        var key = Entry.Key(entry);
+        ForgetCount(key);
+        if (Volatile.Read(ref _isOrdered))
+        {
+            _order.Remove(key);
+            _table.Remove(KeyHash.Of(key), key);
+        }
+        else
+        {
+            lock (_orderGate)                             // a reader may be collecting the keys at this moment
+            {
+                if (_isOrdered)
+                    _order.Remove(key);
+                _table.Remove(KeyHash.Of(key), key);
+            }
+        }
+
+        Entry.SetQueued(entry, true);                     // nothing moves into its home any more
+        _limbo.Add(LimboKind.Version, tombstone);
+        _limbo.Add(LimboKind.Entry, entry);
+    }
+
+    /// <summary>Frees a block that nobody can hold.</summary>
+    internal void Free(LimboKind kind, byte* block)
+    {
+        switch (kind)
+        {
+            case LimboKind.Version:
+                _slab.Free(block, Version.Size(block));
+                break;
+            case LimboKind.HomeVersion:
+                if (!TryMoveHome(block))
+                    _slab.Free(block, Version.Size(block));
+                break;
+            case LimboKind.Entry:
+                _slab.Free(block, Entry.Size(block));
+                break;
+            case LimboKind.Segment:
+                _table.FreeSegment(block);
+                break;
+            case LimboKind.Directory:
+                _table.FreeDirectory(block);
+                break;
+            case LimboKind.Node:
+                _order.FreeNode(block);
+                break;
+            default:
+                _order.FreeSeparator(block);
+                break;
+        }
+    }
+
+    /// <summary>No reader enters any more; waits for those inside, and leaves the memory to its finaliser if one does not leave.</summary>
+    public void Dispose()
+    {
+        if (IsClosed)
+            return;
+        Volatile.Write(ref _isClosed, true);
+        var epoch = Epoch.Advance();
+        var spin = default(SpinWait);
+        for (var i = 0; i < 10_000; i++)
+        {
+            if (Epoch.HasPassed(epoch))
+            {
+                _slab.Dispose();
+                _orderSlab.Dispose();
+                return;
+            }
+
+            spin.SpinOnce(sleep1Threshold: -1);
+        }
+    }
+
+    private byte* Insert(ulong hash, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry,
+        bool isTombstone)
+    {
+        if (!_isLoading)
+            EnsureOrdered();
+        var entry = _slab.AllocPair(Entry.SizeFor(key.Length), Version.SizeFor(value.Length, 0, expiry != 0), out var version);
+        Version.Write(version, value, sequence, sequence, time, expiry, isTombstone);
+        Version.SetEntry(version, entry);
+        Entry.Write(entry, key, version);
+        _table.Insert(hash, entry);
+        if (_isOrdered)
+            _order.Insert(entry);
+        if (isTombstone && value.Length == 0 && !KeepsTombstones)
+        {
+            if (_isLoading && !_isOrdered)
+                RemoveLoaded(entry, version);
+            else
+                _sweep.AddBornDeleted(entry);
+        }
+
+        return entry;
+    }
+
+    private void Add(byte* entry, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone)
+    {
+        var newest = Entry.Newest(entry);
+        var newestSequence = Version.Sequence(newest);
+        Invariant.Check(newestSequence <= sequence, "the commits of a run are applied in order");
+        var created = Version.IsLiveAt(newest, time) ? Version.Created(newest) : sequence;
+        var size = Version.SizeFor(value.Length, sequence - created, expiry != 0);
+        if (_isLoading && size == Version.Size(newest) && !isTombstone)
+        {
+            Version.Rewrite(newest, value, sequence, created, time, expiry);
+            return;
+        }
+
+        var version = _slab.Alloc(size);
+        Version.Write(version, value, sequence, created, time, expiry, isTombstone);
+        Version.SetEntry(version, entry);
+
+        // Nobody can see a version of the same sequence, or of a load: it is replaced, not superseded.
+        var isReplaced = newestSequence == sequence || _isLoading;
+        var older = isReplaced ? Version.Older(newest) : newest;
+        Version.SetOlder(version, older);
+        if (older != null)
+            Version.SetNewer(older, version);
+        Entry.SetNewest(entry, version);
+        if (!isReplaced)
+        {
+            _sweep.AddSuperseded(newest);
+        }
+        else
+        {
+            if (_isLoading)
+                Free(LimboKind.Version, newest);
+            else
+                _limbo.AddVersion(newest, entry);
+            if (older == null && isTombstone && value.Length == 0 && !KeepsTombstones && !Entry.IsQueued(entry))
+            {
+                if (_isLoading && !_isOrdered)
+                    RemoveLoaded(entry, version);
+                else
+                    _sweep.AddBornDeleted(entry);
+            }
+        }
+    }
+
+    private void AddTo(byte* entry, long delta, ulong sequence, long time)
+    {
+        var newest = Entry.Newest(entry);
+        var isCount = !Version.IsTombstone(newest) && Version.Length(newest) == 8;
+        var count = isCount ? Unsafe.ReadUnaligned<long>(Version.Value(newest)) : 0;
+        if (isCount && Version.Sequence(newest) == sequence)
+        {
+            Unsafe.WriteUnaligned(Version.Value(newest), count + delta);
+            return;
+        }
+
+        Span<byte> value = stackalloc byte[8];
+        BinaryPrimitives.WriteInt64LittleEndian(value, count + delta);
+        Add(entry, value, sequence, time, 0, isTombstone: false);
+    }
+
+    // A key's only version moves to the place behind its entry, when that has become free and fits: reading it is then one miss
+    // and not two, and so is updating it. Readers that stand on the old place find the same there. The entry is still there:
+    // it would enter limbo behind this block.
+    private bool TryMoveHome(byte* home)
+    {
+        var entry = Version.Newer(home);
+        if (Entry.IsQueued(entry))
+            return false;
+        var version = Entry.Newest(entry);
+        var size = Version.Size(version);
+        if (Version.Older(version) != null || size != Version.Size(home))
+            return false;
+        Buffer.MemoryCopy(version, home, size, size);
+        Entry.SetNewest(entry, home);
+        _limbo.Add(LimboKind.Version, version);
+        return true;
+    }
+
+    // During a load, with nobody reading and the order not kept: the key was never there.
+    private void RemoveLoaded(byte* entry, byte* tombstone)
+    {
+        var key = Entry.Key(entry);
+        ForgetCount(key);
+        _table.Remove(KeyHash.Of(key), key);
+        Free(LimboKind.Version, tombstone);
+        Free(LimboKind.Entry, entry);
+    }
+
+    private void ForgetCount(ReadOnlySpan<byte> key)
+    {
+        if (key.Length == 2 && key[0] == RunStore.CountFamily && key[1] < _counts.Length)
+            Volatile.Write(ref _counts[key[1]], 0);
+    }
+
+    private void AfterWrite()
+    {
+        if (--_untilSweep > 0)
+            return;
+        _untilSweep = Math.Clamp(_sweep.Pins, SweepEvery, SweepEveryMax);
+        _sweep.Step(_untilSweep * StepsPerWrite, eager: false);
+    }
+
+    private byte* CountEntry(byte family)
+    {
+        var counts = Volatile.Read(ref _counts);
+        return family < counts.Length ? (byte*)Volatile.Read(ref counts[family]) : null;
+    }
+
+    // ---- reading: inside an epoch ---------------------------------------------------------------------------------------------
+
+    internal bool TryGet(ReadOnlySpan<byte> key, ulong sequence, out VersionView version)
+    {
+        var entry = _table.Find(KeyHash.Of(key), key);
+        return TryRead(entry, sequence, out version);
+    }
+
+    internal bool TryGetVisible(ReadOnlySpan<byte> key, out VersionView version)
+    {
+        version = default;
+        var entry = _table.Find(KeyHash.Of(key), key);
+        if (entry == null)
+            return false;
+        for (var tries = 0; ; tries++)
+        {
+            var sequence = Visible.Value;
+            if (Mutant.Is("store-visible-no-recheck"))
+                Thread.SpinWait(2_000);                   // in the mutant the race is not left to luck
+            var found = Entry.Newest(entry);
+            CheckLive(found);
+            if (Version.Sequence(found) > sequence)
+            {
+                found = NewestAt(found, sequence);
+
+                // What was the answer may have left the chain when the word moved on, and only then.
+                if (Visible.Value != sequence && !Mutant.Is("store-visible-no-recheck"))
+                {
+                    if (tries < 8)
+                        continue;
+                    return TryGetPinned(entry, out version);
+                }
+
+                if (found == null)
+                    return false;
+            }
+
+            version = Version.View(found);
+            return true;
+        }
+    }
+
+    internal long Count(byte family, ulong sequence)
+    {
+        var entry = CountEntry(family);
+        if (entry == null)
+            entry = _table.Find(KeyHash.Of([RunStore.CountFamily, family]), [RunStore.CountFamily, family]);
+        return TryRead(entry, sequence, out var version) && version.Value.Length == 8
+            ? BinaryPrimitives.ReadInt64LittleEndian(version.Value)
+            : 0;
+    }
+
+    internal int ReadForward(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, Span<nint> entries, out nint fence)
+    {
+        EnsureOrdered();
+        var count = _order.ReadForward(from, to, entries, out fence);
+        Prefetch(entries[..count]);
+        return count;
+    }
+
+    internal int ReadBackward(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, Span<nint> entries, out nint fence)
+    {
+        EnsureOrdered();
+        var count = _order.ReadBackward(from, to, entries, out fence);
+        Prefetch(entries[..count]);
+        return count;
+    }
+
+    internal static ReadOnlySpan<byte> KeyOf(nint entry) => Entry.Key((byte*)entry);
+
+    internal ulong NewestSequence(nint entry)
+    {
+        var newest = Entry.Newest((byte*)entry);
+        CheckLive(newest);
+        return Version.Sequence(newest);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool TryRead(nint entry, ulong sequence, out VersionView version) => TryRead((byte*)entry, sequence, out version);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool TryRead(byte* entry, ulong sequence, out VersionView version)
+    {
+        if (entry != null)
+        {
+            var found = NewestAt(Entry.Newest(entry), sequence);
+            if (found != null)
+            {
+                version = Version.View(found);
+                return true;
+            }
+        }
+
+        version = default;
+        return false;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private byte* NewestAt(byte* version, ulong sequence)
+    {
+        while (version != null)
+        {
+            CheckLive(version);
+            if (Version.Sequence(version) <= sequence)
+                break;
+            version = Version.Older(version);
+        }
+
+        return version;
+    }
+
+    // Under an endless stream of commits a reader would chase the visible word for ever: hold it still.
+    private bool TryGetPinned(byte* entry, out VersionView version)
+    {
+        var pin = Pins.Take(Visible, RunTag);
+        try
+        {
+            return TryRead(entry, pin.Sequence, out version);
+        }
+        finally
+        {
+            Pins.Release(pin);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void CheckLive(byte* version)
+    {
+        if (_debug)
+            Slab.CheckLive(*(ulong*)(version + 8), *(ulong*)version);
+    }
+
+    // All misses of a leaf at once, instead of one after the other.
+    private static void Prefetch(ReadOnlySpan<nint> entries)
+    {
+        if (!Sse.IsSupported)
+            return;
+        foreach (var entry in entries)
+            Sse.Prefetch0((byte*)entry);
+        foreach (var entry in entries)
+        {
+            var newest = Entry.Newest((byte*)entry);
+            Sse.Prefetch0(newest);
+            Sse.Prefetch0(newest + 64);
+        }
+    }
+
+    // ---- the order, built when first asked for --------------------------------------------------------------------------------
+
+    private void EnsureOrdered()
+    {
+        if (Volatile.Read(ref _isOrdered))
+            return;
+        lock (_orderGate)
+        {
+            if (_isOrdered)
+                return;
+            Invariant.Check(!_isLoading, "nobody asks for the order during a load");
+            using var keys = new KeySort(_table.Count);
+            _table.CopyEntries(keys.Entries);
+            keys.Sort();
+            _order.Build(keys.Entries);
+            Volatile.Write(ref _isOrdered, true);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+using System.Runtime.Intrinsics.X86;
+
+namespace Cairn.Store.Native;
+
+/// <summary>
+/// Which superseded versions may go, and when. A version waits first until its successor is visible (in order, so one look at
+/// the front suffices). Then the interval rule decides: no pin in [its sequence, its successor's) and it leaves its chain, from
+/// the middle too; otherwise it is parked with the oldest pin that lies there, and looked at again when that pin has gone. So a
+/// long-lived pin costs the versions it holds, and nobody else anything.
+/// <code>
+/// waiting   word: address of a version | 1: address of an entry that was born deleted, and may go when that is visible
+/// parked    by pinned sequence, sorted: the versions that it holds (each in one list, though several pins may hold it)
+/// limbo     out of the chain, waiting for readers (<see cref="Limbo"/>) </code>
+/// </summary>
+internal sealed unsafe class VersionSweep
+{
+    private const int ParkedListsLooked = 4;              // per step: the lists are few, and each is passed in turn
+
+    private readonly RunMemory _memory;
+    private readonly Slab _slab;
+    private readonly Limbo _limbo;
+    private WordQueue _waiting;
+    private PinSet _pins;
+    private ParkedList[] _lists = [];
+    private int _listCount;
+    private int _nextList;
+    private long _parked;
+
+    internal VersionSweep(RunMemory memory, Slab slab, Limbo limbo)
+    {
+        _memory = memory;
+        _slab = slab;
+        _limbo = limbo;
+    }
+
+    /// <summary>Versions and blocks that are not free yet, the pinned ones included.</summary>
+    internal long Pending => _waiting.Count + _parked + _limbo.Count;
+
+    /// <summary>Versions that pins hold.</summary>
+    internal long Parked => _parked;
+
+    /// <summary>How many sequences were pinned when it last looked.</summary>
+    internal int Pins => _pins.Count;
+
+    /// <summary>Native bytes that so many writes may need for waiting.</summary>
+    internal static long BytesFor(int writes) => 2 * WordQueue.BytesFor(writes) + 4096;
+
+    internal void AddSuperseded(byte* version) => _waiting.Add(_slab, (ulong)version);
+
+    internal void AddBornDeleted(byte* entry)
+    {
+        Entry.SetQueued(entry, true);
+        _waiting.Add(_slab, (ulong)entry | 1);
+    }
+
+    /// <summary>Does up to <paramref name="steps"/> steps of each kind.</summary>
+    /// <param name="eager">For an idle run: does not wait until it pays.</param>
+    internal void Step(int steps, bool eager)
+    {
+        try
+        {
+            _slab.Ensure(2048);                           // for the lists, before anything is taken out of them
+            if (_waiting.Count != 0 || _parked != 0)
+                Judge(steps);
+            _limbo.Step(2 * steps, eager);
+        }
+        catch (OutOfMemoryException)
+        {
+            // Garbage stays where it is; the next step tries again.
+        }
+    }
+
+    private void Judge(int steps)
+    {
+        var visible = Mutant.Is("store-sweep-ignores-visible") ? ulong.MaxValue : _memory.Visible.Value;
+        _memory.Pins.Collect(_memory.RunTag, ref _pins);
+        var left = steps;
+        while (left-- > 0 && _waiting.Count != 0)
+        {
+            var ahead = _waiting.PeekAhead(8);
+            if (ahead != 0 && Sse.IsSupported)
+                Sse.Prefetch0((byte*)(ahead & ~1UL));
+            var word = _waiting.Peek();
+            if ((word & 1) != 0)
+            {
+                var entry = (byte*)(word & ~1UL);
+                var newest = Entry.Newest(entry);
+                var mayGo = MayGo(newest);
+                if (mayGo && Version.Sequence(newest) > visible)
+                    break;
+                _waiting.Take(_slab);
+                Entry.SetQueued(entry, false);
+                if (mayGo)
+                    _memory.RemoveKey(entry, newest);
+                continue;
+            }
+
+            var version = (byte*)word;
+            if (Version.Sequence(Version.Newer(version)) > visible)
+                break;
+            _waiting.Take(_slab);
+            Settle(version);
+        }
+
+        for (var i = Math.Min(ParkedListsLooked, _listCount); i > 0 && left > -steps; i--)
+        {
+            _nextList = _nextList + 1 < _listCount ? _nextList + 1 : 0;
+            var list = _lists[_nextList];
+            if (_pins.FirstAtOrAfter(list.Pin) == list.Pin || Mutant.Is("store-parked-for-ever"))
+                continue;
+            while (list.Versions.Count != 0 && left-- > -steps)
+            {
+                _parked--;
+                Settle((byte*)list.Versions.Take(_slab));
+            }
+
+            if (list.Versions.Count != 0)
+                break;
+            Remove(list);
+            if (_listCount == 0)
+                break;
+        }
+    }
+
+    private void Settle(byte* version)
+    {
+        var pin = _pins.FirstAtOrAfter(Version.Sequence(version));
+        if (pin < Version.Sequence(Version.Newer(version)))
+        {
+            ListOf(pin).Versions.Add(_slab, (ulong)version);
+            _parked++;
+            return;
+        }
+
+        Unlink(version);
+    }
+
+    // Readers that stand on the version still find the older ones through it.
+    private void Unlink(byte* version)
+    {
+        var newer = Version.Newer(version);
+        var older = Version.Older(version);
+        Version.SetOlder(newer, older);
+        if (older != null)
+            Version.SetNewer(older, newer);
+        var entry = Version.EntryOfNewest(newer);
+        _limbo.AddVersion(version, entry);
+        if (older != null && !Mutant.Is("store-removes-key-too-early"))
+            return;
+        if (entry != null && !Entry.IsQueued(entry) && MayGo(newer))
+            _memory.RemoveKey(entry, newer);
+    }
+
+    // The last version of a key, and it says that there is none.
+    private bool MayGo(byte* newest) =>
+        !_memory.KeepsTombstones && Version.IsPlainTombstone(newest)
+        && (Version.Older(newest) == null || Mutant.Is("store-removes-key-too-early"));
+
+    private ParkedList ListOf(ulong pin)
+    {
+        var low = 0;
+        var high = _listCount;
+        while (low < high)
+        {
+            var middle = (low + high) >>> 1;
+            if (_lists[middle].Pin < pin)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+
+        if (low < _listCount && _lists[low].Pin == pin)
+            return _lists[low];
+        if (_listCount == _lists.Length)
+        {
+            Array.Resize(ref _lists, Math.Max(8, 2 * _listCount));
+            for (var i = _listCount; i < _lists.Length; i++)
+                _lists[i] = new ParkedList();
+        }
+
+        var list = _lists[_listCount];                    // an unused one moves to its place: none is made anew
+        Array.Copy(_lists, low, _lists, low + 1, _listCount - low);
+        _lists[low] = list;
+        _listCount++;
+        list.Pin = pin;
+        return list;
+    }
+
+    private void Remove(ParkedList list)
+    {
+        list.Versions.Clear(_slab);
+        var index = Array.IndexOf(_lists, list);
+        _listCount--;
+        Array.Copy(_lists, index + 1, _lists, index, _listCount - index);
+        _lists[_listCount] = list;
+    }
+
+    private sealed class ParkedList
+    {
+        internal ulong Pin;
+        internal WordQueue Versions;
+    }
+}

@@ -1,0 +1,77 @@
+namespace Cairn.Store.Native;
+
+/// <summary>First in, first out, in blocks of 63 words chained in native memory: no copying when it grows, nothing for the
+/// collector to look at. Layout of a block: <code>0 u64 next | 63 words</code></summary>
+internal unsafe struct WordQueue
+{
+    private const int BlockBytes = 512, BlockWords = 63;
+
+    private ulong* _head;
+    private ulong* _tail;
+    private int _first;                                   // in the head block
+    private int _last;                                    // behind the last, in the tail block
+
+    /// <summary>How many were ever added and taken: the difference waits.</summary>
+    internal long Added { get; private set; }
+
+    internal long Taken { get; private set; }
+
+    internal readonly long Count => Added - Taken;
+
+    /// <summary>Native bytes that this many words may need.</summary>
+    internal static long BytesFor(long words) => (words / BlockWords + 2) * BlockBytes;
+
+    internal void Add(Slab slab, ulong word)
+    {
+        if (_tail == null || _last == BlockWords)
+        {
+            var block = (ulong*)slab.Alloc(BlockBytes);
+            block[0] = 0;
+            if (_tail == null)
+                _head = block;
+            else
+                _tail[0] = (ulong)block;
+            _tail = block;
+            _last = 0;
+        }
+
+        _tail[1 + _last++] = word;
+        Added++;
+    }
+
+    /// <summary>The first word; there is one.</summary>
+    internal readonly ulong Peek() => _first < BlockWords ? _head[1 + _first] : ((ulong*)_head[0])[1];
+
+    /// <summary>The word so many behind the first, if it lies in the same block, for prefetching; otherwise 0.</summary>
+    internal readonly ulong PeekAhead(int distance)
+    {
+        var at = _first + distance;
+        return at < (_head == _tail ? _last : BlockWords) ? _head[1 + at] : 0;
+    }
+
+    internal ulong Take(Slab slab)
+    {
+        if (_first == BlockWords)
+        {
+            var next = (ulong*)_head[0];
+            slab.Free((byte*)_head, BlockBytes);
+            _head = next;
+            _first = 0;
+        }
+
+        var word = _head[1 + _first++];
+        Taken++;
+        if (Count == 0 && _head == _tail)
+            _first = _last = 0;                           // empty: keep the block, begin again
+        return word;
+    }
+
+    /// <summary>Gives back the kept block of an empty queue.</summary>
+    internal void Clear(Slab slab)
+    {
+        if (_head != null)
+            slab.Free((byte*)_head, BlockBytes);
+        _head = _tail = null;
+        _first = _last = 0;
+    }
+}

@@ -1,0 +1,27 @@
+using System.Globalization;
+using Xunit;
+
+namespace Cairn.Tests;
+
+/// <summary>Where random tests get their seeds: printed first, taken from CAIRN_TEST_SEED when it is set (./test sim SEED), and
+/// multiplied in number by CAIRN_TEST_SCALE (./test nightly).</summary>
+internal static class Seeds
+{
+    /// <summary>The seed of this run of a test; printed, so that it can be run again.</summary>
+    internal static ulong Begin(string test)
+    {
+        var text = Environment.GetEnvironmentVariable("CAIRN_TEST_SEED");
+        var seed = text is { Length: > 0 }
+            ? ulong.Parse(text, CultureInfo.InvariantCulture)
+            : BitConverter.ToUInt64(Guid.NewGuid().ToByteArray()) >> 16;
+        TestContext.Current.TestOutputHelper?.WriteLine($"seed={seed} test={test}");
+        return seed;
+    }
+
+    /// <summary>How many times to do something whose number at a merge is <paramref name="count"/>.</summary>
+    internal static int Scaled(int count)
+    {
+        var text = Environment.GetEnvironmentVariable("CAIRN_TEST_SCALE");
+        return text is { Length: > 0 } ? checked(count * int.Parse(text, CultureInfo.InvariantCulture)) : count;
+    }
+}
