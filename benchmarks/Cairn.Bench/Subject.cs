@@ -1,6 +1,8 @@
 using System.Runtime.CompilerServices;
 using Cairn.Bench.Peers;
+using Cairn.Codec;
 using Cairn.Log;
+using Cairn.Primitives;
 using Cairn.Store;
 
 namespace Cairn.Bench;
@@ -13,19 +15,30 @@ internal sealed class CairnSubject : Peer
 {
     internal const string PeerName = "Cairn";
 
-    private const string NotWired = "engine not wired yet";
+    private const int LoadChunk = 1_000;
 
-    private CairnSubject(Durability durability, string? directory, bool syncsByTimeAlone) =>
-        throw new InvalidOperationException(NotWired);
+    private readonly CairnDatabase _db;
+    private readonly Run _run;
+    private readonly bool _owns;
+
+    private CairnSubject(Durability durability, string? directory, bool syncsByTimeAlone)
+    {
+        var options = new CairnOptions { Durability = durability, SyncCommits = syncsByTimeAlone ? 1_000_000 : 1_000 };
+        _db = directory is null ? CairnDatabase.OpenInMemory(options) : CairnDatabase.Open(directory, options);
+        _run = _db.Default;
+        _owns = true;
+    }
+
+    private CairnSubject(CairnDatabase db, Run run) => (_db, _run) = (db, run);
 
     /// <summary>Why Cairn cannot be measured; null when it can.</summary>
-    internal static string? Missing => NotWired;
+    internal static string? Missing => null;
 
     /// <summary>The same for <see cref="OpenRun"/> alone.</summary>
-    internal static string? RunsMissing => Missing;
+    internal static string? RunsMissing => "runs not wired yet";
 
     /// <summary>The same for events alone.</summary>
-    internal static string? EventsMissing => Missing;
+    internal static string? EventsMissing => "events not wired yet";
 
     /// <summary>For <see cref="PeerCatalogue"/>'s kind of use: opened empty, with default options.</summary>
     internal static PeerEntry Entry { get; } = new(
@@ -33,7 +46,7 @@ internal sealed class CairnSubject : Peer
 
     internal override string Name => PeerName;
 
-    internal override string Configuration => throw new InvalidOperationException(NotWired);
+    internal override string Configuration => $"{_db.Options.Durability}, ordered index on, defaults";
 
     /// <summary>Opens or reopens a database and its run <c>default</c>.</summary>
     /// <param name="directory">Not looked at when <paramref name="durability"/> is InMemory.</param>
@@ -42,46 +55,85 @@ internal sealed class CairnSubject : Peer
         new(durability, durability == Durability.InMemory ? null : directory, syncsByTimeAlone);
 
     /// <summary>Another run of the same database, made if it is not there; disposing it disposes nothing.</summary>
-    internal CairnSubject OpenRun(string name) => throw new InvalidOperationException(NotWired);
+    internal CairnSubject OpenRun(string name) => throw new InvalidOperationException("not wired yet");
 
     /// <summary><c>run.Kv.Put</c>, the value as a byte string.</summary>
-    internal override void Put(string key, ReadOnlySpan<byte> value) => throw new InvalidOperationException(NotWired);
+    internal override void Put(string key, ReadOnlySpan<byte> value) => _run.Kv.Put(key, value);
 
     /// <summary><c>run.Kv.PutAsync</c>.</summary>
-    internal ValueTask PutAsync(string key, ReadOnlyMemory<byte> value) => throw new InvalidOperationException(NotWired);
+    internal async ValueTask PutAsync(string key, ReadOnlyMemory<byte> value) =>
+        await _run.Kv.PutAsync(key, Value.Bytes(value.Span)).ConfigureAwait(false);
 
     /// <summary><c>run.Kv.PutMany</c>: one value under many keys, in one commit.</summary>
-    internal void PutMany(ReadOnlySpan<string> keys, ReadOnlySpan<byte> value) => throw new InvalidOperationException(NotWired);
+    internal void PutMany(ReadOnlySpan<string> keys, ReadOnlySpan<byte> value)
+    {
+        var shared = Value.Bytes(value);
+        var pairs = new KeyValuePair<string, Value>[keys.Length];
+        for (var i = 0; i < keys.Length; i++)
+            pairs[i] = new(keys[i], shared);
+        _run.Kv.PutMany(pairs);
+    }
 
     /// <summary>What <see cref="Put"/> does below the door: a commit of one put of an encoded key and value (A1 of PERF-1).</summary>
-    internal void CommitPut(string key, ReadOnlySpan<byte> value) => throw new InvalidOperationException(NotWired);
+    [SkipLocalsInit]
+    internal void CommitPut(string key, ReadOnlySpan<byte> value)
+    {
+        Span<byte> buffer = stackalloc byte[KeyBytesMax];
+        var scope = _run.Kv.Scope;
+        var batch = scope.BeginSingle();
+        var length = System.Text.Encoding.UTF8.GetBytes(key, buffer);
+        KvOperations.AddPut(batch, buffer[..length], ValueCodec.BytesHeaderLength(value.Length) + value.Length, 0, out var target);
+        ValueCodec.EncodeBytes(value, target);
+        scope.CommitSingle(batch);
+    }
 
     /// <summary><c>run.Kv.TryGet(key, destination, out written)</c>, the overload that allocates nothing.</summary>
     internal override bool TryGet(string key, Span<byte> destination, out int written) =>
-        throw new InvalidOperationException(NotWired);
+        _run.Kv.TryGet(key, destination, out written);
 
     /// <summary><c>PutMany</c> in chunks of what it takes.</summary>
-    internal override void Load(ReadOnlySpan<string> keys, ReadOnlySpan<byte> value) =>
-        throw new InvalidOperationException(NotWired);
+    internal override void Load(ReadOnlySpan<string> keys, ReadOnlySpan<byte> value)
+    {
+        for (var at = 0; at < keys.Length; at += LoadChunk)
+            PutMany(keys.Slice(at, Math.Min(LoadChunk, keys.Length - at)), value);
+    }
 
     internal override bool IsOrdered => true;
 
     /// <summary>All of <c>run.Kv.Scan</c>.</summary>
-    internal override long Scan() => throw new InvalidOperationException(NotWired);
+    internal override long Scan()
+    {
+        long bytes = 0;
+        string? cursor = null;
+        do
+        {
+            var page = _run.Kv.Scan(new ScanOptions { Limit = _db.Limits.PageSizeMax, Cursor = cursor });
+            foreach (var pair in page)
+                bytes += pair.Value.Value.AsBytes().Length;
+            cursor = page.Cursor;
+        }
+        while (cursor is not null);
+
+        return bytes;
+    }
 
     /// <summary>The first pairs of <c>run.Kv.Scan</c>, in key order; returns how many there were.</summary>
-    internal int ScanFirst(int count) => throw new InvalidOperationException(NotWired);
+    internal int ScanFirst(int count) => _run.Kv.Scan(new ScanOptions { Limit = count }).Count;
 
     /// <summary><c>run.Snapshot()</c> and its <c>Dispose</c>.</summary>
-    internal void TakeAndReleaseSnapshot() => throw new InvalidOperationException(NotWired);
+    internal void TakeAndReleaseSnapshot() => _run.Snapshot().Dispose();
 
     /// <summary><c>run.Events.Append</c>; the payload is an object with one member <c>body</c>, a byte string.</summary>
-    internal void AppendEvent(string type, ReadOnlySpan<byte> body) => throw new InvalidOperationException(NotWired);
+    internal void AppendEvent(string type, ReadOnlySpan<byte> body) => throw new InvalidOperationException("not wired yet");
 
     /// <summary>All of <c>run.Events.Range</c>; returns the bytes of the bodies.</summary>
-    internal long ScanEvents() => throw new InvalidOperationException(NotWired);
+    internal long ScanEvents() => throw new InvalidOperationException("not wired yet");
 
-    public override void Dispose() => throw new InvalidOperationException(NotWired);
+    public override void Dispose()
+    {
+        if (_owns)
+            _db.Dispose();
+    }
 }
 
 /// <summary>The store of one run, written as a commit writes it but without lock, log or validation. One thread.</summary>

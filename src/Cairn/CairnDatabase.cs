@@ -149,6 +149,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
         {
             jobs.Add(new SyncJob(log, options.TimeProvider, options.SyncInterval, options.SyncCommits));
             jobs.Add(new MarkJob(log));
+            jobs.Add(new DigestJob(log));
             jobs.Add(new SegmentJob(log, state));
         }
 
@@ -168,7 +169,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
         return engine;
     }
 
-    private static OperationTable Operations { get; } = new(new KvOperations());
+    private static OperationTable Operations { get; } = new(new KvOperations(), new IdempotencyOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {

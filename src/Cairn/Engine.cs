@@ -19,6 +19,8 @@ internal sealed class Engine
     [ThreadStatic]
     private static TransactionContext? _running;
 
+    private static readonly string[] Primitives = ["Kv", "Event", "State", "Trace", "Run"];
+
     private readonly Lock _gate = new();
     private readonly HashSet<TransactionContext> _open = [];
     private long _retries;
@@ -300,7 +302,7 @@ internal sealed class Engine
     private static string OperationName(OperationCode code)
     {
         var name = code.ToString();
-        var primitive = new[] { "Kv", "Event", "State", "Trace", "Run" }.FirstOrDefault(prefix => name.StartsWith(prefix, StringComparison.Ordinal));
+        var primitive = Primitives.FirstOrDefault(prefix => name.StartsWith(prefix, StringComparison.Ordinal));
         var operation = name[(primitive?.Length ?? 0)..];
         var text = string.Concat(operation.Select((c, i) => char.IsAsciiLetterUpper(c) ? (i == 0 ? "" : "_") + char.ToLowerInvariant(c) : c.ToString()));
         return $"{primitive?.ToLowerInvariant() ?? "core"}.{text}";

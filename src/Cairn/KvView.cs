@@ -166,6 +166,69 @@ public class KvView
         return Counting.Count(Engine.Pins, Scope, StoreKeys.Kv);
     }
 
+    /// <summary>Versions of a key, newest first, deletions included. Reads the log: the cost follows what the run wrote since.</summary>
+    /// <param name="key">1 to 1,024 bytes of UTF-8, no NUL.</param>
+    /// <param name="limit">Most versions; 0 = <see cref="Limits.HistoryVersionsMax"/>, which it may not exceed.</param>
+    /// <param name="before">Only versions before this one; null = from the newest.</param>
+    /// <exception cref="HistoryTrimmedException">Versions that were asked for are no longer kept: an InMemory database keeps the newest only.</exception>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public IReadOnlyList<HistoryItem<Value>> History(string key, int limit = 0, Sequence? before = null)
+    {
+        if (limit < 0)
+            throw new CairnException(ErrorCode.InvalidArgument, $"A limit of {limit} makes no sense. Ask for 1 to {Engine.Limits.HistoryVersionsMax}, or 0 for the most.");
+        if (limit > Engine.Limits.HistoryVersionsMax)
+            throw new LimitException(nameof(Limits.HistoryVersionsMax), Engine.Limits.HistoryVersionsMax, limit, "versions");
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKey = StoreKey(key, buffer).ToArray();
+        if (before is { Value: 0 })
+            return [];
+        var upTo = before is { } bound ? bound.Value - 1 : ulong.MaxValue;
+        var versions = Primitives.History.Read(Scope, storeKey, upTo, limit == 0 ? Engine.Limits.HistoryVersionsMax : limit);
+        return versions.ConvertAll(version => new HistoryItem<Value>(
+            version.Stored is null ? default : Value.Decode(version.Stored), version.Stored is null, new Sequence(version.Sequence),
+            CommitClock.Time(version.Time), Versions.ToExpiry(version.Expiry)));
+    }
+
+    /// <summary>The value that was valid right after a commit; null when the key was absent then.</summary>
+    /// <param name="key">1 to 1,024 bytes of UTF-8, no NUL.</param>
+    /// <param name="sequence">A commit of the database, up to the present one.</param>
+    /// <exception cref="HistoryTrimmedException">It is no longer kept.</exception>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public Value? GetAt(string key, Sequence sequence)
+    {
+        if (sequence == Sequence.None)
+            return null;
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKey = StoreKey(key, buffer).ToArray();
+        var versions = Primitives.History.Read(Scope, storeKey, sequence.Value, 1);
+        return versions is [{ Stored: { } stored }] ? Value.Decode(stored) : default(Value?);
+    }
+
+    /// <summary>The value that was valid at a time: after the last commit of the run whose commit time is at or before it, and not
+    /// expired then; null when the key was absent.</summary>
+    /// <param name="key">1 to 1,024 bytes of UTF-8, no NUL.</param>
+    /// <param name="time">Compared with commit times, to the microsecond.</param>
+    /// <exception cref="HistoryTrimmedException">It is no longer kept.</exception>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public Value? GetAt(string key, DateTimeOffset time)
+    {
+        var at = CommitClock.Microseconds(time);
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKey = StoreKey(key, buffer).ToArray();
+        for (var limit = 1; ; limit *= 8)
+        {
+            var versions = Primitives.History.Read(Scope, storeKey, ulong.MaxValue, limit);
+            foreach (var version in versions)
+            {
+                if (version.Time <= at)
+                    return version.Stored is { } stored && (version.Expiry == 0 || version.Expiry > at) ? Value.Decode(stored) : default(Value?);
+            }
+
+            if (versions.Count < limit)
+                return null;
+        }
+    }
+
     private long CountRange(string prefix)
     {
         using var pinned = new PinnedScope(Engine.Pins, Scope);

@@ -78,6 +78,36 @@ public sealed class Run
         return _engine.TransactAsync([_state], effective, effective.Retries, context => body(new Transaction(_engine, context)), cancellationToken);
     }
 
+    /// <summary>Runs a function as one transaction that is done at most once: a repeat with the same idempotency key writes nothing and
+    /// tells the sequence of the first time. The way to settle <see cref="ErrorCode.OutcomeUnknown"/> after reopening.</summary>
+    /// <param name="idempotencyKey">1 to <see cref="Limits.IdempotencyKeyBytesMax"/> bytes of UTF-8; remembered for
+    /// <see cref="Limits.IdempotencyKeyLife"/>, per run.</param>
+    /// <param name="body">As in <see cref="Transact(Action{Transaction}, TransactionOptions?)"/>.</param>
+    /// <param name="options">As there.</param>
+    /// <exception cref="LimitException">The key is too long, or too many keys are remembered.</exception>
+    /// <inheritdoc cref="Transact(Action{Transaction}, TransactionOptions?)" path="/exception"/>
+    public OnceOutcome TransactOnce(string idempotencyKey, Action<Transaction> body, TransactionOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(idempotencyKey);
+        ArgumentNullException.ThrowIfNull(body);
+        var effective = Effective(options);
+        var outcome = default(OnceOutcome);
+        var placed = _engine.Transact([_state], effective, effective.Retries, context =>
+        {
+            var scope = context.Find(_state.Id)!;
+            if (Primitives.IdempotencyOperations.TryFindFirst(scope, idempotencyKey, _engine.Limits, out var first))
+            {
+                outcome = new OnceOutcome(new Sequence(first), true);
+                return context;
+            }
+
+            outcome = default;
+            body(new Transaction(_engine, context));
+            return context;
+        });
+        return outcome.IsRepeat ? outcome : new OnceOutcome(new Sequence(placed.CommittedAt), false);
+    }
+
     private TransactionOptions Effective(TransactionOptions? options) => options ?? (_options == CommitOptions.Default
         ? TransactionOptions.Default
         : new TransactionOptions { Commit = _options });

@@ -10,6 +10,11 @@ public enum Isolation
     Snapshot = 1,
 }
 
+/// <summary>What became of a transaction with an idempotency key.</summary>
+/// <param name="Sequence">The commit that did it, the first time.</param>
+/// <param name="IsRepeat">True when that was an earlier call, and this one wrote nothing.</param>
+public readonly record struct OnceOutcome(Sequence Sequence, bool IsRepeat);
+
 /// <summary>How to run a transaction.</summary>
 public sealed record TransactionOptions
 {

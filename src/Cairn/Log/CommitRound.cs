@@ -11,6 +11,9 @@ internal sealed class CommitRound
     private TaskCompletionSource? _task;
     private bool _done;
 
+    /// <summary>Somebody waits; set when the round is handed out, under the writer's lock.</summary>
+    internal bool HasWaiters { get; set; }
+
     /// <summary>Blocks until the round is complete or the time is up.</summary>
     internal bool Wait(TimeSpan timeout)
     {

@@ -53,6 +53,24 @@ internal sealed class RunningDigest : IDisposable
     private readonly byte[] _side = new byte[64 << 10];
     private int _filled;
 
+    /// <summary>The digest of the first bytes of a file.</summary>
+    /// <returns>Null when the file ends before.</returns>
+    internal static Digest? OfFile(Storage.IFile file, long bytes)
+    {
+        using var digest = new RunningDigest();
+        var buffer = new byte[(int)Math.Min(1 << 20, bytes)];
+        for (long offset = 0; offset < bytes;)
+        {
+            var read = file.ReadAt(buffer.AsSpan(0, (int)Math.Min(buffer.Length, bytes - offset)), offset);
+            if (read == 0)
+                return null;
+            digest.Append(buffer.AsSpan(0, read));
+            offset += read;
+        }
+
+        return digest.Current();
+    }
+
     internal void Append(ReadOnlySpan<byte> bytes)
     {
         if (bytes.Length > _side.Length - _filled)

@@ -53,6 +53,10 @@ internal abstract class LogDevice : IDisposable
     /// <summary>SHA-256 of the current segment's file from byte 0 up to the last appended byte, as the seal records it.</summary>
     internal abstract void Digest(Span<byte> digest);
 
+    /// <summary>Does a bounded piece of hashing, so that <see cref="Digest"/> has little left to do. Runs beside appends. True when
+    /// more is left.</summary>
+    internal abstract bool StepDigest();
+
     /// <summary>Reads the bytes at a position of the log, wherever they lie; returns how many: 0 past the last append, fewer
     /// than asked at the end of a segment, which no record crosses.</summary>
     /// <exception cref="CorruptionException">The bytes should be there and are not.</exception>

@@ -152,18 +152,19 @@ internal sealed class LogScanner(int bufferBytes = LogScanner.BufferBytes) : IDi
         if (!RecordFrame.IsHeaderRight(_salted, Position, source) || !RecordHeader.TryRead(source, out header))
             return Stop(RecordFault.Header);
 
-        CheckKnown(header);
+        if (header is not { Type: RecordType.Transaction, Flags: RecordFlags.None, Version: RecordHeader.CurrentVersion })
+            CheckKnown(header);
         var recordLength = header.RecordLength;
         if (header.Length > RecordFrame.PayloadBytesMax || recordLength > (long)(_endPosition - Position))
             return Stop(RecordFault.Length);
         if (!Fill((int)recordLength))
             return Stop(RecordFault.Payload);
 
-        var record = _buffer.AsSpan(_start, (int)recordLength);
-        payload = record.Slice(RecordHeader.Size, (int)header.Length);
+        payload = _buffer.AsSpan(_start + RecordHeader.Size, (int)header.Length);
         if (RecordFrame.PayloadCheck(_salted, payload) != header.PayloadCheck)
             return Stop(RecordFault.Payload);
-        if (record[(RecordHeader.Size + payload.Length)..].IndexOfAnyExcept((byte)0) >= 0)
+        var padding = (int)recordLength - RecordHeader.Size - payload.Length;
+        if (padding > 0 && _buffer.AsSpan(_start + RecordHeader.Size + payload.Length, padding).IndexOfAnyExcept((byte)0) >= 0)
             return Stop(RecordFault.Padding);
         if (FindBreak(header, payload) is var fault and not RecordFault.None)
             return Stop(fault);

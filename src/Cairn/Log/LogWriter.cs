@@ -216,7 +216,11 @@ internal sealed class LogWriter : IDisposable
     internal void MakeRoom(int recordLength)
     {
         Drive(mayLeave: false);
-        Prepare(recordLength);
+
+        // A rotation that is planned waits in the queue behind records that are still being filled. The segment it was planned
+        // for stays as it is until then: the caller comes again.
+        if (!Volatile.Read(ref _places.RotationPlanned))
+            Prepare(recordLength);
     }
 
     /// <summary>Prepares the next segment if the current one is half full; called by the maintainer.</summary>
@@ -320,7 +324,9 @@ internal sealed class LogWriter : IDisposable
         {
             if (_visible.Value >= sequence || _state.HasFailed)
                 return null;
-            return sequence <= _currentEnd ? _current : _next;
+            var round = sequence <= _currentEnd ? _current : _next;
+            round.HasWaiters = true;
+            return round;
         }
     }
 
@@ -427,7 +433,7 @@ internal sealed class LogWriter : IDisposable
             return false;
         lock (_roundGate)
         {
-            (_current, _next) = (_next, new CommitRound());
+            (_current, _next) = (_next, _current);           // the one before was completed, or nobody waited for it
             _currentEnd = last;
         }
 
@@ -457,10 +463,14 @@ internal sealed class LogWriter : IDisposable
         Volatile.Write(ref _progress.WrittenSlot, slot);
         if (_publishes && last > _visible.Value)
             _visible.Publish(last);
-        CommitRound done;
+        CommitRound? done = null;
         lock (_roundGate)
-            done = _current;
-        done.Complete();
+        {
+            if (_current.HasWaiters)
+                (done, _current) = (_current, new CommitRound());
+        }
+
+        done?.Complete();
         _counters.Round(commits, bytes);
         Observe(written);
         if (_device is not null)

@@ -29,6 +29,11 @@ namespace Cairn.Log;
 
 internal sealed class SegmentedLog : LogDevice
 {
+    private const int DigestReadBytes = 128 << 10;
+
+    /// <summary>Hashed in one step of the maintainer.</summary>
+    private const ulong DigestStepBytes = 4 << 20;
+
     private static readonly byte[] Zeros = new byte[1 << 20];
 
     private readonly IStorage _storage;
@@ -40,7 +45,9 @@ internal sealed class SegmentedLog : LogDevice
     private SegmentFile[] _segments;                // replaced, never changed; the last one is open
     private IFile? _file;                           // of the open segment
     private long _fileBytes;
+    private readonly Lock _digestGate = new();      // the digest follows the appends from behind
     private RunningDigest? _digest;
+    private ulong _digested;
     private ulong _appended;
     private ulong _synced;
     private ulong _recordCount;
@@ -67,6 +74,7 @@ internal sealed class SegmentedLog : LogDevice
             _digest = open.Digest;
             _recordCount = open.RecordCount;
             _appended = open.Appended;
+            _digested = open.Appended;
         }
 
         _synced = _appended;
@@ -180,7 +188,6 @@ internal sealed class SegmentedLog : LogDevice
             throw;
         }
 
-        _digest!.Append(records);
         _recordCount += count;
         _isSealed = last == RecordType.Seal;
         Volatile.Write(ref _appended, expectedPosition + (ulong)records.Length);
@@ -224,7 +231,7 @@ internal sealed class SegmentedLog : LogDevice
     private void RotateTo(ulong firstSequence, long commitTime)
     {
         Invariant.Check(_prepared is not null, "a segment is prepared before it is needed");
-        var ended = _manifest.Segments[^1].EndedAt(_appended, _digest!.Current());
+        var ended = _manifest.Segments[^1].EndedAt(_appended, DigestOfAll());
         var header = new SegmentHeader(
             _manifest.Format, _manifest.DatabaseId, ended.Number + 1, _appended, _appended, firstSequence, _manifest.Epoch,
             _manifest.Number + 1, _options.DrawBits(), ended.Digest);
@@ -250,9 +257,14 @@ internal sealed class SegmentedLog : LogDevice
             next.Publish(_storage);
         next.UnlinkOlder(_storage);
 
-        _digest!.Dispose();
-        _digest = new RunningDigest();
-        _digest.Append(headerBytes);
+        lock (_digestGate)
+        {
+            _digest!.Dispose();
+            _digest = new RunningDigest();
+            _digest.Append(headerBytes);
+            _digested = _appended;
+        }
+
         _file = _prepared;
         _fileBytes = _preparedBytes;
         _prepared = null;
@@ -263,7 +275,51 @@ internal sealed class SegmentedLog : LogDevice
         Volatile.Write(ref _manifest, next);
     }
 
-    internal override void Digest(Span<byte> digest) => _digest!.Current().Write(digest);
+    internal override void Digest(Span<byte> digest) => DigestOfAll().Write(digest);
+
+    internal override bool StepDigest()
+    {
+        lock (_digestGate)
+        {
+            if (_isClosed || _digest is null)
+                return false;
+            var appended = Volatile.Read(ref _appended);
+            HashUpTo(Math.Min(appended, _digested + DigestStepBytes));
+            return _digested < appended;
+        }
+    }
+
+    private Digest DigestOfAll()
+    {
+        lock (_digestGate)
+        {
+            HashUpTo(Volatile.Read(ref _appended));
+            return _digest!.Current();
+        }
+    }
+
+    // Hashing costs as much as writing, so no commit waits for it: it follows behind, from the page cache.
+    private void HashUpTo(ulong position)
+    {
+        var current = Current;
+        var buffer = System.Buffers.ArrayPool<byte>.Shared.Rent(DigestReadBytes);
+        try
+        {
+            while (_digested < position)
+            {
+                var bytes = (int)Math.Min((ulong)DigestReadBytes, position - _digested);
+                var read = _file!.ReadAt(buffer.AsSpan(0, bytes), current.OffsetOf(_digested));
+                if (read < bytes)
+                    throw new CorruptionException(current.Path, current.OffsetOf(_digested) + read, new Sequence(current.FirstSequence), "bytes that were appended");
+                _digest!.Append(buffer.AsSpan(0, bytes));
+                _digested += (ulong)bytes;
+            }
+        }
+        finally
+        {
+            System.Buffers.ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
 
     internal override int Read(ulong position, Span<byte> buffer)
     {
@@ -303,6 +359,27 @@ internal sealed class SegmentedLog : LogDevice
     {
         var segments = Volatile.Read(ref _segments);
         return segments[Find(segments, position)];
+    }
+
+    /// <summary>Reads every ended segment whole and compares its SHA-256 with the manifest's, for scrubbing and verification.
+    /// Opening does not: it checks each record instead, and may one day begin behind a checkpoint.</summary>
+    internal IEnumerable<CorruptionException> Scrub()
+    {
+        foreach (var named in Manifest.Segments)
+        {
+            var segment = Array.Find(Volatile.Read(ref _segments), segment => segment.Number == named.Number);
+            if (named.IsOpen || segment?.TryPin() is not { } file)
+                continue;
+            try
+            {
+                if (RunningDigest.OfFile(file, named.FileBytes) != named.Digest)
+                    yield return new CorruptionException(segment.Path, 0, new Sequence(named.FirstSequence), $"SHA-256 {named.Digest}");
+            }
+            finally
+            {
+                segment.Unpin();
+            }
+        }
     }
 
     internal override void Truncate(ulong upToPosition)
@@ -369,7 +446,7 @@ internal sealed class SegmentedLog : LogDevice
 
     private void CloseAt(ulong endPosition, ulong lastSequence, long commitTime)
     {
-        var ended = _manifest.Segments[^1].EndedAt(endPosition, _digest!.Current());
+        var ended = _manifest.Segments[^1].EndedAt(endPosition, DigestOfAll());
         _file!.SetLength(ended.FileBytes);
         _file.Sync();
         var next = _manifest with
@@ -402,8 +479,12 @@ internal sealed class SegmentedLog : LogDevice
 
         foreach (var segment in _segments)
             segment.Dispose();
-        _digest?.Dispose();
-        _digest = null;
+        lock (_digestGate)
+        {
+            _digest?.Dispose();
+            _digest = null;
+        }
+
         _file = null;
     }
 

@@ -44,6 +44,12 @@ internal sealed class MarkJob(LogWriter log) : MaintenanceJob("mark")
     }
 }
 
+/// <summary>Hashes what was written to the current segment, behind the commits, so that its seal finds the work done.</summary>
+internal sealed class DigestJob(LogWriter log) : MaintenanceJob("digest")
+{
+    internal override bool Step() => log.Device?.StepDigest() ?? false;
+}
+
 /// <summary>Allocates, zeroes and syncs the next segment before it is needed.</summary>
 internal sealed class SegmentJob(LogWriter log, EngineState state) : MaintenanceJob("segment")
 {

@@ -6,6 +6,7 @@
 //
 //   sync       Buffered: no later than SyncInterval or SyncCommits after the oldest unsynced commit (DUR-3)
 //   mark       after an idle spell behind a sync: one durable mark, the witness of the group before it (D:5.9)
+//   digest     hashes what was written, behind the commits, so that the segment's seal finds the work done
 //   segment    prepares the next segment when the current one is half full (D:5.7)
 //   expiry     removes expired values by ordinary transactions, only if they are still the expired version (TTL-5)
 //   timeout    closes transactions that lived too long, so that they pin no versions (TX-32)

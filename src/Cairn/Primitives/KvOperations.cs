@@ -112,6 +112,28 @@ internal sealed class KvOperations : OperationSet
         return true;
     }
 
+    internal override Projected Project(in Operation operation, ReadOnlySpan<byte> storeKey, out byte[]? stored, out long expiry)
+    {
+        stored = null;
+        expiry = operation.Expiry;
+        if (operation.Code >> 4 != Family >> 4 || !operation.Key.SequenceEqual(storeKey[1..]))
+            return Projected.Nothing;
+        switch ((OperationCode)operation.Code)
+        {
+            case OperationCode.KvPut:
+                stored = operation.Body.ToArray();
+                return Projected.Value;
+            case OperationCode.KvIncrement:
+                stored = ((Value)BinaryPrimitives.ReadInt64LittleEndian(operation.Body[8..])).Encode();
+                expiry = BinaryPrimitives.ReadInt64LittleEndian(operation.Body[16..]);
+                return Projected.Value;
+            case OperationCode.KvExpire:
+                return Projected.ExpiryOnly;
+            default:
+                return Projected.Deletion;
+        }
+    }
+
     internal override void Encode(Batch batch, PendingWrite write)
     {
         var expiry = write.TimeToLive != 0 ? -write.TimeToLive : write.Expiry;
@@ -166,9 +188,13 @@ internal sealed class KvOperations : OperationSet
         return BinaryPrimitives.ReadInt64LittleEndian(operation.Body[8..]);
     }
 
-    internal static void AddExpire(Batch batch, ReadOnlySpan<byte> key, long expiry)
+    internal static void AddExpire(Batch batch, ReadOnlySpan<byte> key, long expiry) =>
+        AddWithExpiry(batch, OperationCode.KvExpire, key, expiry);
+
+    /// <summary>An operation that is a key and perhaps an expiry.</summary>
+    internal static void AddWithExpiry(Batch batch, OperationCode code, ReadOnlySpan<byte> key, long expiry)
     {
-        var body = batch.Add(OperationCode.KvExpire, expiry == 0 ? (byte)0 : Operation.HasExpiryFlag, key, expiry == 0 ? 0 : 8, 3);
+        var body = batch.Add(code, expiry == 0 ? (byte)0 : Operation.HasExpiryFlag, key, expiry == 0 ? 0 : 8, 4);
         if (expiry != 0)
             BinaryPrimitives.WriteInt64LittleEndian(body, expiry);
     }

@@ -73,7 +73,7 @@ internal sealed class Recovery
         _phaseBegan = options.Clock.GetTimestamp();
     }
 
-    /// <summary>Opens the log. <paramref name="apply"/> has been called for every recovered transaction when this returns; after an
+    /// <summary>Opens the log. <paramref name="apply"/> has been called for every recovered record when this returns; after an
     /// exception, what it built must be thrown away.</summary>
     /// <exception cref="CorruptionException">Acknowledged data is damaged. No file was changed.</exception>
     /// <exception cref="FormatVersionException">Written by a newer version. No file was changed.</exception>
@@ -527,17 +527,9 @@ internal sealed class Recovery
 
     private static Digest DigestOf(IFile file, long bytes)
     {
-        using var digest = new RunningDigest();
-        var buffer = new byte[(int)Math.Min(LogScanner.BufferBytes, bytes)];
-        for (long offset = 0; offset < bytes;)
-        {
-            var read = file.ReadAt(buffer.AsSpan(0, (int)Math.Min(buffer.Length, bytes - offset)), offset);
-            Invariant.Check(read > 0, "what was scanned is there");
-            digest.Append(buffer.AsSpan(0, read));
-            offset += read;
-        }
-
-        return digest.Current();
+        var digest = RunningDigest.OfFile(file, bytes);
+        Invariant.Check(digest is not null, "what was scanned is there");
+        return digest.Value;
     }
 
     /// <summary>Named by place and content, so that doing it again after a crash finds it done.</summary>

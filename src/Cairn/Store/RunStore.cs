@@ -1,3 +1,72 @@
+// The store of a run: what it is
+// ------------------------------
+// Everything a run knows, in memory: keys in order, each with its newest version and those older ones that somebody may still
+// read. It is a function of the log: the commit path, recovery, replay and replicas write it through the same calls in the same
+// order, and whoever throws it away can build it again. Its memory is native, a slab per run, because the collector spends half
+// of the time on one managed object per version; all unsafe code is in the folder Native, behind one guard, StoreReader.
+//
+//     RunStore ── RunMemory ─┬─ PointTable    hash of the key -> entry; lock-free reads       touched when a key comes or goes
+//                            ├─ OrderedIndex  B+-tree over the entries; optimistic reads      touched when a key comes or goes
+//                            ├─ entries       word: newest version | key | home               touched by every write
+//                            ├─ VersionSweep  superseded versions: waiting, parked at pins    writer only
+//                            └─ Limbo         out of reach, until old readers have left       writer only
+//
+// Invariants
+// ----------
+// S1  One writer at a time, under the run's commit lock, in sequence order. A chain is strictly descending in sequence.
+// S2  A reader enters the epoch before it follows the first pointer, and nothing it could have reached is freed before it leaves.
+// S3  A version leaves its chain when its successor is visible and no pin of the run (or of all runs) lies in
+//     [its sequence, its successor's sequence): the interval rule. Pins elsewhere do not hold it.
+// S4  What a pin at p entitles to see is found by walking from the newest version to the first at or below p: sweeping changes
+//     how long that walk is, never where it ends.
+// S5  A key leaves both indexes when its only version is a visible tombstone without remains. Entries never move.
+// S6  After Reserve, writes of that volume do not fail for want of memory; a failed Reserve has changed nothing.
+// S7  Results never depend on addresses, on the hash or on when something was swept.
+//
+// Version chains, drawn
+// ---------------------
+//     key        @1      @2      @3      @4      @5          snapshot at 3 reads: customer = Ada, tier = absent
+//     customer   Ada --------------------------- Eve         snapshot at 5 reads: customer = Eve, tier = gold
+//     tier                               gold                the only pin is at 3 and lies in [1, 5): "Ada" must stay
+//     draft      x       (tombstone)                         no pin in [1, 2): x goes, then the tombstone with its key
+//
+//     entry "customer"            Eve @5                     Ada @1
+//     [ newest | customer ] ────> [ @5 | older ────────────> [ @1 | older: none
+//                         <────── newer: the entry ] <────── newer ]            newer words are the writer's own
+//
+// Let versions @6 and @7 come, and the pin at 3 stay. Eve is superseded: no pin in [5, 6), so Eve leaves the middle of the chain and
+// Ada's successor becomes @6, then @7. Ada is parked with pin 3, costs nothing while it waits, and is judged again when the pin goes.
+//
+// A second write of a key in one sequence replaces the first: nobody can see either yet (readers pass over both), so the first
+// goes to limbo without waiting.
+//
+// A key's first version stands right behind its entry, in its home: one miss leads to both. Later versions stand elsewhere, and
+// move home (are copied; entries point there) once they are the only one and the home is free again. Keys that are written once,
+// or updated at leisure, are therefore always read with two misses: bucket, entry.
+//
+// Who may write what
+// ------------------
+//     the writer            entries, versions, both indexes, the sweeper's queues, limbo, the slabs
+//     any reader            its own line of the epoch, its own slot of the snapshot registry
+//     the first reader of   the ordered index, once, after a load: under a lock, on which other readers and the first insert
+//     the order             wait; updates go on meanwhile
+//     whoever publishes     the visible word
+// Publication is one aligned 8-byte release store each time: slot, newest version, older version, root, version of a node.
+//
+// When a reader needs no pin
+// --------------------------
+// TryGetVisible loads the visible word s, then the newest version; if that is at or below s it is the answer. Otherwise it walks, and
+// loads the word again: a version that answers s leaves the chain only after the word has passed s (S3), so an unmoved word means
+// that nothing was missed. After a few rounds it takes a pin instead of chasing. Scans and everything at an older sequence need a
+// pin, at exactly the sequence they read.
+//
+// What it does not do
+// -------------------
+// No decision about conflicts, expiry or retention: an expired version is returned with its expiry, and removed only when somebody
+// deletes it. No history: what memory has swept is read from the log and the tables. No content tier, no eviction, no fall-through
+// to a fork's parent: the callers' business. Chunks of the slab are used again for any size but return to the system only with the run;
+// values above 8 KiB return at once. Nothing here blocks on a disk.
+
 using Cairn.Log;
 using Cairn.Store.Native;
 

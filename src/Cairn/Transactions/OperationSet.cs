@@ -43,12 +43,37 @@ internal abstract class OperationSet
     internal virtual void EncodeExpired(Batch batch, ReadOnlySpan<byte> storeKey) =>
         Invariant.Broken($"{Name} has no keys that expire");
 
+    /// <summary>For history: what an operation made of a store key of this primitive.</summary>
+    /// <param name="stored">The value as the store keeps it, when one was written.</param>
+    internal virtual Projected Project(in Operation operation, ReadOnlySpan<byte> storeKey, out byte[]? stored, out long expiry)
+    {
+        stored = null;
+        expiry = 0;
+        return Projected.Nothing;
+    }
+
     /// <summary>Tells people which thing a store key belongs to.</summary>
     internal abstract string Describe(ReadOnlySpan<byte> storeKey);
 
     /// <summary>First byte of the store keys that this primitive owns.</summary>
     internal abstract bool Owns(byte storeFamily);
 
+}
+
+/// <summary>What an operation made of a key.</summary>
+internal enum Projected
+{
+    /// <summary>The operation is about something else.</summary>
+    Nothing,
+
+    /// <summary>It wrote a value.</summary>
+    Value,
+
+    /// <summary>It removed the key.</summary>
+    Deletion,
+
+    /// <summary>It kept the value and changed the expiry.</summary>
+    ExpiryOnly,
 }
 
 /// <summary>What an operation is applied to.</summary>

@@ -40,6 +40,9 @@ internal sealed class TransactionContext
 
     internal TransactionOptions Options { get; init; } = TransactionOptions.Default;
 
+    /// <summary>The commit's sequence; 0 before it, and when nothing was written.</summary>
+    internal ulong CommittedAt { get; private set; }
+
     /// <summary>The commit was refused because something that was read has changed.</summary>
     internal bool LostAtCommit { get; private set; }
 
@@ -174,6 +177,7 @@ internal sealed class TransactionContext
     /// <summary>Tells the receipts where their operations came to be.</summary>
     internal void Committed(in Placed placed, Batch batch)
     {
+        CommittedAt = placed.Sequence;
         if (placed.Sequence == 0)
             return;
         foreach (var part in batch.Parts)

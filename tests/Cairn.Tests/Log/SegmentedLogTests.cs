@@ -194,7 +194,11 @@ public class SegmentedLogTests
         script.Close();
 
         var sequences = new List<ulong>();
-        var recovered = Cairn.Recovery.Recovery.Open(storage, LogScript.Options(5), (in header, _, _) => sequences.Add(header.Sequence));
+        var recovered = Cairn.Recovery.Recovery.Open(storage, LogScript.Options(5), (in RecordHeader header, ReadOnlySpan<byte> _, ulong _) =>
+        {
+            if (header.Type == RecordType.Transaction)
+                sequences.Add(header.Sequence);
+        });
         Assert.Equal([3, 4], sequences);
         Assert.Equal(4ul, recovered.LastSequence);
         recovered.Log.Dispose();
@@ -266,6 +270,23 @@ public class SegmentedLogTests
             Assert.True(Seal.TryRead(bytes.AsSpan(bytes.Length - Seal.Size), out var seal));
             Assert.Equal(Digest.Of(bytes.AsSpan(0, bytes.Length - Seal.RecordBytes)), seal.Digest);
         }
+    }
+
+    [Fact]
+    [Trait("Promise", "G6")]
+    public void Scrubbing_finds_a_changed_bit_in_an_ended_segment()
+    {
+        var storage = new MemoryStorage();
+        using var script = Opened(storage);
+        script.Commit(100);
+        script.Rotate();
+        script.Commit(100);
+        script.Rotate();
+        Assert.Empty(script.Log.Scrub());
+
+        using (var file = storage.Open("log/0000000002.segment", writable: true))
+            file.WriteAt([0x55], SegmentHeader.Size + 77);
+        Assert.Equal("log/0000000002.segment", Assert.Single(script.Log.Scrub()).File);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Cairn.Log;
 using Cairn.Storage;
 using Cairn.Tests.Log;
 using Xunit;
@@ -9,7 +10,8 @@ namespace Cairn.Tests.Recovery;
 /// each: an exact prefix of what was issued, nothing acknowledged missing.</summary>
 public class CrashSimulationTests
 {
-    private const int Seeds = 700;
+    /// <summary>Lives of a database per test at a merge; four power cuts each.</summary>
+    private const int Lives = 600;
 
     [Fact]
     [Trait("Promise", "G1")]
@@ -17,12 +19,14 @@ public class CrashSimulationTests
     [Trait("Requirement", "RCV-R2")]
     [Trait("Requirement", "RCV-R3")]
     [Trait("Requirement", "RCV-R5")]
+    [Trait("Kind", "Random")]
     public void A_power_cut_anywhere_leaves_an_exact_prefix_with_everything_acknowledged()
     {
         var began = Stopwatch.GetTimestamp();
+        var seed = Seeds.Begin(nameof(RunLifetime));
         var crashes = 0;
-        for (var seed = 1ul; seed <= Seeds; seed++)
-            crashes += Run(seed, RunLifetime);
+        for (var i = 0ul; i < (ulong)Seeds.Scaled(Lives); i++)
+            crashes += Run(seed + i, RunLifetime);
         Print("power cuts", crashes, began);
         Assert.True(crashes >= 2000, $"only {crashes} crashes");
     }
@@ -30,12 +34,14 @@ public class CrashSimulationTests
     [Fact]
     [Trait("Promise", "G1")]
     [Trait("Promise", "G7")]
+    [Trait("Kind", "Random")]
     public void What_was_recovered_after_a_failed_sync_survives_the_next_power_cut()
     {
         var began = Stopwatch.GetTimestamp();
+        var seed = Seeds.Begin(nameof(RunWithLyingCache));
         var crashes = 0;
-        for (var seed = 1ul; seed <= Seeds; seed++)
-            crashes += Run(seed, RunWithLyingCache);
+        for (var i = 0ul; i < (ulong)Seeds.Scaled(Lives); i++)
+            crashes += Run(seed + i, RunWithLyingCache);
         Print("failed syncs", crashes, began);
     }
 
@@ -56,6 +62,112 @@ public class CrashSimulationTests
             Assert.Equal(first.Crash(CrashPattern.None).Hash(), second.Crash(CrashPattern.None).Hash());
         }
     }
+
+    [Fact]
+    [Trait("Promise", "G1")]
+    [Trait("Promise", "G5")]
+    [Trait("Requirement", "RCV-R3")]
+    public void Every_image_of_every_moment_of_a_short_script_recovers()
+    {
+        var began = Stopwatch.GetTimestamp();
+        var storage = new CrashStorage();
+        var seen = new HashSet<UInt128>();
+        var images = 0;
+        using var script = new LogScript(storage, 3);
+        storage.AtEachOperation = () =>
+        {
+            foreach (var image in storage.Images((ulong)storage.Operations, seen, randomCount: 8))
+            {
+                images++;
+                using var check = new LogScript(image.Storage, 4, trace: [.. script.Trace]) { Acknowledged = script.Acknowledged };
+                try
+                {
+                    check.Open();
+                }
+                catch (Exception bug) when (bug is CairnException or LostException)
+                {
+                    throw new InvalidOperationException($"operation {storage.Operations}, {image.Pattern}: {bug.Message}", bug);
+                }
+            }
+        };
+        script.Open();
+        script.Commit(30);
+        script.Sync();
+        script.Commit(900);
+        script.Write();
+        script.Commit(10);
+        script.Rotate();
+        script.Commit(10);
+        script.Sync();
+        script.Close();
+        storage.AtEachOperation = null;
+        Print("images", images, began);
+        Assert.True(images > 100, $"only {images} images");
+    }
+
+    [Fact(Explicit = true)]
+    public void Replay_of_a_million_small_commits_beside_bare_reading()
+    {
+        const int commits = 1_000_000;
+        var storage = new MemoryStorage();
+        using (var script = new LogScript(storage, 1, LogScript.Options(1, 1 << 20, 64 << 20)))
+        {
+            script.Open();
+            for (var i = 0; i < commits; i++)
+            {
+                script.Commit(Payloads.Transaction(i, [], Payloads.Part(RunId.Default, RunPart.NoPrevious, Payloads.Operation(0x10, BitConverter.GetBytes((ulong)(i % 100_000)), BitConverter.GetBytes((ulong)i)))));
+                if (i % 1000 == 0)
+                    script.Sync();
+            }
+
+            script.Close();
+        }
+
+        for (var round = 0; round < 3; round++)
+        {
+            var bare = Bare(storage, out var bareCount);
+            var began = Stopwatch.GetTimestamp();
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            var state = new Dictionary<ulong, ulong>();
+            var recovered = Cairn.Recovery.Recovery.Open(storage, LogScript.Options(2) with { IsReadOnly = true }, (in header, payload, _) =>
+            {
+                if (header.Type == RecordType.Transaction)
+                    Put(state, payload);
+            });
+            var seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
+            Assert.Equal(bareCount, state.Count);
+            TestContext.Current.TestOutputHelper?.WriteLine(
+                $"replay {commits / seconds / 1e6:F2} M/s, bare {commits / bare / 1e6:F2} M/s, ratio {bare / seconds:F2}, allocated {(GC.GetAllocatedBytesForCurrentThread() - before) >> 10} KiB");
+            recovered.Log.Dispose();
+        }
+    }
+
+    /// <summary>Read in large pieces, check every payload, rebuild a dictionary; nothing else.</summary>
+    private static double Bare(MemoryStorage storage, out int count)
+    {
+        var began = Stopwatch.GetTimestamp();
+        var state = new Dictionary<ulong, ulong>();
+        var buffer = new byte[64 << 20];
+        foreach (var name in storage.List("log"))
+        {
+            using var file = storage.Open("log/" + name, writable: false);
+            var bytes = buffer.AsSpan(0, file.ReadAt(buffer, 0));
+            var salt = bytes.Slice(96, 16);
+            for (var offset = 4096; offset + 40 <= bytes.Length && RecordHeader.TryRead(bytes[offset..], out var header); offset += (int)header.RecordLength)
+            {
+                var payload = bytes.Slice(offset + 40, (int)header.Length);
+                Assert.True(RecordFrame.PayloadCheck(salt, payload) == header.PayloadCheck);
+                if (header.Type == RecordType.Transaction)
+                    Put(state, payload);
+            }
+        }
+
+        count = state.Count;
+        return Stopwatch.GetElapsedTime(began).TotalSeconds;
+    }
+
+    private static void Put(Dictionary<ulong, ulong> state, ReadOnlySpan<byte> payload) =>
+        state[BitConverter.ToUInt64(payload[56..])] = BitConverter.ToUInt64(payload[64..]);
 
     private static string Recover(CrashStorage storage, ulong seed)
     {
@@ -153,6 +265,6 @@ public class CrashSimulationTests
     private static void Print(string what, int count, long began)
     {
         var seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
-        TestContext.Current.TestOutputHelper?.WriteLine($"seed=1..{Seeds} {what}: {count}, {count / seconds:F0} per second");
+        TestContext.Current.TestOutputHelper?.WriteLine($"{what}: {count}, {count / seconds:F0} per second");
     }
 }

@@ -142,6 +142,40 @@ public class OpeningTests
     }
 
     [Fact]
+    [Trait("Promise", "G6")]
+    public void Records_of_another_life_at_the_very_same_position_are_never_taken_for_ones_own()
+    {
+        var storage = new MemoryStorage();
+        var trace = new List<byte[]>();
+        using (var script = new LogScript(storage, 1, trace: trace))
+        {
+            script.Open();
+            script.Commit(20);
+            script.Close();
+        }
+
+        // Two lives go on from the same directory: same positions, same sequences, same everything but the salt.
+        var lives = new[] { 11ul, 12ul }.Select(seed =>
+        {
+            var life = DirectoryImage.Of(storage).ToStorage();
+            using var script = new LogScript(life, seed, trace: [.. trace]) { Acknowledged = 1 };
+            script.Open();
+            if (seed == 11)
+                script.Commit(Payloads.Transaction(1, [], Payloads.Part(RunId.Default, RunPart.NoPrevious, Payloads.Operation(0x10, "ghost"u8, new byte[100]))));
+            script.Write();
+            return DirectoryImage.Of(life);
+        }).ToArray();
+        const string path = "log/0000000002.segment";
+        var behind = SegmentHeader.Size + Opening.RecordBytes;
+        lives[0].Files[path].AsSpan(behind).CopyTo(lives[1].Files[path].AsSpan(behind));
+
+        var recovered = Open(lives[1].ToStorage());
+        Assert.Equal(1ul, recovered.LastSequence);
+        Assert.Equal(behind, recovered.Findings.Cut.Offset);
+        recovered.Log.Dispose();
+    }
+
+    [Fact]
     [Trait("Requirement", "RCV-8")]
     public void A_whole_record_that_does_not_continue_is_corruption_even_in_the_tail()
     {

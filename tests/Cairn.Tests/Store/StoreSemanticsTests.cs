@@ -73,6 +73,21 @@ public class StoreSemanticsTests
     }
 
     [Fact]
+    [Trait("Requirement", "VER-1")]
+    public void A_key_that_is_ten_billion_commits_old_knows_what_created_it()
+    {
+        using var bed = new StoreTestBed();
+        bed.Commit("a", "1", 3);
+        bed.Store.Put("a"u8, "2"u8, 10_000_000_003, 5, 77);
+        bed.Visible.Publish(10_000_000_003);
+
+        using var reader = bed.Store.Read();
+        Assert.True(reader.TryGetVisible("a"u8, out var version));
+        Assert.Equal((10_000_000_003ul, 3ul, 77L), (version.Sequence, version.Created, version.Expiry));
+        Assert.True(version.Value.SequenceEqual("2"u8));
+    }
+
+    [Fact]
     [Trait("Requirement", "TTL-4")]
     public void An_expired_version_ends_the_life_of_its_key_and_is_still_scanned()
     {

@@ -59,14 +59,14 @@ internal sealed class StoreTestBed : IDisposable
     /// <summary>Sweeps until only what pins hold is left.</summary>
     internal long SweepAll()
     {
-        var pending = Store.Sweep(100_000);
-        for (var i = 0; i < 100 && pending != Store.Memory.ParkedVersions; i++)
+        var until = Environment.TickCount64 + 20_000;
+        while (true)
         {
-            Thread.Yield();                               // another test's reader may stand in the epoch
-            pending = Store.Sweep(100_000);
+            var pending = Store.Sweep(100_000);
+            if (pending == Store.Memory.ParkedVersions || Environment.TickCount64 > until)
+                return pending;
+            Thread.Sleep(1);                              // another test's reader stands in the epoch, or was put aside there
         }
-
-        return pending;
     }
 
     internal static long Time(ulong sequence) => 1_000_000 + (long)sequence * 10;

@@ -6,6 +6,9 @@ namespace Cairn.Store.Native;
 internal enum LimboKind
 {
     Version,
+
+    /// <summary>A version that stood right behind its entry; its word "newer" holds the entry.</summary>
+    HomeVersion,
     Entry,
     Segment,
     Directory,
@@ -21,8 +24,9 @@ internal enum LimboKind
 internal sealed unsafe class Limbo
 {
     private const int LineEvery = 512;                    // chosen: makes the line some 5 ns per block, holds some 100 KiB
-    private const long LineEveryBytes = 4 << 20;          // of large values
+    private const long LineEveryBytes = 1 << 20;          // of large values and table segments
 
+    private readonly RunMemory _memory;
     private readonly Slab _slab;
     private WordQueue _waiting;
     private long _lineEpoch;                              // 0 = no line drawn
@@ -30,25 +34,41 @@ internal sealed unsafe class Limbo
     private long _passed;                                 // all before it may be freed
     private long _largeBytes;
 
-    internal Limbo(Slab slab) => _slab = slab;
-
-    /// <summary>Set by the owner, who makes both after this.</summary>
-    internal PointTable Table { get; set; } = null!;
-
-    internal OrderedIndex Order { get; set; } = null!;
+    internal Limbo(RunMemory memory, Slab slab)
+    {
+        _memory = memory;
+        _slab = slab;
+    }
 
     internal long Count => _waiting.Count;
 
     internal void Add(LimboKind kind, byte* block)
     {
-        if (kind == LimboKind.Version)
+        if (kind <= LimboKind.HomeVersion)
         {
             var size = Version.Size(block);
             if (size > Slab.SmallMax)
                 _largeBytes += size;
         }
+        else if (kind == LimboKind.Segment)
+        {
+            _largeBytes += PointTable.SegmentBytes(block);
+        }
 
         _waiting.Add(_slab, (ulong)block | (uint)kind);
+    }
+
+    /// <summary>Adds a version that has left its chain; with the entry, if that is known, so that its home can be used again.</summary>
+    internal void AddVersion(byte* version, byte* entry)
+    {
+        if (entry == null || version != Entry.Home(entry))
+        {
+            Add(LimboKind.Version, version);
+            return;
+        }
+
+        Version.SetNewer(version, entry);
+        Add(LimboKind.HomeVersion, version);
     }
 
     /// <summary>Frees up to <paramref name="steps"/> blocks.</summary>
@@ -68,7 +88,7 @@ internal sealed unsafe class Limbo
             if (ahead != 0 && Sse.IsSupported)
                 Sse.Prefetch0((byte*)(ahead & ~7UL) + 16);
             var word = _waiting.Take(_slab);
-            Free((LimboKind)(word & 7), (byte*)(word & ~7UL));
+            _memory.Free((LimboKind)(word & 7), (byte*)(word & ~7UL));
         }
 
         if (_lineEpoch != 0 || _waiting.Added == _passed)
@@ -77,32 +97,6 @@ internal sealed unsafe class Limbo
         {
             _linePosition = _waiting.Added;
             _lineEpoch = Epoch.Advance();
-        }
-    }
-
-    /// <summary>Frees one block at once: nobody can hold it.</summary>
-    internal void Free(LimboKind kind, byte* block)
-    {
-        switch (kind)
-        {
-            case LimboKind.Version:
-                _slab.Free(block, Version.Size(block));
-                break;
-            case LimboKind.Entry:
-                _slab.Free(block, Entry.Size(block));
-                break;
-            case LimboKind.Segment:
-                Table.FreeSegment(block);
-                break;
-            case LimboKind.Directory:
-                Table.FreeDirectory(block);
-                break;
-            case LimboKind.Node:
-                Order.FreeNode(block);
-                break;
-            default:
-                Order.FreeSeparator(block);
-                break;
         }
     }
 }

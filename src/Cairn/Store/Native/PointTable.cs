@@ -78,7 +78,7 @@ internal sealed unsafe class PointTable
         var segment = (Segment*)(SegmentOf(hash) & Entry.PointerMask);
         var bucket = (ulong*)((nuint)slot & ~(nuint)(Bucket.Bytes - 1));
         segment->Live--;
-        if (HasEmpty(bucket))
+        if (HasEmpty(bucket) || Mutant.Is("store-remove-clears-slot"))
         {
             Volatile.Write(ref *slot, 0);
             segment->Used--;
@@ -146,8 +146,10 @@ internal sealed unsafe class PointTable
             return;
         }
 
-        _slab.FreeRange(memory, HeaderBytes + (Bucket.Bytes << segment->Log));
+        _slab.FreeRange(memory, SegmentBytes(memory));
     }
+
+    internal static int SegmentBytes(byte* memory) => HeaderBytes + (Bucket.Bytes << ((Segment*)memory)->Log);
 
     internal void FreeDirectory(byte* memory) => _slab.Free(memory, DirectoryBytes(*(ulong*)memory));
 

@@ -3,8 +3,10 @@ using System.Runtime.CompilerServices;
 namespace Cairn.Store.Native;
 
 /// <summary>What a key has in native memory. Stays in place as long as the key is in the run. Layout: <code>
-/// 0  u64  word   bits 0-47 newest version, 48-62 length of the key, 63 waits in the queue of keys to remove
-/// 8       key    bytes, filled up to a multiple of 8; behind it, if it was free, the first version </code>
+/// 0  u64  word   bits 0-47 newest version, 48-62 length of the key, 63 waits to be removed, or is
+/// 8       key    bytes, filled up to a multiple of 8
+///                right behind it, if that was free, the entry's home: the place of its first version, which later ones move
+///                into when they are the only one and as long </code>
 /// A separator of the ordered index has the same layout, with no version.</summary>
 internal static unsafe class Entry
 {
@@ -35,6 +37,9 @@ internal static unsafe class Entry
     internal static void SetNewest(byte* entry, byte* version) =>
         Volatile.Write(ref *(ulong*)entry, (*(ulong*)entry & ~PointerMask) | (ulong)version);
 
+    /// <summary>The place right behind the entry.</summary>
+    internal static byte* Home(byte* entry) => entry + Size(entry);
+
     internal static bool IsQueued(byte* entry) => (*(ulong*)entry & QueuedBit) != 0;
 
     internal static void SetQueued(byte* entry, bool queued) =>
@@ -47,24 +52,27 @@ internal static unsafe class Entry
 /// 16  u64  word      bits 0-47 older version, 48-63 flags; the pointer is the only thing that changes after publication
 /// 24  u64  newer     newer version, or the entry with bit 0 set when this is the newest; only the writer looks
 /// 32  u32  length    of the value
-/// 36  u64  created   only with its flag: otherwise equal to the sequence
+/// 36  u32  age       sequence - created; the longest one says that created stands below
+/// 40  u64  created   only when it is that long ago
 ///     i64  expiry    only with its flag: otherwise 0, never
-///          value     bytes </code></summary>
+///          value     bytes </code>
+/// An updated version is as long as a first one of the same value: so the block of the one serves the other.</summary>
 internal static unsafe class Version
 {
-    internal const int HeaderBytes = 36;
+    internal const int HeaderBytes = 40;
     internal const int SizeMax = HeaderBytes + 16 + (64 << 20);
 
     private const int HasCreated = 1, HasExpiry = 2, Tombstone = 4;
+    private const uint LongAgo = uint.MaxValue;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static int SizeFor(int length, bool hasCreated, bool hasExpiry) =>
-        (HeaderBytes + length + (hasCreated ? 8 : 0) + (hasExpiry ? 8 : 0) + 7) & ~7;
+    internal static int SizeFor(int length, ulong age, bool hasExpiry) =>
+        (HeaderBytes + length + (age >= LongAgo ? 8 : 0) + (hasExpiry ? 8 : 0) + 7) & ~7;
 
     internal static int Size(byte* version)
     {
         var flags = Flags(version);
-        return SizeFor(Length(version), (flags & HasCreated) != 0, (flags & HasExpiry) != 0);
+        return SizeFor(Length(version), (flags & HasCreated) != 0 ? LongAgo : 0, (flags & HasExpiry) != 0);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -73,8 +81,10 @@ internal static unsafe class Version
     {
         var flags = isTombstone ? Tombstone : 0;
         var at = version + HeaderBytes;
-        if (created != sequence)
+        var age = sequence - created;
+        if (age >= LongAgo)
         {
+            age = LongAgo;
             flags |= HasCreated;
             Unsafe.WriteUnaligned(at, created);
             at += 8;
@@ -92,7 +102,18 @@ internal static unsafe class Version
         *(ulong*)(version + 16) = (ulong)flags << 48;
         *(ulong*)(version + 24) = 0;
         *(int*)(version + 32) = value.Length;
+        *(uint*)(version + 36) = (uint)age;
         value.CopyTo(new Span<byte>(at, value.Length));
+    }
+
+    /// <summary>Writes another version of the same size in its place, while nobody can look.</summary>
+    internal static void Rewrite(byte* version, ReadOnlySpan<byte> value, ulong sequence, ulong created, long time, long expiry)
+    {
+        var older = Older(version);
+        var newer = *(ulong*)(version + 24);
+        Write(version, value, sequence, created, time, expiry, isTombstone: false);
+        SetOlder(version, older);
+        *(ulong*)(version + 24) = newer;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -108,7 +129,7 @@ internal static unsafe class Version
     internal static bool IsPlainTombstone(byte* version) => IsTombstone(version) && Length(version) == 0;
 
     internal static ulong Created(byte* version) =>
-        (Flags(version) & HasCreated) != 0 ? Unsafe.ReadUnaligned<ulong>(version + HeaderBytes) : Sequence(version);
+        (Flags(version) & HasCreated) != 0 ? Unsafe.ReadUnaligned<ulong>(version + HeaderBytes) : Sequence(version) - *(uint*)(version + 36);
 
     internal static long Expiry(byte* version)
     {
@@ -158,7 +179,7 @@ internal static unsafe class Version
     {
         var flags = Flags(version);
         var at = version + HeaderBytes;
-        var created = Sequence(version);
+        var created = Sequence(version) - *(uint*)(version + 36);
         var expiry = 0L;
         if ((flags & (HasCreated | HasExpiry)) != 0)
         {

@@ -103,7 +103,7 @@ internal sealed unsafe class VersionSweep
         {
             _nextList = _nextList + 1 < _listCount ? _nextList + 1 : 0;
             var list = _lists[_nextList];
-            if (_pins.FirstAtOrAfter(list.Pin) == list.Pin)
+            if (_pins.FirstAtOrAfter(list.Pin) == list.Pin || Mutant.Is("store-parked-for-ever"))
                 continue;
             while (list.Versions.Count != 0 && left-- > -steps)
             {
@@ -140,17 +140,18 @@ internal sealed unsafe class VersionSweep
         Version.SetOlder(newer, older);
         if (older != null)
             Version.SetNewer(older, newer);
-        _limbo.Add(LimboKind.Version, version);
-        if (older != null)
-            return;
         var entry = Version.EntryOfNewest(newer);
+        _limbo.AddVersion(version, entry);
+        if (older != null && !Mutant.Is("store-removes-key-too-early"))
+            return;
         if (entry != null && !Entry.IsQueued(entry) && MayGo(newer))
             _memory.RemoveKey(entry, newer);
     }
 
     // The last version of a key, and it says that there is none.
     private bool MayGo(byte* newest) =>
-        !_memory.KeepsTombstones && Version.IsPlainTombstone(newest) && Version.Older(newest) == null;
+        !_memory.KeepsTombstones && Version.IsPlainTombstone(newest)
+        && (Version.Older(newest) == null || Mutant.Is("store-removes-key-too-early"));
 
     private ParkedList ListOf(ulong pin)
     {

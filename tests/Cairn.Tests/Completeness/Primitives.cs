@@ -1,0 +1,50 @@
+using System.Buffers.Binary;
+using Cairn.Codec;
+using Cairn.Store;
+
+namespace Cairn.Tests.Completeness;
+
+/// <summary>A primitive and where its parts have to be.</summary>
+/// <param name="Name">The property that gives the handle.</param>
+/// <param name="Handle">The handle's type.</param>
+/// <param name="Family">High four bits of its codes.</param>
+/// <param name="Doors">Types that have to have a property of that name.</param>
+/// <param name="PassALimit">Writes a thing with a key or name that is one byte too long; null = nobody has written it yet.</param>
+internal sealed record Primitive(
+    string Name, string Handle, byte Family, IReadOnlyList<string> Doors, Action<Run>? PassALimit)
+{
+    private static readonly string[] RunDoors = ["Run", "Transaction", "TransactionRun", "Snapshot"];
+
+    internal static IReadOnlyList<Primitive> All { get; } =
+    [
+        new("Kv", "Kv", 0x10, RunDoors, run => run.Kv.Put(new string('k', Limits.KeyBytesMax + 1), 1)),
+        new("Events", "Events", 0x30, RunDoors, null),
+        new("State", "State", 0x40, RunDoors, null),
+        new("Traces", "Traces", 0x50, RunDoors, null),
+        new("Runs", "Runs", 0x60, ["CairnDatabase"], null),
+        new("Json", "Json", 0x20, RunDoors, null),
+        new("Vectors", "VectorCollections", 0x70, RunDoors, null),
+        new("Graph", "ConceptGraph", 0x80, RunDoors, null),
+    ];
+
+    internal IEnumerable<OperationCode> Codes => Enum.GetValues<OperationCode>().Where(code => ((byte)code & 0xF0) == Family);
+}
+
+/// <summary>An operation of each code as docs/format.md has it, to be applied one after another to an empty run.</summary>
+internal static class SampleOperations
+{
+    internal static IReadOnlyList<(OperationCode Code, byte Flags, byte[] Key, byte[] Body)> All { get; } =
+    [
+        (OperationCode.KvPut, 1, "key"u8.ToArray(), [.. Int64(2_000_000_000_000_000), .. ((Value)"text").Encode()]),
+        (OperationCode.KvExpire, 0, "key"u8.ToArray(), []),
+        (OperationCode.KvIncrement, 0, "number"u8.ToArray(), [.. Int64(5), .. Int64(5), .. Int64(0)]),
+        (OperationCode.KvDelete, 0, "key"u8.ToArray(), []),
+    ];
+
+    private static byte[] Int64(long number)
+    {
+        var bytes = new byte[8];
+        BinaryPrimitives.WriteInt64LittleEndian(bytes, number);
+        return bytes;
+    }
+}

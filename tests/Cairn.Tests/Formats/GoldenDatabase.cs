@@ -1,0 +1,123 @@
+using System.Globalization;
+using Cairn.Log;
+using Cairn.Storage;
+using Cairn.Tests.Log;
+
+namespace Cairn.Tests.Formats;
+
+/// <summary>The content of the golden directories, written through the public door with a seed and a clock that stands still but
+/// for the steps it is told to take: the same bytes each time.</summary>
+internal static class GoldenDatabase
+{
+    private const int Keys = 60;
+
+    /// <summary>Two openings: one that is closed cleanly, and one that is cut off behind a sync, so that its log ends without a
+    /// seal.</summary>
+    /// <returns>The files as a crash would have left them.</returns>
+    internal static DirectoryImage Write()
+    {
+        using var storage = new MemoryStorage();
+        var clock = new SteppingClock();
+        using (var db = Open(storage, clock, Durability.Strict))
+        {
+            for (var i = 0; i < Keys; i++)
+            {
+                db.Default.Kv.Put(Key(i), Content(i), i % 10 == 9 ? TimeSpan.FromDays(36_000) : null);
+                clock.Step();
+            }
+
+            db.Engine.Maintainer!.Step();
+        }
+
+        using (var db = Open(storage, clock, Durability.Buffered))
+        {
+            db.Default.Transact(tx =>
+            {
+                for (var i = 0; i < Keys; i += 7)
+                    tx.Kv.Delete(Key(i));
+                tx.Kv.Increment("counter", 41);
+            });
+            clock.Step();
+            db.Default.Kv.Increment("counter");
+            db.Default.Kv.Expire(Key(1), TimeSpan.FromDays(30_000));
+            db.Default.Kv.Persist(Key(9));
+            db.Sync();
+            var image = DirectoryImage.Of(storage);
+            foreach (var path in image.Files.Keys.Where(path => !IsKept(path)).ToList())
+                image.Files.Remove(path);
+            return image;
+        }
+    }
+
+    /// <summary>Compares what is there with what was written, through the public door.</summary>
+    /// <returns>What differs; null when nothing does.</returns>
+    internal static string? Differs(CairnDatabase db)
+    {
+        var kv = db.Default.Kv;
+        for (var i = 0; i < Keys; i++)
+        {
+            var found = kv.GetVersioned(Key(i));
+            if (i % 7 == 0)
+            {
+                if (found is not null)
+                    return $"{Key(i)} was deleted and is there";
+                continue;
+            }
+
+            if (found is not { } versioned || versioned.Value != Content(i))
+                return $"{Key(i)} is {found?.Value.ToString() ?? "absent"}, written was {Content(i)}";
+            var expires = (i % 10 == 9 && i != 9) || i == 1;
+            if (versioned.Expiry is not null != expires)
+                return $"{Key(i)} has the expiry {versioned.Expiry}";
+        }
+
+        if (kv.Get("counter")?.AsInt64() != 42)
+            return $"counter is {kv.Get("counter")}";
+        var count = Keys - (Keys + 6) / 7 + 1;
+        return kv.Count() == count ? null : $"there are {kv.Count()} keys, written were {count}";
+    }
+
+    internal static CairnDatabase Open(IStorage storage, TimeProvider clock, Durability mode) => CairnDatabase.Open(
+        storage,
+        new CairnOptions
+        {
+            Durability = mode,
+            SegmentBytesMin = 16 << 10,
+            SegmentBytesMax = 16 << 10,
+            RandomSeed = 20_260_101,
+            TimeProvider = clock,
+        },
+        new EngineHooks { IsMaintenanceManual = true });
+
+    /// <summary>Whether a file belongs to the fixture: not the lock, which names a process, and not space without meaning.</summary>
+    private static bool IsKept(string path) => path is not (LogNames.Lock or LogNames.Reserve or LogNames.PreparedPath);
+
+    private static string Key(int i) => i.ToString("key-000", CultureInfo.InvariantCulture);
+
+    // Every kind of value, and some that make a segment full.
+    private static Value Content(int i) => (i % 8) switch
+    {
+        0 => Value.Null,
+        1 => i % 2 == 1,
+        2 => long.MinValue + i,
+        3 => i / 7.0,
+        4 => new string((char)('a' + i % 26), i * 30),
+        5 => Value.Bytes(Enumerable.Range(0, i * 10).Select(n => (byte)n).ToArray()),
+        6 => Value.Array(i, "two", Value.Null),
+        _ => Value.Object(("n", i), ("nested", Value.Object(("list", Value.Array(1, 2, 3))))),
+    };
+}
+
+/// <summary>Stands still until it is told to take a step of a second.</summary>
+internal sealed class SteppingClock : TimeProvider
+{
+    private DateTimeOffset _now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    internal void Step() => _now += TimeSpan.FromSeconds(1);
+
+    public override DateTimeOffset GetUtcNow() => _now;
+
+    public override long GetTimestamp() => _now.UtcTicks;
+
+    public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+}
