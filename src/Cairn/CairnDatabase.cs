@@ -141,9 +141,11 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
             Cursors = cursors,
             Random = random ?? new RandomSource(options.RandomSeed),
             Counters = counters,
+            Feed = new EventFeed(log),
             Openings = openings,
             SyncErrorsAreReported = syncErrorsAreReported,
         };
+        state.OnFailed = _ => engine.Feed.PulseAll();
         var jobs = new List<MaintenanceJob>();
         if (!path.IsUnlogged && !options.IsReadOnly)
         {
@@ -169,7 +171,8 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
         return engine;
     }
 
-    private static OperationTable Operations { get; } = new(new KvOperations(), new IdempotencyOperations());
+    private static OperationTable Operations { get; } = new(
+        new KvOperations(), new EventOperations(), new StateOperations(), new IdempotencyOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {
@@ -253,6 +256,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
             if (!_engine.Options.IsReadOnly && !_engine.State.HasFailed)
                 Drain();
             _engine.State.Close();
+            _engine.Feed.PulseAll();
             _engine.Maintainer?.Dispose();
             if (!_engine.Options.IsReadOnly)
                 _engine.Path.Log.Close();

@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using Cairn.Log;
 using Cairn.Maintenance;
+using Cairn.Primitives;
 using Cairn.Store;
 using Cairn.Transactions;
 
@@ -36,6 +37,9 @@ internal sealed class Engine
     internal required RandomSource Random { get; init; }
 
     internal required Counters Counters { get; init; }
+
+    /// <summary>Wakes who waits for events.</summary>
+    internal required EventFeed Feed { get; init; }
 
     internal Meters? Meters { get; set; }
 

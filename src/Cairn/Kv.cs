@@ -167,7 +167,7 @@ public sealed class Kv : KvView
         var expectation = expect(storeKey.ToArray());
         if (Scope.Transaction is { } transaction)
         {
-            if (!Holds(expectation, out var refusal))
+            if (!Scope.Holds(expectation, out var refusal))
             {
                 placed = new Placed(0, 0, false, refusal);
                 return false;
@@ -183,21 +183,6 @@ public sealed class Kv : KvView
         KvOperations.AddPut(batch, storeKey[1..], length, -life, out var target);
         ValueCodec.Encode(value, target);
         return Scope.TryCommitSingle(batch, expectation, out placed);
-    }
-
-    // In a transaction: against the snapshot at the call, and again at commit. A failure told the caller something, so the key
-    // enters the read set (TX-14).
-    private bool Holds(Expectation expectation, out Refusal? refusal)
-    {
-        Scope.ThrowIfNotReadable();
-        using var reader = Scope.Run.Store.Read();
-        var exists = Scope.TryGetCommitted(reader, expectation.Key, out var version);
-        refusal = null;
-        if (expectation.Holds(exists, version, Scope.Time, out var actual))
-            return true;
-        Scope.NotePoint(expectation.Key);
-        refusal = Refusal.Unmet(expectation, actual, exists ? version.Sequence : 0);
-        return false;
     }
 
     /// <summary>Removes a key.</summary>

@@ -11,6 +11,9 @@ public sealed record Limits
     /// <summary>LIM-2: longest name, in bytes of UTF-8. Fixed.</summary>
     public const int NameBytesMax = 256;
 
+    /// <summary>Most causes of one event. Fixed.</summary>
+    public const int EventCausesMax = 1024;
+
     /// <summary>LIM-3: largest encoded value, in bytes. Default 16 MiB, at most 64 MiB.</summary>
     public int ValueBytesMax { get; init; } = 16 << 20;
 
@@ -78,6 +81,6 @@ public sealed record Limits
     /// <summary>LIM-38: most idempotency keys remembered per run. Default 100,000, at most 10,000,000.</summary>
     public int IdempotencyKeysMax { get; init; } = 100_000;
 
-    internal static bool IsFixed(string limit) => limit is nameof(KeyBytesMax) or nameof(NameBytesMax)
+    internal static bool IsFixed(string limit) => limit is nameof(KeyBytesMax) or nameof(NameBytesMax) or nameof(EventCausesMax)
         or nameof(TimeToLiveMin) or nameof(TimeToLiveMax);
 }

@@ -18,6 +18,8 @@ public sealed class Run
         _options = options;
         var scope = Scope.Live(engine.Path, state, options);
         Kv = new Kv(engine, scope);
+        Events = new Events(engine, scope);
+        State = new State(engine, scope);
     }
 
     /// <summary>Identity.</summary>
@@ -25,6 +27,12 @@ public sealed class Run
 
     /// <summary>Key-values.</summary>
     public Kv Kv { get; }
+
+    /// <summary>Events.</summary>
+    public Events Events { get; }
+
+    /// <summary>State cells.</summary>
+    public State State { get; }
 
     /// <summary>The same run, with other options for each write made through the result.</summary>
     public Run With(CommitOptions options)

@@ -19,6 +19,8 @@ public sealed class Snapshot : IDisposable
         _pin = _pins.Take(run.Visible, run.Store.RunTag);
         _scope = Scope.Snapshot(engine.Path, run, _pin.Sequence, engine.Path.ReadTime());
         Kv = new KvView(engine, _scope);
+        Events = new EventsView(engine, _scope);
+        State = new StateView(engine, _scope);
     }
 
     /// <summary>What the snapshot shows: every commit up to here.</summary>
@@ -29,6 +31,12 @@ public sealed class Snapshot : IDisposable
 
     /// <summary>Key-values.</summary>
     public KvView Kv { get; }
+
+    /// <summary>Events.</summary>
+    public EventsView Events { get; }
+
+    /// <summary>State cells.</summary>
+    public StateView State { get; }
 
     /// <summary>Lets go of the versions. Reads through this snapshot are refused afterwards.</summary>
     public void Dispose()

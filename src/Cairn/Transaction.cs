@@ -26,6 +26,14 @@ public sealed class Transaction : IDisposable
     /// <exception cref="InvalidOperationException">The transaction has several runs: use <see cref="On(RunId)"/>.</exception>
     public Kv Kv => Only().Kv;
 
+    /// <summary>Events of the transaction's one run.</summary>
+    /// <inheritdoc cref="Kv" path="/exception"/>
+    public Events Events => Only().Events;
+
+    /// <summary>State cells of the transaction's one run.</summary>
+    /// <inheritdoc cref="Kv" path="/exception"/>
+    public State State => Only().State;
+
     /// <summary>The primitives of one of the transaction's runs.</summary>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the run was not named when the transaction began.</exception>
     public TransactionRun On(RunId run) => _runs.TryGetValue(run, out var found)
@@ -69,6 +77,8 @@ public sealed class TransactionRun
     {
         Id = scope.Run.Id;
         Kv = new Kv(engine, scope);
+        Events = new Events(engine, scope);
+        State = new State(engine, scope);
     }
 
     /// <summary>The run.</summary>
@@ -76,4 +86,10 @@ public sealed class TransactionRun
 
     /// <summary>Key-values.</summary>
     public Kv Kv { get; }
+
+    /// <summary>Events.</summary>
+    public Events Events { get; }
+
+    /// <summary>State cells.</summary>
+    public State State { get; }
 }

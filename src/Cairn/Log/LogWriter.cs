@@ -441,7 +441,7 @@ internal sealed class LogWriter : IDisposable
         if (_device is not null)
             written = Append(first, slot, (int)bytes, seal);
         else if (_observers.Length > 0)
-            written = Gather(first, slot, (int)bytes);
+            written = GatherUnlogged(first, slot, (int)bytes);
 
         if (commits > 0 && Volatile.Read(ref _progress.UnsyncedSince) == 0)
             Volatile.Write(ref _progress.UnsyncedSince, _clock.GetTimestamp());
@@ -512,6 +512,19 @@ internal sealed class LogWriter : IDisposable
 
         device.Append(start, span);
         return batch;
+    }
+
+    // Without a log: what observers are given has the header of a record, though no checks.
+    private ReadOnlyMemory<byte> GatherUnlogged(long first, long end, int bytes)
+    {
+        for (var i = first; i < end; i++)
+        {
+            var record = _ring[i & (_ring.Length - 1)]!;
+            new RecordHeader(
+                (uint)record.PayloadLength, record.Type, RecordHeader.CurrentVersion, RecordFlags.None, record.Sequence, 0, 0, 0).Write(record.Record);
+        }
+
+        return Gather(first, end, bytes);
     }
 
     private void Finish(PendingRecord record, Span<byte> bytes, ReadOnlySpan<byte> salt, ulong durable)

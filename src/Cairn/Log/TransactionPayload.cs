@@ -186,7 +186,11 @@ internal readonly ref struct Operation
         bytes = FixedBytes + keyBytes + (int)bodyBytes;
         Key = source.Slice(FixedBytes, keyBytes);
         FullBody = source[(FixedBytes + keyBytes)..bytes];
+        Bytes = source[..bytes];
     }
+
+    /// <summary>The whole operation as it stands in the record.</summary>
+    internal ReadOnlySpan<byte> Bytes { get; }
 
     internal byte Code { get; }
 

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Cairn.Log;
 
 namespace Cairn.Store;
@@ -46,18 +45,10 @@ internal sealed class RunState : IDisposable
     internal ulong NextEvent { get; set; }
 
     /// <summary>Hash of the newest event; zeros before the first.</summary>
-    internal Hash256 EventHead;
+    internal Hash256 EventHead { get; set; }
 
     /// <summary>Keys written lately, once a transaction has read a range of this run.</summary>
     internal RecentWrites? Recent { get; set; }
 
     public void Dispose() => Store.Dispose();
-}
-
-/// <summary>32 bytes in place.</summary>
-[InlineArray(32)]
-internal struct Hash256
-{
-    private byte _first;
-
 }

@@ -106,6 +106,9 @@ internal sealed class Batch
         return Operation.Write(target, (byte)code, flags, key, bodyBytes);
     }
 
+    /// <summary>Adds to the memory that is reserved for the current part: for an operation that writes more than it carries.</summary>
+    internal void AddWriteBytes(long bytes) => _parts[PartCount - 1].WriteBytes += bytes;
+
     internal void EndPart()
     {
         ref var part = ref _parts[PartCount - 1];

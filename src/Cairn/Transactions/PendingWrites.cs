@@ -16,6 +16,9 @@ internal sealed class PendingWrites
     /// <summary>In the order in which they are encoded.</summary>
     internal List<PendingWrite> InOrder { get; } = [];
 
+    /// <summary>The events appended so far: the first is number "committed count" as the transaction sees it, and so on.</summary>
+    internal List<PendingWrite> Appends { get; } = [];
+
     internal int Count => InOrder.Count;
 
     internal PendingWrite? Find(ReadOnlySpan<byte> storeKey) =>
@@ -25,6 +28,8 @@ internal sealed class PendingWrites
     internal void Add(PendingWrite write)
     {
         InOrder.Add(write);
+        if (write.Code == OperationCode.EventAppend)
+            Appends.Add(write);
         if (write.StoreKey.Length == 0)
             return;
         _byKey.Add(write.StoreKey, write);

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Cairn.Store;
 
 namespace Cairn.Transactions;
@@ -164,6 +165,41 @@ internal sealed class Scope
         return value;
     }
 
+    /// <summary>Commits a one-operation transaction and reads its result from the filled operations and their place.</summary>
+    internal T CommitSingle<T>(Batch batch, Func<Batch, Placed, T> result)
+    {
+        batch.EndPart();
+        batch.Record.NeedsSync = Path.NeedsSync(Options);
+        var placed = Path.Commit(batch);
+        var value = result(batch, placed);
+        Batch.ReturnMine(batch);
+        return value;
+    }
+
+    /// <summary>Starts a one-operation transaction that will be awaited, and read once more afterwards.</summary>
+    internal Batch BeginOwned()
+    {
+        var batch = Batch.RentOwned();
+        batch.BeginPart(Run);
+        return batch;
+    }
+
+    /// <summary>Places a transaction of <see cref="BeginOwned"/> now, and completes with its result when it is visible.</summary>
+    internal ValueTask<T> CommitOwnedAsync<T>(Batch batch, Func<Batch, Placed, T> result, CancellationToken cancellationToken)
+    {
+        batch.EndPart();
+        var needsSync = Path.NeedsSync(Options);
+        batch.Record.NeedsSync = needsSync;
+        return FinishAsync(Path, batch, Path.Place(batch, null, null), needsSync, result, cancellationToken);
+
+        static async ValueTask<T> FinishAsync(
+            CommitPath path, Batch batch, Placed placed, bool needsSync, Func<Batch, Placed, T> result, CancellationToken cancellationToken)
+        {
+            await path.WhenVisibleAsync(placed.Sequence, needsSync, cancellationToken).ConfigureAwait(false);
+            return placed.Refusal is { } refusal ? throw refusal.ToException(path.Operations) : result(batch, placed);
+        }
+    }
+
     /// <summary>Starts a one-operation transaction that will be awaited.</summary>
     internal Batch BeginPooled()
     {
@@ -202,6 +238,32 @@ internal sealed class Scope
         if (!done && placed.Refusal!.Expectation is null)
             throw placed.Refusal.ToException(Path.Operations);
         return done;
+    }
+
+    /// <summary>Commits a one-operation transaction under an expectation and reads its result from the filled operations.</summary>
+    /// <returns>False when the expectation was not met; nothing was written then.</returns>
+    internal bool TryCommitSingle<T>(
+        Batch batch, Expectation expectation, Func<Batch, Placed, T> result, [MaybeNullWhen(false)] out T value, out Placed placed)
+    {
+        // The batch is this thread's own: what it holds stays until the thread begins the next one.
+        var done = TryCommitSingle(batch, expectation, out placed);
+        value = done ? result(batch, placed) : default;
+        return done;
+    }
+
+    /// <summary>In a transaction, whether an expectation holds at the call; it is checked again at commit. A failure told the caller
+    /// something, so the key enters the read set (TX-14).</summary>
+    internal bool Holds(Expectation expectation, [NotNullWhen(false)] out Refusal? refusal)
+    {
+        ThrowIfNotReadable();
+        using var reader = Run.Store.Read();
+        var exists = TryGetCommitted(reader, expectation.Key, out var version);
+        refusal = null;
+        if (expectation.Holds(exists, version, Time, out var actual))
+            return true;
+        NotePoint(expectation.Key);
+        refusal = Refusal.Unmet(expectation, actual, exists ? version.Sequence : 0);
+        return false;
     }
 
     /// <summary>Remembers a range for validation, in a transaction. An empty <paramref name="to"/> has no upper bound.</summary>

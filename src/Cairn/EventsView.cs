@@ -1,0 +1,274 @@
+using System.Runtime.CompilerServices;
+using Cairn.Codec;
+using Cairn.Primitives;
+using Cairn.Store;
+using Cairn.Transactions;
+
+namespace Cairn;
+
+/// <summary>Reads of the event primitive: what happened in a run, in one order that never changes, chained by hashes. Ranges are
+/// <c>[from, to)</c>, and everything that begins somewhere begins there inclusively. Thread-safe, except inside a transaction. Reads
+/// never change anything, and never wait, but for <see cref="Wait"/> and <see cref="Follow"/>, which are made for it.</summary>
+/// <remarks>Inside a transaction, what shows where the events end (the count, the head, a number that is not there yet, a range that
+/// reaches the end, the transaction's own events) is validated at commit: any append by somebody else conflicts with it. Reading events
+/// that are there never conflicts.</remarks>
+public class EventsView
+{
+    private const byte ListingTypes = StoreKeys.EventStream + 1;
+
+    /// <summary>Events that a follower reads at a time.</summary>
+    private const int FollowChunk = 256;
+
+    internal EventsView(Engine engine, Scope scope)
+    {
+        Engine = engine;
+        Scope = scope;
+        Consumers = new EventConsumersView(engine, scope);
+    }
+
+    internal Engine Engine { get; }
+
+    internal Scope Scope { get; }
+
+    /// <summary>Who reads the events, and how far they have come.</summary>
+    public EventConsumersView Consumers { get; }
+
+    /// <summary>Reads an event; null when the run has none of that number yet.</summary>
+    /// <param name="number">From 0.</param>
+    public EventRecord? Get(EventNumber number)
+    {
+        Scope.ThrowIfNotReadable();
+        using var reader = Scope.Run.Store.Read();
+        var events = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]);
+        if (number.Value >= events.Committed)
+            events.NoteEnd();
+        return events.Find(number.Value);
+    }
+
+    /// <summary>Reads an event.</summary>
+    /// <param name="number">From 0.</param>
+    /// <param name="record">The event; null when there is none of that number yet.</param>
+    /// <returns>False when there is none.</returns>
+    public bool TryGet(EventNumber number, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out EventRecord? record)
+    {
+        record = Get(number);
+        return record is not null;
+    }
+
+    /// <summary>Events by number, a page at a time.</summary>
+    /// <param name="from">First number, inclusive.</param>
+    /// <param name="to">End, exclusive; may lie behind the end of the run.</param>
+    /// <param name="options">Filter, order, page; null = all types, oldest first, <see cref="Limits.PageSize"/>.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.CursorExpired"/>; <see cref="ErrorCode.InvalidArgument"/>: a cursor of
+    /// another listing; <see cref="ErrorCode.InvalidName"/>: a type that cannot be one.</exception>
+    /// <exception cref="LimitException">The page or the list of types is too long.</exception>
+    public Page<EventRecord> Range(EventNumber from, EventNumber to, EventScanOptions? options = null) =>
+        EventPages.Range(Engine.Cursors, Engine.Pins, Scope, from.Value, to.Value, options);
+
+    /// <summary>All events from a number on, a page at a time.</summary>
+    /// <inheritdoc cref="Range"/>
+    public Page<EventRecord> Since(EventNumber from, EventScanOptions? options = null) =>
+        EventPages.Range(Engine.Cursors, Engine.Pins, Scope, from.Value, ulong.MaxValue, options);
+
+    /// <summary>Events of some types, a page at a time. A type is a filter over the run's one order: its numbers have gaps.</summary>
+    /// <param name="types">At least one.</param>
+    /// <inheritdoc cref="Range" path="/exception"/>
+    public Page<EventRecord> ByType(params string[] types) => ByType(new EventScanOptions { Types = types });
+
+    /// <summary>Events of the types that the options name, a page at a time.</summary>
+    /// <param name="options">With <see cref="EventScanOptions.Types"/>.</param>
+    /// <inheritdoc cref="Range" path="/exception"/>
+    public Page<EventRecord> ByType(EventScanOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        if (options.Types is not { Count: > 0 })
+            throw new CairnException(ErrorCode.InvalidArgument, "ByType needs at least one type. All types: Since(0).");
+        return EventPages.Range(Engine.Cursors, Engine.Pins, Scope, 0, ulong.MaxValue, options);
+    }
+
+    /// <summary>Events by commit time, a page at a time. Finds its place in logarithmic time.</summary>
+    /// <param name="from">First time, inclusive, to the microsecond.</param>
+    /// <param name="to">End, exclusive.</param>
+    /// <param name="options">As in <see cref="Range"/>.</param>
+    /// <inheritdoc cref="Range" path="/exception"/>
+    public Page<EventRecord> RangeByTime(DateTimeOffset from, DateTimeOffset to, EventScanOptions? options = null) =>
+        EventPages.RangeByTime(
+            Engine.Cursors, Engine.Pins, Scope, CommitClock.Microseconds(from), CommitClock.Microseconds(to), options);
+
+    /// <summary>Number of events. Costs the same at any size.</summary>
+    public long Count()
+    {
+        Scope.ThrowIfNotReadable();
+        using var reader = Scope.Run.Store.Read();
+        var events = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]);
+        events.NoteEnd();
+        return (long)events.Count;
+    }
+
+    /// <summary>Number of events of a type. Costs the same at any size.</summary>
+    /// <inheritdoc cref="StreamInfo" path="/param"/>
+    /// <inheritdoc cref="StreamInfo" path="/exception"/>
+    public long CountByType(string type) => StreamInfo(type)?.Count ?? 0;
+
+    /// <summary>The newest event's number and hash; null when there is none. The hash stands for the whole history.</summary>
+    public EventHead? Head()
+    {
+        Scope.ThrowIfNotReadable();
+        using var reader = Scope.Run.Store.Read();
+        var events = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]);
+        events.NoteEnd();
+        if (events.Count == 0)
+            return null;
+        return new EventHead(events.Count - 1, events.Count == events.Committed ? events.HeadHash : default);
+    }
+
+    /// <summary>What types of events there are, in order of their UTF-8 bytes, a page at a time.</summary>
+    /// <param name="options">Which part; null = from the beginning.</param>
+    /// <inheritdoc cref="Range" path="/exception"/>
+    public Page<string> Types(ScanOptions? options = null)
+    {
+        var range = KeyRange.Of(options ?? new ScanOptions(), StoreKeys.EventStream, Engine.Limits);
+        var rows = new Listing(
+            Scope, Engine.Cursors, Engine.Pins, ListingTypes, range.From, range.To, range.Limit, options?.Cursor, options?.Reverse ?? false);
+        try
+        {
+            var types = new List<string>();
+            while (rows.MoveNext())
+                types.Add(Utf8.GetTrustedString(rows.Key[1..]));
+            return new Page<string>(types, rows.End(), new Sequence(rows.Sequence));
+        }
+        finally
+        {
+            rows.Dispose();
+        }
+    }
+
+    /// <summary>Count, first and last event of a type; null when there is none. Costs the same at any size.</summary>
+    /// <param name="type">1 to 256 bytes of UTF-8.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidName"/>: cannot be a type.</exception>
+    /// <exception cref="LimitException">The type is too long.</exception>
+    public EventStreamInfo? StreamInfo(string type)
+    {
+        Scope.ThrowIfNotReadable();
+        Span<byte> buffer = stackalloc byte[1 + Limits.NameBytesMax];
+        KeyRules.EncodeNameForRead(type, buffer[1..], out var length);
+        buffer[0] = StoreKeys.EventStream;
+        var key = buffer[..(1 + length)];
+        using var reader = Scope.Run.Store.Read();
+        Scope.NotePoint(key);
+        var stream = Scope.TryGetCommitted(reader, key, out var version) ? EventStream.Read(version.Value) : default;
+        if (Scope.Writes is { Appends.Count: > 0 } writes)
+            stream = WithOwn(stream, key[1..], new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]), writes);
+        return stream.Count == 0 ? null : new EventStreamInfo(
+            type, (long)stream.Count, stream.First, CommitClock.Time(stream.FirstTime), stream.Last, CommitClock.Time(stream.LastTime));
+    }
+
+    private EventStream WithOwn(EventStream stream, ReadOnlySpan<byte> type, EventReader events, PendingWrites writes)
+    {
+        for (var i = 0; i < writes.Appends.Count; i++)
+        {
+            if (!type.SequenceEqual(writes.Appends[i].OperationKey))
+                continue;
+            stream = stream.With(events.Committed + (ulong)i, Scope.Time);
+            events.NoteEnd();                                // the number is right only if nobody appends
+        }
+
+        return stream;
+    }
+
+    /// <summary>Recomputes every hash in a range and compares it with what is kept, links included. Reads all of it.</summary>
+    /// <param name="from">First number; null = 0. The link of this event to the one before is checked too.</param>
+    /// <param name="to">End, exclusive; null = to the end, which must be the head.</param>
+    /// <returns>The first event that is wrong, if any. Events of the asking transaction itself have no hash yet and are left out.</returns>
+    public EventVerification Verify(EventNumber? from = null, EventNumber? to = null)
+    {
+        using var pinned = new PinnedScope(Engine.Pins, Scope);
+        using var reader = Scope.Run.Store.Read();
+        var events = new EventReader(pinned.Scope, reader, stackalloc byte[EventReader.KeyBytes]);
+        var end = Math.Min(to?.Value ?? ulong.MaxValue, events.Committed);
+        if (to is not { } bound || bound.Value > events.Committed)
+            events.NoteEnd();
+        return EventChain.Verify(events, from?.Value ?? 0, end);
+    }
+
+    /// <summary>Blocks until the run has an event of this number or a later one. Woken by the commit that brings it.</summary>
+    /// <param name="from">The number waited for: what <see cref="Count"/> gave, or the last one seen + 1.</param>
+    /// <param name="timeout">How long at most; <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> = for ever.</param>
+    /// <returns>True when it is there. False when the time is up, or when it can never come: the run is closed, or this is a
+    /// snapshot or a transaction, which show the same for as long as they live.</returns>
+    /// <exception cref="DatabaseFailedException">The database takes no more writes, so nothing will come.</exception>
+    public bool Wait(EventNumber from, TimeSpan timeout)
+    {
+        using var wait = new EventWait(Engine.Feed, Scope, from.Value, timeout);
+        while (!wait.IsOver(out var next))
+            next.Wait(Timeout.InfiniteTimeSpan);
+        return wait.HasCome;
+    }
+
+    /// <summary>Like <see cref="Wait"/>, awaiting instead of blocking.</summary>
+    /// <param name="from">As there.</param>
+    /// <param name="timeout">As there.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    public async ValueTask<bool> WaitAsync(EventNumber from, TimeSpan timeout, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        using var wait = new EventWait(Engine.Feed, Scope, from.Value, timeout);
+        while (!wait.IsOver(out var next))
+            await next.WhenCompleteAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+        return wait.HasCome;
+    }
+
+    /// <summary>All events from a number on: first those that are there, then each as it is committed. No gap, no duplicate. Ends when
+    /// the run is closed and everything was given; on a snapshot or in a transaction, with what that shows.</summary>
+    /// <param name="from">First number, inclusive.</param>
+    /// <param name="types">Only events of these types; null = all.</param>
+    /// <param name="cancellationToken">Ends it with an <see cref="OperationCanceledException"/>.</param>
+    /// <exception cref="DatabaseFailedException">The database takes no more writes, so nothing more will come.</exception>
+    /// <exception cref="ObjectDisposedException">The database was closed meanwhile.</exception>
+    public IAsyncEnumerable<EventRecord> Follow(
+        EventNumber from = default, IReadOnlyCollection<string>? types = null, CancellationToken cancellationToken = default)
+    {
+        Scope.ThrowIfNotReadable();
+        return FollowAsync(from.Value, TypeFilter.Of(types, Engine.Limits), cancellationToken);
+    }
+
+    private async IAsyncEnumerable<EventRecord> FollowAsync(
+        ulong from, TypeFilter? filter, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using var wait = new EventWait(Engine.Feed, Scope, from, Timeout.InfiniteTimeSpan);
+        while (true)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (!wait.IsOver(out var next))
+            {
+                await next.WhenCompleteAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+                continue;
+            }
+
+            if (!wait.HasCome)
+                yield break;
+            var (records, end) = Chunk(wait.From, filter);
+            foreach (var record in records)
+                yield return record;
+            wait.From = end;
+        }
+    }
+
+    private (List<EventRecord> Records, ulong End) Chunk(ulong from, TypeFilter? filter)
+    {
+        Scope.ThrowIfNotReadable();
+        using var reader = Scope.Run.Store.Read();
+        var events = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]);
+        var end = Math.Min(events.Count, from + FollowChunk);
+        if (end > events.Committed)
+            events.NoteEnd();
+        var records = new List<EventRecord>();
+        for (var number = from; number < end; number++)
+        {
+            if (events.TryGet(number, out var stored, out var time, out var sequence) && filter?.Takes(stored.Type) != false)
+                records.Add(events.ToRecord(stored, number, time, sequence));
+        }
+
+        return (records, end);
+    }
+}
