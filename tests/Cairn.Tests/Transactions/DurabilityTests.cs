@@ -413,12 +413,12 @@ public sealed class DurabilityTests
                 var script = new FaultScript(mode);
                 storage.Inject(Enum.Parse<FaultKind>(kind), at, lasting: isLasting);
 
-                script.Run(storage);
-
-                var struck = storage.Strikes > 0;
-                storage.Clear();
+                bool struck;
                 try
                 {
+                    script.Run(storage);
+                    struck = storage.Strikes > 0;
+                    storage.Clear();
                     script.Check(memory);
                 }
                 catch (Exception failure)

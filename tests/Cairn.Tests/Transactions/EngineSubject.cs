@@ -111,7 +111,7 @@ internal sealed class EngineSubject : IModelSubject
                 kv.CompareAndSet(o.Key, ToEngine(expected.Expectation), ToValue(o.Value));
                 return Plain.Done;
             case KvCompareAndSetValue o:
-                return kv.CompareAndSetValue(o.Key, expected.Expectation is not { IsAbsent: false } value ? null : ToValue(value), ToValue(o.Value));
+                return kv.CompareAndSetValue(o.Key, expected.Expectation is { IsAbsent: false } value ? ToValue(value) : default(Value?), ToValue(o.Value));
             case KvIncrement o:
                 return kv.Increment(o.Key, o.Delta);
             case KvExpire o:

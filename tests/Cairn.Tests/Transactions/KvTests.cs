@@ -66,7 +66,8 @@ public sealed class KvTests
         database.Kv.Put("number", 1);
         var buffer = new byte[3];
         Assert.True(database.Kv.TryGet("bytes", buffer, out var written));
-        Assert.Equal((3, new byte[] { 1, 2, 3 }), (written, buffer));
+        Assert.Equal(3, written);
+        Assert.Equal([1, 2, 3], buffer);
         Assert.True(database.Kv.TryGet("text", buffer, out written));
         Assert.Equal("äb"u8.ToArray(), buffer[..written]);
         buffer[0] = 77;
@@ -580,10 +581,21 @@ public sealed class KvTests
     private static Action<Kv, string>[] Writes =>
     [
         (kv, key) => kv.Put(key, 1), (kv, key) => kv.Put(key, [1]), (kv, key) => kv.PutAsync(key, 1).AsTask().GetAwaiter().GetResult(),
-        (kv, key) => kv.PutMany([new(key, 1)]), (kv, key) => kv.TryAdd(key, 1), (kv, key) => kv.CompareAndSet(key, Sequence.None, 1),
+        (kv, key) => kv.PutMany([new(key, 1)]), (kv, key) => kv.TryAdd(key, 1), CompareAndSetIfItMatches,
         (kv, key) => kv.CompareAndSetValue(key, null, 1), (kv, key) => kv.Delete(key), (kv, key) => kv.DeleteMany([key]),
         (kv, key) => kv.Increment(key), (kv, key) => kv.Add(key, 1), (kv, key) => kv.Expire(key, Second), (kv, key) => kv.Persist(key),
     ];
+
+    private static void CompareAndSetIfItMatches(Kv kv, string key)
+    {
+        try
+        {
+            kv.CompareAndSet(key, Sequence.None, 1);
+        }
+        catch (VersionMismatchException)
+        {
+        }
+    }
 
     private static Action<Kv, string>[] Reads =>
     [
@@ -605,7 +617,7 @@ public sealed class KvTests
     {
         using var database = new TestDatabase(mode);
         string[] good = [new('k', 1023), new('k', 1024), new('é', 512), "x" + new string('é', 511)];
-        string[] bad = [new('k', 1025), new('é', 512) + "x", string.Concat(Enumerable.Repeat("\U0001f5ff", 257))];
+        string[] bad = [new('k', 1025), "x" + new string('é', 512), string.Concat(Enumerable.Repeat("\U0001f5ff", 257))];
         foreach (var write in Writes)
         {
             AtBothDoors(database, kv =>
@@ -817,7 +829,7 @@ public sealed class KvTests
         var cursor = database.Kv.List(new ScanOptions { Limit = 1 }).Cursor!;
         foreach (var other in new[] { new ScanOptions { Prefix = "a" }, new ScanOptions { From = "a" }, new ScanOptions { Reverse = true } })
             Assert.Equal(ErrorCode.InvalidArgument, Refused(() => database.Kv.List(other with { Cursor = cursor })));
-        foreach (var broken in new[] { "", "x", "!", cursor[..^1], cursor + "A", "A" + cursor[1..] })
+        foreach (var broken in new[] { "", "x", "!", cursor[..^1], cursor + "A", "B" + cursor[1..] })
             Assert.Equal(ErrorCode.InvalidArgument, Refused(() => database.Kv.List(new ScanOptions { Cursor = broken })));
         using (var snapshot = database.Run.Snapshot())
         {

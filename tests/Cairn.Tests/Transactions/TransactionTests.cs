@@ -978,7 +978,7 @@ public sealed class TransactionTests
             Assert.Equal(1UL, database.Sequence);
             Assert.Equal(["a", "b"], database.Kv.List());
         });
-        other.Transact(tx => tx.Kv.Put("c", 1));
+        database.OtherRun(2).Transact(tx => tx.Kv.Put("c", 1));
     }
 
     // Found by reading: "the transaction that is running" was looked up by thread alone, and every database has a run `default`, so
