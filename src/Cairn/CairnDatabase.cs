@@ -13,10 +13,12 @@ namespace Cairn;
 /// <example>
 /// <code>
 /// using var db = CairnDatabase.Open("./memory");
-/// db.Default.Kv.Put("customer", "Ada");
+/// var run = db.Runs.Begin("refund-4711");
+/// run.Kv.Put("customer", "Ada");
+/// run.Complete();
 /// </code>
 /// </example>
-public sealed class CairnDatabase : IDisposable, IAsyncDisposable
+public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
 {
     private readonly Engine _engine;
     private readonly IStorage? _storage;
@@ -29,6 +31,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
         _storage = storage;
         _lock = directoryLock;
         Recovery = recovery;
+        Runs = new Runs(engine);
     }
 
     internal Engine Engine => _engine;
@@ -72,7 +75,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
     internal static CairnDatabase OpenInMemory(CairnOptions options, EngineHooks hooks)
     {
         var pins = new SnapshotRegistry();
-        var catalogue = new Catalogue(pins, shared: null);
+        var catalogue = new Catalogue(pins, shared: null) { Limits = options.Limits };
         var counters = new Counters();
         var state = new EngineState();
         var log = new LogWriter(null, new VisibleSequence(), state, options.TimeProvider, counters, options.Limits.QueuedCommitsMax, default);
@@ -91,7 +94,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
             directoryLock = storage.Lock($"pid {Environment.ProcessId}");
             var pins = new SnapshotRegistry();
             var visible = new VisibleSequence();
-            catalogue = new Catalogue(pins, visible);
+            catalogue = new Catalogue(pins, visible) { Limits = options.Limits };
             var random = new RandomSource(options.RandomSeed);
             var openings = new Openings(catalogue, Operations);
             catalogue.BeginLoad();
@@ -172,7 +175,7 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
     }
 
     private static OperationTable Operations { get; } = new(
-        new KvOperations(), new EventOperations(), new StateOperations(), new IdempotencyOperations());
+        new KvOperations(), new EventOperations(), new StateOperations(), new TraceOperations(), new RunOperations(), new IdempotencyOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {
@@ -234,6 +237,76 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
     /// <summary>State of the database and of its parts.</summary>
     public Health Health => _engine.ReadHealth();
 
+    /// <summary>The index of runs: beginning, finding, listing and deleting them.</summary>
+    public Runs Runs { get; }
+
+    /// <summary>Runs a function as one transaction over several runs: one snapshot, one record, one sequence. Again when something it
+    /// read has changed meanwhile.</summary>
+    /// <param name="runs">All runs that it touches, each once; at most <see cref="Limits.TransactionRunsMax"/>.</param>
+    /// <param name="body">May run several times: no effects but through the transaction, whose runs are <see cref="Transaction.On(Run)"/>.
+    /// Its exceptions abort without retry and pass through.</param>
+    /// <param name="options">Isolation, timeout, retries, durability; null = the defaults.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: no run, or one twice.</exception>
+    /// <exception cref="ConflictException">It lost more often than it may try; nothing was written.</exception>
+    public void Transact(IReadOnlyCollection<Run> runs, Action<Transaction> body, TransactionOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        Transact(
+            runs,
+            transaction =>
+            {
+                body(transaction);
+                return true;
+            },
+            options);
+    }
+
+    /// <returns>What the function gave in the try that committed.</returns>
+    /// <inheritdoc cref="Transact(IReadOnlyCollection{Run}, Action{Transaction}, TransactionOptions?)"/>
+    public T Transact<T>(IReadOnlyCollection<Run> runs, Func<Transaction, T> body, TransactionOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        options ??= TransactionOptions.Default;
+        return _engine.Transact(StatesOf(runs), options, options.Retries, context => body(new Transaction(_engine, context)));
+    }
+
+    /// <summary>Like <see cref="Transact{T}(IReadOnlyCollection{Run}, Func{Transaction, T}, TransactionOptions?)"/>, awaiting the function
+    /// and the commit.</summary>
+    /// <param name="cancellationToken">Ends the waiting, not a commit that has a place in the log.</param>
+    /// <inheritdoc cref="Transact(IReadOnlyCollection{Run}, Action{Transaction}, TransactionOptions?)"/>
+    public ValueTask<T> TransactAsync<T>(
+        IReadOnlyCollection<Run> runs, Func<Transaction, ValueTask<T>> body, TransactionOptions? options = null,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        options ??= TransactionOptions.Default;
+        return _engine.TransactAsync(
+            StatesOf(runs), options, options.Retries, context => body(new Transaction(_engine, context)), cancellationToken);
+    }
+
+    /// <summary>Begins a transaction over several runs that is committed by hand; a conflict is the caller's to handle.</summary>
+    /// <inheritdoc cref="Transact(IReadOnlyCollection{Run}, Action{Transaction}, TransactionOptions?)"/>
+    public Transaction BeginTransaction(IReadOnlyCollection<Run> runs, TransactionOptions? options = null) =>
+        new(_engine, _engine.Begin(StatesOf(runs), options ?? TransactionOptions.Default));
+
+    private RunState[] StatesOf(IReadOnlyCollection<Run> runs)
+    {
+        ArgumentNullException.ThrowIfNull(runs);
+        if (runs.Count > Limits.TransactionRunsMax)
+            throw new LimitException(nameof(Limits.TransactionRunsMax), Limits.TransactionRunsMax, runs.Count, "runs");
+        var states = new RunState[runs.Count];
+        var count = 0;
+        foreach (var run in runs)
+        {
+            ArgumentNullException.ThrowIfNull(run, nameof(runs));
+            if (run.Engine != _engine)
+                throw new ArgumentException("A run belongs to another database.", nameof(runs));
+            states[count++] = run.RunState;
+        }
+
+        return states;
+    }
+
     /// <summary>Makes everything committed so far durable, whatever the mode.</summary>
     /// <exception cref="DatabaseFailedException">The sync failed; the database takes no more writes.</exception>
     public void Sync()
@@ -280,6 +353,10 @@ public sealed class CairnDatabase : IDisposable, IAsyncDisposable
             run.CommitLock.Enter();
             run.CommitLock.Exit();
         }
+
+        // A run that is just being begun is in no list yet; it holds the catalogue's lock.
+        _engine.Catalogue.State.CommitLock.Enter();
+        _engine.Catalogue.State.CommitLock.Exit();
     }
 
     /// <summary>Disposes on a thread of the pool: the sync at the end is a real wait.</summary>

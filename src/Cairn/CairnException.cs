@@ -71,6 +71,53 @@ public sealed class VersionMismatchException : CairnException
     public ulong Actual { get; }
 }
 
+/// <summary>The run is closed for this write. <see cref="CairnException.Code"/> is <see cref="ErrorCode.RunClosed"/>.</summary>
+public sealed class RunClosedException : CairnException
+{
+    internal RunClosedException(RunId run, RunStatus status)
+        : base(ErrorCode.RunClosed, $"Run {run} is {status} and takes no writes. {(status == RunStatus.Paused ? "Resume it first." : "Fork it to go on from here.")}")
+    {
+        Run = run;
+        Status = status;
+    }
+
+    /// <summary>The run.</summary>
+    public RunId Run { get; }
+
+    /// <summary>Where it stands.</summary>
+    public RunStatus Status { get; }
+}
+
+/// <summary>A run cannot change from its status to the asked one (RUN-5). <see cref="CairnException.Code"/> is
+/// <see cref="ErrorCode.InvalidTransition"/>.</summary>
+public sealed class InvalidTransitionException : CairnException
+{
+    internal InvalidTransitionException(RunId run, RunStatus from, RunStatus to, string? why = null)
+        : base(ErrorCode.InvalidTransition, $"Run {run} cannot change from {from} to {to}. {why ?? Remedy(from)}")
+    {
+        Run = run;
+        From = from;
+        To = to;
+    }
+
+    /// <summary>The run.</summary>
+    public RunId Run { get; }
+
+    /// <summary>Where it stands.</summary>
+    public RunStatus From { get; }
+
+    /// <summary>What was asked.</summary>
+    public RunStatus To { get; }
+
+    private static string Remedy(RunStatus from) => from switch
+    {
+        RunStatus.Active => "It is active already.",
+        RunStatus.Paused => "Resume it first.",
+        RunStatus.Archived => "Archived is final. Fork it to go on from here.",
+        _ => "It has ended and can only be archived. Fork it to go on from here.",
+    };
+}
+
 /// <summary>The database cannot take the write for now: the log's queue or a run's lock is taken for too long, or the disk is full.</summary>
 public sealed class BusyException : CairnException
 {

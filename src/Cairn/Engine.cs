@@ -281,6 +281,7 @@ internal sealed class Engine
     {
         var pins = Pins.Count(out var oldest);
         var log = Path.Log;
+        var kept = log.Device as SegmentedLog;
         return new DatabaseMetrics
         {
             LastSequence = new Sequence(log.LastSequence),
@@ -291,6 +292,8 @@ internal sealed class Engine
             LargestGroup = Counters.LargestGroup,
             Syncs = Counters.Syncs,
             LogBytesWritten = Counters.Bytes,
+            LogSegments = kept?.SegmentCount ?? 0,
+            LogBytesKept = kept is null ? 0 : (long)(kept.AppendedPosition - kept.FirstPosition),
             QueuedCommits = log.QueuedCommits,
             Retries = Retries,
             Operations = Enum.GetValues<OperationCode>().ToDictionary(OperationName, code => Counters.Operations.Of((byte)code)),
@@ -306,7 +309,7 @@ internal sealed class Engine
     }
 
     // KvCompareAndSet -> kv.compare_and_set
-    private static string OperationName(OperationCode code)
+    internal static string OperationName(OperationCode code)
     {
         var name = code.ToString();
         var primitive = Primitives.FirstOrDefault(prefix => name.StartsWith(prefix, StringComparison.Ordinal));

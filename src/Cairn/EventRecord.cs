@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
 using Cairn.Codec;
 using Cairn.Primitives;
@@ -35,7 +36,7 @@ public sealed class EventRecord
 
         var causes = new EventNumber[stored.Causes.Length / 8];
         for (var i = 0; i < causes.Length; i++)
-            causes[i] = System.Buffers.Binary.BinaryPrimitives.ReadUInt64LittleEndian(stored.Causes[(8 * i)..]);
+            causes[i] = BinaryPrimitives.ReadUInt64LittleEndian(stored.Causes[(8 * i)..]);
         Causes = causes;
     }
 

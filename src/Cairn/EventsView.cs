@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using Cairn.Codec;
 using Cairn.Primitives;
@@ -49,7 +50,7 @@ public class EventsView
     /// <param name="number">From 0.</param>
     /// <param name="record">The event; null when there is none of that number yet.</param>
     /// <returns>False when there is none.</returns>
-    public bool TryGet(EventNumber number, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out EventRecord? record)
+    public bool TryGet(EventNumber number, [NotNullWhen(true)] out EventRecord? record)
     {
         record = Get(number);
         return record is not null;
@@ -225,6 +226,7 @@ public class EventsView
     /// <param name="cancellationToken">Ends it with an <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="DatabaseFailedException">The database takes no more writes, so nothing more will come.</exception>
     /// <exception cref="ObjectDisposedException">The database was closed meanwhile.</exception>
+    [SuppressMessage("Style", "VSTHRD200", Justification = "A stream of events is not something to await; the name is the one of every client.")]
     public IAsyncEnumerable<EventRecord> Follow(
         EventNumber from = default, IReadOnlyCollection<string>? types = null, CancellationToken cancellationToken = default)
     {

@@ -40,6 +40,12 @@ public sealed record DatabaseMetrics
     /// <summary>Bytes written to the log.</summary>
     public required long LogBytesWritten { get; init; }
 
+    /// <summary>Segments of the log that are kept; 0 in memory.</summary>
+    public required int LogSegments { get; init; }
+
+    /// <summary>Bytes of records in the log that is kept; 0 in memory.</summary>
+    public required long LogBytesKept { get; init; }
+
     /// <summary>Commits that wait for the log's writer.</summary>
     public required int QueuedCommits { get; init; }
 

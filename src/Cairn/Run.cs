@@ -10,6 +10,7 @@ public sealed class Run
     private readonly Engine _engine;
     private readonly RunState _state;
     private readonly CommitOptions _options;
+    private readonly Lifecycle _life;
 
     internal Run(Engine engine, RunState state, CommitOptions options)
     {
@@ -17,13 +18,31 @@ public sealed class Run
         _state = state;
         _options = options;
         var scope = Scope.Live(engine.Path, state, options);
+        _life = new Lifecycle(engine, scope);
         Kv = new Kv(engine, scope);
         Events = new Events(engine, scope);
         State = new State(engine, scope);
+        Traces = new Traces(engine, scope);
     }
+
+    internal Engine Engine => _engine;
+
+    internal RunState RunState => _state;
 
     /// <summary>Identity.</summary>
     public RunId Id => _state.Id;
+
+    /// <summary>What is known about the run, as it is now.</summary>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: the run was deleted.</exception>
+    public RunInfo Info => _life.Info;
+
+    /// <summary>Its name, if it has one.</summary>
+    /// <inheritdoc cref="Info" path="/exception"/>
+    public string? Name => _life.Info.Name;
+
+    /// <summary>Where it stands.</summary>
+    /// <inheritdoc cref="Info" path="/exception"/>
+    public RunStatus Status => _life.Info.Status;
 
     /// <summary>Key-values.</summary>
     public Kv Kv { get; }
@@ -33,6 +52,9 @@ public sealed class Run
 
     /// <summary>State cells.</summary>
     public State State { get; }
+
+    /// <summary>Steps of the agent.</summary>
+    public Traces Traces { get; }
 
     /// <summary>The same run, with other options for each write made through the result.</summary>
     public Run With(CommitOptions options)
@@ -115,6 +137,67 @@ public sealed class Run
         });
         return outcome.IsRepeat ? outcome : new OnceOutcome(new Sequence(placed.CommittedAt), false);
     }
+
+    // ---- life -----------------------------------------------------------------------------------------------------------------
+
+    /// <summary>Ends the run well: Active becomes Completed. It takes no more writes.</summary>
+    /// <param name="result">What it came to; any kind, at most <see cref="Limits.ValueBytesMax"/> encoded.</param>
+    /// <returns>Sequence of the commit.</returns>
+    /// <exception cref="InvalidTransitionException">The run is not in a status that allows it, or is <c>default</c>.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: the run was deleted; <see cref="ErrorCode.ReadOnly"/>: the run
+    /// is <c>$sys</c>, or the database is read-only.</exception>
+    /// <exception cref="LimitException">What is given is too large.</exception>
+    public Sequence Complete(Value? result = null) => _life.Complete(result);
+
+    /// <summary>Ends the run with an error: Active becomes Failed.</summary>
+    /// <param name="error">What went wrong, at most <see cref="Limits.MetadataBytesMax"/> bytes of UTF-8.</param>
+    /// <inheritdoc cref="Complete"/>
+    public Sequence Fail(string error) => _life.Fail(error);
+
+    /// <summary>The same as <see cref="Fail"/>, for a run that somebody else gave up.</summary>
+    /// <param name="reason">As the error there.</param>
+    /// <inheritdoc cref="Complete"/>
+    public Sequence Abort(string reason) => _life.Fail(reason);
+
+    /// <summary>Gives the run up: Active or Paused becomes Cancelled.</summary>
+    /// <param name="reason">Why; kept as the run's error. At most <see cref="Limits.MetadataBytesMax"/> bytes of UTF-8.</param>
+    /// <inheritdoc cref="Complete"/>
+    public Sequence Cancel(string? reason = null) => _life.Cancel(reason);
+
+    /// <summary>Stops the run for now: Active becomes Paused. It takes no writes until it is resumed.</summary>
+    /// <inheritdoc cref="Complete"/>
+    public Sequence Pause() => _life.Pause();
+
+    /// <summary>Goes on with a paused run, or adopts an orphaned one (<see cref="RunInfo.IsOrphaned"/>): it becomes or stays Active.</summary>
+    /// <inheritdoc cref="Complete"/>
+    public Sequence Resume() => _life.Resume();
+
+    /// <summary>Puts the run away for good, from any other status.</summary>
+    /// <inheritdoc cref="Complete"/>
+    public Sequence Archive() => _life.Archive();
+
+    /// <summary>Adds tags; those that are there stay where they are. Allowed in a closed run too. Two callers who add different tags both
+    /// succeed.</summary>
+    /// <param name="tags">1 to 256 bytes of UTF-8 each, no control characters, no <c>/</c>, not beginning with <c>$</c>. The run keeps
+    /// at most <see cref="Limits.TagsMax"/>, in the order in which they came.</param>
+    /// <returns>Sequence of the commit; <see cref="Sequence.None"/> when no tag was named.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidName"/>: a tag breaks the rules; <see cref="ErrorCode.NotFound"/>: the
+    /// run was deleted; <see cref="ErrorCode.ReadOnly"/>.</exception>
+    /// <exception cref="LimitException">Too many tags, or one is too long.</exception>
+    public Sequence AddTags(params IReadOnlyCollection<string> tags) => _life.AddTags(tags);
+
+    /// <summary>Removes tags; those that are not there are no matter. Allowed in a closed run too.</summary>
+    /// <inheritdoc cref="AddTags"/>
+    public Sequence RemoveTags(params IReadOnlyCollection<string> tags) => _life.RemoveTags(tags);
+
+    /// <summary>Changes the metadata by a merge patch (RFC 7396): members given replace, Objects merge, Null removes. Allowed in a closed
+    /// run too; decided against the newest metadata, so concurrent patches all take effect.</summary>
+    /// <param name="patch">An Object. The result is at most <see cref="Limits.MetadataBytesMax"/> encoded.</param>
+    /// <returns>Sequence of the commit.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.WrongType"/>: not an Object; <see cref="ErrorCode.NotFound"/>: the run was
+    /// deleted; <see cref="ErrorCode.ReadOnly"/>.</exception>
+    /// <exception cref="LimitException">The patch or the result is too large.</exception>
+    public Sequence UpdateMetadata(Value patch) => _life.UpdateMetadata(patch);
 
     private TransactionOptions Effective(TransactionOptions? options) => options ?? (_options == CommitOptions.Default
         ? TransactionOptions.Default

@@ -21,6 +21,7 @@ public sealed class Snapshot : IDisposable
         Kv = new KvView(engine, _scope);
         Events = new EventsView(engine, _scope);
         State = new StateView(engine, _scope);
+        Traces = new TracesView(engine, _scope);
     }
 
     /// <summary>What the snapshot shows: every commit up to here.</summary>
@@ -37,6 +38,9 @@ public sealed class Snapshot : IDisposable
 
     /// <summary>State cells.</summary>
     public StateView State { get; }
+
+    /// <summary>Steps of the agent.</summary>
+    public TracesView Traces { get; }
 
     /// <summary>Lets go of the versions. Reads through this snapshot are refused afterwards.</summary>
     public void Dispose()

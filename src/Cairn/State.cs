@@ -43,8 +43,9 @@ public sealed class State : StateView
             // What the transaction itself has made of the cell counts: it was read, or is blind.
             var life = Versions.TimeToLive(ttl);
             ValueCodec.EncodedLength(value, Engine.Limits);
-            receipt = write.IsDelete ? SetPending(key, OperationCode.StateInit, value, life) : default;
-            return write.IsDelete;
+            var isFree = write.IsDelete;
+            receipt = isFree ? SetPending(key, OperationCode.StateInit, value, life) : default;
+            return isFree;
         }
 
         return TryWriteIf(key, OperationCode.StateInit, value, ttl, Counter.None, out receipt, out _);

@@ -34,7 +34,15 @@ public sealed class Transaction : IDisposable
     /// <inheritdoc cref="Kv" path="/exception"/>
     public State State => Only().State;
 
-    /// <summary>The primitives of one of the transaction's runs.</summary>
+    /// <summary>Traces of the transaction's one run.</summary>
+    /// <inheritdoc cref="Kv" path="/exception"/>
+    public Traces Traces => Only().Traces;
+
+    /// <summary>The transaction's one run: its record and its life.</summary>
+    /// <inheritdoc cref="Kv" path="/exception"/>
+    public TransactionRun Run => Only();
+
+    /// <summary>One of the transaction's runs: its primitives and its life.</summary>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the run was not named when the transaction began.</exception>
     public TransactionRun On(RunId run) => _runs.TryGetValue(run, out var found)
         ? found
@@ -70,15 +78,19 @@ public sealed class Transaction : IDisposable
         : throw new InvalidOperationException("The transaction has several runs. Say which: tx.On(run).");
 }
 
-/// <summary>The primitives of one run inside a transaction.</summary>
+/// <summary>One run inside a transaction: its primitives, and its life. Writes before its end and the end itself are one commit.</summary>
 public sealed class TransactionRun
 {
+    private readonly Lifecycle _life;
+
     internal TransactionRun(Engine engine, Scope scope)
     {
         Id = scope.Run.Id;
+        _life = new Lifecycle(engine, scope);
         Kv = new Kv(engine, scope);
         Events = new Events(engine, scope);
         State = new State(engine, scope);
+        Traces = new Traces(engine, scope);
     }
 
     /// <summary>The run.</summary>
@@ -92,4 +104,51 @@ public sealed class TransactionRun
 
     /// <summary>State cells.</summary>
     public State State { get; }
+
+    /// <summary>Steps of the agent.</summary>
+    public Traces Traces { get; }
+
+    /// <summary>What is known about the run, with what this transaction changes. A read: if the run's record is changed by another
+    /// commit, this transaction conflicts.</summary>
+    public RunInfo Info => _life.Info;
+
+    /// <summary>Its name, if it has one.</summary>
+    public string? Name => _life.Info.Name;
+
+    /// <summary>Where it stands, with what this transaction changes. A read, as <see cref="Info"/>.</summary>
+    public RunStatus Status => _life.Info.Status;
+
+    /// <summary>Ends the run well. Later writes of this transaction to it are refused.</summary>
+    /// <inheritdoc cref="Run.Complete"/>
+    public void Complete(Value? result = null) => _life.Complete(result);
+
+    /// <inheritdoc cref="Run.Fail"/>
+    public void Fail(string error) => _life.Fail(error);
+
+    /// <inheritdoc cref="Run.Abort"/>
+    public void Abort(string reason) => _life.Fail(reason);
+
+    /// <inheritdoc cref="Run.Cancel"/>
+    public void Cancel(string? reason = null) => _life.Cancel(reason);
+
+    /// <inheritdoc cref="Run.Pause"/>
+    public void Pause() => _life.Pause();
+
+    /// <inheritdoc cref="Run.Resume"/>
+    public void Resume() => _life.Resume();
+
+    /// <inheritdoc cref="Run.Archive"/>
+    public void Archive() => _life.Archive();
+
+    /// <summary>Adds tags; those that are there stay where they are. Blind: it reads nothing and never conflicts.</summary>
+    /// <inheritdoc cref="Run.AddTags"/>
+    public void AddTags(params IReadOnlyCollection<string> tags) => _life.AddTags(tags);
+
+    /// <summary>Removes tags; those that are not there are no matter. Blind.</summary>
+    /// <inheritdoc cref="Run.RemoveTags"/>
+    public void RemoveTags(params IReadOnlyCollection<string> tags) => _life.RemoveTags(tags);
+
+    /// <summary>Changes the metadata by a merge patch. Blind.</summary>
+    /// <inheritdoc cref="Run.UpdateMetadata"/>
+    public void UpdateMetadata(Value patch) => _life.UpdateMetadata(patch);
 }

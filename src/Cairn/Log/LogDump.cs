@@ -59,7 +59,7 @@ internal static class LogDump
         }
     }
 
-    private static string Name(RecordType type) => type switch
+    internal static string Name(RecordType type) => type switch
     {
         RecordType.Transaction => "transaction",
         RecordType.DurableMark => "mark",

@@ -121,6 +121,9 @@ internal sealed class SegmentedLog : LogDevice
     /// <summary>What the reserve should hold for the next segment.</summary>
     internal long ReserveBytes => _options.ReserveBytes(NextSegmentBytes);
 
+    /// <summary>Segments that are part of the log, the open one included.</summary>
+    internal int SegmentCount => Volatile.Read(ref _segments).Length;
+
     private SegmentFile Current => Volatile.Read(ref _segments)[^1];
 
     /// <summary>Bytes of records, beside the seal, in a file of this size.</summary>

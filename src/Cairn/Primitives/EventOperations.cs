@@ -71,6 +71,9 @@ internal sealed class EventOperations : OperationSet
 
     internal override string Name => "events";
 
+    internal override long CountItems(scoped in StoreReader reader, ulong sequence) =>
+        reader.TryGet([StoreKeys.EventHead], sequence, out var head) ? (long)BinaryPrimitives.ReadUInt64LittleEndian(head.Value) : 0;
+
     /// <summary>Type of the event that records a redaction.</summary>
     internal static ReadOnlySpan<byte> RedactedType => "$redacted"u8;
 

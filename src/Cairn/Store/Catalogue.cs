@@ -30,6 +30,9 @@ internal sealed class Catalogue : IDisposable
 
     internal RunState System { get; }
 
+    /// <summary>What the records of runs may not pass, when a commit is decided.</summary>
+    internal Limits Limits { get; init; } = new();
+
     internal ICollection<RunState> Runs => _runs.Values;
 
     internal RunState? Find(RunId id) => _runs.GetValueOrDefault(id);
@@ -71,7 +74,8 @@ internal sealed class Catalogue : IDisposable
 
     internal void Add(RunState run) => _runs[run.Id] = run;
 
-    internal void Remove(RunId id) => _runs.TryRemove(id, out _);
+    /// <summary>Forgets a deleted run, once that is visible. Who reads it still keeps its memory.</summary>
+    internal void Remove(RunState run) => _runs.TryRemove(new KeyValuePair<RunId, RunState>(run.Id, run));
 
     public void Dispose()
     {

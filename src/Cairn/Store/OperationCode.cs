@@ -32,3 +32,12 @@ internal enum OperationCode : byte
 
     Idempotency = 0x97,
 }
+
+/// <summary>What is true of a code by itself.</summary>
+internal static class OperationCodes
+{
+    /// <summary>A closed run still takes it (RUN-7): what changes the run's own record, and redaction.</summary>
+    internal static bool IsAllowedWhenClosed(this OperationCode code) => code is OperationCode.RunUpdate or OperationCode.RunEnd
+        or OperationCode.RunResume or OperationCode.RunDelete or OperationCode.RunArchive or OperationCode.TraceRedact
+        or OperationCode.EventRedact;
+}

@@ -39,7 +39,19 @@ internal sealed class RunState : IDisposable
 
     internal RunStatus Status { get; set; } = RunStatus.Active;
 
-    internal bool IsDeleted { get; set; }
+    /// <summary>Sequence of the commit that deleted the run; 0 = none.</summary>
+    internal ulong DeletedAt { get; set; }
+
+    /// <summary>Deleted, visible or not: for deciding under the run's lock.</summary>
+    internal bool IsDeleted => DeletedAt != 0;
+
+    /// <summary>Deleted, and readers may know: a crash cannot undo it any more (G1).</summary>
+    internal bool IsGone => DeletedAt is > 0 and var at && Visible.Value >= at;
+
+    /// <summary>Length of the run's record in the catalogue, and its tags: what a change of it has to reserve.</summary>
+    internal int RecordBytes { get; set; }
+
+    internal int RecordTags { get; set; }
 
     /// <summary>Number that the next event gets.</summary>
     internal ulong NextEvent { get; set; }

@@ -13,6 +13,15 @@ internal sealed class Batch
     private const int PayloadHeader = 16;
     private const int PartHeader = 32;
 
+    /// <summary>The record itself, its name, parent, two places in the order of statuses, the result, the count, and one more.</summary>
+    private const int RecordWrites = 8;
+
+    /// <summary>Names of the record's fields, its times and headers.</summary>
+    private const int RecordEnvelopeBytes = 256;
+
+    /// <summary>The longest key there is a tag's: family, name, zero, id; and what a version carries.</summary>
+    private const int RecordKeyBytesMax = 64 + Limits.NameBytesMax + 2 + RunId.Size;
+
     [ThreadStatic]
     private static Batch? _mine;
 
@@ -94,20 +103,50 @@ internal sealed class Batch
 
     /// <summary>Adds an operation to the current part and returns its body to fill. The span is good until the next call.</summary>
     /// <param name="writes">Store mutations it may cause at most, for reserving memory.</param>
-    internal Span<byte> Add(OperationCode code, byte flags, ReadOnlySpan<byte> key, int bodyBytes, int writes)
+    /// <param name="moreBytes">Bytes of store keys beyond the operation's own key, in all those writes together.</param>
+    internal Span<byte> Add(OperationCode code, byte flags, ReadOnlySpan<byte> key, int bodyBytes, int writes, long moreBytes = 0)
     {
         var length = Operation.Length(key.Length, bodyBytes);
         var target = Record.Extend(length);
         ref var part = ref _parts[PartCount - 1];
         part.Operations++;
         part.Writes += writes;
-        part.WriteBytes += writes * (key.Length + 64L) + bodyBytes;
+        part.WriteBytes += writes * (key.Length + 64L) + bodyBytes + moreBytes;
         Operations++;
         return Operation.Write(target, (byte)code, flags, key, bodyBytes);
     }
 
     /// <summary>Adds to the memory that is reserved for the current part: for an operation that writes more than it carries.</summary>
     internal void AddWriteBytes(long bytes) => _parts[PartCount - 1].WriteBytes += bytes;
+
+    /// <summary>Adds an operation on the record of the current part's run, which lives in the index of runs.</summary>
+    /// <param name="tags">Tags that it names: each has a key of its own there.</param>
+    internal Span<byte> AddToRecord(OperationCode code, int bodyBytes, int tags)
+    {
+        TouchesCatalogue = true;
+        ref var part = ref _parts[PartCount - 1];
+        part.RecordOperations++;
+        part.RecordWrites += RecordWrites + tags;
+        part.RecordBodyBytes += bodyBytes;
+        return Add(code, 0, default, bodyBytes, 0);
+    }
+
+    /// <summary>Reserves for the above in the catalogue's store; under all locks, because records grow. Each operation may write the
+    /// whole record again, with all that the operations before it have added.</summary>
+    internal void ReserveCatalogue(RunStore store)
+    {
+        if (!TouchesCatalogue)
+            return;
+        var writes = 0;
+        var bytes = 0L;
+        foreach (ref readonly var part in Parts)
+        {
+            writes += part.RecordWrites + part.RecordOperations * part.Run.RecordTags;
+            bytes += part.RecordOperations * (part.Run.RecordBytes + part.RecordBodyBytes + RecordEnvelopeBytes);
+        }
+
+        store.Reserve(writes, bytes + writes * (long)RecordKeyBytesMax);
+    }
 
     internal void EndPart()
     {
@@ -118,6 +157,9 @@ internal sealed class Batch
         BinaryPrimitives.WriteInt32LittleEndian(header[28..], part.Length);
         BinaryPrimitives.WriteInt32LittleEndian(Record.Payload[12..], PartCount);
     }
+
+    /// <summary>The current part is only what closed runs still allow.</summary>
+    internal void AllowWhenClosed() => _parts[PartCount - 1].IsAllowedWhenClosed = true;
 
     /// <summary>The operations of a part.</summary>
     internal Span<byte> OperationsOf(in Part part) => Record.Payload.Slice(part.Offset + PartHeader, part.Length);
@@ -139,5 +181,12 @@ internal sealed class Batch
         internal int Operations;
         internal int Writes;
         internal long WriteBytes;
+
+        internal int RecordOperations;
+        internal int RecordWrites;
+        internal long RecordBodyBytes;
+
+        /// <summary>This run's part is only what closed runs still allow.</summary>
+        internal bool IsAllowedWhenClosed;
     }
 }

@@ -165,6 +165,7 @@ internal sealed class CommitPath(
                     continue;
                 foreach (ref readonly var part in batch.Parts)
                     part.Run.Store.Reserve(part.Writes, part.WriteBytes);
+                batch.ReserveCatalogue(catalogue.State.Store);
                 if (IsUnlogged && !log.HasObservers)
                 {
                     log.TakeUnlogged(now, out var sequence, out var time);
@@ -201,8 +202,8 @@ internal sealed class CommitPath(
         {
             if (part.Run.IsDeleted)
                 return Refusal.Of(new CairnException(ErrorCode.NotFound, $"Run {part.Run.Id} was deleted."));
-            if (part.Run.Status != RunStatus.Active && !batch.IsAllowedWhenClosed)
-                return Refusal.Of(new CairnException(ErrorCode.RunClosed, $"Run {part.Run.Id} is {part.Run.Status} and takes no writes. Fork it to go on from here."));
+            if (part.Run.Status != RunStatus.Active && !batch.IsAllowedWhenClosed && !part.IsAllowedWhenClosed)
+                return Refusal.Of(new RunClosedException(part.Run.Id, part.Run.Status));
         }
 
         for (var i = 0; i < runs?.Length; i++)
@@ -329,9 +330,9 @@ internal sealed class CommitPath(
         return null;
     }
 
-    private static ulong NewestOf(Batch batch, RunState[]? runs)
+    private ulong NewestOf(Batch batch, RunState[]? runs)
     {
-        var newest = 0UL;
+        var newest = batch.TouchesCatalogue ? catalogue.State.LastSequence : 0;
         for (var i = 0; i < runs?.Length; i++)
             newest = Math.Max(newest, runs[i].LastSequence);
         foreach (ref readonly var part in batch.Parts)
@@ -394,9 +395,20 @@ internal sealed class CommitPath(
             while (part.MoveNext(out var operation))
                 operations.Apply(operation, context);
             Applied(run, sequence, position, writtenIn);
+            if (run.IsDeleted)
+                Forget(catalogue, run);
+            else if (catalogue.Find(run.Id) != run)
+                throw new MalformedPayloadException("a run that was begun");
         }
 
         catalogue.State.LastSequence = sequence;
+    }
+
+    // Nobody reads yet, so its memory goes at once.
+    private static void Forget(Catalogue catalogue, RunState run)
+    {
+        catalogue.Remove(run);
+        run.Dispose();
     }
 
     // ---- locks and room -------------------------------------------------------------------------------------------------------

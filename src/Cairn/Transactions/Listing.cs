@@ -34,8 +34,9 @@ internal ref struct Listing : IDisposable
     /// <param name="listing">Names the kind of listing in the cursor.</param>
     /// <param name="from">First store key, inclusive.</param>
     /// <param name="to">End, exclusive; empty = no upper bound.</param>
+    /// <param name="filter">What else the caller looks at: a cursor is good with the same only.</param>
     internal Listing(Scope scope, Cursors cursors, SnapshotRegistry pins, byte listing, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to,
-        int limit, string? cursor, bool reverse)
+        int limit, string? cursor, bool reverse, ReadOnlySpan<byte> filter = default)
     {
         scope.ThrowIfNotReadable();
         _scope = scope;
@@ -44,7 +45,7 @@ internal ref struct Listing : IDisposable
         _listing = listing;
         _reverse = reverse;
         _remaining = limit;
-        _request = Crc32C.Finish(Crc32C.Append(Crc32C.Append(Crc32C.Append(Crc32C.Start, [reverse ? (byte)1 : (byte)0]), from), to));
+        _request = Crc32C.Finish(Crc32C.Append(Crc32C.Append(Crc32C.Append(Crc32C.Append(Crc32C.Start, [reverse ? (byte)1 : (byte)0]), from), to), filter));
         _from = from.ToArray();
         _to = to.ToArray();
         Sequence = scope.Sequence;

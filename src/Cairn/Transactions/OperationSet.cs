@@ -58,6 +58,9 @@ internal abstract class OperationSet
     /// <summary>First byte of the store keys that this primitive owns.</summary>
     internal abstract bool Owns(byte storeFamily);
 
+    /// <summary>Things of this primitive in a run, at a cost that does not grow with them: those that have expired and were not swept
+    /// are among them.</summary>
+    internal virtual long CountItems(scoped in StoreReader reader, ulong sequence) => reader.Count(Family, sequence);
 }
 
 /// <summary>What an operation made of a key.</summary>

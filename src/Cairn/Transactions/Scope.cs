@@ -65,7 +65,7 @@ internal sealed class Scope
     {
         if (_ended)
             throw new InvalidOperationException(Kind == ScopeKind.Transaction ? "The transaction has ended." : "The snapshot was disposed.");
-        if (Run.IsDeleted)
+        if (Run.IsGone)
             throw new CairnException(ErrorCode.NotFound, $"Run {Run.Id} was deleted.");
         Path.ThrowIfNotReadable();
         Transaction?.ThrowIfExpired();
@@ -78,9 +78,16 @@ internal sealed class Scope
         return Path.BeginReadTiming();
     }
 
-    /// <summary>The door of every write.</summary>
-    internal void ThrowIfNotWritable()
+    /// <summary>The status that this transaction gives the run; null as long as it leaves it alone.</summary>
+    internal RunStatus? PendingStatus { get; set; }
+
+    /// <summary>The door of every write. Whether the run is open is decided at the commit, except for what the transaction itself has
+    /// closed.</summary>
+    /// <param name="isAllowedWhenClosed">The write is one of RUN-7.</param>
+    internal void ThrowIfNotWritable(bool isAllowedWhenClosed = false)
     {
+        if (PendingStatus is { } status and not RunStatus.Active && !isAllowedWhenClosed)
+            throw new RunClosedException(Run.Id, status);
         if (Run == Path.Catalogue.System)
             throw new CairnException(ErrorCode.ReadOnly, "The run '$sys' is the engine's own. Write to another run.");
         Path.State.ThrowIfNotWritable(onlyDeletes: true);

@@ -59,10 +59,7 @@ internal sealed class TransactionContext
 
     internal IList<Scope> Scopes => _scopes.Values;
 
-    /// <summary>Changes the index of runs as well.</summary>
-    internal bool TouchesCatalogue { get; set; }
-
-    /// <summary>Everything written so far is still allowed in a closed run (RUN-7).</summary>
+    /// <summary>Something was written that a closed run does not take (RUN-7).</summary>
     internal bool WritesToOpenRuns { get; set; }
 
     internal bool HasEnded => Volatile.Read(ref _state) != Running;
@@ -150,14 +147,28 @@ internal sealed class TransactionContext
                     Path.Operations.Find(write.Code)!.Encode(batch, write);
             }
 
+            if (IsAllowedWhenClosed(scope.Writes.InOrder))
+                batch.AllowWhenClosed();
             batch.EndPart();
         }
 
         if (batch.PartCount == 0)
             return default;
-        batch.TouchesCatalogue = TouchesCatalogue;
-        batch.IsAllowedWhenClosed = !WritesToOpenRuns;
         return Path.Place(batch, ReadsToValidate(), Expectations.Count == 0 ? null : Expectations);
+    }
+
+    // RUN-7. What follows a resumption goes to an open run: that it was paused is expected of the commit.
+    private static bool IsAllowedWhenClosed(List<PendingWrite> writes)
+    {
+        foreach (var write in writes)
+        {
+            if (write.Code == OperationCode.RunResume)
+                return true;
+            if (write.Code != 0 && !write.Code.IsAllowedWhenClosed())
+                return false;
+        }
+
+        return true;
     }
 
     /// <summary>An expectation held at the call, so if it fails at commit somebody came between: a conflict, except for a guard.</summary>

@@ -18,8 +18,8 @@ internal sealed record Primitive(
     internal static IReadOnlyList<Primitive> All { get; } =
     [
         new("Kv", "Kv", 0x10, RunDoors, run => run.Kv.Put(new string('k', Limits.KeyBytesMax + 1), 1)),
-        new("Events", "Events", 0x30, RunDoors, null),
-        new("State", "State", 0x40, RunDoors, null),
+        new("Events", "Events", 0x30, RunDoors, run => run.Events.Append(new string('t', Limits.NameBytesMax + 1), Value.Object())),
+        new("State", "State", 0x40, RunDoors, run => run.State.Set(new string('c', Limits.KeyBytesMax + 1), 1)),
         new("Traces", "Traces", 0x50, RunDoors, null),
         new("Runs", "Runs", 0x60, ["CairnDatabase"], null),
         new("Json", "Json", 0x20, RunDoors, null),
@@ -39,7 +39,26 @@ internal static class SampleOperations
         (OperationCode.KvExpire, 0, "key"u8.ToArray(), []),
         (OperationCode.KvIncrement, 0, "number"u8.ToArray(), [.. Int64(5), .. Int64(5), .. Int64(0)]),
         (OperationCode.KvDelete, 0, "key"u8.ToArray(), []),
+        (OperationCode.EventAppend, 0, "tool_call"u8.ToArray(), FirstEvent()),
+        (OperationCode.EventConsumerCommit, 0, "reader"u8.ToArray(), [.. Int64(1), 0]),
+        (OperationCode.EventRedact, 0, [], [.. Int64(0), .. Hash(2)]),
+        (OperationCode.StateInit, 0, "cell"u8.ToArray(), Cell(1)),
+        (OperationCode.StateSet, 0, "cell"u8.ToArray(), Cell(2)),
+        (OperationCode.StateTransition, 0, "cell"u8.ToArray(), Cell(3)),
+        (OperationCode.StateExpire, 1, "cell"u8.ToArray(), Int64(2_000_000_000_000_000)),
+        (OperationCode.StateLease, 1, "lease"u8.ToArray(), [.. Int64(2_000_000_000_000_000), .. Cell(1)]),
+        (OperationCode.StateDelete, 0, "cell"u8.ToArray(), Cell(4)[..12]),
+        (OperationCode.Idempotency, 1, "key"u8.ToArray(), Int64(2_000_000_000_000_000)),
     ];
+
+    // Number, previous hash, hash, no causes, salt, payload.
+    private static byte[] FirstEvent() =>
+        [.. Int64(0), .. Hash(0), .. Hash(1), 0, 0, .. new byte[16], .. Value.Object(("tool", "search")).Encode()];
+
+    // Steps, counter, value.
+    private static byte[] Cell(long counter) => [1, 0, 0, 0, .. Int64(counter), .. ((Value)"value").Encode()];
+
+    private static byte[] Hash(byte content) => Enumerable.Repeat(content, 32).ToArray();
 
     private static byte[] Int64(long number)
     {

@@ -10,6 +10,7 @@ namespace Cairn.Tests.Formats;
 internal static class GoldenDatabase
 {
     private const int Keys = 60;
+    private const int Cells = 5;
 
     /// <summary>Two openings: one that is closed cleanly, and one that is cut off behind a sync, so that its log ends without a
     /// seal.</summary>
@@ -23,6 +24,8 @@ internal static class GoldenDatabase
             for (var i = 0; i < Keys; i++)
             {
                 db.Default.Kv.Put(Key(i), Content(i), i % 10 == 9 ? TimeSpan.FromDays(36_000) : null);
+                db.Default.Events.Append(EventType(i), Payload(i));
+                db.Default.State.Set(Cell(i), i);
                 clock.Step();
             }
 
@@ -36,7 +39,12 @@ internal static class GoldenDatabase
                 for (var i = 0; i < Keys; i += 7)
                     tx.Kv.Delete(Key(i));
                 tx.Kv.Increment("counter", 41);
+                tx.State.Delete(Cell(0));
+                tx.Events.Append("note", Payload(Keys), [0, 1]);
             });
+            db.Default.Events.Redact(2, "not for everybody");
+            db.Default.Events.Consumers.Commit("reader", 3);
+            db.Default.State.Acquire("lease", "ada", TimeSpan.FromDays(30_000));
             clock.Step();
             db.Default.Kv.Increment("counter");
             db.Default.Kv.Expire(Key(1), TimeSpan.FromDays(30_000));
@@ -74,7 +82,41 @@ internal static class GoldenDatabase
         if (kv.Get("counter")?.AsInt64() != 42)
             return $"counter is {kv.Get("counter")}";
         var count = Keys - (Keys + 6) / 7 + 1;
-        return kv.Count() == count ? null : $"there are {kv.Count()} keys, written were {count}";
+        if (kv.Count() != count)
+            return $"there are {kv.Count()} keys, written were {count}";
+        return EventsDiffer(db.Default.Events) ?? StateDiffers(db.Default.State);
+    }
+
+    private static string? EventsDiffer(Events events)
+    {
+        const int Count = Keys + 2;              // the note, and the one that records the redaction
+        if (events.Count() != Count)
+            return $"there are {events.Count()} events, written were {Count}";
+        if (events.Verify() is { IsValid: false } wrong)
+            return $"the chain of events is wrong from {wrong.FirstInvalid} on: {wrong.Error}";
+        for (var i = 0; i < Keys; i++)
+        {
+            var found = events.Get((ulong)i)!;
+            if (found.Type != EventType(i) || found.IsRedacted != (i == 2) || (i != 2 && found.Payload != Payload(i)))
+                return $"event {i} is {found.Type} {found.Payload}";
+        }
+
+        if (events.Get(Keys)!.Causes.Count != 2)
+            return "the note has lost its causes";
+        return events.Consumers.Position("reader") == 3 ? null : $"the reader is at {events.Consumers.Position("reader")}";
+    }
+
+    private static string? StateDiffers(State state)
+    {
+        for (var i = 1; i < Cells; i++)
+        {
+            if (state.Get(Cell(i)) is not { } cell || cell.Value.AsInt64() != Keys - Cells + i || cell.Counter != Keys / Cells)
+                return $"{Cell(i)} is {state.Get(Cell(i))}";
+        }
+
+        if (state.Exists(Cell(0)))
+            return $"{Cell(0)} was deleted and is there";
+        return state.Exists("lease") ? null : "the lease is gone";
     }
 
     internal static CairnDatabase Open(IStorage storage, TimeProvider clock, Durability mode) => CairnDatabase.Open(
@@ -91,6 +133,12 @@ internal static class GoldenDatabase
 
     /// <summary>Whether a file belongs to the fixture: not the lock, which names a process, and not space without meaning.</summary>
     private static bool IsKept(string path) => path is not (LogNames.Lock or LogNames.Reserve or LogNames.PreparedPath);
+
+    private static string EventType(int i) => i % 3 == 0 ? "tool_call" : "observation";
+
+    private static Value Payload(int i) => Value.Object(("n", i), ("text", $"event {i}"));
+
+    private static string Cell(int i) => (i % Cells).ToString("cell-0", CultureInfo.InvariantCulture);
 
     private static string Key(int i) => i.ToString("key-000", CultureInfo.InvariantCulture);
 

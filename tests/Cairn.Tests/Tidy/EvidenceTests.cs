@@ -55,7 +55,8 @@ public partial class EvidenceTests
     public void Every_requirement_of_a_trait_is_on_the_page()
     {
         var known = KnownIds();
-        var findings = Traits("Requirement").Where(trait => !known.Contains(trait.Value)).Select(trait => $"{trait.Type.Name}: {trait.Value}");
+        var unknown = Traits("Requirement").Where(trait => !known.Contains(trait.Value));
+        var findings = unknown.Select(trait => $"{trait.Type.Name}: {trait.Value}");
         Repository.Refuse(findings.Distinct(), $"Ids that {Requirements} does not know:");
     }
 

@@ -13,7 +13,7 @@ public partial class LimitsPageTests
     private static IEnumerable<MemberInfo> Members => typeof(Limits)
         .GetMembers(BindingFlags.Public | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly)
         .Where(member => member is FieldInfo || (member is PropertyInfo property && property.Name != "EqualityContract"))
-        .OrderBy(member => int.Parse(IdOf(member)[4..], CultureInfo.InvariantCulture))
+        .OrderBy(member => IdOf(member) is "-" ? int.MaxValue : int.Parse(IdOf(member)[4..], CultureInfo.InvariantCulture))
         .ThenBy(member => member.MetadataToken);
 
     private static IEnumerable<PropertyInfo> Settable => Members.OfType<PropertyInfo>().Where(property => property.CanWrite);
@@ -93,12 +93,14 @@ public partial class LimitsPageTests
         XmlDocs.Summary($"{(member is FieldInfo ? 'F' : 'P')}:Cairn.Limits.{member.Name}")
         ?? throw new InvalidOperationException($"{member.Name} has no summary");
 
-    private static string IdOf(MemberInfo member) => IdText().Match(Summary(member)).Value;
+    // A limit that the requirements have no id for stands at the end.
+    private static string IdOf(MemberInfo member) =>
+        IdText().Match(Summary(member)) is { Success: true } match ? match.Groups[1].Value : "-";
 
     // The sentences behind the id that are neither the default nor "Fixed".
     private static string WhatOf(MemberInfo member)
     {
-        var text = Summary(member)[(IdOf(member).Length + 2)..];
+        var text = IdText().Replace(Summary(member), "");
         var kept = Sentence().Split(text).Where(sentence => !sentence.StartsWith("Default ", StringComparison.Ordinal)
             && !sentence.StartsWith("Fixed", StringComparison.Ordinal)).Select(sentence => sentence.TrimEnd('.'));
         return string.Join(". ", kept) is { Length: > 0 } what ? char.ToUpperInvariant(what[0]) + what[1..] : "";
@@ -144,7 +146,7 @@ public partial class LimitsPageTests
         _ => value.ToString()!,
     };
 
-    [GeneratedRegex("^LIM-[0-9]+")]
+    [GeneratedRegex("^(LIM-[0-9]+): ")]
     private static partial Regex IdText();
 
     [GeneratedRegex(@"Default ([0-9][0-9,]*(?: (?:MiB|KiB|ms|s|min|h|days))?)\b")]

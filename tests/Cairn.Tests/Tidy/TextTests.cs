@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
 using Xunit;
@@ -9,6 +8,8 @@ namespace Cairn.Tests.Tidy;
 public partial class TextTests
 {
     private const int WidthMax = 140;
+
+    private const int WideMax = 280;
 
     // Files that hold the only unsafe code: the system calls, and the pinning of buffers for them.
     private static readonly string[] UnsafeFiles = ["src/Cairn/Storage/LinuxCalls.cs", "src/Cairn/Storage/DiskStorage.cs"];
@@ -48,25 +49,19 @@ public partial class TextTests
         Repository.Refuse(findings, "Binary files belong to Fixtures or samples:");
     }
 
-    // tests/Cairn.Tests/Tidy/wide-lines.txt holds the files that still have wider lines, and how many at most: new ones break the build.
+    // wide-lines.txt names the files that still have wider lines, up to a width that nothing may pass. It should become shorter.
     [Fact]
     public void Lines_fit()
     {
         const string List = "tests/Cairn.Tests/Tidy/wide-lines.txt";
-        var allowed = Repository.Lines(List).Where(line => line.Length > 0 && line[0] != '#')
-            .Select(line => line.Split(' '))
-            .ToDictionary(parts => parts[0], parts => int.Parse(parts[1], CultureInfo.InvariantCulture), StringComparer.Ordinal);
-        var findings = new List<string>();
-        foreach (var path in Repository.Texts.Where(IsMeasured))
-        {
-            var wide = Repository.Lines(path).Select((line, index) => (line, Number: index + 1))
-                .Where(row => row.line.Length > WidthMax && !IsRow(row.line)).ToList();
-            var budget = allowed.GetValueOrDefault(path);
-            if (wide.Count > budget)
-                findings.AddRange(wide.Select(row => $"{path}:{row.Number}: {row.line.Length} characters"));
-        }
-
-        Repository.Refuse(findings, $"Lines of at most {WidthMax} characters:");
+        var wide = Repository.Lines(List).Where(line => line.Length > 0 && line[0] != '#').ToHashSet(StringComparer.Ordinal);
+        var findings =
+            from path in Repository.Texts.Where(IsMeasured)
+            let most = wide.Contains(path) ? WideMax : WidthMax
+            from row in Repository.Lines(path).Select((line, index) => (line, Number: index + 1))
+            where row.line.Length > most && !IsRow(row.line)
+            select $"{path}:{row.Number}: {row.line.Length} characters";
+        Repository.Refuse(findings, $"Lines of at most {WidthMax} characters ({WideMax} in the files of {List}):");
     }
 
     [Fact]

@@ -11,7 +11,9 @@ namespace Cairn.Store.Native;
 /// </summary>
 internal sealed unsafe class RunMemory : IDisposable
 {
-    private const int SweepEvery = 16, SweepSteps = 48;   // a few steps with each write, in handfuls: one look at the pins serves 16 writes
+    // A few steps with each write, in handfuls: one look at the pins serves 16 writes, or as many as there are pins.
+    private const int SweepEvery = 16, SweepEveryMax = 1024, StepsPerWrite = 3;
+    private const int SweepSteps = SweepEvery * StepsPerWrite;
 
     private readonly bool _debug;
     private readonly Slab _slab;
@@ -25,7 +27,7 @@ internal sealed unsafe class RunMemory : IDisposable
     private bool _isOrdered = true;
     private bool _isLoading;
     private bool _isClosed;
-    private int _writes;
+    private int _untilSweep = SweepEvery;
 
     internal RunMemory(SnapshotRegistry pins, VisibleSequence visible, ulong runTag, bool debug)
     {
@@ -358,8 +360,10 @@ internal sealed unsafe class RunMemory : IDisposable
 
     private void AfterWrite()
     {
-        if ((++_writes & (SweepEvery - 1)) == 0)
-            _sweep.Step(SweepSteps, eager: false);
+        if (--_untilSweep > 0)
+            return;
+        _untilSweep = Math.Clamp(_sweep.Pins, SweepEvery, SweepEveryMax);
+        _sweep.Step(_untilSweep * StepsPerWrite, eager: false);
     }
 
     private byte* CountEntry(byte family)

@@ -39,6 +39,9 @@ internal sealed unsafe class VersionSweep
     /// <summary>Versions that pins hold.</summary>
     internal long Parked => _parked;
 
+    /// <summary>How many sequences were pinned when it last looked.</summary>
+    internal int Pins => _pins.Count;
+
     /// <summary>Native bytes that so many writes may need for waiting.</summary>
     internal static long BytesFor(int writes) => 2 * WordQueue.BytesFor(writes) + 4096;
 

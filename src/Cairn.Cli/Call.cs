@@ -1,0 +1,212 @@
+using System.CommandLine;
+using System.Globalization;
+using Spectre.Console;
+
+namespace Cairn.Cli;
+
+/// <summary>One call of one verb: its arguments, the database that it needs, and its answers. Disposing closes the database.</summary>
+internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDisposable
+{
+    private CairnDatabase? _database;
+    private Run? _run;
+
+    internal Streams Streams => streams;
+
+    internal bool IsJson { get; } = parsed.GetValue(GlobalOptions.Json);
+
+    internal string Directory { get; } = parsed.GetValue(GlobalOptions.Db)!;
+
+    internal Durability Durability { get; } = parsed.GetValue(GlobalOptions.Durability);
+
+    internal CairnDatabase Database => _database ??= verb.Writes ? OpenForWriting() : OpenForReading(streams, Directory, IsJson);
+
+    internal Run Run => _run ??= RunNames.Find(Database, parsed.GetValue(GlobalOptions.Run)!, begin: verb.Needs == Needs.WriteRun);
+
+    internal T? Get<T>(Option<T> option) => parsed.GetValue(option);
+
+    internal T Get<T>(Argument<T> argument) => parsed.GetValue(argument)!;
+
+    internal bool IsGiven(Option option) => parsed.GetResult(option) is { Implicit: false };
+
+    /// <summary>Read-only after a clean close; otherwise once for writing, which recovers.</summary>
+    internal static CairnDatabase OpenForReading(Streams streams, string directory, bool isJson)
+    {
+        if (directory.Length == 0)
+            throw new UsageException("--db is empty.");
+        try
+        {
+            return CairnDatabase.Open(directory, new CairnOptions { IsReadOnly = true });
+        }
+        catch (CairnException needsRecovery) when (needsRecovery.Code == ErrorCode.ReadOnly)
+        {
+            var database = CairnDatabase.Open(directory, new CairnOptions { CreateIfMissing = false });
+            Say(streams, database.Recovery, isJson);
+            return database;
+        }
+    }
+
+    private CairnDatabase OpenForWriting()
+    {
+        if (Directory.Length == 0)
+            throw new UsageException("--db is empty.");
+        var database = CairnDatabase.Open(Directory, new CairnOptions { Durability = Durability });
+        Say(streams, database.Recovery, IsJson);
+        return database;
+    }
+
+    private static void Say(Streams streams, RecoveryReport recovery, bool isJson)
+    {
+        if (isJson || recovery.IsNew || recovery.WasClosedCleanly)
+            return;
+        var cut = recovery.Cut is { } bytes ? $", {bytes.Bytes} bytes cut that were never acknowledged" : "";
+        streams.Error.WriteLine($"cairn: recovered after a crash: {recovery.Transactions} transactions{cut}; see 'cairn stat'");
+    }
+
+    // ---- answers --------------------------------------------------------------------------------------------------------------
+
+    /// <summary>One answer: an object for machines, a line for people.</summary>
+    internal int Answer(string text, params ReadOnlySpan<(string Name, Value Value)> members)
+    {
+        streams.Out.WriteLine(IsJson ? Value.Object(members).ToJson() : text);
+        return ExitCodes.Ok;
+    }
+
+    /// <summary>An answer that may be no.</summary>
+    internal int Answer(bool isYes, string text, params ReadOnlySpan<(string Name, Value Value)> members)
+    {
+        Answer(text, members);
+        return isYes ? ExitCodes.Ok : ExitCodes.Negative;
+    }
+
+    /// <summary>What a commit answers.</summary>
+    internal int Wrote(Sequence sequence) => Answer(sequence.ToString(), ("sequence", Failures.Number(sequence)));
+
+    /// <summary>A list: one JSON document per row, a table, or tab-separated lines.</summary>
+    internal int List<T>(IEnumerable<T> items, Func<T, (string Name, Value Value)[]> members, params ReadOnlySpan<Column<T>> columns)
+    {
+        if (IsJson)
+        {
+            foreach (var item in items)
+                streams.Out.WriteLine(Value.Object(members(item)).ToJson());
+            return ExitCodes.Ok;
+        }
+
+        var shown = columns.ToArray();
+        if (!streams.IsTerminal)
+        {
+            foreach (var item in items)
+                streams.Out.WriteLine(string.Join('\t', shown.Select(column => Streams.OneLine(column.Text(item)))));
+            return ExitCodes.Ok;
+        }
+
+        var table = new Table { Border = TableBorder.Simple };
+        foreach (var column in shown)
+            table.AddColumn(new TableColumn(new Text(column.Title, new Style(decoration: Decoration.Bold))) { Alignment = column.Alignment });
+        foreach (var item in items)
+            table.AddRow(shown.Select(column => new Text(Streams.OneLine(column.Text(item)))));
+        streams.Page.Write(table);
+        return ExitCodes.Ok;
+    }
+
+    /// <summary>Named figures: one JSON object, or a line each.</summary>
+    internal int Figures(Value json, IEnumerable<(string Name, string Text)> lines)
+    {
+        if (IsJson)
+        {
+            streams.Out.WriteLine(json.ToJson());
+            return ExitCodes.Ok;
+        }
+
+        if (!streams.IsTerminal)
+        {
+            foreach (var (name, text) in lines)
+                streams.Out.WriteLine($"{name}\t{Streams.OneLine(text)}");
+            return ExitCodes.Ok;
+        }
+
+        var grid = new Grid().AddColumn(new GridColumn().NoWrap()).AddColumn();
+        foreach (var (name, text) in lines)
+            grid.AddRow(new Text(name, new Style(Color.Grey)), new Text(Streams.OneLine(text)));
+        streams.Page.Write(grid);
+        return ExitCodes.Ok;
+    }
+
+    /// <summary>All pages of a listing, one after another, up to a limit.</summary>
+    internal IEnumerable<T> Pages<T>(int? limit, Func<int, string?, Page<T>> read)
+    {
+        var left = limit ?? int.MaxValue;
+        string? cursor = null;
+        do
+        {
+            var page = read(Math.Min(left, Database.Limits.PageSizeMax), cursor);
+            foreach (var item in page)
+                yield return item;
+            left -= page.Count;
+            cursor = page.Cursor;
+        }
+        while (cursor is not null && left > 0);
+    }
+
+    /// <summary>Lets go of the database; the next use opens it again.</summary>
+    internal void Close()
+    {
+        _database?.Dispose();
+        _database = null;
+        _run = null;
+    }
+
+    public void Dispose() => Close();
+}
+
+/// <summary>A column of a list.</summary>
+internal sealed record Column<T>(string Title, Func<T, string> Text, Justify Alignment = Justify.Left);
+
+/// <summary>How things look in text and in JSON.</summary>
+internal static class Show
+{
+    /// <summary>A String as it is, anything else as JSON.</summary>
+    internal static string Text(Value value) => value.Kind == ValueKind.String ? value.AsString() : value.ToJson();
+
+    /// <summary>UTC, to the microsecond.</summary>
+    internal static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture);
+
+    internal static string Time(DateTimeOffset? time) => time is { } known ? Time(known) : "-";
+
+    /// <summary>Microseconds since 1970, as everywhere on the wire.</summary>
+    internal static Value Microseconds(DateTimeOffset time) => (time.UtcTicks - DateTimeOffset.UnixEpoch.Ticks) / TimeSpan.TicksPerMicrosecond;
+
+    internal static Value Microseconds(DateTimeOffset? time) => time is { } known ? Microseconds(known) : Value.Null;
+
+    internal static string Number(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
+
+    /// <summary>For machines: digits only.</summary>
+    internal static string Plain(long number) => number.ToString(CultureInfo.InvariantCulture);
+
+    internal static string Bytes(long bytes) => bytes switch
+    {
+        < 10_000 => $"{Number(bytes)} B",
+        < 10_000_000 => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1024.0:F1} KiB"),
+        < 10_000_000_000 => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1048576.0:F1} MiB"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1073741824.0:F1} GiB"),
+    };
+
+    internal static string Duration(TimeSpan duration) => duration.TotalMilliseconds switch
+    {
+        < 1 => string.Create(CultureInfo.InvariantCulture, $"{duration.TotalMicroseconds:F0} µs"),
+        < 10 => string.Create(CultureInfo.InvariantCulture, $"{duration.TotalMilliseconds:F2} ms"),
+        < 1000 => string.Create(CultureInfo.InvariantCulture, $"{duration.TotalMilliseconds:F0} ms"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{duration.TotalSeconds:F2} s"),
+    };
+
+    internal static Value Milliseconds(TimeSpan duration) => Math.Round(duration.TotalMilliseconds, 3);
+
+    internal static (string Name, Value Value)[] Members(Versioned<Value> found, params ReadOnlySpan<(string Name, Value Value)> more) =>
+    [
+        .. more,
+        ("value", found.Value),
+        ("version", Failures.Number(found.Version)),
+        ("created", Failures.Number(found.Created)),
+        ("time_us", Microseconds(found.Time)),
+        ("expiry_us", Microseconds(found.Expiry)),
+    ];
+}

@@ -1,0 +1,70 @@
+using System.Globalization;
+using Spectre.Console;
+
+namespace Cairn.Cli;
+
+/// <summary>Where one call of the tool reads and writes. A terminal gets tables and colours, everything else plain lines.</summary>
+internal sealed class Streams(TextWriter output, TextWriter error, TextReader input)
+{
+    /// <summary>Width of pages that are not written to a terminal, and the widest on one.</summary>
+    internal const int PageWidth = 100;
+
+    private IAnsiConsole? _page;
+
+    internal TextWriter Out { get; } = output;
+
+    internal TextWriter Error { get; } = error;
+
+    internal TextReader In { get; } = input;
+
+    internal bool IsTerminal { get; init; }
+
+    internal static bool StandardOutputIsTerminal => !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("TERM") != "dumb";
+
+    /// <summary>For pages with trees, rules and colours; without control sequences unless it is a terminal that wants them.</summary>
+    internal IAnsiConsole Page => _page ??= MakePage();
+
+    private IAnsiConsole MakePage()
+    {
+        var colours = IsTerminal && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"));
+        var console = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Ansi = IsTerminal ? AnsiSupport.Yes : AnsiSupport.No,
+            ColorSystem = colours ? ColorSystemSupport.Standard : ColorSystemSupport.NoColors,
+            Interactive = IsTerminal ? InteractionSupport.Yes : InteractionSupport.No,
+            Out = new AnsiConsoleOutput(Out),
+        });
+        console.Profile.Width = IsTerminal ? Math.Clamp(TerminalWidth(), 40, PageWidth) : PageWidth;
+        console.Profile.Capabilities.Unicode = true;
+        console.Profile.Capabilities.Links = false;
+        return console;
+    }
+
+    private static int TerminalWidth()
+    {
+        try
+        {
+            return Console.WindowWidth is > 0 and var width ? width : PageWidth;
+        }
+        catch (IOException)
+        {
+            return PageWidth;
+        }
+    }
+
+    /// <summary>Text that cannot move the cursor or break a line of a table: control characters are shown as escapes.</summary>
+    internal static string OneLine(string text)
+    {
+        if (!text.Any(char.IsControl) && !text.Contains('\\', StringComparison.Ordinal))
+            return text;
+        return string.Concat(text.Select(c => c switch
+        {
+            '\n' => "\\n",
+            '\r' => "\\r",
+            '\t' => "\\t",
+            '\\' => "\\\\",
+            _ when char.IsControl(c) => string.Create(CultureInfo.InvariantCulture, $"\\x{(int)c:X2}"),
+            _ => c.ToString(),
+        }));
+    }
+}

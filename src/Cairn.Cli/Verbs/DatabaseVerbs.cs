@@ -1,0 +1,252 @@
+using System.Globalization;
+
+namespace Cairn.Cli.Verbs;
+
+/// <summary>Verbs about the whole database: <c>stat</c>, <c>verify</c>, <c>doctor</c>, <c>sync</c>, <c>metrics</c>.</summary>
+internal static class DatabaseVerbs
+{
+    internal static Verb Stat() => new(
+        "stat", "Says what the database holds and what opening it found: runs, sequence, log, memory, recovery.", "cairn stat", Needs.ReadDatabase,
+        call =>
+        {
+            var (metrics, recovery) = (call.Database.Metrics, call.Database.Recovery);
+            var json = Value.Object(
+                ("directory", call.Directory),
+                ("read_only", call.Database.Options.IsReadOnly),
+                ("runs", metrics.Runs),
+                ("sequence", Failures.Number(call.Database.Sequence)),
+                ("log_segments", metrics.LogSegments),
+                ("log_bytes", metrics.LogBytesKept),
+                ("memory_bytes", metrics.MemoryBytes),
+                ("pins", metrics.Pins),
+                ("health", call.Database.Health.Status.ToString()),
+                ("recovery", Json(recovery)));
+            return call.Figures(json,
+            [
+                ("directory", call.Directory),
+                ("runs", Show.Number(metrics.Runs)),
+                ("sequence", call.Database.Sequence.ToString()),
+                ("log", $"{Show.Bytes(metrics.LogBytesKept)} in {Show.Number(metrics.LogSegments)} segment(s)"),
+                ("memory", Show.Bytes(metrics.MemoryBytes)),
+                ("pins", Show.Number(metrics.Pins)),
+                ("health", call.Database.Health.Status.ToString()),
+                .. Lines(recovery),
+            ]);
+        });
+
+    internal static Verb Metrics() => new(
+        "metrics", "Prints every figure of this opening of the database, one per line.", "cairn metrics --json", Needs.ReadDatabase,
+        call =>
+        {
+            var metrics = call.Database.Metrics;
+            (string Name, Value Value)[] figures =
+            [
+                ("commits", metrics.Commits),
+                ("log_bytes_kept", metrics.LogBytesKept),
+                ("log_bytes_written", metrics.LogBytesWritten),
+                ("log_groups", metrics.Groups),
+                ("log_group_largest", metrics.LargestGroup),
+                ("log_queued", metrics.QueuedCommits),
+                ("log_segments", metrics.LogSegments),
+                ("log_syncs", metrics.Syncs),
+                ("log_unsynced", metrics.UnsyncedCommits),
+                ("memory_bytes", metrics.MemoryBytes),
+                ("pins", metrics.Pins),
+                ("oldest_pin", metrics.OldestPin is { } oldest ? Failures.Number(oldest) : Value.Null),
+                ("runs", metrics.Runs),
+                ("sequence_last", Failures.Number(metrics.LastSequence)),
+                ("sequence_visible", Failures.Number(metrics.VisibleSequence)),
+                ("cursors_open", metrics.OpenCursors),
+                ("transactions_open", metrics.OpenTransactions),
+                ("transactions_retries", metrics.Retries),
+                ("commit_latency", Json(metrics.CommitLatency)),
+                ("read_latency", Json(metrics.ReadLatency)),
+                ("operations", Value.Object(metrics.Operations.Select(pair => KeyValuePair.Create(pair.Key, (Value)pair.Value)))),
+            ];
+            return call.Figures(Value.Object(figures), figures.Select(figure => (figure.Name, figure.Value.ToJson())));
+        });
+
+    internal static Verb Sync() => new(
+        "sync", "Makes everything that was committed durable. Each writing verb does so when it ends; this one proves that the device takes it.",
+        "cairn sync", Needs.WriteDatabase,
+        call =>
+        {
+            call.Database.Sync();
+            return call.Answer($"durable up to {call.Database.Sequence}", ("sequence", Failures.Number(call.Database.Sequence)));
+        });
+
+    internal static Verb Verify() => new(
+        "verify", "Reads the whole log again and checks every record, then the event chain of every run. Damage: exit code 6, with file and offset.",
+        "cairn verify", Needs.ReadDatabase,
+        call =>
+        {
+            // Opening has read and checked everything once; a damaged database does not get past it, and its failure says where.
+            var found = call.Database.VerifyLog();
+            var chains = EventChains.Verify(call.Database).ToList();
+            var broken = chains.Find(chain => !chain.IsValid);
+            var json = Value.Object(
+                ("valid", found.IsValid && broken is null),
+                ("segments", found.Segments),
+                ("records", found.Records),
+                ("transactions", found.Transactions),
+                ("bytes", found.Bytes),
+                ("damage", found.Damage is { } damage
+                    ? Value.Object(("file", damage.File), ("offset", damage.Offset), ("sequence", Failures.Number(damage.Sequence)), ("expected", damage.Expected))
+                    : Value.Null),
+                ("chains", Value.Array(chains.Select(chain => chain.ToValue()))),
+                ("recovery", Json(call.Database.Recovery)));
+            call.Figures(json,
+            [
+                ("log", found.Damage is { } wrong
+                    ? $"DAMAGED: {wrong.File} at offset {wrong.Offset}, behind sequence {wrong.Sequence.Value}: {wrong.Expected}"
+                    : $"{Show.Number(found.Records)} records in {Show.Number(found.Segments)} segment(s), {Show.Bytes(found.Bytes)}: every check is right"),
+                ("transactions", Show.Number(found.Transactions)),
+                .. chains.Select(chain => ("events", chain.Text)),
+                .. Lines(call.Database.Recovery),
+            ]);
+            return found.IsValid && broken is null ? ExitCodes.Ok : ExitCodes.Damaged;
+        });
+
+    internal static Verb Doctor() => new(
+        "doctor", "Looks at the directory, its owner, its disk and its format, and says what to do. Exit code 1 when something fails.",
+        "cairn doctor --db ./memory", Needs.Directory,
+        call =>
+        {
+            var lines = Examine(call).ToList();
+            call.List(
+                lines,
+                line => [("check", line.Check), ("result", line.Result), ("text", line.Text), ("advice", line.Advice)],
+                new Column<Diagnosis>("", line => line.Result),
+                new Column<Diagnosis>("check", line => line.Check),
+                new Column<Diagnosis>("found", line => line.Text),
+                new Column<Diagnosis>("what to do", line => line.Advice));
+            return lines.Exists(line => line.Result == Diagnosis.Fail) ? ExitCodes.Negative : ExitCodes.Ok;
+        });
+
+    private static IEnumerable<Diagnosis> Examine(Call call)
+    {
+        const long enough = 1L << 30;
+        var report = CairnDatabase.Inspect(call.Directory);
+        if (!report.Exists)
+        {
+            yield return new("directory", Diagnosis.Fail, report.Problems.Count > 0 ? report.Problems[0].Message : "is not there",
+                "Name it with --db; a writing verb makes it: cairn kv put hello world");
+            yield break;
+        }
+
+        yield return new("directory", Diagnosis.Ok, Path.GetFullPath(call.Directory), "");
+        if (!report.IsDatabase)
+        {
+            yield return report.Foreign.Count == 0
+                ? new("database", Diagnosis.Warn, "empty", "A writing verb makes a database here: cairn kv put hello world")
+                : new("database", Diagnosis.Fail, $"holds '{report.Foreign[0]}' and no database", "Give another directory with --db.");
+            yield break;
+        }
+
+        yield return report.Format is { } format
+            ? new("format", Diagnosis.Ok, $"format {format}", "")
+            : new("format", Diagnosis.Fail, report.Problems.Count > 0 ? report.Problems[0].Message : "unreadable", "Open it with a newer cairn, or restore a backup.");
+        if (report.Foreign.Count > 0)
+            yield return new("files", Diagnosis.Warn, $"'{report.Foreign[0]}' does not belong here ({report.Foreign.Count} such)", "Move it away; the database does not read it.");
+        yield return report.Owner is { } owner
+            ? new("owner", Diagnosis.Warn, owner, "Close that process before you open the database here.")
+            : new("owner", Diagnosis.Ok, "nobody", "");
+        if (report.FreeBytes is { } free)
+        {
+            yield return free >= enough
+                ? new("space", Diagnosis.Ok, $"{Show.Bytes(free)} free", "")
+                : new("space", Diagnosis.Warn, $"{Show.Bytes(free)} free", "Free some: a full disk stops writing.");
+        }
+
+        if (report.Owner is null)
+        {
+            yield return report.IsWritable
+                ? new("permissions", Diagnosis.Ok, "files can be made and removed", "")
+                : new("permissions", Diagnosis.Fail, report.Problems.Count > 0 ? report.Problems[^1].Message : "cannot be written", "Make the directory writable for this user.");
+        }
+
+        if (report.SyncTime is { } time)
+        {
+            yield return !report.SyncErrorsAreReported
+                ? new("sync", Diagnosis.Warn, Show.Duration(time), "This platform hides sync errors: use 64-bit Linux where data matters.")
+                : time.TotalMilliseconds < 0.02
+                    ? new("sync", Diagnosis.Warn, $"{Show.Duration(time)}: too fast for a device", "A disk that ignores flush loses data at power loss.")
+                    : new("sync", Diagnosis.Ok, $"4 KiB in {Show.Duration(time)}", "");
+        }
+
+        yield return report.WasClosedCleanly switch
+        {
+            true => new("closed", Diagnosis.Ok, "cleanly", ""),
+            false => new("closed", report.Owner is null ? Diagnosis.Warn : Diagnosis.Ok, report.Owner is null ? "not cleanly" : "in use",
+                report.Owner is null ? "The next opening recovers by itself: cairn stat" : ""),
+            null => new("closed", Diagnosis.Warn, "unknown", "Read the line above about the format."),
+        };
+        if (report.Owner is null && report.Format is not null && report.WasClosedCleanly == true)
+            yield return Contents(call);
+    }
+
+    private static Diagnosis Contents(Call call)
+    {
+        try
+        {
+            using var database = CairnDatabase.Open(call.Directory, new CairnOptions { IsReadOnly = true });
+            return new("contents", Diagnosis.Ok, $"{Show.Number(database.Recovery.Records)} records, every check is right", "");
+        }
+        catch (CairnException failure)
+        {
+            return new("contents", Diagnosis.Fail, failure.Message, "Restore a backup.");
+        }
+    }
+
+    private static Value Json(LatencySummary summary) => Value.Object(
+        ("count", summary.Count),
+        ("p50_ms", Show.Milliseconds(summary.P50)),
+        ("p95_ms", Show.Milliseconds(summary.P95)),
+        ("p99_ms", Show.Milliseconds(summary.P99)),
+        ("p999_ms", Show.Milliseconds(summary.P999)),
+        ("max_ms", Show.Milliseconds(summary.Max)));
+
+    internal static Value Json(RecoveryReport recovery) => Value.Object(
+        ("new", recovery.IsNew),
+        ("closed_cleanly", recovery.WasClosedCleanly),
+        ("epoch", (long)recovery.Epoch),
+        ("segments", recovery.Segments),
+        ("records", recovery.Records),
+        ("bytes", recovery.Bytes),
+        ("transactions", recovery.Transactions),
+        ("last_sequence", Failures.Number(recovery.LastSequence)),
+        ("cut", recovery.Cut is { } cut
+            ? Value.Object(("file", cut.File), ("offset", cut.Offset), ("bytes", cut.Bytes), ("reason", cut.Reason))
+            : Value.Null),
+        ("copied_records", recovery.CopiedRecords),
+        ("quarantined", Strings(recovery.Quarantined)),
+        ("orphaned_runs", Strings(recovery.OrphanedRuns.Select(run => run.ToString()))),
+        ("warnings", Strings(recovery.Warnings)),
+        ("phases", Value.Array(recovery.Phases.Select(phase => Value.Object(("name", phase.Name), ("duration_ms", Show.Milliseconds(phase.Duration)))))),
+        ("duration_ms", Show.Milliseconds(recovery.Duration)));
+
+    private static IEnumerable<(string Name, string Text)> Lines(RecoveryReport recovery)
+    {
+        yield return ("opening", string.Create(CultureInfo.InvariantCulture, $"number {recovery.Epoch}, the one before ended {(recovery.WasClosedCleanly ? "cleanly" : "without a clean close")}"));
+        yield return ("recovery", $"{Show.Number(recovery.Transactions)} transactions from {Show.Number(recovery.Records)} records, {Show.Bytes(recovery.Bytes)}, in {Show.Duration(recovery.Duration)}");
+        if (recovery.Cut is { } cut)
+            yield return ("cut", $"{cut.File} at offset {cut.Offset}: {Show.Number(cut.Bytes)} bytes that were never acknowledged ({cut.Reason}), kept in quarantine");
+        if (recovery.CopiedRecords > 0)
+            yield return ("copied", $"{Show.Number(recovery.CopiedRecords)} records at the end were written again");
+        foreach (var item in recovery.Quarantined)
+            yield return ("quarantined", item);
+        foreach (var run in recovery.OrphanedRuns)
+            yield return ("orphaned", run.ToString());
+        foreach (var warning in recovery.Warnings)
+            yield return ("warning", warning);
+    }
+
+    private static Value Strings(IEnumerable<string> texts) => Value.Array(texts.Select(text => (Value)text));
+
+    private sealed record Diagnosis(string Check, string Result, string Text, string Advice)
+    {
+        internal const string Ok = "ok";
+        internal const string Warn = "warn";
+        internal const string Fail = "fail";
+    }
+}

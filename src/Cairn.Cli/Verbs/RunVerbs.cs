@@ -1,0 +1,277 @@
+using System.CommandLine;
+using Spectre.Console;
+
+namespace Cairn.Cli.Verbs;
+
+/// <summary><c>cairn run ...</c>: the runs of the database and their lives.</summary>
+internal static class RunVerbs
+{
+    internal static Group Group() => new(
+        "run",
+        "Runs: begin, find, end, pause, adopt after a crash, delete.",
+        Begin(), List(), Show(), Count(), Children(), Ancestors(), Complete(), Fail(), Pause(), Resume(), Cancel(), Archive(), Abort(), Adopt(), Orphaned(),
+        Tag(), Untag(), Meta(), Delete());
+
+    private static Verb Begin()
+    {
+        var name = new Argument<string?>("name") { Description = "Unique; no '/', not beginning with $. Default: none.", Arity = ArgumentArity.ZeroOrOne };
+        var parent = new Option<string?>("--parent") { Description = "The run that this one belongs to.", HelpName = "RUN" };
+        var tags = new Option<string[]>("--tag") { Description = "A tag; may be given often.", HelpName = "TAG" };
+        var meta = new Option<string?>("--meta") { Description = "Metadata: a JSON object.", HelpName = "JSON" };
+        return new Verb(
+            "begin", "Begins a run and prints its id.", "cairn run begin refund-4711 --tag refund --meta '{\"customer\":\"Ada\"}'", Needs.WriteDatabase,
+            call =>
+            {
+                RunId? above = call.Get(parent) is { } text ? RunNames.Find(call.Database, text).Id : null;
+                var metadata = call.Get(meta) is { } json ? Value.FromJson(json) : default(Value?);
+                var run = call.Database.Runs.Begin(call.Get(name), above, call.Get(tags) ?? [], metadata);
+                return call.Answer(run.Id.ToString(), ("id", run.Id.ToString()), ("name", (Value)run.Name), ("sequence", Failures.Number(run.Info.FirstSequence)));
+            },
+            name, parent, tags, meta);
+    }
+
+    private static Verb List()
+    {
+        var filter = new Filter();
+        var limit = Parts.Limit("runs");
+        return new Verb(
+            "list", "Lists runs in the order in which they were begun.", "cairn run list --status active --tag refund", Needs.ReadDatabase,
+            call => Table(call, call.Pages(call.Get(limit), (count, cursor) => call.Database.Runs.List(filter.Read(call) with { Limit = count, Cursor = cursor }))),
+            [.. filter.All, limit]);
+    }
+
+    private static Verb Count()
+    {
+        var filter = new Filter();
+        return new Verb(
+            "count", "Prints the number of runs.", "cairn run count --status failed", Needs.ReadDatabase,
+            call =>
+            {
+                var count = call.Database.Runs.Count(filter.Read(call));
+                return call.Answer(Cli.Show.Plain(count), ("count", count));
+            },
+            filter.All);
+    }
+
+    private static Verb Show()
+    {
+        var run = RunArgument();
+        return new Verb(
+            "show", "Says everything about a run.", "cairn run show refund-4711", Needs.ReadDatabase,
+            call =>
+            {
+                var info = RunNames.Find(call.Database, call.Get(run)).Info;
+                return call.Figures(Value.Object(Json(info)), Lines(info));
+            },
+            run);
+    }
+
+    private static Verb Children()
+    {
+        var run = RunArgument();
+        return new Verb(
+            "children", "Lists the runs that were begun under a run.", "cairn run children refund-4711", Needs.ReadDatabase,
+            call =>
+            {
+                var id = RunNames.Find(call.Database, call.Get(run)).Id;
+                return Table(call, call.Pages(null, (limit, cursor) => call.Database.Runs.Children(id, limit, cursor)));
+            },
+            run);
+    }
+
+    private static Verb Ancestors()
+    {
+        var run = RunArgument();
+        return new Verb(
+            "ancestors", "Lists a run's parent, its parent, and so on.", "cairn run ancestors refund-4711-retry", Needs.ReadDatabase,
+            call => Table(call, call.Database.Runs.Ancestors(RunNames.Find(call.Database, call.Get(run)).Id)),
+            run);
+    }
+
+    private static Verb Complete()
+    {
+        var run = RunArgument();
+        var result = new Option<string?>("--result") { Description = "What it came to; a String unless --type says otherwise.", HelpName = "VALUE" };
+        var type = ValueText.TypeOption();
+        return new Verb(
+            "complete", "Ends a run well. It takes no more writes.", "cairn run complete refund-4711 --result '{\"refunded\":42}' --type json", Needs.WriteDatabase,
+            call => call.Wrote(RunNames.Find(call.Database, call.Get(run))
+                .Complete(call.Get(result) is { } text ? ValueText.Read(call, text, call.Get(type)!) : default(Value?))),
+            run, result, type);
+    }
+
+    private static Verb Fail()
+    {
+        var (run, error) = (RunArgument(), new Argument<string>("error") { Description = "What went wrong." });
+        return new Verb(
+            "fail", "Ends a run with an error.", "cairn run fail refund-4711 'no such order'", Needs.WriteDatabase,
+            call => call.Wrote(RunNames.Find(call.Database, call.Get(run)).Fail(call.Get(error))),
+            run, error);
+    }
+
+    private static Verb Cancel()
+    {
+        var run = RunArgument();
+        var reason = new Argument<string?>("reason") { Description = "Why.", Arity = ArgumentArity.ZeroOrOne };
+        return new Verb(
+            "cancel", "Gives a run up.", "cairn run cancel refund-4711 'customer withdrew'", Needs.WriteDatabase,
+            call => call.Wrote(RunNames.Find(call.Database, call.Get(run)).Cancel(call.Get(reason))),
+            run, reason);
+    }
+
+    private static Verb Pause() => Change("pause", "Stops a run for now; it takes no writes until it is resumed.", run => run.Pause());
+
+    private static Verb Resume() => Change("resume", "Goes on with a run that is paused, or was orphaned by a crash.", run => run.Resume());
+
+    private static Verb Archive() => Change("archive", "Puts a run away for good.", run => run.Archive());
+
+    private static Verb Adopt() => Change(
+        "adopt", "Takes over a run that a crash left active.",
+        run => run.Info.IsOrphaned
+            ? run.Resume()
+            : throw new RefusedException(ErrorCode.InvalidTransition, $"Run {run.Id} is not orphaned: it is {run.Status}. 'cairn run orphaned' lists those that are."));
+
+    private static Verb Abort()
+    {
+        var (run, reason) = (RunArgument(), new Argument<string>("reason") { Description = "Why." });
+        return new Verb(
+            "abort", "Ends a run that somebody else gave up, such as an orphaned one, as failed.", "cairn run abort refund-4711 'worker died'", Needs.WriteDatabase,
+            call => call.Wrote(call.Database.Runs.Abort(RunNames.Find(call.Database, call.Get(run)).Id, call.Get(reason))),
+            run, reason);
+    }
+
+    private static Verb Orphaned() => new(
+        "orphaned", "Lists runs that a crash left active and nobody adopted since.", "cairn run orphaned", Needs.ReadDatabase,
+        call => Table(call, call.Database.Runs.Orphaned()));
+
+    private static Verb Tag()
+    {
+        var (run, tags) = (RunArgument(), Tags());
+        return new Verb(
+            "tag", "Adds tags to a run.", "cairn run tag refund-4711 urgent vip", Needs.WriteDatabase,
+            call => call.Wrote(RunNames.Find(call.Database, call.Get(run)).AddTags(call.Get(tags))),
+            run, tags);
+    }
+
+    private static Verb Untag()
+    {
+        var (run, tags) = (RunArgument(), Tags());
+        return new Verb(
+            "untag", "Removes tags from a run.", "cairn run untag refund-4711 urgent", Needs.WriteDatabase,
+            call => call.Wrote(RunNames.Find(call.Database, call.Get(run)).RemoveTags(call.Get(tags))),
+            run, tags);
+    }
+
+    private static Verb Meta()
+    {
+        var (run, patch) = (RunArgument(), new Argument<string>("patch") { Description = "A JSON object: members replace, null removes (RFC 7396); - reads standard input." });
+        return new Verb(
+            "meta", "Changes the metadata of a run by a merge patch.", "cairn run meta refund-4711 '{\"tier\":\"gold\",\"draft\":null}'", Needs.WriteDatabase,
+            call => call.Wrote(RunNames.Find(call.Database, call.Get(run)).UpdateMetadata(ValueText.Read(call, call.Get(patch), "json"))),
+            run, patch);
+    }
+
+    private static Verb Delete()
+    {
+        var run = RunArgument();
+        return new Verb(
+            "delete", "Deletes a run with everything in it. What it wrote stays in the log until compaction.", "cairn run delete refund-4711", Needs.WriteDatabase,
+            call =>
+            {
+                var receipt = call.Database.Runs.Delete(RunNames.Find(call.Database, call.Get(run)).Id);
+                var counts = string.Join(", ", receipt.Counts.Select(count => $"{Cli.Show.Number(count.Value)} {count.Key}"));
+                return call.Answer(
+                    $"deleted {receipt.Name ?? receipt.Id.ToString()} {receipt.Sequence}: {counts}",
+                    ("id", receipt.Id.ToString()),
+                    ("name", receipt.Name),
+                    ("sequence", Failures.Number(receipt.Sequence)),
+                    ("counts", Value.Object(receipt.Counts.Select(count => KeyValuePair.Create(count.Key, (Value)count.Value)))));
+            },
+            run);
+    }
+
+    private static Verb Change(string name, string what, Func<Run, Sequence> change)
+    {
+        var run = RunArgument();
+        return new Verb(
+            name, what, $"cairn run {name} refund-4711", Needs.WriteDatabase,
+            call => call.Wrote(change(RunNames.Find(call.Database, call.Get(run)))),
+            run);
+    }
+
+    private static Argument<string> RunArgument() => new("run") { Description = "Its name or id." };
+
+    private static Argument<string[]> Tags() => new("tag") { Description = "One or more tags.", Arity = ArgumentArity.OneOrMore };
+
+    private static int Table(Call call, IEnumerable<RunInfo> runs) => call.List(
+        runs,
+        Json,
+        new Column<RunInfo>("run", RunNames.Show),
+        new Column<RunInfo>("status", info => info.IsOrphaned ? "Orphaned" : info.Status.ToString()),
+        new Column<RunInfo>("begun", info => Cli.Show.Time(info.Created)),
+        new Column<RunInfo>("events", info => Cli.Show.Plain(info.EventCount), Justify.Right),
+        new Column<RunInfo>("last", info => info.LastSequence.ToString(), Justify.Right),
+        new Column<RunInfo>("tags", info => string.Join(' ', info.Tags)));
+
+    internal static (string Name, Value Value)[] Json(RunInfo info) =>
+    [
+        ("id", info.Id.ToString()),
+        ("name", info.Name),
+        ("parent", info.Parent?.ToString()),
+        ("status", info.Status.ToString()),
+        ("orphaned", info.IsOrphaned),
+        ("created_us", Cli.Show.Microseconds(info.Created)),
+        ("updated_us", Cli.Show.Microseconds(info.Updated)),
+        ("completed_us", Cli.Show.Microseconds(info.Completed)),
+        ("tags", Value.Array(info.Tags.Select(tag => (Value)tag))),
+        ("metadata", info.Metadata),
+        ("error", info.Error),
+        .. info.Result is { } result ? (ReadOnlySpan<(string, Value)>)[("result", result)] : [],
+        ("version", Failures.Number(info.Version)),
+        ("first_sequence", Failures.Number(info.FirstSequence)),
+        ("last_sequence", Failures.Number(info.LastSequence)),
+        ("events", info.EventCount),
+        ("bytes", info.Bytes),
+    ];
+
+    private static IEnumerable<(string Name, string Text)> Lines(RunInfo info)
+    {
+        yield return ("run", RunNames.Show(info));
+        yield return ("id", info.Id.ToString());
+        if (info.Parent is { } parent)
+            yield return ("parent", parent.ToString());
+        yield return ("status", info.IsOrphaned ? "Active, orphaned by a crash: cairn run adopt" : info.Status.ToString());
+        yield return ("begun", Cli.Show.Time(info.Created));
+        yield return ("updated", Cli.Show.Time(info.Updated));
+        if (info.Completed is { } ended)
+            yield return ("ended", Cli.Show.Time(ended));
+        yield return ("tags", string.Join(' ', info.Tags));
+        yield return ("metadata", info.Metadata.ToJson());
+        if (info.Error is { } error)
+            yield return ("error", error);
+        if (info.Result is { } result)
+            yield return ("result", Cli.Show.Text(result));
+        yield return ("sequences", $"{info.FirstSequence} to {info.LastSequence}");
+        yield return ("events", Cli.Show.Number(info.EventCount));
+        yield return ("memory", Cli.Show.Bytes(info.Bytes));
+    }
+
+    /// <summary>The options that say which runs.</summary>
+    private sealed class Filter
+    {
+        private readonly Option<RunStatus?> _status = new("--status") { Description = "Only runs in this status: active, paused, completed, failed, cancelled, archived.", HelpName = "STATUS" };
+        private readonly Option<string?> _tag = new("--tag") { Description = "Only runs with this tag.", HelpName = "TAG" };
+        private readonly Option<string?> _prefix = new("--name-prefix") { Description = "Only runs whose name begins with this.", HelpName = "TEXT" };
+        private readonly Option<bool> _reverse = new("--reverse") { Description = "Newest first." };
+
+        internal Symbol[] All => [_status, _tag, _prefix, _reverse];
+
+        internal RunFilter Read(Call call) => new()
+        {
+            Status = call.Get(_status),
+            Tag = call.Get(_tag),
+            NamePrefix = call.Get(_prefix),
+            Reverse = call.Get(_reverse),
+        };
+    }
+}

@@ -1,0 +1,380 @@
+// Runs: the index of runs, and the life of each.
+//
+// Where things are. An operation on a run stands in that run's own part of the record, so that reading the run's chain tells its whole
+// life; what it changes stands in the catalogue's store, so that listings, names and tags have versions and snapshots like everything
+// else. A commit that changes a record therefore takes the catalogue's lock too, last. Any change of a run's record holds that run's
+// lock; the catalogue's lock orders what concerns several runs: names, ids, and whether a parent is there.
+//
+//   store keys      60 id            the run's record, a canonical object (RunRecord)
+//   (catalogue)     61 name          its id: names are unique while the run exists
+//                   62 parent id     children of a run
+//                   63 tag 0 id      runs with a tag
+//                   64 status id     runs in a status
+//                   65 id            the result it completed with, apart, so that changing a tag does not copy it
+//                   01 60            how many
+//   operations      60 Create, 61 Update, 62 End, 63 Resume, 64 Delete, 67 Archive (docs/format.md has the bodies)
+//   conflicts       a run's record is one point. Tags and metadata are blind: each change is decided under the lock against the newest
+//                   record, so two adders of different tags both succeed. A change of status outside a transaction is decided there
+//                   too; inside one it is judged at the call and expects the record unchanged at the commit
+//   text            id, name, status, tags, strings of the metadata, error (RUN-14)
+//   diff, merge     a run's record is not part of what it holds: both leave it alone
+//   replay          the operations applied in order give the record as it was
+//
+// Status, RUN-4. Arrows that are not drawn give InvalidTransition; nothing comes back from an end.
+//
+//              .---------- resume ---------.
+//              v                           |
+//     begin  ACTIVE ------- pause -----> PAUSED
+//              |                           |
+//              +--> COMPLETED --.          |            An active run whose last record was written by an opening that a crash
+//              +--> FAILED -----+--> ARCHIVED           ended is called orphaned. That is derived from the log and stored nowhere;
+//              +--> CANCELLED --'          ^            any later record of the run moves it on, and Resume writes one that does
+//              '-----------> <-- cancel, archive        nothing else.
+//
+// A transaction's life in one line: [Put, Complete] writes while the run is open and closes it, in one record; [Complete, Put] is
+// refused at the Put; [Resume, Put] needs the run paused at the commit, which is expected, and open from there on.
+//
+// The runs `default` and `$sys` exist without a record and are listed nowhere. `default` may have tags and metadata: then it has a
+// record, and still no place in the orders.
+//
+// Deletion is one operation: the catalogue's keys get tombstones, the run's own store is dropped with its state, and whoever still
+// reads it keeps its memory until he is done. Children keep the id of a deleted parent. Nobody learns of a deletion before it is
+// visible (G1): the state stays findable until then.
+
+using System.Diagnostics.CodeAnalysis;
+using Cairn.Codec;
+using Cairn.Log;
+using Cairn.Store;
+using Cairn.Transactions;
+
+namespace Cairn.Primitives;
+
+/// <summary>See the essay above. Stateless.</summary>
+internal sealed class RunOperations : OperationSet
+{
+    internal override byte Family => 0x60;
+
+    internal override string Name => "runs";
+
+    internal override bool Owns(byte storeFamily) => storeFamily is >= StoreKeys.Run and <= StoreKeys.RunResult;
+
+    internal override string Describe(ReadOnlySpan<byte> storeKey) => storeKey[0] == StoreKeys.RunName || storeKey.Length <= RunId.Size
+        ? Utf8.GetTrustedString(storeKey[1..])
+        : RunId.Read(storeKey[^RunId.Size..]).ToString();
+
+    /// <summary>Its items live in the catalogue, not in a run.</summary>
+    internal override long CountItems(scoped in StoreReader reader, ulong sequence) => 0;
+
+    // ---- deciding, under the locks --------------------------------------------------------------------------------------------
+
+    internal override CairnException? Resolve(in Operation operation, Span<byte> holes, RunState run, Catalogue catalogue, long time)
+    {
+        var code = (OperationCode)operation.Code;
+        if (code is OperationCode.RunCreate or OperationCode.RunDelete)
+            return null;
+        Invariant.Check(Fields.TryRead(operation.Body, out var body), "an operation on a run is an object");
+        if (RunRecord.StatusAfter(code, body) is { } to)
+        {
+            // With "from", a transaction has judged it and expects the record unchanged.
+            var allowed = body.Has("from") || (body.Has("adopt") ? run.Status == RunStatus.Active : RunRecord.Allows(run.Status, to));
+            return allowed ? null : new InvalidTransitionException(run.Id, run.Status, to);
+        }
+
+        return CheckLimits(code, body, run, catalogue, time);
+    }
+
+    // LIM-14 on the result. What has grown too large under higher limits may still be changed, not grow.
+    private static CairnException? CheckLimits(OperationCode code, in Fields body, RunState run, Catalogue catalogue, long time)
+    {
+        var limits = catalogue.Limits;
+        using var reader = catalogue.State.Store.Read();
+        Span<byte> key = stackalloc byte[1 + RunId.Size];
+        var before = reader.TryGetNewest(RunKeys.Record(key, run.Id), out var version) && !version.IsTombstone
+            ? RunRecord.Read(version.Value)
+            : RunRecord.BuiltIn(run.Id);
+        Invariant.Check(before is not null, "a run that takes operations has a record");
+        Invariant.Check(before.TryChange(code, body, time, out var after), "an operation on a run has its form");
+        if (after!.Tags.Length > limits.TagsMax && after.Tags.Length > before.Tags.Length)
+            return new LimitException(nameof(limits.TagsMax), limits.TagsMax, after.Tags.Length, "tags");
+        if (after.Metadata == before.Metadata)
+            return null;
+        try
+        {
+            RunRules.CheckMetadata(after.Metadata, limits);
+            return null;
+        }
+        catch (CairnException refused) when (after.Metadata.EncodedLength > before.Metadata.EncodedLength)
+        {
+            return refused;
+        }
+        catch (CairnException)
+        {
+            return null;
+        }
+    }
+
+    // ---- applying -------------------------------------------------------------------------------------------------------------
+
+    internal override bool Apply(in Operation operation, in ApplyContext context)
+    {
+        if (!operation.Key.IsEmpty || operation.HasExpiry)
+            return false;
+        var run = context.Run;
+        var index = new ApplyContext(context.Catalogue.State, context.Catalogue, context.Sequence, context.Time);
+        var before = FindNewest(index, run.Id);
+        var code = (OperationCode)operation.Code;
+        if (code == OperationCode.RunDelete)
+            return operation.Body.IsEmpty && ApplyDelete(index, run, before);
+        if (!Fields.TryRead(operation.Body, out var body))
+            return false;
+        RunRecord? after;
+        if (code == OperationCode.RunCreate)
+        {
+            if (before is not null || RunRecord.IsBuiltIn(run.Id) || !RunRecord.TryBegin(body, context.Time, out after))
+                return false;
+            context.Catalogue.Add(run);
+        }
+        else
+        {
+            before ??= RunRecord.BuiltIn(run.Id);
+            if (before is null || !before.TryChange(code, body, context.Time, out after))
+                return false;
+        }
+
+        Write(index, run, before, after!);
+        run.Status = after!.Status;
+        return true;
+    }
+
+    private static bool ApplyDelete(in ApplyContext index, RunState run, RunRecord? before)
+    {
+        if (before is null || RunRecord.IsBuiltIn(run.Id))
+            return false;
+        Write(index, run, before, null);
+        run.DeletedAt = index.Sequence;
+        return true;
+    }
+
+    private static RunRecord? FindNewest(in ApplyContext index, RunId id)
+    {
+        Span<byte> key = stackalloc byte[1 + RunId.Size];
+        using var reader = index.Read();
+        return reader.TryGetNewest(RunKeys.Record(key, id), out var version) && !version.IsTombstone ? RunRecord.Read(version.Value) : null;
+    }
+
+    // The record and every place in the orders that differs.
+    private static void Write(in ApplyContext index, RunState run, RunRecord? before, RunRecord? after)
+    {
+        Span<byte> key = stackalloc byte[RunKeys.LengthMax];
+        var encoded = after?.ToValue().Encode() ?? [];
+        if (after is null)
+            index.Delete(RunKeys.Record(key, run.Id));
+        else
+            index.Put(RunKeys.Record(key, run.Id), encoded);
+        run.RecordBytes = encoded.Length;
+        run.RecordTags = after?.Tags.Length ?? 0;
+        WriteResult(index, run.Id, after);
+        if (RunRecord.IsBuiltIn(run.Id))
+            return;
+        if ((before is null) != (after is null))
+            WriteOnce(index, run.Id, before ?? after!, exists: after is not null);
+        if (before?.Status != after?.Status)
+        {
+            if (before is not null)
+                index.Delete(RunKeys.Status(key, before.Status, run.Id));
+            if (after is not null)
+                index.Put(RunKeys.Status(key, after.Status, run.Id), default);
+        }
+
+        WriteTags(index, run.Id, before?.Tags ?? [], after?.Tags ?? []);
+    }
+
+    // What never changes while a run exists.
+    private static void WriteOnce(in ApplyContext index, RunId id, RunRecord record, bool exists)
+    {
+        Span<byte> key = stackalloc byte[RunKeys.LengthMax];
+        index.AddCount(StoreKeys.Run, exists ? 1 : -1);
+        if (record.Name is { } name)
+        {
+            Span<byte> bytes = stackalloc byte[RunId.Size];
+            id.Write(bytes);
+            Set(index, RunKeys.Name(key, name), bytes, exists);
+        }
+
+        if (record.Parent is { } parent)
+            Set(index, RunKeys.Parent(key, parent, id), default, exists);
+    }
+
+    private static void Set(in ApplyContext index, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, bool exists)
+    {
+        if (exists)
+            index.Put(key, value);
+        else
+            index.Delete(key);
+    }
+
+    private static void WriteTags(in ApplyContext index, RunId id, string[] before, string[] after)
+    {
+        Span<byte> key = stackalloc byte[RunKeys.LengthMax];
+        foreach (var tag in before)
+        {
+            if (!after.Contains(tag, StringComparer.Ordinal))
+                index.Delete(RunKeys.Tag(key, tag, id));
+        }
+
+        foreach (var tag in after)
+        {
+            if (!before.Contains(tag, StringComparer.Ordinal))
+                index.Put(RunKeys.Tag(key, tag, id), default);
+        }
+    }
+
+    private static void WriteResult(in ApplyContext index, RunId id, RunRecord? after)
+    {
+        Span<byte> key = stackalloc byte[1 + RunId.Size];
+        var storeKey = RunKeys.Result(key, id);
+        if (after?.Result is { } result)
+        {
+            index.Put(storeKey, result.Encode());
+            return;
+        }
+
+        if (after is not null)
+            return;
+        bool exists;
+        using (var reader = index.Read())
+            exists = reader.TryGetNewest(storeKey, out var version) && !version.IsTombstone;
+        if (exists)
+            index.Delete(storeKey);
+    }
+
+    // ---- encoding -------------------------------------------------------------------------------------------------------------
+
+    internal override void Encode(Batch batch, PendingWrite write) => Add(batch, write.Code, write.Value, TagsIn(write.Value));
+
+    private static int TagsIn(ReadOnlySpan<byte> body) =>
+        Fields.TryRead(body, out var fields) && fields.TryTexts("addTags", out var added) && fields.TryTexts("removeTags", out var removed)
+            ? added.Length + removed.Length
+            : 0;
+
+    /// <param name="tags">How many the body names.</param>
+    internal static void Add(Batch batch, OperationCode code, ReadOnlySpan<byte> body, int tags)
+    {
+        body.CopyTo(batch.AddToRecord(code, body.Length, tags));
+        batch.NeedsResolve |= code is not (OperationCode.RunCreate or OperationCode.RunDelete);
+    }
+}
+
+/// <summary>Store keys of the catalogue; see the essay of <see cref="RunOperations"/>. A tag holds no zero, so one zero ends it.</summary>
+internal static class RunKeys
+{
+    internal const int LengthMax = 1 + Limits.NameBytesMax + 1 + RunId.Size;
+
+    internal static ReadOnlySpan<byte> Record(Span<byte> target, RunId id) => Of(target, StoreKeys.Run, id);
+
+    internal static byte[] Record(RunId id) => Record(stackalloc byte[1 + RunId.Size], id).ToArray();
+
+    internal static ReadOnlySpan<byte> Result(Span<byte> target, RunId id) => Of(target, StoreKeys.RunResult, id);
+
+    internal static ReadOnlySpan<byte> Name(Span<byte> target, string name)
+    {
+        target[0] = StoreKeys.RunName;
+        return target[..(1 + Utf8.GetBytes(name, target[1..]))];
+    }
+
+    internal static ReadOnlySpan<byte> Parent(Span<byte> target, RunId parent, RunId id)
+    {
+        parent.Write(Of(target, StoreKeys.RunParent));
+        id.Write(target[(1 + RunId.Size)..]);
+        return target[..(1 + 2 * RunId.Size)];
+    }
+
+    internal static ReadOnlySpan<byte> Tag(Span<byte> target, string tag, RunId id)
+    {
+        var prefix = TagPrefix(target, tag).Length;
+        id.Write(target[prefix..]);
+        return target[..(prefix + RunId.Size)];
+    }
+
+    internal static ReadOnlySpan<byte> TagPrefix(Span<byte> target, string tag)
+    {
+        var length = 1 + Utf8.GetBytes(tag, Of(target, StoreKeys.RunTag));
+        target[length] = 0;
+        return target[..(length + 1)];
+    }
+
+    internal static ReadOnlySpan<byte> Status(Span<byte> target, RunStatus status, RunId id)
+    {
+        Of(target, StoreKeys.RunStatusOrder)[0] = (byte)status;
+        id.Write(target[2..]);
+        return target[..(2 + RunId.Size)];
+    }
+
+    private static Span<byte> Of(Span<byte> target, byte family)
+    {
+        target[0] = family;
+        return target[1..];
+    }
+
+    private static ReadOnlySpan<byte> Of(Span<byte> target, byte family, RunId id)
+    {
+        id.Write(Of(target, family));
+        return target[..(1 + RunId.Size)];
+    }
+}
+
+/// <summary>What names, tags and metadata of runs and traces may be, checked at the door.</summary>
+internal static class RunRules
+{
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidName"/>: against NAM-2, reserved, or the text of an id, which
+    /// could not be told from one.</exception>
+    internal static void CheckName(string name)
+    {
+        KeyRules.EncodeName(name, stackalloc byte[Limits.NameBytesMax], out _);
+        if (RunId.TryParse(name, out _))
+            throw new CairnException(ErrorCode.InvalidName, "A run's name may not have the form of an id. Choose another, or pass it as the id.");
+    }
+
+    /// <summary>The tags, each once, in the order given.</summary>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidName"/>: against NAM-2.</exception>
+    /// <exception cref="LimitException">Too many, or one is too long.</exception>
+    internal static string[] CheckTags(IEnumerable<string>? tags, Limits limits)
+    {
+        if (tags is null)
+            return [];
+        Span<byte> buffer = stackalloc byte[Limits.NameBytesMax];
+        var distinct = new List<string>();
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var tag in tags)
+        {
+            KeyRules.EncodeName(tag, buffer, out _);
+            if (!seen.Add(tag))
+                continue;
+            distinct.Add(tag);
+            if (distinct.Count > limits.TagsMax)
+                throw new LimitException(nameof(limits.TagsMax), limits.TagsMax, distinct.Count, "tags");
+        }
+
+        return [.. distinct];
+    }
+
+    /// <exception cref="CairnException"><see cref="ErrorCode.WrongType"/>: not an Object.</exception>
+    /// <exception cref="LimitException">Too large, too deep.</exception>
+    internal static void CheckMetadata(in Value metadata, Limits limits)
+    {
+        if (metadata.Kind != ValueKind.Object)
+            throw new CairnException(ErrorCode.WrongType, $"Metadata is an Object; {metadata.Kind} was given.");
+        var bytes = ValueCodec.EncodedLength(metadata, limits);
+        if (bytes > limits.MetadataBytesMax)
+            throw new LimitException(nameof(limits.MetadataBytesMax), limits.MetadataBytesMax, bytes, "bytes");
+    }
+
+    /// <summary>A reason or error, which stands in the record.</summary>
+    internal static void CheckError([NotNull] string? error, Limits limits)
+    {
+        ArgumentNullException.ThrowIfNull(error);
+        var bytes = Utf8.GetByteCount(error);
+        if (bytes > limits.MetadataBytesMax)
+            throw new LimitException(nameof(limits.MetadataBytesMax), limits.MetadataBytesMax, bytes, "bytes");
+    }
+}

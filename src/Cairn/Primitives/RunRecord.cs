@@ -1,0 +1,177 @@
+using Cairn.Store;
+
+namespace Cairn.Primitives;
+
+/// <summary>What the index of runs keeps of one run, and how operations change it: pure functions, used by Apply, by the decision
+/// under the locks, and by a transaction that reads its own writes. Stored as a canonical object: created, status, and when they are
+/// there name, parent, tags, metadata, completed, error. The result has a key of its own.</summary>
+internal sealed record RunRecord
+{
+    private static readonly RunRecord Unborn = new();
+
+    internal string? Name { get; init; }
+
+    internal RunId? Parent { get; init; }
+
+    internal RunStatus Status { get; init; } = RunStatus.Active;
+
+    /// <summary>Commit time of its beginning; null for the two runs that have none.</summary>
+    internal long? Created { get; init; }
+
+    internal long? Completed { get; init; }
+
+    internal string[] Tags { get; init; } = [];
+
+    internal Value Metadata { get; init; } = Value.Object();
+
+    internal string? Error { get; init; }
+
+    /// <summary>Given by the operation just applied; not part of the stored object.</summary>
+    internal Value? Result { get; init; }
+
+    /// <summary>The record of a run that exists without one (RUN-2); null for any other.</summary>
+    internal static RunRecord? BuiltIn(RunId id) =>
+        id == RunId.Default ? Unborn with { Name = DefaultName } : id == RunId.System ? Unborn with { Name = SystemName } : null;
+
+    internal const string DefaultName = "default";
+
+    internal const string SystemName = "$sys";
+
+    internal static bool IsBuiltIn(RunId id) => id == RunId.Default || id == RunId.System;
+
+    /// <summary>RUN-4.</summary>
+    internal static bool Allows(RunStatus from, RunStatus to) => from switch
+    {
+        RunStatus.Active => to is not RunStatus.Active,
+        RunStatus.Paused => to is RunStatus.Active or RunStatus.Cancelled or RunStatus.Archived,
+        RunStatus.Archived => false,
+        _ => to is RunStatus.Archived,
+    };
+
+    internal Value ToValue() => Fields.Write(
+        ("name", Fields.Of(Name)),
+        ("parent", Fields.Of(Parent?.Bits)),
+        ("status", Fields.Of((long)Status)),
+        ("created", Fields.Of(Created)),
+        ("completed", Fields.Of(Completed)),
+        ("tags", Fields.Of(Tags)),
+        ("metadata", Metadata.Count == 0 ? default(Value?) : Metadata),
+        ("error", Fields.Of(Error)));
+
+    internal static RunRecord Read(ReadOnlySpan<byte> stored)
+    {
+        Invariant.Check(Fields.TryRead(stored, out var fields) && TryRead(fields, out _), "a record of a run reads back");
+        TryRead(fields, out var record);
+        return record!;
+    }
+
+    private static bool TryRead(in Fields fields, out RunRecord? record)
+    {
+        record = null;
+        if (!fields.TryText("name", out var name) || !fields.TryId("parent", out var parent) || !fields.TryNumber("status", out var status)
+            || !fields.TryNumber("created", out var created) || !fields.TryNumber("completed", out var completed)
+            || !fields.TryTexts("tags", out var tags) || !fields.TryObject("metadata", out var metadata)
+            || !fields.TryText("error", out var error) || status is not (>= 0 and <= (long)RunStatus.Archived))
+        {
+            return false;
+        }
+
+        record = new RunRecord
+        {
+            Name = name,
+            Parent = parent is { } bits ? new RunId(bits) : null,
+            Status = (RunStatus)status,
+            Created = created,
+            Completed = completed,
+            Tags = tags,
+            Metadata = metadata,
+            Error = error,
+        };
+        return true;
+    }
+
+    // ---- operations -----------------------------------------------------------------------------------------------------------
+
+    /// <summary>The record that a beginning makes. False when the body is not one.</summary>
+    internal static bool TryBegin(in Fields body, long time, out RunRecord? record)
+    {
+        record = null;
+        if (!body.TryText("name", out var name) || !body.TryId("parent", out var parent) || !body.TryTexts("tags", out var tags)
+            || !body.TryObject("metadata", out var metadata))
+        {
+            return false;
+        }
+
+        record = new RunRecord
+        {
+            Name = name,
+            Parent = parent is { } bits ? new RunId(bits) : null,
+            Created = time,
+            Tags = tags,
+            Metadata = metadata,
+        };
+        return true;
+    }
+
+    /// <summary>The status an operation gives; null when it leaves it alone or its body is not one.</summary>
+    internal static RunStatus? StatusAfter(OperationCode code, in Fields body) => code switch
+    {
+        OperationCode.RunResume => RunStatus.Active,
+        OperationCode.RunArchive => RunStatus.Archived,
+        _ when body.TryNumber("status", out var status) && status is >= 0 and <= (long)RunStatus.Archived => (RunStatus)status,
+        _ => null,
+    };
+
+    /// <summary>The record after an operation. False when the body is not one.</summary>
+    /// <param name="time">Of the commit; inside a transaction of its snapshot.</param>
+    internal bool TryChange(OperationCode code, in Fields body, long time, out RunRecord? after)
+    {
+        after = null;
+        var status = StatusAfter(code, body);
+        switch (code)
+        {
+            case OperationCode.RunUpdate:
+                return TryUpdate(body, status, out after);
+            case OperationCode.RunEnd when status is { } ended && body.TryText("error", out var error):
+                after = this with { Status = ended, Completed = time, Error = error, Result = body.Any("result") };
+                return true;
+            case OperationCode.RunResume:
+                after = this with { Status = RunStatus.Active };
+                return true;
+            case OperationCode.RunArchive:
+                after = this with { Status = RunStatus.Archived, Completed = Completed ?? time };
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    // Removals before additions: that way a transaction can fold its calls into one operation.
+    private bool TryUpdate(in Fields body, RunStatus? status, out RunRecord? after)
+    {
+        after = null;
+        if ((body.Has("status") && status is null) || !body.TryTexts("removeTags", out var removed)
+            || !body.TryTexts("addTags", out var added) || !TryPatches(body, out var patches))
+        {
+            return false;
+        }
+
+        var tags = Tags.Except(removed, StringComparer.Ordinal).Union(added, StringComparer.Ordinal).ToArray();
+        var metadata = Metadata;
+        foreach (var patch in patches)
+            metadata = Codec.MergePatch.Apply(metadata, patch);
+        after = this with { Status = status ?? Status, Tags = tags, Metadata = metadata };
+        return true;
+    }
+
+    internal static bool TryPatches(in Fields body, out IReadOnlyList<Value> patches)
+    {
+        patches = [];
+        if (body.Any("metadata") is not { } value)
+            return true;
+        if (value.Kind != ValueKind.Array)
+            return false;
+        patches = value.AsArray();
+        return patches.All(patch => patch.Kind == ValueKind.Object);
+    }
+}

@@ -1,0 +1,406 @@
+using System.Diagnostics.CodeAnalysis;
+using Cairn.Codec;
+using Cairn.Primitives;
+using Cairn.Store;
+using Cairn.Transactions;
+
+namespace Cairn;
+
+/// <summary>The index of runs. Listings are in order of the runs' ids, which is the order in which they were begun, as far as the
+/// database made the ids. The runs <c>default</c> and <c>$sys</c> always exist; they can be found by name and id, and are not listed.
+/// Thread-safe. Reads never wait and never change anything.</summary>
+public sealed class Runs
+{
+    private const byte ListingRuns = 0x60;
+
+    /// <summary>A drawn id that is taken already (same seed, same time) is drawn again this often.</summary>
+    private const int DrawsMax = 1_000;
+
+    private readonly Engine _engine;
+    private readonly Scope _index;
+
+    internal Runs(Engine engine)
+    {
+        _engine = engine;
+        _index = Scope.Live(engine.Path, engine.Catalogue.State, CommitOptions.Default);
+    }
+
+    // ---- beginning ------------------------------------------------------------------------------------------------------------
+
+    /// <summary>Begins a run: Active, empty, its record committed when this returns.</summary>
+    /// <param name="name">1 to 256 bytes of UTF-8, no control characters, no <c>/</c>, not beginning with <c>$</c>, not of the form of an
+    /// id; unique among the runs that exist. Null = no name.</param>
+    /// <param name="parent">A run that exists; null = none. It may be deleted later: its children stay and keep its id.</param>
+    /// <param name="tags">As in <see cref="Run.AddTags"/>.</param>
+    /// <param name="metadata">An Object, at most <see cref="Limits.MetadataBytesMax"/> encoded; null = an empty one.</param>
+    /// <param name="id">Null = a new UUIDv7. Give one to take over a run from elsewhere.</param>
+    /// <returns>Its handle.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.AlreadyExists"/>: the name or the id is taken;
+    /// <see cref="ErrorCode.NotFound"/>: there is no such parent; <see cref="ErrorCode.InvalidName"/>; <see cref="ErrorCode.WrongType"/>:
+    /// the metadata is not an Object; <see cref="ErrorCode.ReadOnly"/>.</exception>
+    /// <exception cref="LimitException">Name, tags or metadata are out of their limits.</exception>
+    public Run Begin(
+        string? name = null, RunId? parent = null, IReadOnlyCollection<string>? tags = null, Value? metadata = null, RunId? id = null)
+    {
+        var limits = _engine.Limits;
+        _engine.State.ThrowIfNotWritable(onlyDeletes: false);
+        if (name is not null)
+            RunRules.CheckName(name);
+        if (name == RunRecord.DefaultName)
+            throw NameTaken(name);
+        if (metadata is { } given)
+            RunRules.CheckMetadata(given, limits);
+        if (id is { } chosen && chosen == default(RunId))
+            throw new CairnException(ErrorCode.InvalidArgument, "A run's id may not be zero. Leave it out to get a new one.");
+        if (id is { } known && RunRecord.IsBuiltIn(known))
+            throw IdTaken(known);
+        var kept = RunRules.CheckTags(tags, limits);
+        var body = Fields.Write(
+            ("name", Fields.Of(name)), ("parent", Fields.Of(parent?.Bits)), ("tags", Fields.Of(kept)), ("metadata", metadata)).Encode();
+        for (var draws = 1; ; draws++)
+        {
+            var drawn = id ?? new RunId(_engine.Random.NextUuid(_engine.Clock.Microseconds()));
+            if (TryBegin(drawn, name, parent, body, kept.Length, out var run))
+                return run;
+            if (id is not null || draws == DrawsMax)
+                throw IdTaken(drawn);
+        }
+    }
+
+    // False: the id is taken.
+    private bool TryBegin(RunId id, string? name, RunId? parent, byte[] body, int tags, [NotNullWhen(true)] out Run? run)
+    {
+        run = null;
+        var index = _engine.Catalogue.State;
+        var state = _engine.Catalogue.NewState(id);
+        var isFree = new Expectation(index, RunKeys.Record(id), ExpectationKind.Value, 0);
+        var expectations = new List<Expectation> { isFree };
+        if (name is not null)
+            expectations.Add(new Expectation(index, RunKeys.Name(stackalloc byte[RunKeys.LengthMax], name).ToArray(), ExpectationKind.Value, 0));
+        if (parent is { } above && !RunRecord.IsBuiltIn(above))
+            expectations.Add(new Expectation(index, RunKeys.Record(above), ExpectationKind.Present, 0));
+        var batch = Batch.RentMine();
+        batch.BeginPart(state);
+        RunOperations.Add(batch, OperationCode.RunCreate, body, tags);
+        batch.EndPart();
+        batch.Record.NeedsSync = _engine.Path.NeedsSync(CommitOptions.Default);
+        var done = _engine.Path.TryCommit(batch, null, expectations, out var placed);
+        Batch.ReturnMine(batch);
+        if (done)
+        {
+            run = HandleOf(state);
+            return true;
+        }
+
+        state.Dispose();                                     // nobody else has seen it
+        var refusal = placed.Refusal!;
+        if (refusal.Expectation is not { } unmet)
+            throw refusal.ToException(_engine.Path.Operations);
+        if (unmet.Key == isFree.Key)
+            return false;
+        throw unmet.Kind == ExpectationKind.Present ? Lifecycle.NotFound(parent!.Value) : NameTaken(name!);
+    }
+
+    private static CairnException NameTaken(string name) =>
+        new(ErrorCode.AlreadyExists, $"A run of this name ({Utf8.GetByteCount(name)} bytes) exists. Choose another name, or delete that run.");
+
+    private static CairnException IdTaken(RunId id) => new(ErrorCode.AlreadyExists, $"Run {id} exists. Leave the id out to get a new one.");
+
+    private Run HandleOf(RunState state) => new(_engine, state, CommitOptions.Default);
+
+    // ---- finding --------------------------------------------------------------------------------------------------------------
+
+    /// <summary>The run of an id; null when there is none.</summary>
+    public Run? Get(RunId id) => TryGet(id, out var run) ? run : null;
+
+    /// <summary>The run of a name, or of the text of an id; null when there is none.</summary>
+    /// <inheritdoc cref="TryGet(string, out Run)"/>
+    public Run? Get(string nameOrId) => TryGet(nameOrId, out var run) ? run : null;
+
+    /// <summary>Finds a run by its id.</summary>
+    /// <returns>False when there is none; that is an answer, not an error.</returns>
+    public bool TryGet(RunId id, [NotNullWhen(true)] out Run? run)
+    {
+        run = TryFind(id, out var state) ? HandleOf(state) : null;
+        return run is not null;
+    }
+
+    /// <summary>Finds a run by its name, or by the text of its id.</summary>
+    /// <param name="nameOrId">No name has the form of an id, so there is no doubt which it is.</param>
+    /// <param name="run">Its handle.</param>
+    /// <returns>False when there is none; that is an answer, not an error.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidName"/>: no run can have this name.</exception>
+    /// <exception cref="LimitException">The name is too long.</exception>
+    public bool TryGet(string nameOrId, [NotNullWhen(true)] out Run? run)
+    {
+        run = null;
+        return TryResolve(nameOrId, out var id) && TryGet(id, out run);
+    }
+
+    /// <summary>Whether there is such a run.</summary>
+    public bool Exists(RunId id) => TryFind(id, out _);
+
+    /// <summary>Whether there is a run of this name, or of this id's text.</summary>
+    /// <inheritdoc cref="TryGet(string, out Run)" path="/exception"/>
+    public bool Exists(string nameOrId) => TryResolve(nameOrId, out var id) && Exists(id);
+
+    private bool TryResolve(string nameOrId, out RunId id)
+    {
+        _engine.Path.ThrowIfNotReadable();
+        if (RunId.TryParse(nameOrId, out id))
+            return true;
+        KeyRules.EncodeNameForRead(nameOrId, stackalloc byte[Limits.NameBytesMax], out _);
+        if (nameOrId is RunRecord.DefaultName or RunRecord.SystemName)
+        {
+            id = nameOrId == RunRecord.DefaultName ? RunId.Default : RunId.System;
+            return true;
+        }
+
+        using var reader = _index.Run.Store.Read();
+        if (!_index.TryGet(reader, RunKeys.Name(stackalloc byte[RunKeys.LengthMax], nameOrId), out var version))
+            return false;
+        id = RunId.Read(version.Value);
+        return true;
+    }
+
+    // The record is looked at first: until that is visible, nobody else may know of the run.
+    private bool TryFind(RunId id, [NotNullWhen(true)] out RunState? state)
+    {
+        _engine.Path.ThrowIfNotReadable();
+        state = null;
+        if (!RunRecord.IsBuiltIn(id))
+        {
+            using var reader = _index.Run.Store.Read();
+            if (!_index.TryGet(reader, RunKeys.Record(stackalloc byte[1 + RunId.Size], id), out _))
+                return false;
+        }
+
+        state = _engine.Catalogue.Find(id);
+        return state is { IsGone: false };
+    }
+
+    private RunState Find(RunId id) => TryFind(id, out var state) ? state : throw Lifecycle.NotFound(id);
+
+    // ---- listing --------------------------------------------------------------------------------------------------------------
+
+    /// <summary>Runs in order of their ids, a page at a time, all pages at one snapshot of the index.</summary>
+    /// <param name="filter">Which; null = all.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.CursorExpired"/>; <see cref="ErrorCode.InvalidArgument"/>: a cursor of
+    /// another listing; <see cref="ErrorCode.InvalidName"/>: no run can have this tag.</exception>
+    public Page<RunInfo> List(RunFilter? filter = null)
+    {
+        filter ??= RunFilter.All;
+        var items = new List<RunInfo>();
+        var left = KeyRange.PageLimit(filter.Limit, _engine.Limits);
+        var cursor = filter.Cursor;
+        Sequence sequence;
+        do
+        {
+            sequence = Walk(filter, left, ref cursor, (info, _) => items.Add(info));
+            left = KeyRange.PageLimit(filter.Limit, _engine.Limits) - items.Count;
+        }
+        while (cursor is not null && left > 0);
+
+        return new Page<RunInfo>(items, cursor, sequence);
+    }
+
+    /// <summary>Number of runs, exactly. Without conditions at a cost that does not grow with it.</summary>
+    /// <param name="filter">Which; null = all that <see cref="List"/> lists.</param>
+    /// <inheritdoc cref="List" path="/exception"/>
+    public long Count(RunFilter? filter = null)
+    {
+        _engine.Path.ThrowIfNotReadable();
+        var conditions = (filter ?? RunFilter.All) with { Limit = 0, Cursor = null, Reverse = false };
+        if (conditions == RunFilter.All)
+        {
+            using var reader = _index.Run.Store.Read();
+            return reader.Count(StoreKeys.Run, _index.Sequence);
+        }
+
+        var count = 0L;
+        string? cursor = null;
+        do
+            Walk(conditions, _engine.Limits.PageSizeMax, ref cursor, (_, _) => count++);
+        while (cursor is not null);
+
+        return count;
+    }
+
+    /// <summary>Runs begun under a run.</summary>
+    /// <param name="id">The parent. It may have been deleted: its children keep its id.</param>
+    /// <param name="limit">As in <see cref="RunFilter.Limit"/>.</param>
+    /// <param name="cursor">As in <see cref="RunFilter.Cursor"/>.</param>
+    /// <inheritdoc cref="List" path="/exception"/>
+    public Page<RunInfo> Children(RunId id, int limit = 0, string? cursor = null) =>
+        List(new RunFilter { Parent = id, Limit = limit, Cursor = cursor });
+
+    /// <summary>The run's parent, its parent, and so on; ends at a run without one, or at one whose parent was deleted.</summary>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such run.</exception>
+    public IReadOnlyList<RunInfo> Ancestors(RunId id)
+    {
+        _engine.Path.ThrowIfNotReadable();
+        var ancestors = new List<RunInfo>();
+        var seen = new HashSet<RunId> { id };
+        using var pinned = new PinnedScope(_engine.Pins, _index);
+        using var reader = _index.Run.Store.Read();
+        var parent = (InfoAt(reader, id, pinned.Scope.Sequence) ?? throw Lifecycle.NotFound(id)).Parent;
+
+        // An id that was deleted and taken again by a run below it would lead round in a circle.
+        while (parent is { } above && seen.Add(above) && InfoAt(reader, above, pinned.Scope.Sequence) is { } info)
+        {
+            ancestors.Add(info);
+            parent = info.Parent;
+        }
+
+        return ancestors;
+    }
+
+    // One page of rows, filtered: what is left over goes on at the cursor.
+    private Sequence Walk(RunFilter filter, int limit, ref string? cursor, Action<RunInfo, RunId> found)
+    {
+        var (from, to) = RangeOf(filter);
+        var rows = new Listing(_index, _engine.Cursors, _engine.Pins, ListingRuns, from, to, limit, cursor, filter.Reverse, Conditions(filter));
+        try
+        {
+            using var reader = _index.Run.Store.Read();
+            while (rows.MoveNext())
+            {
+                var id = RunId.Read(rows.Key[^RunId.Size..]);
+                var info = InfoAt(reader, id, rows.Sequence);
+                Invariant.Check(info is not null, "a run in an order has a record");
+                if (Matches(filter, info))
+                    found(info, id);
+            }
+
+            cursor = rows.End();
+            return new Sequence(rows.Sequence);
+        }
+        finally
+        {
+            rows.Dispose();
+        }
+    }
+
+    // Each of these orders has the runs by id inside, so all give the same order.
+    private static (byte[] From, byte[] To) RangeOf(RunFilter filter)
+    {
+        Span<byte> buffer = stackalloc byte[RunKeys.LengthMax];
+        var prefix = buffer;
+        if (filter.Parent is { } parent)
+            prefix = buffer[..(RunKeys.Parent(buffer, parent, default).Length - RunId.Size)];
+        else if (filter.Tag is { } tag)
+            prefix = buffer[..TagPrefix(buffer, tag)];
+        else if (filter.Status is { } status)
+            prefix = buffer[..(RunKeys.Status(buffer, status, default).Length - RunId.Size)];
+        else
+            return ([.. RunKeys.Record(RunId.System), 0], [StoreKeys.Run + 1]);
+        Span<byte> end = stackalloc byte[prefix.Length];
+        return (prefix.ToArray(), end[..KeyCodec.Successor(prefix, end)].ToArray());
+    }
+
+    private static int TagPrefix(Span<byte> buffer, string tag)
+    {
+        KeyRules.EncodeNameForRead(tag, stackalloc byte[Limits.NameBytesMax], out _);
+        return RunKeys.TagPrefix(buffer, tag).Length;
+    }
+
+    private static byte[] Conditions(RunFilter filter) => Fields.Write(
+        ("status", Fields.Of((long?)filter.Status)),
+        ("tag", Fields.Of(filter.Tag)),
+        ("name", Fields.Of(filter.NamePrefix)),
+        ("from", Fields.Of(filter.From?.UtcTicks)),
+        ("to", Fields.Of(filter.To?.UtcTicks))).Encode();
+
+    private static bool Matches(RunFilter filter, RunInfo info) =>
+        (filter.Status is null || filter.Status == info.Status)
+        && (filter.Tag is null || info.Tags.Contains(filter.Tag, StringComparer.Ordinal))
+        && (string.IsNullOrEmpty(filter.NamePrefix) || info.Name?.StartsWith(filter.NamePrefix, StringComparison.Ordinal) == true)
+        && (filter.From is null || info.Created >= filter.From)
+        && (filter.To is null || info.Created < filter.To)
+        && (filter.Parent is null || info.Parent == filter.Parent);
+
+    private RunInfo? InfoAt(scoped in StoreReader reader, RunId id, ulong sequence)
+    {
+        Span<byte> key = stackalloc byte[1 + RunId.Size];
+        var exists = reader.TryGet(RunKeys.Record(key, id), sequence, out var version) && !version.IsTombstone;
+        if (!exists && !RunRecord.IsBuiltIn(id))
+            return null;
+        var record = exists ? RunRecord.Read(version.Value) : RunRecord.BuiltIn(id)!;
+        var result = reader.TryGet(RunKeys.Result(key, id), sequence, out var value) && !value.IsTombstone ? Value.Decode(value.Value) : default(Value?);
+        return Lifecycle.ToInfo(_engine, _engine.Catalogue.Find(id), exists ? version : default, record, result) with { Id = id };
+    }
+
+    // ---- orphans --------------------------------------------------------------------------------------------------------------
+
+    /// <summary>Active runs that nobody works on any more: last written by an opening that a crash ended, and not adopted since. In
+    /// order of their ids. Never <c>default</c>; none in memory.</summary>
+    public IReadOnlyList<RunInfo> Orphaned()
+    {
+        _engine.Path.ThrowIfNotReadable();
+        var ids = _engine.Catalogue.Runs.Where(_engine.IsOrphaned).Select(run => run.Id).Order().ToList();
+        using var pinned = new PinnedScope(_engine.Pins, _index);
+        using var reader = _index.Run.Store.Read();
+        var orphans = new List<RunInfo>(ids.Count);
+        foreach (var id in ids)
+        {
+            if (InfoAt(reader, id, pinned.Scope.Sequence) is { IsOrphaned: true } info)
+                orphans.Add(info);
+        }
+
+        return orphans;
+    }
+
+    /// <summary>Goes on with a run: a paused one becomes Active, an orphaned one is adopted.</summary>
+    /// <returns>Its handle.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such run.</exception>
+    /// <exception cref="InvalidTransitionException">It is neither paused nor orphaned.</exception>
+    public Run Resume(RunId id)
+    {
+        var run = HandleOf(Find(id));
+        run.Resume();
+        return run;
+    }
+
+    /// <summary>Ends an active run with an error, as <see cref="Run.Abort"/> does: what to do with an orphan that is not to go on.</summary>
+    /// <returns>Sequence of the commit.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such run.</exception>
+    /// <exception cref="InvalidTransitionException">It is not active.</exception>
+    public Sequence Abort(RunId id, string reason) => HandleOf(Find(id)).Abort(reason);
+
+    // ---- deleting -------------------------------------------------------------------------------------------------------------
+
+    /// <summary>Deletes a run with everything in it, whatever its status, in one commit. Its name is free again; its children stay and
+    /// keep its id as their parent; handles to it give <see cref="ErrorCode.NotFound"/> from then on. What it wrote remains in the log
+    /// until compaction.</summary>
+    /// <returns>A receipt: what went with it.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such run; <see cref="ErrorCode.InvalidArgument"/>: the
+    /// run is <c>default</c>; <see cref="ErrorCode.ReadOnly"/>.</exception>
+    public RunDeletion Delete(RunId id)
+    {
+        if (id == RunId.Default)
+            throw new CairnException(ErrorCode.InvalidArgument, "The run 'default' always exists and cannot be deleted. Delete its keys instead.");
+        var state = Find(id);
+        var scope = Scope.Live(_engine.Path, state, CommitOptions.Default);
+        var name = new Lifecycle(_engine, scope).Info.Name;
+        scope.ThrowIfNotWritable(isAllowedWhenClosed: true);
+        var batch = scope.BeginSingle();
+        batch.IsAllowedWhenClosed = true;
+        batch.OnlyDeletes = true;
+        RunOperations.Add(batch, OperationCode.RunDelete, default, tags: 0);
+        var placed = scope.CommitSingle(batch);
+
+        // Nothing is written to it after its deletion, so what is counted now is what the deletion met.
+        var counts = new SortedDictionary<string, long>(StringComparer.Ordinal);
+        using (var reader = state.Store.Read())
+        {
+            foreach (var set in _engine.Path.Operations.Sets)
+            {
+                if (set is not RunOperations)
+                    counts.Add(set.Name, set.CountItems(reader, placed.Sequence));
+            }
+        }
+
+        _engine.Catalogue.Remove(state);
+        return new RunDeletion { Id = id, Name = name, Sequence = new Sequence(placed.Sequence), Counts = counts, Bytes = state.Store.MemoryBytes };
+    }
+}
