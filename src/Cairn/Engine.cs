@@ -79,6 +79,8 @@ internal sealed class Engine
         var timeout = options.Timeout ?? Limits.TransactionTimeMax;
         if (timeout <= TimeSpan.Zero || timeout > Limits.TransactionTimeMax)
             throw new LimitException(nameof(Limits.TransactionTimeMax), (long)Limits.TransactionTimeMax.TotalMilliseconds, (long)timeout.TotalMilliseconds, "ms");
+        if (options.Retries is < 0 or > TransactionOptions.RetriesMax)
+            throw new CairnException(ErrorCode.InvalidArgument, $"Retries is {options.Retries}; it must be from 0 to {TransactionOptions.RetriesMax}.");
         Path.NeedsSync(options.Commit);
         Path.ThrowIfNotReadable();
         var sorted = runs.ToArray();
@@ -169,6 +171,7 @@ internal sealed class Engine
             try
             {
                 T result;
+                var outside = _running;                      // of another database
                 _running = transaction;
                 try
                 {
@@ -176,7 +179,7 @@ internal sealed class Engine
                 }
                 finally
                 {
-                    _running = null;
+                    _running = outside;
                 }
 
                 Commit(transaction);
@@ -233,10 +236,10 @@ internal sealed class Engine
     }
 
     // TX-37: a transaction inside another on the same runs joins it.
-    private static bool TryJoin(ReadOnlySpan<RunState> runs, [NotNullWhen(true)] out TransactionContext? outer)
+    private bool TryJoin(ReadOnlySpan<RunState> runs, [NotNullWhen(true)] out TransactionContext? outer)
     {
         outer = _running;
-        if (outer is null)
+        if (outer is null || outer.Path != Path)
             return false;
         foreach (var run in runs)
         {

@@ -95,15 +95,11 @@ public sealed class Kv : KvView
         ArgumentNullException.ThrowIfNull(pairs);
         Many.CheckCount(pairs.Count, Engine.Limits);
         var life = Versions.TimeToLive(ttl);
-        var seen = new HashSet<string>(pairs.Count, StringComparer.Ordinal);
+        Scope.ThrowIfNotWritable();
+        Many.CheckKeys(pairs.Select(pair => pair.Key), pairs.Count, isWrite: true);
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
-        foreach (var (key, value) in pairs)
-        {
-            KeyForWrite(key, buffer);
+        foreach (var (_, value) in pairs)
             ValueCodec.EncodedLength(value, Engine.Limits);
-            if (!seen.Add(key))
-                throw new CairnException(ErrorCode.InvalidArgument, "A key occurs twice in one call. Name each key once.");
-        }
 
         if (pairs.Count == 0)
             return Sequence.None;
@@ -129,7 +125,7 @@ public sealed class Kv : KvView
     /// <returns>False when it was there; nothing was written then.</returns>
     /// <inheritdoc cref="Put(string, Value, TimeSpan?)" path="/param"/>
     public bool TryAdd(string key, Value value, TimeSpan? ttl = null) =>
-        TryPutIf(key, value, ttl, storeKey => new Expectation(Scope.Run, storeKey, ExpectationKind.Version, 0), out _);
+        CompareAndSetValue(key, null, value, ttl);
 
     /// <summary>Writes a value only if the key's version is the expected one.</summary>
     /// <param name="key">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
@@ -148,7 +144,8 @@ public sealed class Kv : KvView
 
     /// <summary>Writes a value only if the present one is equal to the expected one, by canonical bytes.</summary>
     /// <param name="key">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
-    /// <param name="expected">The value that must be there; null = the key must be absent (the value Null is <see cref="Value.Null"/>).</param>
+    /// <param name="expected">The value that must be there; null = the key must be absent (the value Null is <see cref="Value.Null"/>).
+    /// Inside a transaction own writes and deletes count, as in every read.</param>
     /// <param name="value">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
     /// <param name="ttl">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
     /// <returns>False when another value was there; nothing was written then.</returns>
@@ -167,13 +164,17 @@ public sealed class Kv : KvView
         var expectation = expect(storeKey.ToArray());
         if (Scope.Transaction is { } transaction)
         {
-            if (!Scope.Holds(expectation, out var refusal))
+            // A version is compared with the committed one (KV-10); a value with the own write, if there is one: that decides then.
+            var isOwn = expectation.Kind == ExpectationKind.Value && Scope.Writes!.Find(storeKey) is not null;
+            Refusal? refusal = null;
+            if (isOwn ? !HoldsOwn(expectation) : !Scope.Holds(expectation, out refusal))
             {
                 placed = new Placed(0, 0, false, refusal);
                 return false;
             }
 
-            transaction.Expectations.Add(expectation);
+            if (!isOwn)
+                transaction.Expectations.Add(expectation);
             SetPending(storeKey, value.Encode(), life);
             placed = default;
             return true;
@@ -183,6 +184,14 @@ public sealed class Kv : KvView
         KvOperations.AddPut(batch, storeKey[1..], length, -life, out var target);
         ValueCodec.Encode(value, target);
         return Scope.TryCommitSingle(batch, expectation, out placed);
+    }
+
+    private bool HoldsOwn(Expectation expectation)
+    {
+        Scope.ThrowIfNotReadable();
+        using var reader = Scope.Run.Store.Read();
+        var exists = Scope.TryGet(reader, expectation.Key, out var version);
+        return expectation.Holds(exists, version, Scope.Time, out _);
     }
 
     /// <summary>Removes a key.</summary>
@@ -206,7 +215,7 @@ public sealed class Kv : KvView
     public int DeleteMany(IReadOnlyCollection<string> keys)
     {
         ArgumentNullException.ThrowIfNull(keys);
-        Many.Check(keys, Engine.Limits);
+        Many.CheckKeys(keys, Engine.Limits, isWrite: true);
         if (Scope.Transaction is null)
             return Engine.Transact([Scope.Run], Scope.Options, transaction => new Kv(Engine, transaction.Find(Scope.Run.Id)!).DeleteMany(keys));
         var count = 0;
@@ -226,10 +235,7 @@ public sealed class Kv : KvView
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var storeKey = KeyForWrite(key, buffer);
         if (Scope.Transaction is not null)
-        {
-            AddPending(storeKey, delta);
-            return Get(key)!.Value.AsInt64();
-        }
+            return AddPendingAndRead(storeKey, delta);
 
         var batch = Scope.BeginSingle();
         KvOperations.AddIncrement(batch, storeKey[1..], delta);
@@ -256,17 +262,18 @@ public sealed class Kv : KvView
     /// <param name="key">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
     /// <param name="ttl">From 1 ms to 100 years; counts from the commit.</param>
     /// <returns>False when there is no such key.</returns>
-    public bool Expire(string key, TimeSpan ttl) => ChangeExpiry(key, Versions.TimeToLive(ttl));
+    public bool Expire(string key, TimeSpan ttl) => ChangeExpiry(key, ttl);
 
     /// <summary>Removes the expiry of a key. Makes a new version with the same value.</summary>
     /// <param name="key">As in <see cref="Put(string, Value, TimeSpan?)"/>.</param>
     /// <returns>False when there is no such key.</returns>
-    public bool Persist(string key) => ChangeExpiry(key, 0);
+    public bool Persist(string key) => ChangeExpiry(key, null);
 
-    private bool ChangeExpiry(string key, long life)
+    private bool ChangeExpiry(string key, TimeSpan? ttl)
     {
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var storeKey = KeyForWrite(key, buffer);
+        var life = Versions.TimeToLive(ttl);
         if (Scope.Transaction is not null)
         {
             // The value was read, so it is validated: writing it again with another expiry is the same as changing the expiry.
@@ -322,6 +329,39 @@ public sealed class Kv : KvView
         return true;
     }
 
+    // Reads first, so that a refusal leaves the transaction as it was.
+    private long AddPendingAndRead(ReadOnlySpan<byte> storeKey, long delta)
+    {
+        Scope.ThrowIfNotReadable();
+        long sum, expiry;
+        using (var reader = Scope.Run.Store.Read())
+        {
+            var live = Scope.TryGet(reader, storeKey, out var version);
+            if (!KvOperations.TryAdd(live, version, delta, out sum, out var refused))
+                throw refused!;
+            expiry = live ? version.Expiry : 0;
+        }
+
+        if (Scope.Writes!.Find(storeKey) is { IsRelative: true } write && Overflows(write.Delta, delta))
+        {
+            // The sum has room and the deltas together have not. The key was read, so the sum can stand for them.
+            SetPending(storeKey, ((Value)sum).Encode(), 0);
+            write.Expiry = expiry;
+        }
+        else
+        {
+            AddPending(storeKey, delta);
+        }
+
+        return sum;
+    }
+
+    private static bool Overflows(long left, long right)
+    {
+        var sum = unchecked(left + right);
+        return ((left ^ sum) & (right ^ sum)) < 0;
+    }
+
     private void AddPending(ReadOnlySpan<byte> storeKey, long delta)
     {
         var write = Scope.Writes!.Find(storeKey);
@@ -348,14 +388,9 @@ public sealed class Kv : KvView
             return;
         }
 
-        try
-        {
-            write.Delta = checked(write.Delta + delta);
-        }
-        catch (OverflowException)
-        {
+        if (Overflows(write.Delta, delta))
             throw new CairnException(ErrorCode.Overflow, "The increments of this transaction together leave the range of Int64. Nothing was written.");
-        }
+        write.Delta += delta;
     }
 
     private PendingWrite PendingFor(ReadOnlySpan<byte> storeKey, OperationCode code)

@@ -105,7 +105,7 @@ public class KvView
     public IReadOnlyList<Value?> GetMany(IReadOnlyCollection<string> keys)
     {
         ArgumentNullException.ThrowIfNull(keys);
-        Many.Check(keys, Engine.Limits);
+        Many.CheckKeys(keys, Engine.Limits, isWrite: false);
         using var pinned = new PinnedScope(Engine.Pins, Scope);
         var values = new List<Value?>(keys.Count);
         var view = pinned.Scope == Scope ? this : new KvView(Engine, pinned.Scope);

@@ -18,6 +18,8 @@ public readonly record struct OnceOutcome(Sequence Sequence, bool IsRepeat);
 /// <summary>How to run a transaction.</summary>
 public sealed record TransactionOptions
 {
+    internal const int RetriesMax = 10_000;
+
     internal static TransactionOptions Default { get; } = new();
 
     /// <summary>Default <see cref="Isolation.Serializable"/>.</summary>

@@ -117,15 +117,29 @@ internal static class Counting
 /// <summary>The rules of <c>...Many</c> calls (CON-12).</summary>
 internal static class Many
 {
-    internal static void Check(IReadOnlyCollection<string> keys, Limits limits)
+    /// <summary>All keys are keys, and then each is there once: before anything of the call is done.</summary>
+    internal static void CheckKeys(IReadOnlyCollection<string> keys, Limits limits, bool isWrite)
     {
         CheckCount(keys.Count, limits);
-        var seen = new HashSet<string>(keys.Count, StringComparer.Ordinal);
+        CheckKeys(keys, keys.Count, isWrite);
+    }
+
+    internal static void CheckKeys(IEnumerable<string> keys, int count, bool isWrite)
+    {
+        Span<byte> buffer = stackalloc byte[Limits.KeyBytesMax];
+        var seen = new HashSet<string>(count, StringComparer.Ordinal);
+        var isTwice = false;
         foreach (var key in keys)
         {
-            if (!seen.Add(key))
-                throw new CairnException(ErrorCode.InvalidArgument, "A key occurs twice in one call. Name each key once.");
+            if (isWrite)
+                KeyRules.EncodeKey(key, buffer, out _);
+            else
+                KeyRules.EncodeKeyForRead(key, buffer, out _);
+            isTwice |= !seen.Add(key);
         }
+
+        if (isTwice)
+            throw new CairnException(ErrorCode.InvalidArgument, "A key occurs twice in one call. Name each key once.");
     }
 
     internal static void CheckCount(int count, Limits limits)

@@ -147,6 +147,7 @@ internal sealed class CommitPath(
     internal Placed Place(Batch batch, ReadSet? reads, List<Expectation>? expectations)
     {
         CheckSize(batch);
+        var runs = RunsOf(batch, reads, expectations);
         var busySince = 0L;
         for (var attempt = 0; ; attempt++)
         {
@@ -155,11 +156,11 @@ internal sealed class CommitPath(
                 return new Placed(early.Current, 0, false, early);
             var now = clock.Microseconds();
             var take = TakeResult.Taken;
-            Enter(batch);
+            Enter(batch, runs);
             try
             {
-                if (Refuse(batch, reads, expectations, now, attempt, out var mustRecheck) is { } refusal)
-                    return new Placed(NewestOf(batch), 0, false, refusal);
+                if (Refuse(batch, runs, reads, expectations, now, attempt, out var mustRecheck) is { } refusal)
+                    return new Placed(NewestOf(batch, runs), 0, false, refusal);
                 if (mustRecheck)
                     continue;
                 foreach (ref readonly var part in batch.Parts)
@@ -184,7 +185,7 @@ internal sealed class CommitPath(
             }
             finally
             {
-                Exit(batch);
+                Exit(batch, runs);
             }
 
             MakeRoom(take, batch, ref busySince);            // CP4: outside every lock, before any sequence
@@ -194,7 +195,7 @@ internal sealed class CommitPath(
     // ---- validation -----------------------------------------------------------------------------------------------------------
 
     private Refusal? Refuse(
-        Batch batch, ReadSet? reads, List<Expectation>? expectations, long now, int attempt, out bool mustRecheck)
+        Batch batch, RunState[]? runs, ReadSet? reads, List<Expectation>? expectations, long now, int attempt, out bool mustRecheck)
     {
         mustRecheck = false;
         foreach (ref readonly var part in batch.Parts)
@@ -203,6 +204,12 @@ internal sealed class CommitPath(
                 return Refusal.Of(new CairnException(ErrorCode.NotFound, $"Run {part.Run.Id} was deleted."));
             if (part.Run.Status != RunStatus.Active && !batch.IsAllowedWhenClosed && !part.IsAllowedWhenClosed)
                 return Refusal.Of(new RunClosedException(part.Run.Id, part.Run.Status));
+        }
+
+        for (var i = 0; i < runs?.Length; i++)
+        {
+            if (runs[i].IsDeleted)
+                return Refusal.Of(new CairnException(ErrorCode.NotFound, $"Run {runs[i].Id} was deleted."));
         }
 
         if (reads is not null && FindConflict(reads, attempt, out mustRecheck) is { } conflict)
@@ -261,12 +268,24 @@ internal sealed class CommitPath(
         using var reader = run.Run.Store.Read();
         foreach (var (from, to) in run.Ranges)
         {
-            if (reader.FindNewer(from, to, sequence, out var key, out var newer))
-                return Refusal.Conflict(run.Run, key.ToArray(), isRange: true, sequence, newer);
+            ReadOnlySpan<byte> rest = from;
+            while (reader.FindNewer(rest, to, sequence, out var key, out var newer))
+            {
+                if (!IsExpiryAlone(reader, key, sequence))
+                    return Refusal.Conflict(run.Run, key.ToArray(), isRange: true, sequence, newer);
+                rest = (byte[])[.. key, 0];
+            }
         }
 
         return null;
     }
+
+    // TTL-5, TTL-7: all that came since the snapshot is the end of a version that had expired by then, as the maintainer writes it.
+    // That is no change: whoever read the version read it before, or saw it as absent already.
+    private static bool IsExpiryAlone(scoped in StoreReader reader, ReadOnlySpan<byte> key, ulong sequence) =>
+        reader.TryGetNewest(key, out var newest) && newest.IsTombstone
+        && reader.TryGet(key, newest.Sequence - 1, out var ended) && ended.Sequence <= sequence
+        && !ended.IsTombstone && ended.Expiry != 0 && ended.Expiry <= newest.Time;
 
     private static Refusal? FindConflict(ReadSet reads, int attempt, out bool mustRecheck)
     {
@@ -278,7 +297,7 @@ internal sealed class CommitPath(
             using var reader = run.Run.Store.Read();
             foreach (var key in run.Points)
             {
-                if (reader.TryGetNewest(key, out var version) && version.Sequence > reads.Sequence)
+                if (reader.TryGetNewest(key, out var version) && version.Sequence > reads.Sequence && !IsExpiryAlone(reader, key, reads.Sequence))
                     return Refusal.Conflict(run.Run, key, isRange: false, reads.Sequence, version.Sequence);
             }
 
@@ -299,17 +318,23 @@ internal sealed class CommitPath(
 
             foreach (var (from, to) in run.Ranges)
             {
-                if (recent.Find(from, to, run.CheckedUpTo, out var key, out var newer))
+                if (!recent.Find(from, to, run.CheckedUpTo, out var key, out var newer))
+                    continue;
+                if (!IsExpiryAlone(reader, key, reads.Sequence))
                     return Refusal.Conflict(run.Run, key, isRange: true, reads.Sequence, newer);
+                if (FindNewer(run, reads.Sequence) is { } other)
+                    return other;                            // an expiry first, perhaps a change behind it
             }
         }
 
         return null;
     }
 
-    private ulong NewestOf(Batch batch)
+    private ulong NewestOf(Batch batch, RunState[]? runs)
     {
         var newest = batch.TouchesCatalogue ? catalogue.State.LastSequence : 0;
+        for (var i = 0; i < runs?.Length; i++)
+            newest = Math.Max(newest, runs[i].LastSequence);
         foreach (ref readonly var part in batch.Parts)
             newest = Math.Max(newest, part.Run.LastSequence);
         return newest;
@@ -388,24 +413,65 @@ internal sealed class CommitPath(
 
     // ---- locks and room -------------------------------------------------------------------------------------------------------
 
-    private void Enter(Batch batch)
+    // What was read or expected must not change before the batch is applied: the runs behind it are locked too. Null = they are the
+    // runs that are written.
+    private RunState[]? RunsOf(Batch batch, ReadSet? reads, List<Expectation>? expectations)
+    {
+        if (reads is null && expectations is null)
+            return null;
+        HashSet<RunState>? more = null;
+        for (var i = 0; i < reads?.Runs.Count; i++)
+        {
+            if (!IsWritten(batch, reads.Runs[i].Run))
+                (more ??= []).Add(reads.Runs[i].Run);
+        }
+
+        for (var i = 0; i < expectations?.Count; i++)
+        {
+            if (!IsWritten(batch, expectations[i].Run))
+                (more ??= []).Add(expectations[i].Run);
+        }
+
+        if (more is null)
+            return null;
+        foreach (ref readonly var part in batch.Parts)
+            more.Add(part.Run);
+        if (batch.TouchesCatalogue)
+            more.Add(catalogue.State);
+        // The catalogue is locked last.
+        return [.. more.OrderBy(run => run == catalogue.State).ThenBy(run => run.Id)];
+    }
+
+    private bool IsWritten(Batch batch, RunState run)
+    {
+        foreach (ref readonly var part in batch.Parts)
+        {
+            if (part.Run == run)
+                return true;
+        }
+
+        return batch.TouchesCatalogue && run == catalogue.State;
+    }
+
+    private void Enter(Batch batch, RunState[]? runs)
     {
         var entered = 0;
+        var count = runs?.Length ?? batch.PartCount;
         try
         {
-            foreach (ref readonly var part in batch.Parts)
-            {
-                Enter(part.Run.CommitLock);
-                entered++;
-            }
-
-            if (batch.TouchesCatalogue)
+            for (; entered < count; entered++)
+                Enter((runs is null ? batch.Parts[entered].Run : runs[entered]).CommitLock);
+            if (runs is null && batch.TouchesCatalogue)
                 Enter(catalogue.State.CommitLock);
         }
         catch
         {
-            foreach (ref readonly var part in batch.Parts[..entered])
-                part.Run.CommitLock.Exit();
+            while (entered > 0)
+            {
+                entered--;
+                (runs is null ? batch.Parts[entered].Run : runs[entered]).CommitLock.Exit();
+            }
+
             throw;
         }
     }
@@ -416,8 +482,15 @@ internal sealed class CommitPath(
             throw new BusyException(ErrorCode.Busy, $"A run's lock was not free within {limits.BusyWaitMax.TotalMilliseconds} ms (Limits.BusyWaitMax). Try again.", limits.BusyWaitMax);
     }
 
-    private void Exit(Batch batch)
+    private void Exit(Batch batch, RunState[]? runs)
     {
+        if (runs is not null)
+        {
+            foreach (var run in runs)
+                run.CommitLock.Exit();
+            return;
+        }
+
         if (batch.TouchesCatalogue)
             catalogue.State.CommitLock.Exit();
         foreach (ref readonly var part in batch.Parts)

@@ -153,7 +153,7 @@ public sealed class Model(ModelRules? rules = null)
         KvGet o => LiveKv(o.Run, ReadKey(o.Key))?.Value ?? Plain.Absent,
         KvGetVersioned o => LiveKv(o.Run, ReadKey(o.Key)) is { } e ? Plain.Array(e.Value, e.Version, e.Expiry is { } x ? x : Plain.Null) : Plain.Absent,
         KvExists o => LiveKv(o.Run, ReadKey(o.Key)) is not null,
-        KvGetMany o => Plain.Array(o.Keys.Select(ReadKey).ToList().Select(k => LiveKv(o.Run, k)?.Value ?? Plain.Absent).ToList()),
+        KvGetMany o => Plain.Array(Distinct(o.Keys.Select(ReadKey)).Select(k => LiveKv(o.Run, k)?.Value ?? Plain.Absent).ToList()),
         KvPut o => Put(o),
         KvPutMany o => PutMany(o),
         KvTryAdd o => TryAdd(o),

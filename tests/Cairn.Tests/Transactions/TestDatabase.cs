@@ -1,0 +1,107 @@
+using Cairn.Storage;
+using Cairn.Store;
+using Xunit;
+
+namespace Cairn.Tests.Transactions;
+
+/// <summary>The three modes: one suite, the same outcomes (G3).</summary>
+public sealed class AllModes : TheoryData<Durability>
+{
+    public AllModes() => AddRange(Durability.InMemory, Durability.Buffered, Durability.Strict);
+}
+
+/// <summary>A database without a disk, in any mode, with a clock that stands still and without a maintainer's thread.</summary>
+internal sealed class TestDatabase : IDisposable
+{
+    private static readonly EngineHooks Manual = new() { IsMaintenanceManual = true };
+
+    private readonly CairnOptions _options;
+
+    /// <param name="mode">Which of the three.</param>
+    /// <param name="change">Other options than small segments and the fake clock.</param>
+    /// <param name="storage">Null = memory without faults. Not used in memory mode.</param>
+    internal TestDatabase(Durability mode, Func<CairnOptions, CairnOptions>? change = null, IStorage? storage = null)
+    {
+        var options = new CairnOptions
+        {
+            Durability = mode,
+            SegmentBytesMin = 32 << 10,
+            SegmentBytesMax = 256 << 10,
+            RandomSeed = 1,
+            TimeProvider = Clock,
+        };
+        _options = change is null ? options : change(options);
+        Storage = storage ?? new MemoryStorage();
+        Db = Open();
+    }
+
+    internal FakeClock Clock { get; } = new();
+
+    internal IStorage Storage { get; }
+
+    internal CairnDatabase Db { get; private set; }
+
+    internal Run Run => Db.Default;
+
+    internal Kv Kv => Db.Default.Kv;
+
+    internal ulong Sequence => Db.Sequence.Value;
+
+    internal bool HasLog => _options.Durability != Durability.InMemory;
+
+    /// <summary>Closes, or kills, and opens again. In memory there is nothing to come back to: nothing happens.</summary>
+    internal void Reopen(bool isKilled = false)
+    {
+        if (!HasLog)
+            return;
+        if (isKilled)
+            Kill(Db);
+        Db.Dispose();
+        Db = Open();
+    }
+
+    /// <summary>Runs the test's claims, and once more after reopening: what holds must hold then too.</summary>
+    internal void NowAndAfterReopening(Action claims)
+    {
+        claims();
+        Reopen();
+        claims();
+        Reopen(isKilled: true);
+        claims();
+    }
+
+    /// <summary>One turn of the maintainer.</summary>
+    internal void Maintain() => Db.Engine.Maintainer!.Step();
+
+    /// <summary>A second run. It has no record yet, so it does not survive reopening.</summary>
+    internal Run OtherRun(int number = 1) => new(Db.Engine, OtherState(number), CommitOptions.Default);
+
+    private RunState OtherState(int number) => Db.Engine.Catalogue.GetOrAdd(new RunId(new UInt128(0x0190_0000_0000_7000, 0x8000_0000_0000_0000 + (ulong)number)));
+
+    /// <summary>A transaction over <c>default</c> and other runs.</summary>
+    internal Transaction BeginOver(int others, TransactionOptions? options = null)
+    {
+        RunState[] runs = [Db.Engine.Catalogue.Default, .. Enumerable.Range(1, others).Select(OtherState)];
+        return new Transaction(Db.Engine, Db.Engine.Begin(runs, options ?? TransactionOptions.Default));
+    }
+
+    public void Dispose() => Db.Dispose();
+
+    /// <summary>As if the process had ended here: nothing that is not written gets written.</summary>
+    internal static void Kill(CairnDatabase db) => db.Engine.State.Fail(new IOException("killed by the test"));
+
+    private CairnDatabase Open() => HasLog ? CairnDatabase.Open(Storage, _options, Manual) : CairnDatabase.OpenInMemory(_options, Manual);
+}
+
+/// <summary>Values as tests want them.</summary>
+internal static class TestValues
+{
+    internal static long? Number(this KvView kv, string key) => kv.Get(key)?.AsInt64();
+
+    internal static string? Text(this KvView kv, string key) => kv.Get(key)?.AsString();
+
+    internal static ulong Version(this KvView kv, string key) => kv.GetVersioned(key)?.Version.Value ?? 0;
+
+    /// <summary>The code of the refusal.</summary>
+    internal static ErrorCode Refused(Action action) => Assert.ThrowsAny<CairnException>(action).Code;
+}
