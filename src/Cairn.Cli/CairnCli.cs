@@ -61,7 +61,7 @@ internal static class CairnCli
         Command[] groups =
         [
             DemoVerbs.Demo(), DemoVerbs.Child(),
-            RunVerbs.Group(), KvVerbs.Group(), EventVerbs.Group(), StateVerbs.Group(), ImportVerbs.Group(),
+            RunVerbs.Group(), KvVerbs.Group(), EventVerbs.Group(), StateVerbs.Group(), TraceVerbs.Group(), ImportVerbs.Group(),
             DatabaseVerbs.Stat(), DatabaseVerbs.Verify(), DatabaseVerbs.Doctor(), DatabaseVerbs.Sync(), DatabaseVerbs.Metrics(), LogVerbs.Group(),
             Completion.Verb(),
         ];

@@ -106,6 +106,7 @@ internal sealed class Demo(string directory, IReadOnlyList<string> files)
         lines.AddRange(run.State.Scan(new ScanOptions { Limit = 100 }).Where(cell => cell.Key != TrajectoryImport.RootCell)
             .Select(cell => ($"state {cell.Key}", $"{Show.Text(cell.Value.Value)} (counter {cell.Value.Counter})")));
         lines.AddRange(run.Kv.Scan(new ScanOptions { Limit = 100 }).Select(pair => ($"kv {pair.Key}", Show.Text(pair.Value.Value))));
+        lines.Add(("traces", Show.Number(run.Traces.Count())));
         lines.Add(("events", Show.Number(run.Events.Count())));
         return lines;
     }

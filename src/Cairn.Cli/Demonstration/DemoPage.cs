@@ -108,6 +108,8 @@ internal sealed class DemoPage(IAnsiConsole page)
     {
         page.WriteLine();
         Result(isGood, isGood ? "Nothing that was acknowledged was lost." : "The demo FAILED: please report what you see above.", time);
+        page.Write(new Text("   A kill is the crash that can be shown here. Power loss is simulated by the tests: ./test", Quiet));
+        page.WriteLine();
         if (kept is not null)
             Line($"kept: cairn run list --db {kept}");
         page.WriteLine();

@@ -87,7 +87,7 @@ internal sealed class TrajectoryImport
     private void WriteStart(Transaction transaction)
     {
         transaction.Events.Append("start", Source.Start);
-        transaction.State.Set(RootCell, TraceTree.Root(transaction, Source));
+        transaction.State.Set(RootCell, StepTraces.AddRoot(transaction, Source).ToString());
         transaction.State.Set(StepCell, 0);
     }
 
@@ -97,7 +97,9 @@ internal sealed class TrajectoryImport
             transaction.Events.Append(type, payload);
         foreach (var (name, value) in step.Cells)
             transaction.State.Set(name, value);
-        TraceTree.Add(transaction, transaction.State.Get(RootCell)!.Value.Value.AsString(), step);
+        if (!TraceId.TryParse(transaction.State.Get(RootCell)?.Value.AsString(), out var root))
+            throw new RefusedException(ErrorCode.ConstraintViolation, $"State cell '{RootCell}' of the run is not what the import left there.");
+        StepTraces.Add(transaction, root, step);
         transaction.State.Set(StepCell, number);
     }
 
@@ -141,7 +143,9 @@ internal sealed class TrajectoryImport
                 return $"state cell '{name}' is not what the file says";
         }
 
-        var traces = steps is null ? 0 : 1 + whole.Sum(TraceTree.CountOf);
+        var traces = steps is null ? 0 : 1 + whole.Sum(StepTraces.CountOf);
+        if (run.Traces.Count() != traces)
+            return $"it has {run.Traces.Count()} traces and should have {traces}";
         var pairs = isOver ? source.Info.Count : 0;
         return run.Kv.Count() == pairs ? null : $"it has {run.Kv.Count()} key-values and should have {pairs}";
     }

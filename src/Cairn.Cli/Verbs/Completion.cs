@@ -8,10 +8,9 @@ internal static class Completion
     private const string Bash = """
         # cairn completion for bash:  source <(cairn completion bash)
         _cairn() {
-          local line="${COMP_LINE#* }" word="${COMP_WORDS[COMP_CWORD]}"
-          local at=$((COMP_POINT - (${#COMP_LINE} - ${#line})))
-          local IFS=$'\n'
-          COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" "[suggest:$at]" "$line" 2>/dev/null)" -- "$word"))
+          local word="${COMP_WORDS[COMP_CWORD]}" line="${COMP_LINE:0:COMP_POINT}" IFS=$'\n'
+          line="${line#* }"; line="${line%"$word"}"
+          COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" "[suggest:${#line}]" "$line" 2>/dev/null)" -- "$word"))
         }
         complete -o default -F _cairn cairn ./cairn
         """;
@@ -20,10 +19,10 @@ internal static class Completion
         #compdef cairn
         # cairn completion for zsh:  source <(cairn completion zsh)
         _cairn() {
-          local line="${BUFFER#* }"
-          local at=$((CURSOR - (${#BUFFER} - ${#line})))
+          local line="${BUFFER[1,CURSOR]}"
+          line="${line#* }"; line="${line%$PREFIX}"
           local -a found
-          found=("${(@f)$("${words[1]}" "[suggest:$at]" "$line" 2>/dev/null)}")
+          found=("${(@f)$("${words[1]}" "[suggest:${#line}]" "$line" 2>/dev/null)}")
           compadd -- "${found[@]}"
         }
         compdef _cairn cairn ./cairn
@@ -32,7 +31,7 @@ internal static class Completion
     private const string Fish = """
         # cairn completion for fish:  cairn completion fish | source
         function __cairn_suggest
-          set -l line (commandline -cp | string replace -r '^\S+\s' '')
+          set -l line (commandline -cp | string replace -r '^\S+\s' '' | string replace -r '\S+$' '')
           cairn "[suggest:"(string length -- "$line")"]" "$line" 2>/dev/null
         end
         complete -c cairn -f -a '(__cairn_suggest)'

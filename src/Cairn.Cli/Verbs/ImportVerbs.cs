@@ -45,7 +45,9 @@ internal static class ImportVerbs
 
     private static TrajectoryImport Import(CairnDatabase database, Trajectory source, bool resume, Action committed)
     {
-        var goesOn = resume && database.Runs.Exists(source.Name);
+        var goesOn = database.Runs.Exists(source.Name);
+        if (goesOn && !resume)
+            throw new RefusedException(ErrorCode.AlreadyExists, $"There is a run '{source.Name}' already. Go on with an interrupted import by --resume, or delete the run.");
         var import = goesOn ? TrajectoryImport.Resume(database, source) : TrajectoryImport.Begin(database, source);
         for (var i = 0; i < import.Done; i++)
             committed();

@@ -1,0 +1,183 @@
+using System.Diagnostics;
+using Cairn.Cli.Demonstration;
+using Cairn.Cli.SweAgent;
+using Xunit;
+
+namespace Cairn.Tests.Cli;
+
+public class CliImportTests
+{
+    private static string Sample(string name) => Demo.SamplePath(name);
+
+    [Fact]
+    public void A_trajectory_becomes_a_run_with_everything_in_it()
+    {
+        using var bed = new CliBed();
+        var imported = bed.Json("import", "swe-agent", Sample("marshmallow-1867-function-calling.traj"), Sample("pydicom-1458.traj"));
+        Assert.Equal([11, 12], imported.Select(run => run["steps"].AsInt64()));
+        var info = bed.Json("run", "show", "pydicom-1458")[0];
+        Assert.Equal("Completed", info["status"].AsString());
+        Assert.Equal("""["swe-agent"]""", info["tags"].ToJson());
+        Assert.Equal("submitted", info["result"]["exit_status"].AsString());
+        Assert.Equal(26, info["events"].AsInt64());
+        Assert.Equal("/testbed", bed.Good("state", "get", "working_dir", "--run", "marshmallow-1867-function-calling"));
+        Assert.Equal("12", bed.Good("state", "get", "step", "--run", "pydicom-1458"));
+        Assert.Equal("submitted", bed.Good("kv", "get", "info/exit_status", "--run", "pydicom-1458"));
+        Assert.Equal("25", bed.Good("trace", "count", "--run", "pydicom-1458"));
+        Assert.Equal("valid: 26 events", bed.Good("events", "verify", "--run", "pydicom-1458"));
+        using var database = CairnDatabase.Open(bed.Path);
+        Assert.Null(TrajectoryImport.FirstDifference(database.Runs.Get("pydicom-1458")!, Trajectory.Read(Sample("pydicom-1458.traj"))));
+    }
+
+    [Fact]
+    public void A_file_without_steps_gives_its_messages()
+    {
+        using var bed = new CliBed();
+        bed.Good("import", "swe-agent", Sample("function_calling_simple.traj"));
+        Assert.Equal("12", bed.Good("events", "count", "--type", "message", "--run", "function_calling_simple"));
+        Assert.Equal("tool", bed.Json("events", "get", "4", "--run", "function_calling_simple")[0]["payload"]["role"].AsString());
+    }
+
+    [Theory]
+    [InlineData("{\"trajectory\":[{\"action\":", 3)]
+    [InlineData("[]", 3)]
+    [InlineData("{}", 3)]
+    [InlineData("{\"trajectory\":[1]}", 3)]
+    [InlineData("{\"history\":[{\"a\":1,\"a\":2}]}", 3)]
+    public void A_broken_file_is_named_and_nothing_is_imported(string content, int exit)
+    {
+        using var bed = new CliBed();
+        File.WriteAllText(bed["broken.traj"], content);
+        var result = bed.Run("import", "swe-agent", Sample("pydicom-1458.traj"), bed["broken.traj"]);
+        Assert.Equal(exit, result.Exit);
+        Assert.Contains("broken.traj", result.Error, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(bed.Path));
+        Assert.Equal(1, bed.Run("import", "swe-agent", bed["nowhere.traj"]).Exit);
+    }
+
+    [Fact]
+    public void What_the_engine_refuses_in_the_middle_leaves_no_half_run()
+    {
+        using var bed = new CliBed();
+        var name = new string('n', 1025);
+        File.WriteAllText(bed["odd.traj"], $$$"""{"trajectory":[{"action":"a"},{"action":"b","state":{"{{{name}}}":1}}]}""");
+        var result = bed.Run("import", "swe-agent", bed["odd.traj"]);
+        Assert.Equal(3, result.Exit);
+        Assert.Contains("odd.traj", result.Error, StringComparison.Ordinal);
+        Assert.Equal("0", bed.Good("run", "count"));
+    }
+
+    [Fact]
+    public void An_interrupted_import_goes_on_where_it_was()
+    {
+        using var bed = new CliBed();
+        var source = Trajectory.Read(Sample("pydicom-1458.traj"));
+        using (var database = CairnDatabase.Open(bed.Path))
+        {
+            var import = TrajectoryImport.Begin(database, source);
+            for (var i = 0; i < 5; i++)
+                import.MoveNext(out _);
+            Assert.Null(TrajectoryImport.FirstDifference(database.Runs.Get("pydicom-1458")!, source));
+        }
+
+        Assert.Equal(4, bed.Run("import", "swe-agent", Sample("pydicom-1458.traj")).Exit);
+        bed.Good("import", "swe-agent", Sample("pydicom-1458.traj"), "--resume");
+        using var again = CairnDatabase.Open(bed.Path);
+        Assert.Null(TrajectoryImport.FirstDifference(again.Runs.Get("pydicom-1458")!, source));
+        Assert.Equal(RunStatus.Completed, again.Runs.Get("pydicom-1458")!.Status);
+    }
+
+    [Fact]
+    public void Comparing_sees_a_half_step()
+    {
+        using var bed = new CliBed();
+        var source = Trajectory.Read(Sample("pydicom-1458.traj"));
+        using var database = CairnDatabase.Open(bed.Path);
+        var import = TrajectoryImport.Begin(database, source);
+        for (var i = 0; i < 3; i++)
+            import.MoveNext(out _);
+        var run = database.Runs.Get("pydicom-1458")!;
+        Assert.Null(TrajectoryImport.FirstDifference(run, source));
+        run.Events.Append("action", Value.Object());
+        Assert.NotNull(TrajectoryImport.FirstDifference(run, source));
+    }
+
+    [Fact]
+    public void Traces_every_verb()
+    {
+        using var bed = new CliBed();
+        var root = bed.Good("trace", "record", "custom", "{\"name\":\"job\",\"data\":{\"n\":1}}", "--tag", "top", "--meta", "{\"m\":1}");
+        var thought = bed.Good("trace", "record", "thought", "{\"content\":\"hm\",\"confidence\":0.5}", "--parent", root);
+        var call = bed.Good("trace", "record", "tool-call", "{\"tool\":\"crm\",\"arguments\":{\"id\":1},\"result\":null}", "--parent", thought, "--tag", "crm", "--duration", "250ms", "--model", "m1", "--tokens-in", "5");
+        bed.Good("trace", "record", "decision", "{\"question\":\"q\",\"options\":[\"a\",\"b\"],\"chosen\":\"a\"}");
+        bed.Good("trace", "record", "query", "{\"kind\":\"text\",\"query\":\"refund\",\"resultCount\":3}");
+        bed.Good("trace", "record", "error", "{\"kind\":\"io\",\"message\":\"no\",\"recoverable\":true}");
+        Assert.Equal(3, bed.Run("trace", "record", "decision", "{\"question\":\"q\",\"options\":[\"a\"],\"chosen\":\"c\"}").Exit);
+        Assert.Equal(3, bed.Run("trace", "record", "thought", "{\"contents\":\"x\"}").Exit);
+        Assert.Equal(3, bed.Run("trace", "record", "thought", "{\"content\":\"x\",\"extra\":1}").Exit);
+        Assert.Equal(1, bed.Run("trace", "record", "thought", "{\"content\":\"x\"}", "--parent", Guid.NewGuid().ToString()).Exit);
+        var got = bed.Json("trace", "get", call)[0];
+        Assert.Equal("crm", got["step"]["tool"].AsString());
+        Assert.Equal(Value.Null, got["step"]["result"]);
+        Assert.Equal(250_000, got["duration_us"].AsInt64());
+        Assert.Equal(5, got["tokens_in"].AsInt64());
+        Assert.Equal(1, bed.Run("trace", "get", Guid.NewGuid().ToString()).Exit);
+        Assert.Equal(2, bed.Run("trace", "get", "nonsense").Exit);
+        Assert.Equal("true", bed.Good("trace", "exists", call));
+        Assert.Equal("6", bed.Good("trace", "count"));
+        Assert.Equal(6, bed.Json("trace", "list").Count);
+        Assert.Equal(4, bed.Json("trace", "roots").Count);
+        Assert.Equal(thought, bed.Json("trace", "children", root)[0]["id"].AsString());
+        Assert.Equal(call, Assert.Single(bed.Json("trace", "by-type", "tool-call"))["id"].AsString());
+        Assert.Equal(root, Assert.Single(bed.Json("trace", "by-tag", "top"))["id"].AsString());
+        Assert.Equal(6, bed.Json("trace", "by-time", "2000-01-01T00:00:00Z", "2200-01-01T00:00:00Z").Count);
+        Assert.Empty(bed.Json("trace", "by-time", "2000-01-01T00:00:00Z", "2001-01-01T00:00:00Z"));
+        var tree = bed.Json("trace", "tree", root)[0];
+        Assert.Equal(3, tree["count"].AsInt64());
+        Assert.Equal(call, tree["root"]["children"][0]["children"][0]["id"].AsString());
+        Assert.Contains("└── thought: hm", bed.Good("trace", "tree", root), StringComparison.Ordinal);
+        Assert.Equal("redacted", bed.Good("trace", "redact", thought));
+        Assert.Equal(Value.Null, bed.Json("trace", "get", thought)[0]["step"]);
+        Assert.Equal(1, bed.Run("trace", "redact", thought).Exit);
+    }
+
+    [Fact]
+    [Trait("Promise", "G1")]
+    [Trait("Promise", "G4")]
+    public void The_demo_kills_a_real_process_and_nothing_acknowledged_is_lost()
+    {
+        var (exit, output, error) = RunTool("demo", "--json");
+        Assert.True(exit == 0, error);
+        var result = Value.FromJson(output.Trim());
+        Assert.True(result["ok"].AsBool());
+        Assert.Equal(137, result["killed_exit"].AsInt64());
+        Assert.Equal(result["commits"].AsInt64() / 2, result["acknowledged"].AsInt64());
+        Assert.InRange(result["survived"].AsInt64(), result["acknowledged"].AsInt64(), result["commits"].AsInt64() - 1);
+        Assert.Equal(result["commits"].AsInt64(), result["survived"].AsInt64() + result["resumed_commits"].AsInt64());
+        Assert.All(result["runs"].AsArray(), run => Assert.True(run["orphaned"].AsBool()));
+    }
+
+    [Fact]
+    public void The_demo_is_readable_without_a_terminal()
+    {
+        var (exit, output, error) = RunTool("demo");
+        Assert.True(exit == 0, error);
+        Assert.DoesNotContain('\u001b', output);
+        Assert.All(output.Split('\n'), line => Assert.True(line.TrimEnd('\r').Length <= 100, line));
+        Assert.Contains("Nothing that was acknowledged was lost.", output, StringComparison.Ordinal);
+        Assert.Contains("was killed here", output, StringComparison.Ordinal);
+    }
+
+    private static (int Exit, string Output, string Error) RunTool(params string[] args)
+    {
+        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "Cairn.Cli.dll"));
+        foreach (var arg in args)
+            start.ArgumentList.Add(arg);
+        using var process = Process.Start(start)!;
+        var error = process.StandardError.ReadToEndAsync();
+        var output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, output, error.Result);
+    }
+}

@@ -1,0 +1,324 @@
+using Cairn.Cli;
+using Xunit;
+
+namespace Cairn.Tests.Cli;
+
+public class CliVerbTests
+{
+    [Fact]
+    public void Kv_every_verb()
+    {
+        using var bed = new CliBed();
+        Assert.Equal("@1", bed.Good("kv", "put", "customer", "Ada"));
+        Assert.Equal("Ada", bed.Good("kv", "get", "customer"));
+        var absent = bed.Run("kv", "get", "nobody");
+        Assert.Equal((1, "", ""), (absent.Exit, absent.Out, absent.Error));
+        Assert.Equal("true", bed.Good("kv", "exists", "customer"));
+        Assert.Equal(1, bed.Run("kv", "exists", "nobody").Exit);
+        Assert.Equal(1, bed.Run("kv", "add", "customer", "Eve").Exit);
+        Assert.Equal("added", bed.Good("kv", "add", "owner", "w1", "--ttl", "1h"));
+        Assert.Equal(4, bed.Run("kv", "cas", "customer", "Eve", "--version-is", "9").Exit);
+        Assert.Equal("@3", bed.Good("kv", "cas", "customer", "Eve", "--version-is", "1"));
+        Assert.Equal("set", bed.Good("kv", "cas", "customer", "Ada", "--value-is", "Eve"));
+        Assert.Equal(1, bed.Run("kv", "cas", "customer", "Eve", "--value-is", "Eve").Exit);
+        Assert.Equal(1, bed.Run("kv", "cas", "customer", "Eve", "--absent").Exit);
+        Assert.Equal("1", bed.Good("kv", "incr", "n"));
+        Assert.Equal("-9", bed.Good("kv", "incr", "n", "-10"));
+        Assert.Equal(3, bed.Run("kv", "incr", "customer").Exit);
+        bed.Good("kv", "put-many", "a=1", "b=x=y");
+        Assert.Equal("a\nb\ncustomer\nn\nowner", bed.Good("kv", "list"));
+        Assert.Equal("owner\nn", bed.Good("kv", "list", "--reverse", "--limit", "2"));
+        Assert.Equal("b\ncustomer", bed.Good("kv", "list", "--from", "b", "--to", "n"));
+        Assert.Equal("b\t@7\tx=y", bed.Good("kv", "scan", "--prefix", "b"));
+        Assert.Equal("5", bed.Good("kv", "count"));
+        Assert.Equal("1", bed.Good("kv", "count", "--prefix", "cu"));
+        bed.Good("kv", "expire", "a", "30d");
+        Assert.NotEqual(Value.Null, bed.Json("kv", "get", "a")[0]["expiry_us"]);
+        bed.Good("kv", "persist", "a");
+        Assert.Equal(Value.Null, bed.Json("kv", "get", "a")[0]["expiry_us"]);
+        Assert.Equal(1, bed.Run("kv", "persist", "nobody").Exit);
+        var many = bed.Run("kv", "get-many", "b", "nobody");
+        Assert.Equal((1, "b\tyes\tx=y\nnobody\tno\t\n"), (many.Exit, many.Out));
+        Assert.Equal("2", bed.Good("kv", "delete", "a", "b", "nobody"));
+        Assert.Equal(1, bed.Run("kv", "delete", "a").Exit);
+    }
+
+    [Theory]
+    [InlineData("string", "{}", "\"{}\"")]
+    [InlineData("json", "{\"b\":1.0,\"a\":[null]}", "{\"a\":[null],\"b\":1.0}")]
+    [InlineData("int", "-7", "-7")]
+    [InlineData("float", "2", "2.0")]
+    [InlineData("float", "NaN", "{\"$f64\":\"NaN\"}")]
+    [InlineData("bool", "true", "true")]
+    [InlineData("bytes", "AAEC", "{\"$bytes\":\"AAEC\"}")]
+    public void The_type_says_how_a_value_is_read(string type, string text, string json)
+    {
+        using var bed = new CliBed();
+        bed.Good("kv", "put", "k", text, "--type", type);
+        Assert.Equal(json, bed.Json("kv", "get", "k")[0]["value"].ToJson());
+        Assert.Equal(0, bed.RunWith(text, "kv", "put", "k", "-", "--type", type).Exit);
+        Assert.Equal(json, bed.Json("kv", "get", "k")[0]["value"].ToJson());
+    }
+
+    [Fact]
+    public void Null_is_a_value_and_standard_input_is_kept_as_it_is()
+    {
+        using var bed = new CliBed();
+        bed.Good("kv", "put", "k", "--type", "null");
+        Assert.Equal("null", bed.Good("kv", "get", "k"));
+        Assert.Equal(0, bed.RunWith("two\nlines\n", "kv", "put", "k", "-").Exit);
+        Assert.Equal("two\nlines\n", bed.Json("kv", "get", "k")[0]["value"].AsString());
+        Assert.Equal(0, bed.RunWith("{\"x\":{\"$bytes\":\"AA==\"},\"y\":2}", "kv", "put-many", "-").Exit);
+        Assert.Equal(ValueKind.Bytes, bed.Json("kv", "get", "x")[0]["value"].Kind);
+    }
+
+    [Fact]
+    public void Json_answers_have_a_stable_shape()
+    {
+        using var bed = new CliBed();
+        Assert.Equal("""{"sequence":1}""", bed.Good("kv", "put", "k", "v", "--json"));
+        var got = bed.Json("kv", "get", "k")[0];
+        Assert.Equal(["created", "expiry_us", "found", "key", "time_us", "value", "version"], got.AsObject().Keys);
+        Assert.Equal("""{"found":false,"key":"x"}""", bed.Run("kv", "get", "x", "--json").Out.TrimEnd());
+        Assert.Equal("""{"count":1}""", bed.Good("kv", "count", "--json"));
+        Assert.Equal("""{"key":"k"}""", bed.Good("kv", "list", "--json"));
+    }
+
+    [Fact]
+    public void State_every_verb()
+    {
+        using var bed = new CliBed();
+        Assert.StartsWith("counter 1 ", bed.Good("state", "init", "budget", "100", "--type", "int"), StringComparison.Ordinal);
+        Assert.Equal(4, bed.Run("state", "init", "budget", "1", "--type", "int").Exit);
+        Assert.Equal("100", bed.Good("state", "get", "budget"));
+        Assert.Equal(1, bed.Run("state", "get", "nothing").Exit);
+        Assert.Equal("90 (counter 2)", bed.Good("state", "transition", "budget", "--add", "-10"));
+        Assert.Equal(1, bed.Run("state", "transition", "missing", "--add", "1").Exit);
+        Assert.Equal("6 (counter 1)", bed.Good("state", "transition", "fresh", "--add", "1", "--init", "5"));
+        bed.Good("state", "set", "phase", "planning");
+        Assert.Equal("acting (counter 2)", bed.Good("state", "transition", "phase", "--set", "acting", "--when", "planning"));
+        Assert.Equal(1, bed.Run("state", "transition", "phase", "--set", "x", "--when", "planning").Exit);
+        Assert.Equal(3, bed.Run("state", "transition", "phase", "--add", "1").Exit);
+        Assert.Equal(4, bed.Run("state", "cas", "phase", "x", "--counter-is", "1").Exit);
+        bed.Good("state", "cas", "phase", "done", "--counter-is", "2");
+        Assert.Equal("true", bed.Good("state", "exists", "phase"));
+        bed.Good("state", "expire", "phase", "1d");
+        bed.Good("state", "persist", "phase");
+        Assert.Equal("budget\nfresh\nphase", bed.Good("state", "list"));
+        Assert.Equal("phase\t3\tdone", bed.Good("state", "scan", "--prefix", "p"));
+        Assert.Equal("3", bed.Good("state", "count"));
+        Assert.Equal(3, bed.Json("state", "get", "phase")[0]["counter"].AsInt64());
+        bed.Good("state", "delete", "phase");
+        Assert.Equal(1, bed.Run("state", "delete", "phase").Exit);
+    }
+
+    [Fact]
+    public void State_leases()
+    {
+        using var bed = new CliBed();
+        var token = bed.Json("state", "lease", "acquire", "writer", "w1", "1h")[0]["token"].AsInt64().ToString(System.Globalization.CultureInfo.InvariantCulture);
+        var refused = bed.Run("state", "lease", "acquire", "writer", "w2", "1h", "--json");
+        Assert.Equal(1, refused.Exit);
+        Assert.Equal("w1", Value.FromJson(refused.Out)["holder"].AsString());
+        bed.Good("state", "lease", "renew", "writer", token, "2h");
+        Assert.Equal(1, bed.Run("state", "lease", "renew", "writer", "99", "2h").Exit);
+        Assert.Equal("released", bed.Good("state", "lease", "release", "writer", token));
+        Assert.Equal(1, bed.Run("state", "lease", "release", "writer", token).Exit);
+        bed.Good("state", "lease", "acquire", "writer", "w2", "1h");
+    }
+
+    [Fact]
+    public void Events_every_verb()
+    {
+        using var bed = new CliBed();
+        Assert.Equal("#0 @1", bed.Good("events", "append", "call", "{\"tool\":\"crm\"}"));
+        bed.Good("events", "append", "result", "{\"ok\":true}", "--cause", "0");
+        bed.Good("events", "append", "call");
+        Assert.Equal(0, bed.RunWith("{\"type\":\"note\",\"payload\":{\"t\":1}}\n{\"type\":\"note\"}\n", "events", "append-many").Exit);
+        Assert.Equal(3, bed.RunWith("{\"type\":\"note\",\"text\":1}\n", "events", "append-many").Exit);
+        Assert.Equal("5", bed.Good("events", "count"));
+        Assert.Equal("2", bed.Good("events", "count", "--type", "call"));
+        var one = bed.Json("events", "get", "1")[0];
+        Assert.Equal(0, one["causes"][0].AsInt64());
+        Assert.Equal(bed.Json("events", "get", "0")[0]["hash"], one["previous_hash"]);
+        Assert.Equal(1, bed.Run("events", "get", "9").Exit);
+        Assert.Equal([1, 2], bed.Json("events", "range", "--from", "1", "--to", "3").Select(e => e["number"].AsInt64()));
+        Assert.Equal([4, 3], bed.Json("events", "range", "--reverse", "--limit", "2").Select(e => e["number"].AsInt64()));
+        Assert.Equal([0, 2], bed.Json("events", "by-type", "call").Select(e => e["number"].AsInt64()));
+        Assert.Equal(["call", "note", "result"], bed.Json("events", "types").Select(e => e["type"].AsString()));
+        Assert.Equal(bed.Json("events", "get", "4")[0]["hash"], bed.Json("events", "head")[0]["hash"]);
+        Assert.Equal("valid: 5 events", bed.Good("events", "verify"));
+        Assert.Equal(3, bed.Json("events", "follow", "--from", "2").Count);
+        bed.Good("events", "redact", "0", "personal");
+        Assert.True(bed.Json("events", "get", "0")[0]["redacted"].AsBool());
+        Assert.Equal(1, bed.Run("events", "redact", "0", "again").Exit);
+        Assert.Equal("valid: 6 events", bed.Good("events", "verify"));
+    }
+
+    [Fact]
+    public void Events_consumers()
+    {
+        using var bed = new CliBed();
+        bed.Good("events", "append", "a");
+        bed.Good("events", "append", "a");
+        Assert.Equal("#0", bed.Good("events", "consumers", "position", "billing"));
+        bed.Good("events", "consumers", "commit", "billing", "2");
+        Assert.NotEqual(0, bed.Run("events", "consumers", "commit", "billing", "1").Exit);
+        bed.Good("events", "consumers", "reset", "billing", "1");
+        Assert.Equal(1, bed.Json("events", "consumers", "list")[0]["position"].AsInt64());
+    }
+
+    [Fact]
+    public void Following_ends_when_the_run_is_closed()
+    {
+        using var bed = new CliBed();
+        bed.Good("events", "append", "a", "--run", "r");
+        bed.Good("run", "complete", "r");
+        Assert.Single(bed.Json("events", "follow", "--run", "r", "--every", "10ms"));
+    }
+
+    [Fact]
+    public void Run_every_verb()
+    {
+        using var bed = new CliBed();
+        var id = bed.Good("run", "begin", "refund", "--tag", "a", "--tag", "b", "--meta", "{\"tier\":\"gold\"}");
+        Assert.Equal(36, id.Length);
+        Assert.Equal(4, bed.Run("run", "begin", "refund").Exit);
+        bed.Good("run", "begin", "child", "--parent", "refund");
+        Assert.Equal("child", bed.Json("run", "children", "refund")[0]["name"].AsString());
+        Assert.Equal("refund", bed.Json("run", "ancestors", "child")[0]["name"].AsString());
+        Assert.Equal(2, bed.Json("run", "list").Count);
+        Assert.Single(bed.Json("run", "list", "--tag", "a", "--status", "active"));
+        Assert.Equal("2", bed.Good("run", "count"));
+        bed.Good("run", "tag", "refund", "urgent");
+        bed.Good("run", "untag", "refund", "a");
+        bed.Good("run", "meta", "refund", "{\"tier\":null,\"x\":1}");
+        var info = bed.Json("run", "show", id)[0];
+        Assert.Equal("""["b","urgent"]""", info["tags"].ToJson());
+        Assert.Equal("""{"x":1}""", info["metadata"].ToJson());
+        bed.Good("run", "pause", "refund");
+        Assert.Equal(4, bed.Run("kv", "put", "k", "v", "--run", "refund").Exit);
+        bed.Good("run", "resume", "refund");
+        bed.Good("kv", "put", "k", "v", "--run", id);
+        bed.Good("run", "complete", "refund", "--result", "42", "--type", "int");
+        Assert.Equal(42, bed.Json("run", "show", "refund")[0]["result"].AsInt64());
+        var closed = bed.Run("kv", "put", "k", "v", "--run", "refund", "--json");
+        Assert.Equal(4, closed.Exit);
+        Assert.Equal("Completed", closed.ErrorJson["details"]["status"].AsString());
+        Assert.Equal(4, bed.Run("run", "fail", "refund", "no").Exit);
+        bed.Good("run", "archive", "refund");
+        bed.Good("run", "fail", "child", "broke");
+        bed.Good("run", "begin", "c2");
+        bed.Good("run", "cancel", "c2", "why");
+        bed.Good("run", "begin", "c3");
+        Assert.Equal(4, bed.Run("run", "adopt", "c3").Exit);
+        bed.Good("run", "abort", "c3", "gone");
+        Assert.Equal("Failed", bed.Json("run", "show", "c3")[0]["status"].AsString());
+        Assert.Contains("1 kv", bed.Good("run", "delete", "refund"), StringComparison.Ordinal);
+        Assert.Equal(1, bed.Run("run", "show", "refund").Exit);
+        Assert.Equal(1, bed.Run("kv", "get", "k", "--run", "refund").Exit);
+        Assert.Equal(3, bed.Run("run", "delete", "default").Exit);
+    }
+
+    [Fact]
+    public void Writing_begins_a_run_that_is_missing_and_reading_does_not()
+    {
+        using var bed = new CliBed();
+        bed.Good("kv", "put", "k", "v", "--run", "mine");
+        Assert.Equal("v", bed.Good("--run", "mine", "kv", "get", "k"));
+        var missing = bed.Run("kv", "get", "k", "--run", "other");
+        Assert.Equal(1, missing.Exit);
+        Assert.Contains("'other'", missing.Error, StringComparison.Ordinal);
+        Assert.Equal(1, bed.Run("kv", "put", "k", "v", "--run", "01a1fdcf-dd6b-7000-b7d5-0d56ac49fc7d").Exit);
+        Assert.Single(bed.Json("run", "list"));
+    }
+
+    [Fact]
+    public void A_crash_leaves_orphans_that_can_be_adopted()
+    {
+        using var bed = new CliBed();
+        using (var database = CairnDatabase.Open(bed.Path))
+        {
+            database.Runs.Begin("left-behind").Kv.Put("k", "v");
+            Damage.CopyWhileOpen(database, bed.Path, bed["crashed"]);
+        }
+
+        var recovered = CliBed.RunBare("", "run", "orphaned", "--db", bed["crashed"]);
+        Assert.Equal(0, recovered.Exit);
+        Assert.StartsWith("left-behind\tOrphaned", recovered.Out, StringComparison.Ordinal);
+        Assert.StartsWith("cairn: recovered after a crash: 2 transactions", recovered.Error, StringComparison.Ordinal);
+        var again = CliBed.RunBare("", "run", "orphaned", "--db", bed["crashed"]);
+        Assert.Equal(recovered.Out, again.Out);
+        Assert.Equal("", again.Error);
+        Assert.Equal(0, CliBed.RunBare("", "run", "adopt", "left-behind", "--db", bed["crashed"]).Exit);
+        Assert.Equal("", CliBed.RunBare("", "run", "orphaned", "--db", bed["crashed"]).Out);
+    }
+
+    [Fact]
+    public void Stat_metrics_sync_and_doctor()
+    {
+        using var bed = new CliBed();
+        bed.Good("kv", "put", "k", "v");
+        var stat = bed.Json("stat")[0];
+        Assert.Equal(1, stat["sequence"].AsInt64());
+        Assert.True(stat["log_bytes"].AsInt64() > 0);
+        Assert.Equal(1, stat["recovery"]["transactions"].AsInt64());
+        Assert.True(stat["recovery"]["closed_cleanly"].AsBool());
+        Assert.Equal(0, bed.Json("metrics")[0]["commits"].AsInt64());
+        Assert.True(bed.Json("metrics")[0]["operations"].TryGetMember("kv.put", out _));
+        Assert.Equal(1, bed.Json("sync")[0]["sequence"].AsInt64());
+        var doctor = bed.Json("doctor");
+        Assert.DoesNotContain(doctor, line => line["result"].AsString() == "fail");
+        Assert.Contains(doctor, line => line["check"].AsString() == "sync");
+        Assert.Equal(1, CliBed.RunBare("", "doctor", "--db", bed["nowhere"]).Exit);
+        Assert.False(Directory.Exists(bed["nowhere"]));
+    }
+
+    [Fact]
+    public void Doctor_leaves_nothing_behind()
+    {
+        using var bed = new CliBed();
+        bed.Good("kv", "put", "k", "v");
+        var before = Directory.GetFiles(bed.Path, "*", SearchOption.AllDirectories).Order().ToList();
+        bed.Good("doctor");
+        Assert.Equal(before, Directory.GetFiles(bed.Path, "*", SearchOption.AllDirectories).Order());
+        Directory.CreateDirectory(bed["empty"]);
+        CliBed.RunBare("", "doctor", "--db", bed["empty"]);
+        Assert.Empty(Directory.GetFileSystemEntries(bed["empty"]));
+    }
+
+    [Fact]
+    public void The_log_is_shown_without_values_unless_asked()
+    {
+        using var bed = new CliBed();
+        bed.Good("kv", "put", "secret-key", "secret-value");
+        bed.Good("kv", "incr", "n");
+        Assert.DoesNotContain("secret", bed.Good("log", "dump"), StringComparison.Ordinal);
+        Assert.DoesNotContain("secret", bed.Good("log", "dump", "--json"), StringComparison.Ordinal);
+        Assert.Contains("kv.put secret-key \"secret-value\"", bed.Good("log", "dump", "--values"), StringComparison.Ordinal);
+        var records = bed.Json("log", "dump", "--values", "--from", "1", "--to", "2").Where(record => record["type"].AsString() == "transaction").ToList();
+        Assert.Equal("secret-value", Assert.Single(records)["operations"][0]["value"].AsString());
+        Assert.Contains("kv.increment", bed.Good("log", "dump", "--values", "--from", "2"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    [Trait("Promise", "G6")]
+    public void Verify_names_the_damaged_place()
+    {
+        using var bed = new CliBed();
+        bed.Good("events", "append", "a");
+        bed.Good("kv", "put", "k", new string('v', 500));
+        var report = bed.Json("verify")[0];
+        Assert.True(report["valid"].AsBool());
+        Assert.Equal(2, report["transactions"].AsInt64());
+        Assert.Equal(1, report["chains"][0]["length"].AsInt64());
+
+        Damage.Flip(bed.Path, 4096 + 150);
+        var damaged = bed.Run("verify", "--json");
+        Assert.Equal(6, damaged.Exit);
+        Assert.Equal("Corruption", damaged.ErrorJson["code"].AsString());
+        Assert.EndsWith(".segment", damaged.ErrorJson["details"]["file"].AsString(), StringComparison.Ordinal);
+        Assert.InRange(damaged.ErrorJson["details"]["offset"].AsInt64(), 4096, 4096 + 150);
+        Assert.Equal(6, bed.Run("kv", "get", "k").Exit);
+    }
+}
