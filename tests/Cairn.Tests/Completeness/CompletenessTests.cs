@@ -61,7 +61,7 @@ public class CompletenessTests
     public void A_code_without_an_owner_is_refused_by_name()
     {
         using var db = CairnDatabase.OpenInMemory();
-        var refused = Assert.Throws<MalformedPayloadException>(() => Apply(db, 0xF0, 0, "k"u8, []));
+        var refused = Assert.Throws<MalformedPayloadException>(() => Apply(db, db.Engine.Catalogue.Default, 0xF0, 0, "k"u8, []));
         Assert.True(refused.IsUnknown);
         Assert.Contains("F0", refused.Expected, StringComparison.Ordinal);
     }
@@ -129,25 +129,29 @@ public class CompletenessTests
     {
         using var db = CairnDatabase.OpenInMemory();
         var applied = new HashSet<OperationCode>();
+        var run = db.Engine.Catalogue.NewState(new RunId(new Guid("01940000-0000-7000-8000-000000000001")));
         foreach (var (code, flags, key, body) in SampleOperations.All)
         {
             if (db.Engine.Path.Operations.Find(code) is null)
                 continue;
-            Apply(db, (byte)code, flags, key, body);
+            Apply(db, run, (byte)code, flags, key, body);
             applied.Add(code);
         }
 
+        if (!applied.Contains(OperationCode.RunCreate))
+            run.Dispose();
         return applied;
     }
 
-    private static void Apply(CairnDatabase db, byte code, byte flags, ReadOnlySpan<byte> key, ReadOnlySpan<byte> body)
+    private static void Apply(CairnDatabase db, RunState run, byte code, byte flags, ReadOnlySpan<byte> key, ReadOnlySpan<byte> body)
     {
-        var run = db.Engine.Catalogue.Default;
+        var catalogue = db.Engine.Catalogue;
         var bytes = Payloads.Operation(code, key, body, flags);
         lock (run.CommitLock)
         {
             run.Store.Reserve(16, 64 << 10);
-            db.Engine.Path.Operations.Apply(new Operation(bytes, out _), new ApplyContext(run, db.Engine.Catalogue, ++run.LastSequence, 1));
+            catalogue.State.Store.Reserve(16, 64 << 10);
+            db.Engine.Path.Operations.Apply(new Operation(bytes, out _), new ApplyContext(run, catalogue, ++run.LastSequence, 1));
         }
     }
 
@@ -168,7 +172,7 @@ public class CompletenessTests
         if (primitive.PassALimit is not { } pass)
             return false;
         using var db = CairnDatabase.OpenInMemory();
-        Assert.Throws<LimitException>(() => pass(db.Default));
+        Assert.Throws<LimitException>(() => pass(db, db.Default));
         return db.Sequence == Sequence.None;
     }
 

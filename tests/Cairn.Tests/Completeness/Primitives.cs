@@ -8,32 +8,39 @@ namespace Cairn.Tests.Completeness;
 /// <param name="Handle">The handle's type.</param>
 /// <param name="Family">High four bits of its codes.</param>
 /// <param name="Doors">Types that have to have a property of that name.</param>
-/// <param name="PassALimit">Writes a thing with a key or name that is one byte too long; null = nobody has written it yet.</param>
+/// <param name="PassALimit">Writes a thing with a key, a name or metadata that are too large; null = nobody has written it yet.</param>
 internal sealed record Primitive(
-    string Name, string Handle, byte Family, IReadOnlyList<string> Doors, Action<Run>? PassALimit)
+    string Name, string Handle, byte Family, IReadOnlyList<string> Doors, Action<CairnDatabase, Run>? PassALimit)
 {
     private static readonly string[] RunDoors = ["Run", "Transaction", "TransactionRun", "Snapshot"];
 
     internal static IReadOnlyList<Primitive> All { get; } =
     [
-        new("Kv", "Kv", 0x10, RunDoors, run => run.Kv.Put(new string('k', Limits.KeyBytesMax + 1), 1)),
-        new("Events", "Events", 0x30, RunDoors, run => run.Events.Append(new string('t', Limits.NameBytesMax + 1), Value.Object())),
-        new("State", "State", 0x40, RunDoors, run => run.State.Set(new string('c', Limits.KeyBytesMax + 1), 1)),
-        new("Traces", "Traces", 0x50, RunDoors, null),
-        new("Runs", "Runs", 0x60, ["CairnDatabase"], null),
+        new("Kv", "Kv", 0x10, RunDoors, (_, run) => run.Kv.Put(new string('k', Limits.KeyBytesMax + 1), 1)),
+        new("Events", "Events", 0x30, RunDoors, (_, run) => run.Events.Append(new string('t', Limits.NameBytesMax + 1), Value.Object())),
+        new("State", "State", 0x40, RunDoors, (_, run) => run.State.Set(new string('c', Limits.KeyBytesMax + 1), 1)),
+        new("Traces", "Traces", 0x50, RunDoors, (_, run) => run.Traces.Record(Thought, TooMuch)),
+        new("Runs", "Runs", 0x60, ["CairnDatabase"], (db, _) => db.Runs.Begin(new string('n', Limits.NameBytesMax + 1))),
         new("Json", "Json", 0x20, RunDoors, null),
         new("Vectors", "VectorCollections", 0x70, RunDoors, null),
         new("Graph", "ConceptGraph", 0x80, RunDoors, null),
     ];
 
+    private static ThoughtStep Thought => new("step by step");
+
+    private static TraceOptions TooMuch => new() { Metadata = Value.Object(("text", new string('m', 64 << 10))) };
+
     internal IEnumerable<OperationCode> Codes => Enum.GetValues<OperationCode>().Where(code => ((byte)code & 0xF0) == Family);
 }
 
-/// <summary>An operation of each code as docs/format.md has it, to be applied one after another to an empty run.</summary>
+/// <summary>An operation of each code as docs/format.md has it, to be applied one after another to one new run.</summary>
 internal static class SampleOperations
 {
     internal static IReadOnlyList<(OperationCode Code, byte Flags, byte[] Key, byte[] Body)> All { get; } =
     [
+        (OperationCode.RunCreate, 0, [], Value.Object(("name", "sample")).Encode()),
+        (OperationCode.RunUpdate, 0, [], Value.Object(("addTags", Value.Array("tag"))).Encode()),
+        (OperationCode.RunResume, 0, [], Value.Object(("adopt", true)).Encode()),
         (OperationCode.KvPut, 1, "key"u8.ToArray(), [.. Int64(2_000_000_000_000_000), .. ((Value)"text").Encode()]),
         (OperationCode.KvExpire, 0, "key"u8.ToArray(), []),
         (OperationCode.KvIncrement, 0, "number"u8.ToArray(), [.. Int64(5), .. Int64(5), .. Int64(0)]),
@@ -47,8 +54,17 @@ internal static class SampleOperations
         (OperationCode.StateExpire, 1, "cell"u8.ToArray(), Int64(2_000_000_000_000_000)),
         (OperationCode.StateLease, 1, "lease"u8.ToArray(), [.. Int64(2_000_000_000_000_000), .. Cell(1)]),
         (OperationCode.StateDelete, 0, "cell"u8.ToArray(), Cell(4)[..12]),
+        (OperationCode.TraceRecord, 0, Trace, Thinking.Encode()),
+        (OperationCode.TraceRedact, 0, Trace, []),
         (OperationCode.Idempotency, 1, "key"u8.ToArray(), Int64(2_000_000_000_000_000)),
+        (OperationCode.RunEnd, 0, [], Value.Object(("status", 2)).Encode()),
+        (OperationCode.RunArchive, 0, [], Value.Object().Encode()),
+        (OperationCode.RunDelete, 0, [], []),
     ];
+
+    private static byte[] Trace => Hash(3)[..16];
+
+    private static Value Thinking => Value.Object(("type", 3), ("time", 1), ("step", Value.Object(("content", "step by step"))));
 
     // Number, previous hash, hash, no causes, salt, payload.
     private static byte[] FirstEvent() =>

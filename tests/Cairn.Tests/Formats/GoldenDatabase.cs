@@ -29,6 +29,7 @@ internal static class GoldenDatabase
                 clock.Step();
             }
 
+            WriteRuns(db, clock);
             db.Engine.Maintainer!.Step();
         }
 
@@ -55,6 +56,29 @@ internal static class GoldenDatabase
                 image.Files.Remove(path);
             return image;
         }
+    }
+
+    // A finished run with a parent of its own, a paused one, one that a crash leaves at work, one that is deleted; a tree of traces.
+    private static void WriteRuns(CairnDatabase db, SteppingClock clock)
+    {
+        var parent = db.Runs.Begin("parent", tags: ["red", "green"], metadata: Value.Object(("n", 1)));
+        var child = db.Runs.Begin("child", parent.Id);
+        child.Kv.Put("key", "value");
+        child.Complete("done");
+        parent.RemoveTags("red");
+        parent.Pause();
+        db.Runs.Begin("at work").Kv.Put("key", 1);
+        var gone = db.Runs.Begin("gone");
+        gone.Events.Append("note", Payload(0));
+        db.Runs.Delete(gone.Id);
+        clock.Step();
+        var traces = db.Default.Traces;
+        var thought = traces.Record(new ThoughtStep("refund?", 0.5), new TraceOptions { Tags = ["a", "b"] });
+        clock.Step();
+        var tool = traces.Record(new ToolCallStep("crm", Value.Object(("id", 4711)), "found"), new TraceOptions { Parent = thought });
+        traces.Record(new ErrorStep("timeout", "no answer", IsRecoverable: true), new TraceOptions { Parent = tool });
+        traces.Record(new DecisionStep("refund?", ["yes", "no"], "yes"), new TraceOptions { Parent = thought });
+        traces.Redact(traces.Record(new CustomStep("secret", "to be removed"), new TraceOptions { Parent = thought }));
     }
 
     /// <summary>Compares what is there with what was written, through the public door.</summary>
@@ -84,7 +108,36 @@ internal static class GoldenDatabase
         var count = Keys - (Keys + 6) / 7 + 1;
         if (kv.Count() != count)
             return $"there are {kv.Count()} keys, written were {count}";
-        return EventsDiffer(db.Default.Events) ?? StateDiffers(db.Default.State);
+        return EventsDiffer(db.Default.Events) ?? StateDiffers(db.Default.State) ?? TracesDiffer(db.Default.Traces) ?? RunsDiffer(db);
+    }
+
+    private static string? TracesDiffer(Traces traces)
+    {
+        if (traces.Count() != 5)
+            return $"there are {traces.Count()} traces, written were 5";
+        if (traces.Roots() is not [{ Step: ThoughtStep { Content: "refund?", Confidence: 0.5 }, Tags: ["a", "b"] } root])
+            return "the root is not the thought";
+        if (traces.Tree(root.Id) is not { Count: 5, IsComplete: true })
+            return "the tree is not whole";
+        var children = traces.Children(root.Id);
+        if (children is not [{ Step: ToolCallStep { Tool: "crm" } }, { Step: DecisionStep { Chosen: "yes" } }, { IsRedacted: true }])
+            return "the thought has other children";
+        return traces.ByType(TraceType.Error) is [{ Step: ErrorStep { IsRecoverable: true } }] ? null : "the error is another";
+    }
+
+    private static string? RunsDiffer(CairnDatabase db)
+    {
+        if (db.Runs.Get("parent")?.Info is not { Status: RunStatus.Paused, Tags: ["green"] } parent)
+            return $"the parent is {db.Runs.Get("parent")?.Info}";
+        if (parent.Metadata != Value.Object(("n", 1)))
+            return $"the parent's metadata is {parent.Metadata}";
+        if (db.Runs.Get("child") is not { } child || child.Info.Status != RunStatus.Completed || child.Info.Parent != parent.Id)
+            return $"the child is {db.Runs.Get("child")?.Info}";
+        if (child.Info.Result != "done" || child.Kv.Get("key") != "value")
+            return $"the child came to {child.Info.Result} and holds {child.Kv.Get("key")}";
+        if (db.Runs.Exists("gone"))
+            return "a deleted run is there";
+        return db.Runs.Get("at work")?.Kv.Get("key")?.AsInt64() == 1 ? null : "the run at work has lost its key";
     }
 
     private static string? EventsDiffer(Events events)

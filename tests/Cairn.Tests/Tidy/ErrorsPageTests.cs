@@ -16,6 +16,8 @@ public class ErrorsPageTests
     private static readonly Dictionary<ErrorCode, CairnException> Typed = new()
     {
         [ErrorCode.Conflict] = new ConflictException("kv", "key", "", default, default),
+        [ErrorCode.InvalidTransition] = new InvalidTransitionException(default, RunStatus.Archived, RunStatus.Active),
+        [ErrorCode.RunClosed] = new RunClosedException(default, RunStatus.Archived),
         [ErrorCode.VersionMismatch] = new VersionMismatchException("kv", "key", 1, 2),
         [ErrorCode.Busy] = Busy(ErrorCode.Busy),
         [ErrorCode.DiskFull] = Busy(ErrorCode.DiskFull),
