@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using Cairn.Codec;
 using Cairn.Store;
 
 namespace Cairn.Tests.Completeness;
