@@ -258,7 +258,7 @@ public class CliFrameTests
         var start = new ProcessStartInfo("bash") { RedirectStandardOutput = true, RedirectStandardError = true };
         start.ArgumentList.Add("-c");
         start.ArgumentList.Add($"cairn() {{ dotnet '{dll}' \"$@\"; }}\n{script}\nCOMP_LINE='cairn kv pu'; COMP_POINT=11; "
-            + "COMP_WORDS=(cairn kv pu); COMP_CWORD=2; _cairn; echo \"${{COMPREPLY[@]}}\"");
+            + "COMP_WORDS=(cairn kv pu); COMP_CWORD=2; _cairn; echo \"${COMPREPLY[@]}\"");
         using var bash = Process.Start(start)!;
         var output = bash.StandardOutput.ReadToEnd();
         bash.WaitForExit();
