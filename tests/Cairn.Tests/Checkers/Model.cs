@@ -16,8 +16,9 @@ using System.Text;
 // W1  An operation that writes takes the next sequence; one that is refused, or that has nothing to write, takes none (VER-2).
 // W2  Time of a commit = max(clock, last commit time); what has an expiry at or below the time of a read is absent (TTL-3, TTL-4).
 // W3  A refused operation leaves the world as it was.
-// W4  Arguments are judged first, then whether the run is there, then its status, then the rest.
-// W6  A write to a closed run is refused; what has nothing to write there may be answered or refused (Result.MayBeClosed). Inside a transaction, what the transaction itself has closed is closed at once; that a run was closed before is told at the
+// W4  Arguments are judged first, then whether the run is there, then its status, then the rest. A run that is not there may also be
+//     told before the arguments.
+// W6  A write to a closed run is refused; what has nothing to write there may be answered or refused (Result.Alternative). Inside a transaction, what the transaction itself has closed is closed at once; that a run was closed before is told at the
 //     commit, and only when something was written to it.
 // W5  Where the requirements leave room, ModelRules says how this model reads them; change it there.
 //
@@ -97,8 +98,11 @@ public sealed class Model(ModelRules? rules = null)
             case TransactionOperation transaction:
                 return Transact(transaction);
             default:
-                var result = One((RunOperation)operation);
-                return result with { Sequence = Finish(), MayBeClosed = _isOnClosed };
+                var one = (RunOperation)operation;
+                var isThere = one is RunsBegin || World.Runs.ContainsKey(one.Run);
+                var result = One(one);
+                var alternative = _isOnClosed ? ErrorCode.RunClosed : isThere ? ErrorCode.None : ErrorCode.NotFound;
+                return result with { Sequence = Finish(), Alternative = alternative };
         }
     }
 
@@ -507,15 +511,15 @@ public sealed class Model(ModelRules? rules = null)
 
     private Plain Record(TracesRecord o)
     {
-        foreach (var tag in o.Tags)
-            WriteName(tag);
-        if (!IsFinite(o.Fields))
-            throw new Refusal(ErrorCode.InvalidArgument);
         var fields = o.Fields.Members!;
         if (o.Kind == TraceKind.Decision && fields.TryGetValue("options", out var options) && options.Items!.Count > 0 && !options.Items.Contains(fields["chosen"]))
             throw new Refusal(ErrorCode.ConstraintViolation);
         if (o.Kind == TraceKind.Thought && fields.TryGetValue("confidence", out var confidence) && confidence.AsDouble is not (>= 0 and <= 1))
             throw new Refusal(ErrorCode.ConstraintViolation);
+        foreach (var tag in o.Tags)
+            WriteName(tag);
+        if (!IsFinite(o.Fields))
+            throw new Refusal(ErrorCode.InvalidArgument);                    // VAL-5
         var state = Writable(o.Run);
         if (o.Parent is { } parent && state.Traces.ElementAtOrDefault(parent) is null)
             throw new Refusal(ErrorCode.NotFound);

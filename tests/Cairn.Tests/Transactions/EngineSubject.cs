@@ -97,7 +97,7 @@ internal sealed class EngineSubject : IModelSubject
         }
     }
 
-    /// <summary>There is nothing to ask: the run was never begun, or deleted before the database was opened.</summary>
+    /// <summary>There is nothing to ask: the run was never begun, or deleted before the database was opened, or the model does not know.</summary>
     private sealed class NoHandleException : Exception;
 
     private Result Transact(TransactionOperation operation, Result expected)
@@ -175,6 +175,8 @@ internal sealed class EngineSubject : IModelSubject
                 return Plain.Done;
             case RunsEnd o:
                 var ended = HandleOf(o.Run);
+                if (o.Action == RunAction.Resume && ended.Info.IsOrphaned)
+                    throw new NoHandleException();           // RUN-12: that would adopt it, and the model knows no orphans
                 End(o.Action, ended.Complete, ended.Fail, ended.Abort, ended.Pause, ended.Resume, ended.Cancel, ended.Archive);
                 return Plain.Done;
             case RunsAddTags o:
