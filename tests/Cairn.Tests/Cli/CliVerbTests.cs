@@ -1,4 +1,3 @@
-using Cairn.Cli;
 using Xunit;
 
 namespace Cairn.Tests.Cli;

@@ -1,6 +1,5 @@
 using Cairn.Tests.Checkers;
 using Xunit;
-using Seeds = Cairn.Tests.Seeds;
 
 namespace Cairn.Tests.Transactions;
 
@@ -8,6 +7,7 @@ namespace Cairn.Tests.Transactions;
 [Trait("Promise", "G4")]
 [Trait("Promise", "G3")]
 [Trait("Test", "M1")]
+[Trait("Model", "Kv")]
 public sealed class EngineModelTests(ITestOutputHelper output)
 {
     private const int Operations = 7_000;

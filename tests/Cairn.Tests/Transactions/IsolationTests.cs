@@ -1,6 +1,5 @@
 using Cairn.Tests.Checkers;
 using Xunit;
-using Seeds = Cairn.Tests.Seeds;
 
 namespace Cairn.Tests.Transactions;
 

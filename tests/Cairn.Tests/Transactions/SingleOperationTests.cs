@@ -1,7 +1,6 @@
 using System.Globalization;
 using Cairn.Tests.Checkers;
 using Xunit;
-using Seeds = Cairn.Tests.Seeds;
 
 namespace Cairn.Tests.Transactions;
 
