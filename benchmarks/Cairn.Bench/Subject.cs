@@ -35,10 +35,10 @@ internal sealed class CairnSubject : Peer
     internal static string? Missing => null;
 
     /// <summary>The same for <see cref="OpenRun"/> alone.</summary>
-    internal static string? RunsMissing => "runs not wired yet";
+    internal static string? RunsMissing => Missing;
 
     /// <summary>The same for events alone.</summary>
-    internal static string? EventsMissing => "events not wired yet";
+    internal static string? EventsMissing => Missing;
 
     /// <summary>For <see cref="PeerCatalogue"/>'s kind of use: opened empty, with default options.</summary>
     internal static PeerEntry Entry { get; } = new(
@@ -55,7 +55,8 @@ internal sealed class CairnSubject : Peer
         new(durability, durability == Durability.InMemory ? null : directory, syncsByTimeAlone);
 
     /// <summary>Another run of the same database, made if it is not there; disposing it disposes nothing.</summary>
-    internal CairnSubject OpenRun(string name) => throw new InvalidOperationException("not wired yet");
+    internal CairnSubject OpenRun(string name) =>
+        new(_db, _db.Runs.TryGet(name, out var run) ? run : _db.Runs.Begin(name));
 
     /// <summary><c>run.Kv.Put</c>, the value as a byte string.</summary>
     internal override void Put(string key, ReadOnlySpan<byte> value) => _run.Kv.Put(key, value);
@@ -124,10 +125,24 @@ internal sealed class CairnSubject : Peer
     internal void TakeAndReleaseSnapshot() => _run.Snapshot().Dispose();
 
     /// <summary><c>run.Events.Append</c>; the payload is an object with one member <c>body</c>, a byte string.</summary>
-    internal void AppendEvent(string type, ReadOnlySpan<byte> body) => throw new InvalidOperationException("not wired yet");
+    internal void AppendEvent(string type, ReadOnlySpan<byte> body) => _run.Events.Append(type, Value.Object(("body", Value.Bytes(body))));
 
     /// <summary>All of <c>run.Events.Range</c>; returns the bytes of the bodies.</summary>
-    internal long ScanEvents() => throw new InvalidOperationException("not wired yet");
+    internal long ScanEvents()
+    {
+        long bytes = 0;
+        string? cursor = null;
+        do
+        {
+            var page = _run.Events.Since(default, new EventScanOptions { Limit = _db.Limits.PageSizeMax, Cursor = cursor });
+            foreach (var record in page)
+                bytes += record.Payload!.Value["body"].AsBytes().Length;
+            cursor = page.Cursor;
+        }
+        while (cursor is not null);
+
+        return bytes;
+    }
 
     public override void Dispose()
     {

@@ -123,7 +123,6 @@ public sealed class EventConsumers : EventConsumersView
 
     private void SetPending(ReadOnlySpan<byte> key, ulong position, bool isForced)
     {
-        Scope.Transaction!.WritesToOpenRuns = true;
         if (Scope.Writes!.Find(key) is not { } write)
         {
             Scope.Writes.Add(new PendingWrite

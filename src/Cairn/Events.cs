@@ -185,7 +185,6 @@ public sealed class Events : EventsView
 
     private EventReceipt AppendPending(ReadOnlySpan<byte> type, in Value payload, int length, ReadOnlySpan<EventNumber> causes)
     {
-        Scope.Transaction!.WritesToOpenRuns = true;
         return AddPending(type, payload, length, causes);
     }
 

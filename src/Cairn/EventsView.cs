@@ -220,7 +220,7 @@ public class EventsView
     }
 
     /// <summary>All events from a number on: first those that are there, then each as it is committed. No gap, no duplicate. Ends when
-    /// the run is closed and everything was given; on a snapshot or in a transaction, with what that shows.</summary>
+    /// the run is closed (not when it is paused) and everything was given; on a snapshot or in a transaction, with what that shows.</summary>
     /// <param name="from">First number, inclusive.</param>
     /// <param name="types">Only events of these types; null = all.</param>
     /// <param name="cancellationToken">Ends it with an <see cref="OperationCanceledException"/>.</param>

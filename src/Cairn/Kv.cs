@@ -395,7 +395,6 @@ public sealed class Kv : KvView
 
     private PendingWrite PendingFor(ReadOnlySpan<byte> storeKey, OperationCode code)
     {
-        Scope.Transaction!.WritesToOpenRuns = true;
         if (Scope.Writes!.Find(storeKey) is { } write)
             return write;
         write = new PendingWrite { StoreKey = storeKey.ToArray(), Code = code, OperationKey = storeKey[1..].ToArray() };

@@ -65,7 +65,7 @@ public sealed class Run
     }
 
     /// <summary>A read-only view of the run as it is now.</summary>
-    public Snapshot Snapshot() => new(_engine, _state);
+    public Snapshot Snapshot() => SnapshotHold.Take(_engine, _state);
 
     /// <summary>Begins a transaction that is committed by hand; a conflict is the caller's to handle. Prefer
     /// <see cref="Transact(Action{Transaction}, TransactionOptions?)"/>.</summary>

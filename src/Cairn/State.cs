@@ -454,7 +454,6 @@ public sealed class State : StateView
 
     private PendingWrite PendingFor(ReadOnlySpan<byte> key, OperationCode code)
     {
-        Scope.Transaction!.WritesToOpenRuns = true;
         if (Scope.Writes!.Find(key) is { } write)
         {
             write.Code = code;

@@ -104,7 +104,6 @@ public sealed class Traces : TracesView
 
     private void AddPending(TraceId id, byte[] content, in TraceOrder order)
     {
-        Scope.Transaction!.WritesToOpenRuns = true;
         Span<byte> key = stackalloc byte[TraceKeys.LengthMax];
         var storeKey = TraceKeys.Trace(key, id).ToArray();
         Scope.Writes!.Add(new PendingWrite

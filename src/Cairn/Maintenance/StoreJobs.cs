@@ -65,21 +65,27 @@ internal sealed class SweepJob(Catalogue catalogue) : MaintenanceJob("sweep")
 {
     private const int StepsPerRun = 1024;
 
+    private long _pendingBefore;
+
     internal override bool Step()
     {
-        var more = Sweep(catalogue.State);
+        var pending = Sweep(catalogue.State);
         foreach (var run in catalogue.Runs)
-            more |= Sweep(run);
+            pending += Sweep(run);
+
+        // What pins hold is pending too, and stays so however often this looks: more is in sight only while the number moves.
+        var more = pending > 0 && pending != _pendingBefore;
+        _pendingBefore = pending;
         return more;
     }
 
-    private static bool Sweep(RunState run)
+    private static long Sweep(RunState run)
     {
         if (!run.CommitLock.TryEnter())
-            return false;                                    // it is being written to, and writes sweep by themselves
+            return 0;                                        // it is being written to, and writes sweep by themselves
         try
         {
-            return run.Store.Sweep(StepsPerRun) > 0;
+            return run.Store.Sweep(StepsPerRun);
         }
         finally
         {

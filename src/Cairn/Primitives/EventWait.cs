@@ -62,10 +62,11 @@ internal sealed class EventWait : IDisposable
     }
 
     // The run is closed, and its last commit is visible: nothing can come any more. What had come until then is looked at once more.
+    // A paused run may go on, so it is waited for.
     private bool IsFinished()
     {
         var run = _scope.Run;
-        if (run.Status == RunStatus.Active || run.Visible.Value < Placed())
+        if (run.Status is RunStatus.Active or RunStatus.Paused || run.Visible.Value < Placed())
             return false;
         HasCome = IsThere();
         return true;

@@ -466,9 +466,12 @@ internal sealed class Recovery
         {
             return start.Publish(_storage, _options);
         }
-        catch (StorageException full) when (full.Error == StorageError.NoSpace && _storage.Exists(LogNames.Reserve))
+        catch (StorageException full) when (full.Error == StorageError.NoSpace && _storage.Exists(LogNames.Reserve)
+            && !_storage.Exists(LogNames.SegmentPath(start.Header.Number)))
         {
             new Reserve(_storage).Release();
+            if (_storage.Exists(LogNames.SegmentPath(start.Header.Number) + LogNames.Part))
+                _storage.Unlink(LogNames.SegmentPath(start.Header.Number) + LogNames.Part);
             _findings.Warn("The disk is full; the reserve was released to open.");
             return start.Publish(_storage, _options);
         }

@@ -17,6 +17,8 @@ using System.Text;
 // W2  Time of a commit = max(clock, last commit time); what has an expiry at or below the time of a read is absent (TTL-3, TTL-4).
 // W3  A refused operation leaves the world as it was.
 // W4  Arguments are judged first, then whether the run is there, then its status, then the rest.
+// W6  Inside a transaction, what the transaction itself has closed is closed at once; that a run was closed before is told at the
+//     commit, and only when something was written to it.
 // W5  Where the requirements leave room, ModelRules says how this model reads them; change it there.
 //
 // What it does not do: history, retention, forks, idempotency keys.
@@ -66,6 +68,8 @@ public sealed class Model(ModelRules? rules = null)
     private bool _isInside;
     private bool _hasWritten;
     private bool _hasBrokenRequirement;
+    private bool _isOnClosed;                                                // the operation is on a run that was closed before the transaction
+    private bool _hasWrittenToClosed;
     private Plain? _expectation;
     private long _live;                                                      // time of all reads of an operation or transaction
 
@@ -82,7 +86,7 @@ public sealed class Model(ModelRules? rules = null)
     {
         _committed = World;
         _live = Math.Max(Now, World.LastCommitTime);
-        _hasWritten = _hasBrokenRequirement = false;
+        _hasWritten = _hasBrokenRequirement = _hasWrittenToClosed = false;
         switch (operation)
         {
             case Advance advance:
@@ -111,6 +115,12 @@ public sealed class Model(ModelRules? rules = null)
             return new Result(ErrorCode.VersionMismatch, Plain.Absent, Inner: inner);
         }
 
+        if (_hasWrittenToClosed && transaction.Commit)
+        {
+            World = _committed;
+            return new Result(ErrorCode.RunClosed, Plain.Absent, Inner: inner);
+        }
+
         if (!transaction.Commit)
         {
             World = _committed;
@@ -124,6 +134,7 @@ public sealed class Model(ModelRules? rules = null)
     {
         var before = World;
         _expectation = null;
+        _isOnClosed = false;
         try
         {
             return new Result(ErrorCode.None, Answer(operation), _expectation);
@@ -638,13 +649,17 @@ public sealed class Model(ModelRules? rules = null)
     private RunState Writable(int run)
     {
         var state = Get(run);
-        return state.Status == RunStatusName.Active ? state : throw new Refusal(ErrorCode.RunClosed);
+        if (state.Status == RunStatusName.Active)
+            return state;
+        _isOnClosed = _isInside && state.Status == _committed.Runs[run].Status;          // W6
+        return _isOnClosed ? state : throw new Refusal(ErrorCode.RunClosed);
     }
 
     private void Save(int run, RunState state)
     {
         World = World with { Runs = World.Runs.SetItem(run, state) };
         _hasWritten = true;
+        _hasWrittenToClosed |= _isOnClosed;
     }
 
     private long? Expiry(long? ttl) => ttl switch

@@ -493,6 +493,33 @@ public class EventsTests
 
     [Theory]
     [MemberData(nameof(Modes))]
+    public async Task EV_11_Follow_ends_when_the_run_is_completed_with_the_last_event_given(Durability mode)
+    {
+        using var world = new ModeDatabase(mode);
+        var run = world.Db.Runs.Begin("followed");
+        var seen = new List<string>();
+        var follower = Task.Run(
+            async () =>
+            {
+                await foreach (var record in run.Events.Follow(cancellationToken: Token))
+                    seen.Add(record.Type);
+            },
+            Token);
+        run.Events.Append("first", Payload(0));
+        run.Pause();
+        run.Resume();
+        run.Transact(tx =>
+        {
+            tx.Events.Append("last", Payload(1));
+            tx.Complete();
+        });
+        await follower.WaitAsync(TimeSpan.FromSeconds(60), Token);
+        Assert.Equal(["first", "last"], seen);
+        Assert.False(await run.Events.WaitAsync(2, Timeout.InfiniteTimeSpan, Token));
+    }
+
+    [Theory]
+    [MemberData(nameof(Modes))]
     public async Task EV_11_Follow_ends_by_cancellation_and_when_the_database_is_closed(Durability mode)
     {
         using var world = new ModeDatabase(mode);
@@ -700,9 +727,9 @@ public class EventsTests
         using var world = new ModeDatabase(mode);
         world.Run.Events.Append("a", Payload(0));
         world.CloseRun();
-        Assert.Equal(ErrorCode.RunClosed, Assert.Throws<CairnException>(() => world.Run.Events.Append("a", Payload(1))).Code);
-        Assert.Equal(ErrorCode.RunClosed, Assert.Throws<CairnException>(() => world.Run.Events.Consumers.Commit("c", 1)).Code);
-        Assert.Equal(ErrorCode.RunClosed, Assert.Throws<CairnException>(() => world.Run.Transact(tx => tx.Events.Append("a", Payload(1)))).Code);
+        Assert.Equal(ErrorCode.RunClosed, Assert.Throws<RunClosedException>(() => world.Run.Events.Append("a", Payload(1))).Code);
+        Assert.Equal(ErrorCode.RunClosed, Assert.Throws<RunClosedException>(() => world.Run.Events.Consumers.Commit("c", 1)).Code);
+        Assert.Equal(ErrorCode.RunClosed, Assert.Throws<RunClosedException>(() => world.Run.Transact(tx => tx.Events.Append("a", Payload(1)))).Code);
         Assert.Equal(1, world.Run.Events.Count());
     }
 

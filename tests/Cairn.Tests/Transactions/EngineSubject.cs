@@ -4,22 +4,29 @@ namespace Cairn.Tests.Transactions;
 
 using Model = Cairn.Tests.Checkers.Model;
 
-/// <summary>The engine in the place of the model's subject (M1). Sequences: the maintainer's own commits (TTL-5) take sequences that
-/// the model does not know, so versions are translated; but each operation must move the engine's sequence by exactly one when
-/// it writes and not at all when it does not (VER-2).</summary>
+/// <summary>The engine in the place of the model's subject (M1). What the model names by small numbers has ids in the engine: slots are
+/// runs, ordinals are traces. Sequences differ too, because the maintainer's own commits (TTL-5) take some that the model does not
+/// know; but each operation must move the engine's sequence by exactly one when it writes and not at all when it does not (VER-2).</summary>
 internal sealed class EngineSubject : IModelSubject
 {
     private const int MaintenanceEvery = 29;
 
-    /// <summary>A version that nothing has.</summary>
+    /// <summary>A version or token that nothing has.</summary>
     private const ulong Nowhere = 1UL << 60;
+
+    private static readonly RunId NoRun = new(new UInt128(1, 1));
 
     private readonly TestDatabase _database;
     private readonly Dictionary<ulong, ulong> _toEngine = [];
     private readonly Dictionary<ulong, ulong> _toModel = [];
+    private readonly Dictionary<int, Slot> _slots = [];
     private int _operations;
 
-    internal EngineSubject(Durability mode) => _database = new TestDatabase(mode);
+    internal EngineSubject(Durability mode)
+    {
+        _database = new TestDatabase(mode);
+        _slots.Add(0, new Slot(RunId.Default, _database.Run));
+    }
 
     public Result Execute(Operation operation, Result expected, Model model)
     {
@@ -27,53 +34,58 @@ internal sealed class EngineSubject : IModelSubject
         if (++_operations % MaintenanceEvery == 0)
             _database.Maintain();
         if (operation is Restart restart)
-            _database.Reopen(restart.Crash);
+            Reopen(restart.Crash);
         if (operation is Advance or Restart)
             return new Result(ErrorCode.None, Plain.Done);
 
         var before = _database.Sequence;
-        // The versions that this operation writes are known before it runs, for reads inside it there are none.
+        // The version that this operation gives is known before it runs; for reads inside it there is none yet.
         if (expected.Sequence != 0)
             (_toEngine[expected.Sequence], _toModel[before + 1]) = (before + 1, expected.Sequence);
-        var result = operation is TransactionOperation transaction
-            ? Transact(transaction, expected)
-            : One((RunOperation)operation, expected, _database.Kv);
+        var result = operation is TransactionOperation transaction ? Transact(transaction, expected) : Single((RunOperation)operation, expected);
         var moved = _database.Sequence - before;
         if (moved != (expected.Sequence == 0 ? 0UL : 1UL))
             throw new InvalidOperationException($"the sequence moved by {moved}, the model's is {expected.Sequence}; answered {result}");
+        if (expected.Sequence != 0)
+            CompareHashes(model);
         return result with { Sequence = expected.Sequence };
     }
 
     public void Dispose() => _database.Dispose();
 
-    private Result Transact(TransactionOperation operation, Result expected)
+    private void Reopen(bool isKilled)
     {
-        using var transaction = _database.Run.BeginTransaction();
-        var inner = operation.Body
-            .Select((o, i) => expected.Inner![i].IsSkipped ? new Result(ErrorCode.None, Plain.Absent) : One(o, expected.Inner[i], transaction.Kv))
-            .ToList();
-        if (!operation.Commit)
-        {
-            transaction.Rollback();
-            return new Result(ErrorCode.None, Plain.Done, Inner: inner);
-        }
+        _database.Reopen(isKilled);
+        foreach (var slot in _slots.Values)
+            slot.Run = _database.Db.Runs.Get(slot.Id);
+    }
 
-        try
+    // EV-3: the hashes over the model's own numbers, with the engine's time and salt.
+    private void CompareHashes(Model model)
+    {
+        foreach (var (number, slot) in _slots)
         {
-            transaction.Commit();
-            return new Result(ErrorCode.None, Plain.Done, Inner: inner);
-        }
-        catch (CairnException refused)
-        {
-            return new Result(refused.Code, Plain.Absent, Inner: inner);
+            while (model.World.Runs.TryGetValue(number, out var world) && slot.Sealed < world.Events.Count)
+            {
+                var record = slot.Run!.Events.Get(new EventNumber((ulong)slot.Sealed)) ?? throw new InvalidOperationException($"event {slot.Sealed} is missing");
+                var hash = model.Seal(number, slot.Sealed, Microseconds(record.Time), record.Salt.ToArray());
+                if (!record.Hash.ToArray().AsSpan().SequenceEqual(hash))
+                    throw new InvalidOperationException($"the hash of event {slot.Sealed} of run {number} is {record.Hash}, by the model {Convert.ToHexStringLower(hash)}");
+                slot.Sealed++;
+            }
         }
     }
 
-    private Result One(RunOperation operation, Result expected, Kv kv)
+    private Result Single(RunOperation operation, Result expected)
     {
         try
         {
-            return new Result(ErrorCode.None, Answer(operation, expected, kv));
+            if (AnswerRuns(operation) is { } answer)
+                return new Result(ErrorCode.None, answer);
+            if (_slots.GetValueOrDefault(operation.Run) is not { Run: { } run } slot)
+                return Result.Refused(ErrorCode.NotFound);
+            var door = new Door(this, slot, run.Kv, run.Events, run.State, run.Traces, null, isInside: false);
+            return new Result(ErrorCode.None, door.Answer(operation, expected)());
         }
         catch (CairnException refused)
         {
@@ -81,57 +93,156 @@ internal sealed class EngineSubject : IModelSubject
         }
     }
 
-    private Plain Answer(RunOperation operation, Result expected, Kv kv)
+    private Result Transact(TransactionOperation operation, Result expected)
     {
-        switch (operation)
+        var numbers = operation.Body.Select(o => o.Run).DefaultIfEmpty(0).Distinct().ToList();
+        var slots = numbers.ConvertAll(number => _slots.GetValueOrDefault(number));
+        if (slots.Exists(slot => slot?.Run is null || !_database.Db.Runs.Exists(slot.Id)))
+            return Result.Refused(ErrorCode.NotFound);
+        var before = slots.ConvertAll(slot => slot!.Copy());
+        using var transaction = _database.Db.BeginTransaction([.. slots.Select(slot => slot!.Run!)]);
+        var doors = numbers.ToDictionary(number => number, number =>
         {
-            case KvGet o:
-                return ToPlain(kv.Get(o.Key));
-            case KvGetVersioned o:
-                return kv.GetVersioned(o.Key) is { } found
-                    ? Plain.Array(ToPlain(found.Value), ToModel(found.Version), found.Expiry is { } expiry ? Microseconds(expiry) : Plain.Null)
-                    : Plain.Absent;
-            case KvExists o:
-                return kv.Exists(o.Key);
-            case KvGetMany o:
-                return Plain.Array(kv.GetMany([.. o.Keys]).Select(ToPlain));
-            case KvPut o:
-                kv.Put(o.Key, ToValue(o.Value), Life(o.TtlMicroseconds));
-                return Plain.Done;
-            case KvPutMany o:
-                kv.PutMany([.. o.Pairs.Select(pair => KeyValuePair.Create(pair.Key, ToValue(pair.Value)))]);
-                return Plain.Done;
-            case KvTryAdd o:
-                return kv.TryAdd(o.Key, ToValue(o.Value));
-            case KvDelete o:
-                return kv.Delete(o.Key);
-            case KvDeleteMany o:
-                return (long)kv.DeleteMany([.. o.Keys]);
-            case KvCompareAndSet o:
-                kv.CompareAndSet(o.Key, ToEngine(expected.Expectation), ToValue(o.Value));
-                return Plain.Done;
-            case KvCompareAndSetValue o:
-                return kv.CompareAndSetValue(o.Key, expected.Expectation is { IsAbsent: false } value ? ToValue(value) : default(Value?), ToValue(o.Value));
-            case KvIncrement o:
-                return kv.Increment(o.Key, o.Delta);
-            case KvExpire o:
-                return kv.Expire(o.Key, Life(o.TtlMicroseconds)!.Value);
-            case KvPersist o:
-                return kv.Persist(o.Key);
-            case KvList o:
-                return Plain.Array(kv.List(Range(o.From, o.To, o.Limit, o.Reverse)).Select(key => (Plain)key));
-            case KvListPrefix o:
-                return Plain.Array(kv.List(new ScanOptions { Prefix = o.Prefix, Limit = o.Limit, Reverse = o.Reverse }).Select(key => (Plain)key));
-            case KvScan o:
-                return Plain.Array(kv.Scan(Range(o.From, o.To, o.Limit, o.Reverse)).Select(pair => Plain.Array(pair.Key, ToPlain(pair.Value.Value))));
-            case KvCount o:
-                return kv.Count(o.Prefix);
-            default:
-                throw new ArgumentException($"the driver has no {operation.GetType().Name}");
+            var inside = transaction.On(_slots[number].Id);
+            return new Door(this, _slots[number], inside.Kv, inside.Events, inside.State, inside.Traces, inside, isInside: true);
+        });
+        var answers = operation.Body.Select((o, i) => One(doors[o.Run], o, expected.Inner![i])).ToList();
+        var refusal = ErrorCode.None;
+        if (!operation.Commit)
+            transaction.Rollback();
+        else if (doors.Values.Any(door => door.HasBrokenRequirement))
+            refusal = ErrorCode.VersionMismatch;
+        else
+            refusal = Commit(transaction);
+        var isCommitted = operation.Commit && refusal == ErrorCode.None;
+        if (!isCommitted)
+        {
+            for (var i = 0; i < slots.Count; i++)
+                slots[i]!.Restore(before[i]);
+        }
+
+        // What comes with the commit can only be read after it.
+        var inner = answers.Select((answer, i) => isCommitted || !answer.IsLate ? new Result(answer.Code, answer.Read()) : expected.Inner![i]).ToList();
+        return new Result(refusal, refusal == ErrorCode.None ? Plain.Done : Plain.Absent, Inner: inner);
+    }
+
+    private static ErrorCode Commit(Transaction transaction)
+    {
+        try
+        {
+            transaction.Commit();
+            return ErrorCode.None;
+        }
+        catch (CairnException refused)
+        {
+            return refused.Code;
         }
     }
 
-    private static ScanOptions Range(string from, string? to, int limit, bool reverse) => new() { From = from, To = to, Limit = limit, Reverse = reverse };
+    private static (ErrorCode Code, bool IsLate, Func<Plain> Read) One(Door door, RunOperation operation, Result expected)
+    {
+        if (expected.IsSkipped)
+            return (ErrorCode.None, false, () => Plain.Absent);
+        try
+        {
+            var read = door.Answer(operation, expected);
+            return (ErrorCode.None, operation is EventsAppend or EventsAppendMany or StateInit or StateSet or StateCompareAndSet, read);
+        }
+        catch (CairnException refused)
+        {
+            return (refused.Code, false, () => Plain.Absent);
+        }
+    }
+
+    // ---- runs ----------------------------------------------------------------------------------------------------------------
+
+    // Null: not an operation on runs.
+    private Plain? AnswerRuns(RunOperation operation)
+    {
+        var runs = _database.Db.Runs;
+        switch (operation)
+        {
+            case RunsBegin o:
+                var begun = runs.Begin(o.Name, o.Parent is { } parent ? IdOf(parent) : null, [.. o.Tags.Distinct()], ToValue(o.Metadata));
+                _slots[o.Run] = new Slot(begun.Id, begun);
+                return Plain.Done;
+            case RunsEnd o:
+                var ended = HandleOf(o.Run);
+                End(o.Action, ended.Complete, ended.Fail, ended.Abort, ended.Pause, ended.Resume, ended.Cancel, ended.Archive);
+                return Plain.Done;
+            case RunsAddTags o:
+                HandleOf(o.Run).AddTags([.. o.Tags.Distinct()]);
+                return Plain.Done;
+            case RunsRemoveTags o:
+                HandleOf(o.Run).RemoveTags([.. o.Tags.Distinct()]);
+                return Plain.Done;
+            case RunsUpdateMetadata o:
+                HandleOf(o.Run).UpdateMetadata(ToValue(o.Patch));
+                return Plain.Done;
+            case RunsDelete o:
+                runs.Delete(IdOf(o.Run));
+                return Plain.Done;
+            case RunsGet o:
+                return runs.Get(IdOf(o.Run))?.Info is not { } info ? Plain.Absent : Plain.Array(
+                    info.Status.ToString(), info.Name ?? Plain.Null, info.Parent is { } up ? (long)SlotOf(up) : Plain.Null,
+                    Plain.Array(info.Tags.Order(Utf8Order.Instance).Select(tag => (Plain)tag)), ToPlain(info.Metadata), info.EventCount);
+            case RunsList o:
+                return Slots(All(cursor => runs.List(new RunFilter
+                {
+                    Status = o.Status is { } status ? Enum.Parse<RunStatus>(status.ToString()) : null, Tag = o.Tag, NamePrefix = o.NamePrefix, Limit = 3, Cursor = cursor,
+                })));
+            case RunsCount:
+                return runs.Count();
+            case RunsChildren o:
+                if (!runs.Exists(IdOf(o.Run)))
+                    throw Lifecycle.NotFound(IdOf(o.Run));   // the engine gives an empty page, as for any filter
+                return Slots(All(cursor => runs.Children(IdOf(o.Run), limit: 2, cursor)));
+            case RunsAncestors o:
+                return Plain.Array(runs.Ancestors(IdOf(o.Run)).Select(above => (Plain)(long)SlotOf(above.Id)));
+            default:
+                return null;
+        }
+    }
+
+    private static void End(
+        RunAction action, Func<Value?, Sequence> complete, Func<string, Sequence> fail, Func<string, Sequence> abort, Func<Sequence> pause,
+        Func<Sequence> resume, Func<string?, Sequence> cancel, Func<Sequence> archive)
+    {
+        switch (action)
+        {
+            case RunAction.Complete: complete(null); break;
+            case RunAction.Fail: fail("failed"); break;
+            case RunAction.Abort: abort("aborted"); break;
+            case RunAction.Pause: pause(); break;
+            case RunAction.Resume: resume(); break;
+            case RunAction.Cancel: cancel(null); break;
+            default: archive(); break;
+        }
+    }
+
+    private Run HandleOf(int slot) => _slots.GetValueOrDefault(slot)?.Run ?? throw Lifecycle.NotFound(NoRun);
+
+    private RunId IdOf(int slot) => _slots.GetValueOrDefault(slot)?.Id ?? NoRun;
+
+    private int SlotOf(RunId id) => _slots.First(slot => slot.Value.Id == id).Key;
+
+    private Plain Slots(IEnumerable<RunInfo> runs) => Plain.Array(runs.Select(info => SlotOf(info.Id)).Order().Select(slot => (Plain)(long)slot).ToList());
+
+    private static List<T> All<T>(Func<string?, Page<T>> next)
+    {
+        var all = new List<T>();
+        string? cursor = null;
+        do
+        {
+            var page = next(cursor);
+            all.AddRange(page);
+            cursor = page.Cursor;
+        }
+        while (cursor is not null);
+        return all;
+    }
+
+    // ---- conversions ---------------------------------------------------------------------------------------------------------
 
     private static TimeSpan? Life(long? microseconds) => microseconds is { } life ? TimeSpan.FromMicroseconds(life) : null;
 
@@ -143,6 +254,8 @@ internal sealed class EngineSubject : IModelSubject
 
     private static long Microseconds(DateTimeOffset time) => (time - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
 
+    private static DateTimeOffset Time(long microseconds) => DateTimeOffset.UnixEpoch.AddTicks(microseconds * TimeSpan.TicksPerMicrosecond);
+
     private Plain ToModel(Sequence version) => _toModel.TryGetValue(version.Value, out var model) ? model : throw new InvalidOperationException($"version {version} was never written");
 
     // 0 = absent, also when the refusal comes before the expectation.
@@ -150,5 +263,294 @@ internal sealed class EngineSubject : IModelSubject
     {
         var version = (ulong)(expectation?.AsInt64 ?? 0);
         return new Sequence(version == 0 ? 0 : _toEngine.GetValueOrDefault(version, Nowhere + version));
+    }
+
+    /// <summary>A run, and what the model names in it.</summary>
+    private sealed class Slot(RunId id, Run? run)
+    {
+        internal RunId Id { get; } = id;
+
+        /// <summary>Null when it was deleted before the database was opened.</summary>
+        internal Run? Run { get; set; } = run;
+
+        internal List<TraceId> Traces { get; private set; } = [];
+
+        internal Dictionary<(string Name, string Owner), Counter> Tokens { get; private set; } = [];
+
+        /// <summary>Events that the model has the time and salt of.</summary>
+        internal int Sealed { get; set; }
+
+        internal Slot Copy() => new(Id, Run) { Traces = [.. Traces], Tokens = new(Tokens) };
+
+        internal void Restore(Slot before) => (Traces, Tokens) = (before.Traces, before.Tokens);
+    }
+
+    // ---- primitives ----------------------------------------------------------------------------------------------------------
+
+    /// <summary>The primitives of one run, outside a transaction or in one.</summary>
+    private sealed class Door(EngineSubject subject, Slot slot, Kv kv, Events events, State state, Traces traces, TransactionRun? run, bool isInside)
+    {
+        internal bool HasBrokenRequirement { get; private set; }
+
+        /// <summary>Does it now; the answer may have to wait for the commit.</summary>
+        internal Func<Plain> Answer(RunOperation operation, Result expected)
+        {
+            switch (operation)
+            {
+                case EventsAppend o:
+                    var receipt = events.Append(o.Type, ToValue(o.Payload));
+                    return () => (long)receipt.Number.Value;
+                case EventsAppendMany o:
+                    var receipts = events.AppendMany([.. o.Items.Select(item => new NewEvent(item.Type, ToValue(item.Payload)))]);
+                    return () => Plain.Array(receipts.Select(one => (Plain)(long)one.Number.Value));
+                case StateInit o:
+                    var made = state.Init(o.Name, ToValue(o.Value));
+                    return () => (long)made.Counter.Value;
+                case StateSet o:
+                    var set = state.Set(o.Name, ToValue(o.Value), Life(o.TtlMicroseconds));
+                    return () => (long)set.Counter.Value;
+                case StateCompareAndSet o:
+                    var changed = state.CompareAndSet(o.Name, Expected(expected), ToValue(o.Value));
+                    return () => (long)changed.Counter.Value;
+                default:
+                    var answer = OfKv(operation, expected) ?? OfEvents(operation) ?? OfState(operation, expected) ?? OfTraces(operation) ?? OfRun(operation);
+                    return () => answer;
+            }
+        }
+
+        private Plain? OfKv(RunOperation operation, Result expected)
+        {
+            switch (operation)
+            {
+                case KvGet o:
+                    return ToPlain(kv.Get(o.Key));
+                case KvGetVersioned o:
+                    return kv.GetVersioned(o.Key) is { } found
+                        ? Plain.Array(ToPlain(found.Value), subject.ToModel(found.Version), found.Expiry is { } expiry ? Microseconds(expiry) : Plain.Null)
+                        : Plain.Absent;
+                case KvExists o:
+                    return kv.Exists(o.Key);
+                case KvGetMany o:
+                    return Plain.Array(kv.GetMany([.. o.Keys]).Select(ToPlain));
+                case KvPut o:
+                    kv.Put(o.Key, ToValue(o.Value), Life(o.TtlMicroseconds));
+                    return Plain.Done;
+                case KvPutMany o:
+                    kv.PutMany([.. o.Pairs.Select(pair => KeyValuePair.Create(pair.Key, ToValue(pair.Value)))]);
+                    return Plain.Done;
+                case KvTryAdd o:
+                    return kv.TryAdd(o.Key, ToValue(o.Value));
+                case KvDelete o:
+                    return kv.Delete(o.Key);
+                case KvDeleteMany o:
+                    return (long)kv.DeleteMany([.. o.Keys]);
+                case KvCompareAndSet o:
+                    kv.CompareAndSet(o.Key, subject.ToEngine(expected.Expectation), ToValue(o.Value));
+                    return Plain.Done;
+                case KvCompareAndSetValue o:
+                    return kv.CompareAndSetValue(o.Key, expected.Expectation is { IsAbsent: false } value ? ToValue(value) : default(Value?), ToValue(o.Value));
+                case KvIncrement o:
+                    return kv.Increment(o.Key, o.Delta);
+                case KvExpire o:
+                    return kv.Expire(o.Key, Life(o.TtlMicroseconds)!.Value);
+                case KvPersist o:
+                    return kv.Persist(o.Key);
+                case KvList o:
+                    return Plain.Array(kv.List(Range(o.From, o.To, o.Limit, o.Reverse)).Select(key => (Plain)key));
+                case KvListPrefix o:
+                    return Plain.Array(kv.List(new ScanOptions { Prefix = o.Prefix, Limit = o.Limit, Reverse = o.Reverse }).Select(key => (Plain)key));
+                case KvScan o:
+                    return Plain.Array(kv.Scan(Range(o.From, o.To, o.Limit, o.Reverse)).Select(pair => Plain.Array(pair.Key, ToPlain(pair.Value.Value))));
+                case KvCount o:
+                    return kv.Count(o.Prefix);
+                default:
+                    return null;
+            }
+        }
+
+        private static ScanOptions Range(string from, string? to, int limit, bool reverse) => new() { From = from, To = to, Limit = limit, Reverse = reverse };
+
+        private Plain? OfEvents(RunOperation operation)
+        {
+            switch (operation)
+            {
+                case EventsGet o:
+                    return events.Get((ulong)o.Number) is { } found ? Show(found) : Plain.Absent;
+                case EventsRange o:
+                    return Plain.Array(events.Range((ulong)o.From, (ulong)o.To, new EventScanOptions { Limit = o.Limit, Reverse = o.Reverse }).Select(Show));
+                case EventsSince o:
+                    return Plain.Array(events.Since((ulong)o.Number, new EventScanOptions { Limit = o.Limit }).Select(Show));
+                case EventsByType o:
+                    return Plain.Array(events.ByType(new EventScanOptions { Types = [o.Type], Limit = o.Limit }).Select(Show));
+                case EventsCount:
+                    return events.Count();
+                case EventsCountByType o:
+                    return events.CountByType(o.Type);
+                case EventsHead:
+                    return events.Head() is { } head ? (long)head.Number.Value : Plain.Absent;
+                case EventsTypes:
+                    return Plain.Array(All(cursor => events.Types(new ScanOptions { Limit = 2, Cursor = cursor })).Select(type => (Plain)type));
+                case EventsStreamInfo o:
+                    return events.StreamInfo(o.Type) is { } info ? Plain.Array(info.Count, (long)info.FirstNumber.Value, (long)info.LastNumber.Value) : Plain.Absent;
+                case EventsVerify:
+                    var verified = events.Verify();
+                    return Plain.Array(verified.IsValid, verified.Length);
+                case EventsRedact o:
+                    events.Redact((ulong)o.Number, o.Reason);
+                    return Plain.Done;
+                case EventsConsumerCommit o:
+                    if (o.Forced)
+                        events.Consumers.Reset(o.Consumer, (ulong)o.Number);
+                    else
+                        events.Consumers.Commit(o.Consumer, (ulong)o.Number);
+                    return Plain.Done;
+                case EventsConsumerPosition o:
+                    // 0 is also the answer for a consumer that never committed.
+                    var position = events.Consumers.Position(o.Consumer);
+                    return events.Consumers.List().Any(consumer => consumer.Name == o.Consumer) ? (long)position.Value : Plain.Absent;
+                case EventsConsumers:
+                    return Plain.Array(events.Consumers.List().Select(consumer => Plain.Array(consumer.Name, (long)consumer.Position.Value)));
+                default:
+                    return null;
+            }
+        }
+
+        private static Plain Show(EventRecord record) => record.IsRedacted
+            ? Plain.Array((long)record.Number.Value, record.Type) : Plain.Array((long)record.Number.Value, record.Type, ToPlain(record.Payload.Value));
+
+        private static Counter Expected(Result expected) => new((ulong)(expected.Expectation?.AsInt64 ?? 0));
+
+        private Plain? OfState(RunOperation operation, Result expected)
+        {
+            switch (operation)
+            {
+                case StateGet o:
+                    return state.Get(o.Name) is { } cell ? Plain.Array(ToPlain(cell.Value), (long)cell.Counter.Value) : Plain.Absent;
+                case StateExists o:
+                    return state.Exists(o.Name);
+                case StateList o:
+                    return Plain.Array(state.List(new ScanOptions { Prefix = o.Prefix, Limit = 1_000 }).Select(name => (Plain)name));
+                case StateDelete o:
+                    return state.Delete(o.Name);
+                case StateTransition o:
+                    return Show(state.Transition(o.Name, value => ToValue(Model.Step(ToPlain(value), o.Delta))));
+                case StateTransitionOrInit o:
+                    return Show(state.TransitionOrInit(o.Name, o.Initial, value => ToValue(Model.Step(ToPlain(value), o.Delta))));
+                case StateGetOrInit o:
+                    return ToPlain(state.GetOrInit(o.Name, () => ToValue(o.Value)));
+                case StateRequire o:
+                    try
+                    {
+                        state.Require(o.Name, Expected(expected));
+                    }
+                    catch (VersionMismatchException) when (isInside)
+                    {
+                        HasBrokenRequirement = true;         // told at the call already; the transaction is over then
+                    }
+
+                    return Plain.Done;
+                case StateAcquire o:
+                    var lease = state.Acquire(o.Name, o.Owner, Life(o.TtlMicroseconds)!.Value);
+                    if (!lease.IsAcquired)
+                        return Plain.Array(false, lease.Holder!);
+                    slot.Tokens[(o.Name, o.Owner)] = lease.Token;
+                    return Plain.Array(true, (long)lease.Token.Value);
+                case StateRenew o:
+                    return state.Renew(o.Name, Token(o.Name, o.Owner), Life(o.TtlMicroseconds)!.Value).IsAcquired;
+                case StateRelease o:
+                    return state.Release(o.Name, Token(o.Name, o.Owner));
+                default:
+                    return null;
+            }
+        }
+
+        private static Plain Show(TransitionResult result) => Plain.Array(ToPlain(result.Value), (long)result.Counter.Value);
+
+        private Counter Token(string name, string owner) => slot.Tokens.GetValueOrDefault((name, owner), Nowhere);
+
+        private Plain? OfTraces(RunOperation operation)
+        {
+            switch (operation)
+            {
+                case TracesRecord o:
+                    var id = traces.Record(StepOf(o.Kind, o.Fields.Members!), new TraceOptions
+                    {
+                        Parent = o.Parent is { } parent ? IdOf(parent) : null, Timestamp = Time(o.Timestamp), Tags = [.. o.Tags.Distinct()],
+                    });
+                    slot.Traces.Add(id);
+                    return slot.Traces.Count - 1L;
+                case TracesGet o:
+                    return traces.Get(IdOf(o.Ordinal)) is { } trace
+                        ? Plain.Array(
+                            trace.Type.ToString(), trace.Parent is { } up ? OrdinalOf(up) : Plain.Null, Microseconds(trace.Timestamp),
+                            Plain.Array(trace.Tags.Select(tag => (Plain)tag)), FieldsOf(trace.Step!))
+                        : Plain.Absent;
+                case TracesChildren o:
+                    return Ordinals(page => traces.Children(IdOf(o.Ordinal), page));
+                case TracesRoots:
+                    return Ordinals(traces.Roots);
+                case TracesTree o:
+                    return traces.Tree(IdOf(o.Root), o.Depth, TracesView.TreeBudgetMax) is { } tree ? Show(tree.Root) : throw Lifecycle.NotFound(slot.Id);
+                case TracesByType o:
+                    return Ordinals(page => traces.ByType(Enum.Parse<TraceType>(o.Kind.ToString()), page));
+                case TracesByTag o:
+                    return Ordinals(page => traces.ByTag(o.Tag, page));
+                case TracesByTime o:
+                    return Ordinals(page => traces.ByTime(Time(o.From), Time(o.To), page));
+                case TracesCount:
+                    return traces.Count();
+                default:
+                    return null;
+            }
+        }
+
+        private Plain OfRun(RunOperation operation)
+        {
+            if (operation is not RunsEnd end || run is null)
+                throw new ArgumentException($"the driver has no {operation.GetType().Name}");
+            End(end.Action, value => Done(() => run.Complete(value)), text => Done(() => run.Fail(text)), text => Done(() => run.Abort(text)),
+                () => Done(run.Pause), () => Done(run.Resume), text => Done(() => run.Cancel(text)), () => Done(run.Archive));
+            return Plain.Done;
+        }
+
+        private static Sequence Done(Action action)
+        {
+            action();
+            return Sequence.None;
+        }
+
+        private TraceId IdOf(long ordinal) => ordinal < slot.Traces.Count ? slot.Traces[(int)ordinal] : new TraceId(new Guid(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11));
+
+        private long OrdinalOf(TraceId id) => slot.Traces.IndexOf(id);
+
+        private Plain Ordinals(Func<TracePage, Page<TraceRecord>> next) => Plain.Array(
+            All(cursor => next(new TracePage { Limit = 7, Cursor = cursor })).Select(trace => (Plain)OrdinalOf(trace.Id)));
+
+        private Plain Show(TraceNode node) => Plain.Array(OrdinalOf(node.Trace.Id), Plain.Array(node.Children.Select(Show)));
+
+        private static TraceStep StepOf(TraceKind kind, IReadOnlyDictionary<string, Plain> fields)
+        {
+            string Text(string name) => fields[name].AsText!;
+            return kind switch
+            {
+                TraceKind.ToolCall => new ToolCallStep(Text("tool"), ToValue(fields["arguments"])),
+                TraceKind.Decision => new DecisionStep(Text("question"), [.. fields["options"].Items!.Select(option => option.AsText!)], Text("chosen")),
+                TraceKind.Query => new QueryStep(Text("kind"), Text("query")),
+                TraceKind.Thought => new ThoughtStep(Text("content"), fields["confidence"].AsDouble),
+                TraceKind.Error => new ErrorStep(Text("kind"), Text("message"), fields["recoverable"].Equals(Plain.True)),
+                _ => new CustomStep(Text("name"), ToValue(fields["data"])),
+            };
+        }
+
+        private static Plain FieldsOf(TraceStep step) => step switch
+        {
+            ToolCallStep o => Plain.Map(("tool", o.Tool), ("arguments", ToPlain(o.Arguments))),
+            DecisionStep o => Plain.Map(("question", o.Question), ("options", Plain.Array(o.Options.Select(option => (Plain)option))), ("chosen", o.Chosen)),
+            QueryStep o => Plain.Map(("kind", o.Kind), ("query", o.Query)),
+            ThoughtStep o => Plain.Map(("content", o.Content), ("confidence", Plain.Of(o.Confidence!.Value))),
+            ErrorStep o => Plain.Map(("kind", o.Kind), ("message", o.Message), ("recoverable", o.IsRecoverable)),
+            CustomStep o => Plain.Map(("name", o.Name), ("data", ToPlain(o.Data))),
+            _ => throw new ArgumentException(step.GetType().Name),
+        };
     }
 }

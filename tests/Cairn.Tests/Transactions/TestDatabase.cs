@@ -1,5 +1,4 @@
 using Cairn.Storage;
-using Cairn.Store;
 using Xunit;
 
 namespace Cairn.Tests.Transactions;
@@ -73,17 +72,12 @@ internal sealed class TestDatabase : IDisposable
     /// <summary>One turn of the maintainer.</summary>
     internal void Maintain() => Db.Engine.Maintainer!.Step();
 
-    /// <summary>A second run. It has no record yet, so it does not survive reopening.</summary>
-    internal Run OtherRun(int number = 1) => new(Db.Engine, OtherState(number), CommitOptions.Default);
-
-    private RunState OtherState(int number) => Db.Engine.Catalogue.GetOrAdd(new RunId(new UInt128(0x0190_0000_0000_7000, 0x8000_0000_0000_0000 + (ulong)number)));
+    /// <summary>Another run than <c>default</c>, by number; begun when it is asked for first.</summary>
+    internal Run OtherRun(int number = 1) => Db.Runs.Get($"other-{number}") ?? Db.Runs.Begin($"other-{number}");
 
     /// <summary>A transaction over <c>default</c> and other runs.</summary>
-    internal Transaction BeginOver(int others, TransactionOptions? options = null)
-    {
-        RunState[] runs = [Db.Engine.Catalogue.Default, .. Enumerable.Range(1, others).Select(OtherState)];
-        return new Transaction(Db.Engine, Db.Engine.Begin(runs, options ?? TransactionOptions.Default));
-    }
+    internal Transaction BeginOver(int others, TransactionOptions? options = null) =>
+        Db.BeginTransaction([Run, .. Enumerable.Range(1, others).Select(OtherRun)], options);
 
     public void Dispose() => Db.Dispose();
 
