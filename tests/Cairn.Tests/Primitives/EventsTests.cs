@@ -511,7 +511,7 @@ public class EventsTests
         run.Transact(tx =>
         {
             tx.Events.Append("last", Payload(1));
-            tx.Complete();
+            tx.On(run).Complete();
         });
         await follower.WaitAsync(TimeSpan.FromSeconds(60), Token);
         Assert.Equal(["first", "last"], seen);

@@ -79,7 +79,9 @@ public partial class PageTests
 
     // Lines without indentation and without empty ones, each behind a newline.
     private static string Squeeze(IEnumerable<string> lines) =>
-        string.Concat(lines.Select(line => line.Trim()).Where(line => line.Length > 0 && !UsingLine().IsMatch(line)).Select(line => "\n" + line)) + "\n";
+        string.Concat(lines.Select(line => line.Trim())
+            .Where(line => line.Length > 0 && !UsingLine().IsMatch(line))
+            .Select(line => "\n" + line)) + "\n";
 
     [GeneratedRegex(@"\]\(([^)\s]+)\)")]
     private static partial Regex Link();
