@@ -511,7 +511,7 @@ public class EventsTests
         run.Transact(tx =>
         {
             tx.Events.Append("last", Payload(1));
-            tx.On(run).Complete();
+            tx.Run.Complete();
         });
         await follower.WaitAsync(TimeSpan.FromSeconds(60), Token);
         Assert.Equal(["first", "last"], seen);
