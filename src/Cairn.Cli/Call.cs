@@ -101,7 +101,8 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
 
         var table = new Table { Border = TableBorder.Simple };
         foreach (var column in shown)
-            table.AddColumn(new TableColumn(new Text(column.Title, new Style(decoration: Decoration.Bold))) { Alignment = column.Alignment });
+            table.AddColumn(new TableColumn(new Text(column.Title,
+                new Style(decoration: Decoration.Bold))) { Alignment = column.Alignment });
         foreach (var item in items)
             table.AddRow(shown.Select(column => new Text(Streams.OneLine(column.Text(item)))));
         streams.Page.Write(table);
@@ -168,12 +169,14 @@ internal static class Show
     internal static string Text(Value value) => value.Kind == ValueKind.String ? value.AsString() : value.ToJson();
 
     /// <summary>UTC, to the microsecond.</summary>
-    internal static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture);
+    internal static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'",
+        CultureInfo.InvariantCulture);
 
     internal static string Time(DateTimeOffset? time) => time is { } known ? Time(known) : "-";
 
     /// <summary>Microseconds since 1970, as everywhere on the wire.</summary>
-    internal static Value Microseconds(DateTimeOffset time) => (time.UtcTicks - DateTimeOffset.UnixEpoch.Ticks) / TimeSpan.TicksPerMicrosecond;
+    internal static Value Microseconds(DateTimeOffset time) =>
+        (time.UtcTicks - DateTimeOffset.UnixEpoch.Ticks) / TimeSpan.TicksPerMicrosecond;
 
     internal static Value Microseconds(DateTimeOffset? time) => time is { } known ? Microseconds(known) : Value.Null;
 

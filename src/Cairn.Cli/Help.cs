@@ -48,7 +48,8 @@ internal sealed class Help(Streams streams) : SynchronousCommandLineAction
         {
             Rows(output, "options of every verb", GlobalOptions.All.Select(option => (NameOf(option), option.Description ?? ""))
                 .Append(("--help", "This text, or that of a verb: cairn kv put --help.")).Append(("--version", "The version.")));
-            Rows(output, "exit codes", ExitCodes.Meanings.Select(exit => (exit.Code.ToString(System.Globalization.CultureInfo.InvariantCulture), exit.Meaning)));
+            Rows(output, "exit codes",
+                ExitCodes.Meanings.Select(exit => (exit.Code.ToString(System.Globalization.CultureInfo.InvariantCulture), exit.Meaning)));
             output.WriteLine();
             output.WriteLine("begin with:\n  cairn demo\n  cairn kv put customer Ada\n  cairn kv get customer");
             return;

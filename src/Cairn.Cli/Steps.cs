@@ -10,11 +10,14 @@ internal static class Steps
         var members = new Members(json);
         TraceStep step = type switch
         {
-            TraceType.ToolCall => new ToolCallStep(members.Text("tool"), members.Optional("arguments") ?? Value.Object(), members.Optional("result")),
-            TraceType.Decision => new DecisionStep(members.Text("question"), members.Texts("options"), members.Text("chosen"), members.OptionalText("reasoning")),
+            TraceType.ToolCall => new ToolCallStep(members.Text("tool"), members.Optional("arguments") ?? Value.Object(),
+                members.Optional("result")),
+            TraceType.Decision => new DecisionStep(members.Text("question"), members.Texts("options"), members.Text("chosen"),
+                members.OptionalText("reasoning")),
             TraceType.Query => new QueryStep(members.Text("kind"), members.Text("query"), members.Optional("resultCount")?.AsInt64()),
             TraceType.Thought => new ThoughtStep(members.Text("content"), members.OptionalNumber("confidence")),
-            TraceType.Error => new ErrorStep(members.Text("kind"), members.Text("message"), members.Optional("recoverable")?.AsBool() ?? false),
+            TraceType.Error => new ErrorStep(members.Text("kind"), members.Text("message"),
+                members.Optional("recoverable")?.AsBool() ?? false),
             _ => new CustomStep(members.Text("name"), members.Optional("data") ?? Value.Null),
         };
         members.RefuseOthers();
@@ -23,11 +26,15 @@ internal static class Steps
 
     internal static Value ToValue(TraceStep step) => step switch
     {
-        ToolCallStep call => Known(("tool", call.Tool), ("arguments", call.Arguments), ("result", call.Result), ("duration_us", call.Duration is { } time ? (Value)(long)(time.Ticks / TimeSpan.TicksPerMicrosecond) : default(Value?))),
+        ToolCallStep call => Known(("tool", call.Tool), ("arguments", call.Arguments), ("result", call.Result),
+            ("duration_us", call.Duration is { } time ? (Value)(long)(time.Ticks / TimeSpan.TicksPerMicrosecond) : default(Value?))),
         DecisionStep decision => Known(
-            ("question", decision.Question), ("options", Value.Array(decision.Options.Select(option => (Value)option))), ("chosen", decision.Chosen), ("reasoning", Given(decision.Reasoning))),
-        QueryStep query => Known(("kind", query.Kind), ("query", query.Query), ("resultCount", query.ResultCount is { } count ? (Value)count : default(Value?))),
-        ThoughtStep thought => Known(("content", thought.Content), ("confidence", thought.Confidence is { } confidence ? (Value)confidence : default(Value?))),
+            ("question", decision.Question), ("options", Value.Array(decision.Options.Select(option => (Value)option))),
+                ("chosen", decision.Chosen), ("reasoning", Given(decision.Reasoning))),
+        QueryStep query => Known(("kind", query.Kind), ("query", query.Query),
+            ("resultCount", query.ResultCount is { } count ? (Value)count : default(Value?))),
+        ThoughtStep thought => Known(("content", thought.Content),
+            ("confidence", thought.Confidence is { } confidence ? (Value)confidence : default(Value?))),
         ErrorStep error => Known(("kind", error.Kind), ("message", error.Message), ("recoverable", (Value)error.IsRecoverable)),
         CustomStep custom => Known(("name", custom.Name), ("data", custom.Data)),
         _ => Value.Null,
@@ -35,7 +42,8 @@ internal static class Steps
 
     internal static string Brief(TraceRecord trace) => trace.Step switch
     {
-        ToolCallStep { Arguments: { Kind: ValueKind.Object, Count: 1 } arguments } when arguments.TryGetMember("command", out var command) => Show.Text(command),
+        ToolCallStep { Arguments: { Kind: ValueKind.Object, Count: 1 } arguments } when arguments.TryGetMember("command",
+            out var command) => Show.Text(command),
         ToolCallStep call => $"{call.Tool} {call.Arguments.ToJson()}",
         DecisionStep decision => $"{decision.Question} -> {decision.Chosen}",
         QueryStep query => $"{query.Kind} {query.Query}",
@@ -82,12 +90,14 @@ internal static class Steps
             { } number => number.AsFloat64(),
         };
 
-        internal List<string> Texts(string name) => Optional(name) is { } texts ? texts.AsArray().Select(text => text.AsString()).ToList() : [];
+        internal List<string> Texts(string name) => Optional(name) is { } texts
+            ? texts.AsArray().Select(text => text.AsString()).ToList() : [];
 
         internal void RefuseOthers()
         {
             if (json.AsObject().Keys.FirstOrDefault(name => !_asked.Contains(name)) is { } unknown)
-                throw new RefusedException(ErrorCode.InvalidArgument, $"A step of this type has no '{unknown}'. It has: {string.Join(", ", _asked)}.");
+                throw new RefusedException(ErrorCode.InvalidArgument,
+                    $"A step of this type has no '{unknown}'. It has: {string.Join(", ", _asked)}.");
         }
     }
 }

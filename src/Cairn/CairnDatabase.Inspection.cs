@@ -8,10 +8,12 @@ namespace Cairn;
 // Looking at what lies on disk: the log record by record, its checks, and a directory before it is opened.
 public sealed partial class CairnDatabase
 {
-    private const string ProbePath = LogNames.LogDirectory + "/probe" + LogNames.Part;     // removed by the next opening, if a crash leaves it
+    // Removed by the next opening, if a crash leaves it.
+    private const string ProbePath = LogNames.LogDirectory + "/probe" + LogNames.Part;
     private const int ProbeBytes = 4096;
 
-    /// <summary>Reads the records of the log in order, each with its checks. Costs a read of all the log up to the end of the range.</summary>
+    /// <summary>Reads the records of the log in order, each with its checks. Costs a read of all the log up to the end of the
+    /// range.</summary>
     /// <param name="from">First sequence; none = from the beginning, with the records before the first transaction.</param>
     /// <param name="to">End, exclusive; null = to the last record.</param>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the database is in memory and has no log.</exception>

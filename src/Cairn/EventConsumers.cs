@@ -115,6 +115,7 @@ public sealed class EventConsumers : EventConsumersView
     // The end only moves forward, so what is right now stays right: not a read to validate.
     private void CheckPosition(ulong position)
     {
+        Scope.ThrowIfNotReadable();
         using var reader = Scope.Run.Store.Read();
         var count = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]).Count;
         if (position > count)

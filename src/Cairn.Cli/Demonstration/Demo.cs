@@ -38,7 +38,8 @@ internal sealed class Demo(string directory, IReadOnlyList<string> files)
                 return new SurvivingRun(source.Name, null, 0, source.Steps.Count, 0, false, null);
             var steps = TrajectoryImport.StepsIn(run) ?? 0;
             return new SurvivingRun(
-                source.Name, run.Id, (int)steps, source.Steps.Count, run.Events.Count(), run.Info.IsOrphaned, TrajectoryImport.FirstDifference(run, source));
+                source.Name, run.Id, (int)steps, source.Steps.Count, run.Events.Count(), run.Info.IsOrphaned,
+                    TrajectoryImport.FirstDifference(run, source));
         }).ToList();
         return new Survivors(database.Recovery, database.Sequence, child, runs, time);
     }
@@ -51,12 +52,16 @@ internal sealed class Demo(string directory, IReadOnlyList<string> files)
         var commits = 0;
         foreach (var source in Sources)
         {
-            var import = database.Runs.Exists(source.Name) ? TrajectoryImport.Resume(database, source) : TrajectoryImport.Begin(database, source);
+            var import = database.Runs.Exists(source.Name)
+                ? TrajectoryImport.Resume(database, source)
+                : TrajectoryImport.Begin(database, source);
             while (import.MoveNext(out _))
                 commits++;
         }
 
-        var differences = Sources.Select(source => TrajectoryImport.FirstDifference(database.Runs.Get(source.Name)!, source)).OfType<string>().ToList();
+        var differences = Sources
+            .Select(source => TrajectoryImport.FirstDifference(database.Runs.Get(source.Name)!, source))
+            .OfType<string>().ToList();
         var time = Stopwatch.GetElapsedTime(began);
         return new Finished(commits, database.Sequence, differences, time);
     }
@@ -73,7 +78,8 @@ internal sealed class Demo(string directory, IReadOnlyList<string> files)
         return new Checked(log, chains, heads, Timeline(run), Final(run), Stopwatch.GetElapsedTime(began));
     }
 
-    private CairnDatabase Open() => CairnDatabase.Open(directory, new CairnOptions { Durability = Durability.Strict, CreateIfMissing = false });
+    private CairnDatabase Open() => CairnDatabase.Open(directory,
+        new CairnOptions { Durability = Durability.Strict, CreateIfMissing = false });
 
     private static List<TimelineStep> Timeline(Run run)
     {
@@ -87,7 +93,8 @@ internal sealed class Demo(string directory, IReadOnlyList<string> files)
                 if (record.Payload is not { } payload)
                     continue;
                 if (record.Type == "action")
-                    steps.Add(new TimelineStep(record.Number, record.Sequence, payload["thought"].AsString(), payload["action"].AsString(), ""));
+                    steps.Add(new TimelineStep(record.Number, record.Sequence, payload["thought"].AsString(), payload["action"].AsString(),
+                        ""));
                 else if (record.Type == "observation" && steps.Count > 0)
                     steps[^1] = steps[^1] with { Observation = payload["observation"].AsString() };
             }
@@ -117,7 +124,8 @@ internal sealed class Demo(string directory, IReadOnlyList<string> files)
 internal sealed record SurvivingRun(string Name, RunId? Id, int Steps, int StepsOfFile, long Events, bool IsOrphaned, string? Difference);
 
 /// <summary>What the opening after the kill found.</summary>
-internal sealed record Survivors(RecoveryReport Recovery, Sequence Sequence, AgentsResult Child, IReadOnlyList<SurvivingRun> Runs, TimeSpan Time)
+internal sealed record Survivors(RecoveryReport Recovery, Sequence Sequence, AgentsResult Child, IReadOnlyList<SurvivingRun> Runs,
+    TimeSpan Time)
 {
     internal long Commits => (long)Sequence.Value;
 
@@ -130,7 +138,8 @@ internal sealed record Finished(int Commits, Sequence Sequence, IReadOnlyList<st
 
 /// <summary>The last look.</summary>
 internal sealed record Checked(
-    LogVerification Log, IReadOnlyList<EventChain> Chains, IReadOnlyList<(string Run, string Hash)> Heads, IReadOnlyList<TimelineStep> Timeline,
+    LogVerification Log, IReadOnlyList<EventChain> Chains, IReadOnlyList<(string Run, string Hash)> Heads,
+        IReadOnlyList<TimelineStep> Timeline,
     IReadOnlyList<(string Name, string Value)> Final, TimeSpan Time)
 {
     internal bool IsValid => Log.IsValid && Chains.All(chain => chain.IsValid);

@@ -16,7 +16,10 @@ internal sealed class DemoPage(IAnsiConsole page)
     internal void Title()
     {
         page.WriteLine();
-        page.Write(new Paragraph().Append("  ▲  ", new Style(Color.Yellow)).Append("Cairn", Strong).Append("  memory for AI agents that a crash cannot take", Quiet));
+        page.Write(new Paragraph()
+            .Append("  ▲  ", new Style(Color.Yellow))
+            .Append("Cairn", Strong)
+            .Append("  memory for AI agents that a crash cannot take", Quiet));
         page.WriteLine();
         page.WriteLine();
     }
@@ -31,7 +34,9 @@ internal sealed class DemoPage(IAnsiConsole page)
 
     internal void Killed(AgentsResult child, int commits)
     {
-        Result(true, $"{child.Acknowledged} of {commits} commits acknowledged, then SIGKILL to process {child.Pid} (exit code {child.ExitCode})", child.Time);
+        Result(true,
+            $"{child.Acknowledged} of {commits} commits acknowledged, then SIGKILL to process {child.Pid} (exit code {child.ExitCode})",
+            child.Time);
     }
 
     internal void Survived(Survivors found)
@@ -53,7 +58,8 @@ internal sealed class DemoPage(IAnsiConsole page)
                     : $"{run.Name}: {run.Difference}");
         }
 
-        Result(found.IsExactPrefix, found.IsExactPrefix ? "all that was acknowledged, nothing half" : "NOT a prefix of what was acknowledged", found.Time);
+        Result(found.IsExactPrefix,
+            found.IsExactPrefix ? "all that was acknowledged, nothing half" : "NOT a prefix of what was acknowledged", found.Time);
     }
 
     internal void Finished(Survivors before, Finished found)
@@ -63,7 +69,8 @@ internal sealed class DemoPage(IAnsiConsole page)
             Line($"orphaned: {run.Name,-36} {run.Id}");
         foreach (var difference in found.Differences)
             Result(false, difference);
-        Result(found.Differences.Count == 0, $"went on at the next step: {found.Commits} more commits; both runs are complete, as in their files", found.Time);
+        Result(found.Differences.Count == 0,
+            $"went on at the next step: {found.Commits} more commits; both runs are complete, as in their files", found.Time);
     }
 
     internal void Checked(Checked found)
@@ -72,7 +79,8 @@ internal sealed class DemoPage(IAnsiConsole page)
         Result(found.Log.IsValid, found.Log.Damage?.Message ?? $"log: {found.Log.Records} records, every checksum is right");
         foreach (var (run, hash) in found.Heads)
             Line($"{run,-36} head {hash[..16]}...");
-        Result(found.IsValid, string.Join(", ", found.Chains.Select(chain => $"{chain.Found.Length} events")) + ": every hash in both chains is right", found.Time);
+        Result(found.IsValid, string.Join(", ",
+            found.Chains.Select(chain => $"{chain.Found.Length} events")) + ": every hash in both chains is right", found.Time);
     }
 
     internal void Timeline(Demo demo, Survivors before, Checked found)
@@ -137,7 +145,8 @@ internal sealed class DemoPage(IAnsiConsole page)
         page.WriteLine();
     }
 
-    private static Paragraph Columns(string number, string text, Style style) => new Paragraph().Append($"{number,-4} ", Quiet).Append(text, style);
+    private static Paragraph Columns(string number, string text, Style style) =>
+        new Paragraph().Append($"{number,-4} ", Quiet).Append(text, style);
 
     // All of it, or how long it is.
     private static string Brief(string value) => value.Length <= TextWidth - 30 && !value.Contains('\n', StringComparison.Ordinal)

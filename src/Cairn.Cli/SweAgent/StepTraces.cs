@@ -15,7 +15,8 @@ internal static class StepTraces
         {
             var result = step.Observation is { } observation ? (Value)observation : default(Value?);
             transaction.Traces.Record(
-                new ToolCallStep(step.Tool, Value.Object(("command", step.Action)), result, step.Duration), new TraceOptions { Parent = parent, Tags = Tags(step.Tool) });
+                new ToolCallStep(step.Tool, Value.Object(("command", step.Action)), result, step.Duration),
+                    new TraceOptions { Parent = parent, Tags = Tags(step.Tool) });
         }
     }
 

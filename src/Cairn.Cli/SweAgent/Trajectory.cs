@@ -93,7 +93,8 @@ internal sealed class Trajectory
             Steps = steps,
             Start = StartOf(path, root, steps.Count),
             Info = InfoOf(root),
-            ExitStatus = root.TryGetMember("info", out var info) && info.Kind == ValueKind.Object && info.TryGetMember("exit_status", out var status)
+            ExitStatus = root.TryGetMember("info", out var info) && info.Kind == ValueKind.Object && info.TryGetMember("exit_status",
+                out var status)
                 ? status
                 : default(Value?),
         };
@@ -104,7 +105,8 @@ internal sealed class Trajectory
         if (step.Kind != ValueKind.Object)
             throw NotOne(path, $"step {index} is not an object");
         var (thought, action, observation) = (Text(step, "thought").Trim(), Text(step, "action").Trim(), Text(step, "observation"));
-        var seconds = step.TryGetMember("execution_time", out var time) && time.Kind == ValueKind.Float64 ? time.AsFloat64() : default(double?);
+        var seconds = step.TryGetMember("execution_time",
+            out var time) && time.Kind == ValueKind.Float64 ? time.AsFloat64() : default(double?);
         List<(string, Value)> result = [("step", index), ("observation", observation)];
         if (seconds is { } known)
             result.Add(("seconds", known));
@@ -144,7 +146,8 @@ internal sealed class Trajectory
             }
         }
 
-        return state.Kind == ValueKind.Object ? [.. state.AsObject().Select(member => (member.Key, member.Value))] : [("environment", state)];
+        return state.Kind == ValueKind.Object ? [.. state.AsObject().Select(member => (member.Key, member.Value))] : [("environment",
+            state)];
     }
 
     private static Value StartOf(string path, Value root, int steps)

@@ -53,7 +53,8 @@ internal sealed class TrajectoryImport
             throw new RefusedException(ErrorCode.NotFound, $"There is no run '{source.Name}' to go on with. Import without --resume.");
         var info = run.Info;
         if (!info.Metadata.TryGetMember("sha256", out var hash) || hash != source.Hash)
-            throw new RefusedException(ErrorCode.AlreadyExists, $"Run '{source.Name}' was not imported from this file. Rename the file, or delete the run.");
+            throw new RefusedException(ErrorCode.AlreadyExists,
+                $"Run '{source.Name}' was not imported from this file. Rename the file, or delete the run.");
         if (info.IsOrphaned || info.Status == RunStatus.Paused)
             database.Runs.Resume(info.Id);
         return new TrajectoryImport(source, run, info.Status == RunStatus.Completed ? source.Steps.Count + 2 : TransactionsIn(run));
@@ -98,7 +99,8 @@ internal sealed class TrajectoryImport
         foreach (var (name, value) in step.Cells)
             transaction.State.Set(name, value);
         if (!TraceId.TryParse(transaction.State.Get(RootCell)?.Value.AsString(), out var root))
-            throw new RefusedException(ErrorCode.ConstraintViolation, $"State cell '{RootCell}' of the run is not what the import left there.");
+            throw new RefusedException(ErrorCode.ConstraintViolation,
+                $"State cell '{RootCell}' of the run is not what the import left there.");
         StepTraces.Add(transaction, root, step);
         transaction.State.Set(StepCell, number);
     }
@@ -113,7 +115,8 @@ internal sealed class TrajectoryImport
 
     // ---- comparing --------------------------------------------------------------------------------------------------------------
 
-    /// <summary>Compares a run with the file it comes from: exactly the first steps, with all that belongs to each, and nothing else.</summary>
+    /// <summary>Compares a run with the file it comes from: exactly the first steps, with all that belongs to each, and nothing
+    /// else.</summary>
     /// <returns>What differs first; null when nothing does.</returns>
     internal static string? FirstDifference(Run run, Trajectory source)
     {

@@ -6,7 +6,8 @@ namespace Cairn.Cli.Verbs;
 internal static class DatabaseVerbs
 {
     internal static Verb Stat() => new(
-        "stat", "Says what the database holds and what opening it found: runs, sequence, log, memory, recovery.", "cairn stat", Needs.ReadDatabase,
+        "stat", "Says what the database holds and what opening it found: runs, sequence, log, memory, recovery.", "cairn stat",
+            Needs.ReadDatabase,
         call =>
         {
             var (metrics, recovery) = (call.Database.Metrics, call.Database.Recovery);
@@ -67,7 +68,8 @@ internal static class DatabaseVerbs
         });
 
     internal static Verb Sync() => new(
-        "sync", "Makes everything that was committed durable. Each writing verb does so when it ends; this one proves that the device takes it.",
+        "sync", "Makes everything that was committed durable. Each writing verb does so when it ends; this one proves that the device "
+            + "takes it.",
         "cairn sync", Needs.WriteDatabase,
         call =>
         {
@@ -76,7 +78,8 @@ internal static class DatabaseVerbs
         });
 
     internal static Verb Verify() => new(
-        "verify", "Reads the whole log again and checks every record, then the event chain of every run. Damage: exit code 6, with file and offset.",
+        "verify", "Reads the whole log again and checks every record, then the event chain of every run. Damage: exit code 6, with file "
+            + "and offset.",
         "cairn verify", Needs.ReadDatabase,
         call =>
         {
@@ -91,7 +94,8 @@ internal static class DatabaseVerbs
                 ("transactions", found.Transactions),
                 ("bytes", found.Bytes),
                 ("damage", found.Damage is { } damage
-                    ? Value.Object(("file", damage.File), ("offset", damage.Offset), ("sequence", Failures.Number(damage.Sequence)), ("expected", damage.Expected))
+                    ? Value.Object(("file", damage.File), ("offset", damage.Offset), ("sequence", Failures.Number(damage.Sequence)),
+                        ("expected", damage.Expected))
                     : Value.Null),
                 ("chains", Value.Array(chains.Select(chain => chain.ToValue()))),
                 ("recovery", Json(call.Database.Recovery)));
@@ -99,7 +103,8 @@ internal static class DatabaseVerbs
             [
                 ("log", found.Damage is { } wrong
                     ? $"DAMAGED: {wrong.File} at offset {wrong.Offset}, behind sequence {wrong.Sequence.Value}: {wrong.Expected}"
-                    : $"{Show.Number(found.Records)} records in {Show.Number(found.Segments)} segment(s), {Show.Bytes(found.Bytes)}: every check is right"),
+                    : $"{Show.Number(found.Records)} records in {Show.Number(found.Segments)} segment(s), {Show.Bytes(found.Bytes)}: "
+                        + "every check is right"),
                 ("transactions", Show.Number(found.Transactions)),
                 .. chains.Select(chain => ("events", chain.Text)),
                 .. Lines(call.Database.Recovery),
@@ -145,9 +150,11 @@ internal static class DatabaseVerbs
 
         yield return report.Format is { } format
             ? new("format", Diagnosis.Ok, $"format {format}", "")
-            : new("format", Diagnosis.Fail, report.Problems.Count > 0 ? report.Problems[0].Message : "unreadable", "Open it with a newer cairn, or restore a backup.");
+            : new("format", Diagnosis.Fail, report.Problems.Count > 0 ? report.Problems[0].Message : "unreadable",
+                "Open it with a newer cairn, or restore a backup.");
         if (report.Foreign.Count > 0)
-            yield return new("files", Diagnosis.Warn, $"'{report.Foreign[0]}' does not belong here ({report.Foreign.Count} such)", "Move it away; the database does not read it.");
+            yield return new("files", Diagnosis.Warn, $"'{report.Foreign[0]}' does not belong here ({report.Foreign.Count} such)",
+                "Move it away; the database does not read it.");
         yield return report.Owner is { } owner
             ? new("owner", Diagnosis.Warn, owner, "Close that process before you open the database here.")
             : new("owner", Diagnosis.Ok, "nobody", "");
@@ -162,7 +169,8 @@ internal static class DatabaseVerbs
         {
             yield return report.IsWritable
                 ? new("permissions", Diagnosis.Ok, "files can be made and removed", "")
-                : new("permissions", Diagnosis.Fail, report.Problems.Count > 0 ? report.Problems[^1].Message : "cannot be written", "Make the directory writable for this user.");
+                : new("permissions", Diagnosis.Fail, report.Problems.Count > 0 ? report.Problems[^1].Message : "cannot be written",
+                    "Make the directory writable for this user.");
         }
 
         if (report.SyncTime is { } time)
@@ -170,7 +178,8 @@ internal static class DatabaseVerbs
             yield return !report.SyncErrorsAreReported
                 ? new("sync", Diagnosis.Warn, Show.Duration(time), "This platform hides sync errors: use 64-bit Linux where data matters.")
                 : time.TotalMilliseconds < 0.02
-                    ? new("sync", Diagnosis.Warn, $"{Show.Duration(time)}: too fast for a device", "A disk that ignores flush loses data at power loss.")
+                    ? new("sync", Diagnosis.Warn, $"{Show.Duration(time)}: too fast for a device",
+                        "A disk that ignores flush loses data at power loss.")
                     : new("sync", Diagnosis.Ok, $"4 KiB in {Show.Duration(time)}", "");
         }
 
@@ -222,15 +231,22 @@ internal static class DatabaseVerbs
         ("quarantined", Strings(recovery.Quarantined)),
         ("orphaned_runs", Strings(recovery.OrphanedRuns.Select(run => run.ToString()))),
         ("warnings", Strings(recovery.Warnings)),
-        ("phases", Value.Array(recovery.Phases.Select(phase => Value.Object(("name", phase.Name), ("duration_ms", Show.Milliseconds(phase.Duration)))))),
+        ("phases",
+            Value.Array(recovery.Phases.Select(phase => Value.Object(("name", phase.Name),
+            ("duration_ms", Show.Milliseconds(phase.Duration)))))),
         ("duration_ms", Show.Milliseconds(recovery.Duration)));
 
     private static IEnumerable<(string Name, string Text)> Lines(RecoveryReport recovery)
     {
-        yield return ("opening", string.Create(CultureInfo.InvariantCulture, $"number {recovery.Epoch}, the one before ended {(recovery.WasClosedCleanly ? "cleanly" : "without a clean close")}"));
-        yield return ("recovery", $"{Show.Number(recovery.Transactions)} transactions from {Show.Number(recovery.Records)} records, {Show.Bytes(recovery.Bytes)}, in {Show.Duration(recovery.Duration)}");
+        yield return ("opening", string.Create(CultureInfo.InvariantCulture,
+            $"number {recovery.Epoch}, the one before ended {(recovery.WasClosedCleanly ? "cleanly" : "without a clean close")}"));
+        yield return ("recovery",
+            $"{Show.Number(recovery.Transactions)} transactions from {Show.Number(recovery.Records)} records, "
+                + $"{Show.Bytes(recovery.Bytes)}, in {Show.Duration(recovery.Duration)}");
         if (recovery.Cut is { } cut)
-            yield return ("cut", $"{cut.File} at offset {cut.Offset}: {Show.Number(cut.Bytes)} bytes that were never acknowledged ({cut.Reason}), kept in quarantine");
+            yield return ("cut",
+                $"{cut.File} at offset {cut.Offset}: {Show.Number(cut.Bytes)} bytes that were never acknowledged ({cut.Reason}), "
+                    + "kept in quarantine");
         if (recovery.CopiedRecords > 0)
             yield return ("copied", $"{Show.Number(recovery.CopiedRecords)} records at the end were written again");
         foreach (var item in recovery.Quarantined)

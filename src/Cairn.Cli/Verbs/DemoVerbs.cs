@@ -12,7 +12,8 @@ internal static class DemoVerbs
     {
         var keep = new Option<bool>("--keep") { Description = "Keeps the directory and says where it is." };
         return new Verb(
-            "demo", "Shows Cairn at work in a few seconds: two recorded agents, a killed process, and everything that was acknowledged.", "cairn demo", Needs.Nothing,
+            "demo", "Shows Cairn at work in a few seconds: two recorded agents, a killed process, and everything that was acknowledged.",
+                "cairn demo", Needs.Nothing,
             call =>
             {
                 var directory = System.IO.Directory.CreateTempSubdirectory("cairn-demo-").FullName;

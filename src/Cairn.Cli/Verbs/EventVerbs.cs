@@ -15,17 +15,21 @@ internal static class EventVerbs
     private static Verb Append()
     {
         var type = new Argument<string>("type") { Description = "What kind of event; no '/', not beginning with $." };
-        var payload = new Argument<string?>("payload") { Description = "A JSON object; - reads standard input. Default: {}.", Arity = ArgumentArity.ZeroOrOne };
-        var causes = new Option<long[]>("--cause") { Description = "Number of an earlier event that caused this one; may be given often.", HelpName = "N" };
+        var payload = new Argument<string?>("payload") { Description = "A JSON object; - reads standard input. Default: {}.",
+            Arity = ArgumentArity.ZeroOrOne };
+        var causes = new Option<long[]>("--cause") { Description = "Number of an earlier event that caused this one; may be given often.",
+            HelpName = "N" };
         return new Verb(
-            "append", "Appends an event and prints its number.", "cairn events append tool_call '{\"tool\":\"crm.lookup\",\"id\":4711}'", Needs.WriteRun,
+            "append", "Appends an event and prints its number.", "cairn events append tool_call '{\"tool\":\"crm.lookup\",\"id\":4711}'",
+                Needs.WriteRun,
             call => Appended(call, call.Run.Events.Append(
                 call.Get(type), ValueText.Read(call, call.Get(payload) ?? "{}", "json"), [.. (call.Get(causes) ?? []).Select(Number)])),
             type, payload, causes);
     }
 
     private static Verb AppendMany() => new(
-        "append-many", "Appends events in one transaction, in the order of standard input: one JSON object {\"type\",\"payload\"} per line.",
+        "append-many",
+            "Appends events in one transaction, in the order of standard input: one JSON object {\"type\",\"payload\"} per line.",
         "echo '{\"type\":\"note\",\"payload\":{\"text\":\"hi\"}}' | cairn events append-many", Needs.WriteRun,
         call =>
         {
@@ -40,7 +44,8 @@ internal static class EventVerbs
                 throw new UsageException("Standard input holds no event.");
             var receipts = call.Run.Events.AppendMany(events);
             return call.List(
-                receipts, Members, new Column<EventReceipt>("number", receipt => receipt.Number.ToString()), new Column<EventReceipt>("sequence", receipt => receipt.Sequence.ToString()));
+                receipts, Members, new Column<EventReceipt>("number", receipt => receipt.Number.ToString()),
+                    new Column<EventReceipt>("sequence", receipt => receipt.Sequence.ToString()));
         });
 
     private static Verb Get()
@@ -64,7 +69,8 @@ internal static class EventVerbs
         var types = new Option<string[]>("--type") { Description = "Only events of this type; may be given often.", HelpName = "TYPE" };
         var (limit, reverse) = (Parts.Limit("events"), new Option<bool>("--reverse") { Description = "Newest first." });
         return new Verb(
-            "range", "Prints events in order of their numbers.", "cairn events range --from 10 --to 20\ncairn events range --reverse --limit 5", Needs.ReadRun,
+            "range", "Prints events in order of their numbers.",
+                "cairn events range --from 10 --to 20\ncairn events range --reverse --limit 5", Needs.ReadRun,
             call => Table(call, call.Pages(call.Get(limit), (count, cursor) => call.Run.Events.Range(
                 Number(call.Get(from) ?? 0),
                 call.IsGiven(to) ? Number(call.Get(to)!.Value) : new EventNumber(ulong.MaxValue),
@@ -77,7 +83,8 @@ internal static class EventVerbs
         var types = new Argument<string[]>("type") { Description = "One or more types.", Arity = ArgumentArity.OneOrMore };
         var (limit, reverse) = (Parts.Limit("events"), new Option<bool>("--reverse") { Description = "Newest first." });
         return new Verb(
-            "by-type", "Prints the events of some types, in the run's one order.", "cairn events by-type tool_call tool_result", Needs.ReadRun,
+            "by-type", "Prints the events of some types, in the run's one order.", "cairn events by-type tool_call tool_result",
+                Needs.ReadRun,
             call => Table(call, call.Pages(call.Get(limit), (count, cursor) => call.Run.Events.ByType(
                 new EventScanOptions { Types = call.Get(types), Limit = count, Cursor = cursor, Reverse = call.Get(reverse) }))),
             types, limit, reverse);
@@ -90,7 +97,8 @@ internal static class EventVerbs
                 .Select(type => call.Run.Events.StreamInfo(type)).OfType<EventStreamInfo>(),
             info =>
             [
-                ("type", info.Type), ("count", info.Count), ("first", (long)info.FirstNumber.Value), ("first_us", Show.Microseconds(info.FirstTime)),
+                ("type", info.Type), ("count", info.Count), ("first", (long)info.FirstNumber.Value),
+                    ("first_us", Show.Microseconds(info.FirstTime)),
                 ("last", (long)info.LastNumber.Value), ("last_us", Show.Microseconds(info.LastTime)),
             ],
             new Column<EventStreamInfo>("type", info => info.Type),
@@ -100,9 +108,11 @@ internal static class EventVerbs
             new Column<EventStreamInfo>("last at", info => Show.Time(info.LastTime))));
 
     private static Verb Head() => new(
-        "head", "Prints the number and hash of the newest event; the hash stands for the whole history.", "cairn events head", Needs.ReadRun,
+        "head", "Prints the number and hash of the newest event; the hash stands for the whole history.", "cairn events head",
+            Needs.ReadRun,
         call => call.Run.Events.Head() is { } head
-            ? call.Answer($"{head.Number} {head.Hash}", ("number", (long)head.Number.Value), ("hash", head.Hash.ToString()), ("found", true))
+            ? call.Answer($"{head.Number} {head.Hash}", ("number", (long)head.Number.Value), ("hash", head.Hash.ToString()),
+                ("found", true))
             : call.IsJson ? call.Answer(false, "", ("found", false)) : ExitCodes.Negative);
 
     private static Verb Count()
@@ -127,7 +137,8 @@ internal static class EventVerbs
             call =>
             {
                 var found = call.Run.Events.Verify(
-                    call.Get(from) is { } first ? Number(first) : default(EventNumber?), call.Get(to) is { } end ? Number(end) : default(EventNumber?));
+                    call.Get(from) is { } first ? Number(first) : default(EventNumber?),
+                        call.Get(to) is { } end ? Number(end) : default(EventNumber?));
                 call.Answer(
                     found.IsValid ? $"valid: {Show.Number(found.Length)} events" : $"INVALID at {found.FirstInvalid}: {found.Error}",
                     ("valid", found.IsValid), ("length", found.Length),
@@ -143,12 +154,14 @@ internal static class EventVerbs
         var types = new Option<string[]>("--type") { Description = "Only events of this type; may be given often.", HelpName = "TYPE" };
         var every = new Option<TimeSpan?>("--every")
         {
-            Description = "Looks again so often until the run is closed. The directory is free in between; while another process has it, this one waits.",
+            Description = "Looks again so often until the run is closed. The directory is free in between; while another process has "
+                + "it, this one waits.",
             HelpName = "TIME",
             CustomParser = Parts.ParseDuration,
         };
         return new Verb(
-            "follow", "Prints events from a number on, as they come. Without --every: what is there.", "cairn events follow --run refund-4711 --every 1s", Needs.ReadRun,
+            "follow", "Prints events from a number on, as they come. Without --every: what is there.",
+                "cairn events follow --run refund-4711 --every 1s", Needs.ReadRun,
             call =>
             {
                 var next = Number(call.Get(from) ?? 0);
@@ -173,7 +186,8 @@ internal static class EventVerbs
             var isOver = run.Status is not (RunStatus.Active or RunStatus.Paused);
             var start = next;
             var end = new EventNumber((ulong)run.Events.Count());
-            Table(call, call.Pages(null, (limit, cursor) => run.Events.Range(start, end, new EventScanOptions { Types = types, Limit = limit, Cursor = cursor })));
+            Table(call, call.Pages(null,
+                (limit, cursor) => run.Events.Range(start, end, new EventScanOptions { Types = types, Limit = limit, Cursor = cursor })));
             next = end > next ? end : next;
             return isOver;
         }
@@ -188,7 +202,8 @@ internal static class EventVerbs
         var number = new Argument<long>("number") { Description = "Of the event." };
         var reason = new Argument<string>("reason") { Description = "Why. It is kept, so it must not repeat what is removed." };
         return new Verb(
-            "redact", "Removes the payload of an event for good; its hash stays, so the chain still verifies.", "cairn events redact 3 'personal data'", Needs.WriteRun,
+            "redact", "Removes the payload of an event for good; its hash stays, so the chain still verifies.",
+                "cairn events redact 3 'personal data'", Needs.WriteRun,
             call => call.Run.Events.Redact(Number(call.Get(number)), call.Get(reason)) is { } receipt
                 ? Appended(call, receipt)
                 : call.Answer(false, "was redacted already", ("redacted", false)),
@@ -198,7 +213,8 @@ internal static class EventVerbs
     // ---- consumers ------------------------------------------------------------------------------------------------------------
 
     private static Verb Consumers() => new(
-        "list", "Lists consumers with the number of the first event that each has not handled.", "cairn events consumers list", Needs.ReadRun,
+        "list", "Lists consumers with the number of the first event that each has not handled.", "cairn events consumers list",
+            Needs.ReadRun,
         call => call.List(
             call.Pages(null, (limit, cursor) => call.Run.Events.Consumers.List(new ScanOptions { Limit = limit, Cursor = cursor })),
             consumer =>
@@ -214,7 +230,8 @@ internal static class EventVerbs
     {
         var name = Name();
         return new Verb(
-            "position", "Prints where a consumer is; #0 for one that never committed.", "cairn events consumers position billing", Needs.ReadRun,
+            "position", "Prints where a consumer is; #0 for one that never committed.", "cairn events consumers position billing",
+                Needs.ReadRun,
             call =>
             {
                 var position = call.Run.Events.Consumers.Position(call.Get(name));
@@ -227,7 +244,8 @@ internal static class EventVerbs
     {
         var (name, position) = (Name(), Place());
         return new Verb(
-            "commit", "Says that a consumer has handled every event before a number. Only forward.", "cairn events consumers commit billing 12", Needs.WriteRun,
+            "commit", "Says that a consumer has handled every event before a number. Only forward.",
+                "cairn events consumers commit billing 12", Needs.WriteRun,
             call => call.Wrote(call.Run.Events.Consumers.Commit(call.Get(name), Number(call.Get(position)))),
             name, position);
     }
@@ -247,7 +265,8 @@ internal static class EventVerbs
 
     // ---- how events look ------------------------------------------------------------------------------------------------------
 
-    internal static EventNumber Number(long number) => number >= 0 ? new EventNumber((ulong)number) : throw new UsageException("Event numbers begin at 0.");
+    internal static EventNumber Number(long number) => number >= 0 ? new EventNumber((ulong)number)
+        : throw new UsageException("Event numbers begin at 0.");
 
     private static string[]? Given(string[]? types) => types is { Length: > 0 } ? types : null;
 
@@ -257,7 +276,8 @@ internal static class EventVerbs
         if (item.Kind != ValueKind.Object || !item.TryGetMember("type", out var type) || type.Kind != ValueKind.String)
             throw new RefusedException(ErrorCode.InvalidArgument, $"Event {place} of standard input is not an object with a 'type'.");
         if (item.AsObject().Keys.FirstOrDefault(name => name is not ("type" or "payload")) is { } unknown)
-            throw new RefusedException(ErrorCode.InvalidArgument, $"Event {place} of standard input has a member '{unknown}'; it may have 'type' and 'payload'.");
+            throw new RefusedException(ErrorCode.InvalidArgument,
+                $"Event {place} of standard input has a member '{unknown}'; it may have 'type' and 'payload'.");
         return new NewEvent(type.AsString(), item.TryGetMember("payload", out var payload) ? payload : Value.Object());
     }
 

@@ -12,9 +12,12 @@ internal static class ImportVerbs
     private static Verb SweAgentFiles()
     {
         var files = new Argument<string[]>("file") { Description = "One or more .traj files.", Arity = ArgumentArity.OneOrMore };
-        var resume = new Option<bool>("--resume") { Description = "Goes on with imports that were interrupted; without it a run of the same name is refused." };
+        var resume = new Option<bool>("--resume") { Description = "Goes on with imports that were interrupted; without it a run of the "
+            + "same name is refused." };
         return new Verb(
-            "swe-agent", "Imports trajectories of SWE-agent: one run per file, one transaction per step. All files are read and checked before the first is imported.",
+            "swe-agent",
+                "Imports trajectories of SWE-agent: one run per file, one transaction per step. All files are read and checked before "
+                    + "the first is imported.",
             "cairn import swe-agent samples/swe-agent/*.traj", Needs.WriteDatabase,
             call =>
             {
@@ -26,7 +29,8 @@ internal static class ImportVerbs
                     : sources.Select(source => Import(call.Database, source, call.Get(resume), () => { })).ToList();
                 return call.List(
                     done,
-                    import => [("run", import.Source.Name), ("id", import.Run.ToString()), ("steps", import.Source.Steps.Count), ("file", import.Source.File)],
+                    import => [("run", import.Source.Name), ("id", import.Run.ToString()), ("steps", import.Source.Steps.Count),
+                        ("file", import.Source.File)],
                     new Column<TrajectoryImport>("run", import => import.Source.Name),
                     new Column<TrajectoryImport>("steps", import => Show.Plain(import.Source.Steps.Count), Justify.Right),
                     new Column<TrajectoryImport>("id", import => import.Run.ToString()));
@@ -36,10 +40,12 @@ internal static class ImportVerbs
 
     private static List<TrajectoryImport> WithProgress(Call call, List<Trajectory> sources, bool resume) =>
         call.Streams.Page.Progress()
-            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn())
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(),
+                new ElapsedTimeColumn())
             .Start(progress =>
             {
-                var bars = sources.Select(source => progress.AddTask(Markup.Escape(source.Name), maxValue: source.Steps.Count + 2)).ToList();
+                var bars = sources.Select(source => progress.AddTask(Markup.Escape(source.Name),
+                    maxValue: source.Steps.Count + 2)).ToList();
                 return sources.Select((source, i) => Import(call.Database, source, resume, () => bars[i].Increment(1))).ToList();
             });
 
@@ -47,7 +53,8 @@ internal static class ImportVerbs
     {
         var goesOn = database.Runs.Exists(source.Name);
         if (goesOn && !resume)
-            throw new RefusedException(ErrorCode.AlreadyExists, $"There is a run '{source.Name}' already. Go on with an interrupted import by --resume, or delete the run.");
+            throw new RefusedException(ErrorCode.AlreadyExists,
+                $"There is a run '{source.Name}' already. Go on with an interrupted import by --resume, or delete the run.");
         var import = goesOn ? TrajectoryImport.Resume(database, source) : TrajectoryImport.Begin(database, source);
         for (var i = 0; i < import.Done; i++)
             committed();

@@ -9,13 +9,15 @@ internal static class KvVerbs
     internal static Group Group() => new(
         "kv",
         "Key-values of a run: one value of any kind per key.",
-        Put(), Get(), Exists(), Delete(), Add(), CompareAndSet(), Increment(), List(), Scan(), Count(), Expire(), Persist(), GetMany(), PutMany());
+        Put(), Get(), Exists(), Delete(), Add(), CompareAndSet(), Increment(), List(), Scan(), Count(), Expire(), Persist(), GetMany(),
+            PutMany());
 
     private static Verb Put()
     {
         var (key, value, type, ttl) = (Parts.Key(), Parts.Value(), ValueText.TypeOption(), Parts.Ttl());
         return new Verb(
-            "put", "Writes a value, whatever was there.", "cairn kv put customer Ada\ncairn kv put budget 100 --type int --ttl 7d", Needs.WriteRun,
+            "put", "Writes a value, whatever was there.", "cairn kv put customer Ada\ncairn kv put budget 100 --type int --ttl 7d",
+                Needs.WriteRun,
             call => call.Wrote(call.Run.Kv.Put(call.Get(key), ValueText.Read(call, call.Get(value), call.Get(type)!), call.Get(ttl))),
             key, value, type, ttl);
     }
@@ -52,7 +54,8 @@ internal static class KvVerbs
     {
         var keys = Keys();
         return new Verb(
-            "delete", "Deletes keys, all in one transaction, and prints how many were there.", "cairn kv delete customer draft", Needs.WriteRun,
+            "delete", "Deletes keys, all in one transaction, and prints how many were there.", "cairn kv delete customer draft",
+                Needs.WriteRun,
             call =>
             {
                 var names = call.Get(keys);
@@ -66,7 +69,8 @@ internal static class KvVerbs
     {
         var (key, value, type, ttl) = (Parts.Key(), Parts.Value(), ValueText.TypeOption(), Parts.Ttl());
         return new Verb(
-            "add", "Writes a value only if the key is absent; exit code 1 when it was there.", "cairn kv add owner worker-1 --ttl 30s", Needs.WriteRun,
+            "add", "Writes a value only if the key is absent; exit code 1 when it was there.", "cairn kv add owner worker-1 --ttl 30s",
+                Needs.WriteRun,
             call =>
             {
                 var added = call.Run.Kv.TryAdd(call.Get(key), ValueText.Read(call, call.Get(value), call.Get(type)!), call.Get(ttl));
@@ -78,8 +82,10 @@ internal static class KvVerbs
     private static Verb CompareAndSet()
     {
         var (key, value, type, ttl) = (Parts.Key(), Parts.Value(), ValueText.TypeOption(), Parts.Ttl());
-        var version = Parts.Number("--version-is", "The key must have this version (kv get --json shows it); 0 = absent. Another one: exit code 4.");
-        var expected = new Option<string?>("--value-is") { Description = "The key must have this value, read like the new one. Another one: exit code 1.", HelpName = "VALUE" };
+        var version = Parts.Number("--version-is",
+            "The key must have this version (kv get --json shows it); 0 = absent. Another one: exit code 4.");
+        var expected = new Option<string?>("--value-is") { Description = "The key must have this value, read like the new one. Another "
+            + "one: exit code 1.", HelpName = "VALUE" };
         var absent = new Option<bool>("--absent") { Description = "The key must be absent. It is there: exit code 1." };
         return new Verb(
             "cas", "Compare-and-set: writes a value only if the present one is as expected.",
@@ -91,7 +97,8 @@ internal static class KvVerbs
                 var next = ValueText.Read(call, call.Get(value), call.Get(type)!);
                 if (call.IsGiven(version))
                 {
-                    var at = call.Get(version) is >= 0 and var number ? (ulong)number : throw new UsageException("--version-is begins at 0.");
+                    var at = call.Get(version) is >= 0 and var number ? (ulong)number
+                        : throw new UsageException("--version-is begins at 0.");
                     return call.Wrote(call.Run.Kv.CompareAndSet(call.Get(key), new Sequence(at), next, call.Get(ttl)));
                 }
 
@@ -107,7 +114,8 @@ internal static class KvVerbs
         var key = Parts.Key();
         var delta = new Argument<long>("delta") { Description = "May be negative. Default: 1.", DefaultValueFactory = _ => 1 };
         return new Verb(
-            "incr", "Adds to an Int64 and prints the sum; an absent key counts as 0.", "cairn kv incr visits\ncairn kv incr budget -10", Needs.WriteRun,
+            "incr", "Adds to an Int64 and prints the sum; an absent key counts as 0.", "cairn kv incr visits\ncairn kv incr budget -10",
+                Needs.WriteRun,
             call =>
             {
                 var sum = call.Run.Kv.Increment(call.Get(key), call.Get(delta));
@@ -132,7 +140,8 @@ internal static class KvVerbs
     {
         var range = new Range();
         return new Verb(
-            "scan", "Prints keys with their values and versions in order of the keys' bytes.", "cairn kv scan --from a --to n --limit 20", Needs.ReadRun,
+            "scan", "Prints keys with their values and versions in order of the keys' bytes.", "cairn kv scan --from a --to n --limit 20",
+                Needs.ReadRun,
             call => call.List(
                 call.Pages(call.Get(range.Limit), (limit, cursor) => call.Run.Kv.Scan(range.Options(call, limit, cursor))),
                 pair => Show.Members(pair.Value, ("key", pair.Key)),
@@ -158,7 +167,8 @@ internal static class KvVerbs
     private static Verb Expire()
     {
         var key = Parts.Key();
-        var life = new Argument<TimeSpan?>("time") { Description = "From now on: 500ms, 30s, 10m, 2h, 7d.", CustomParser = Parts.ParseDuration };
+        var life = new Argument<TimeSpan?>("time") { Description = "From now on: 500ms, 30s, 10m, 2h, 7d.",
+            CustomParser = Parts.ParseDuration };
         return new Verb(
             "expire", "Changes when a key expires, and nothing else.", "cairn kv expire session 30m", Needs.WriteRun,
             call => Found(call, call.Run.Kv.Expire(call.Get(key), call.Get(life)!.Value)),
@@ -178,14 +188,16 @@ internal static class KvVerbs
     {
         var keys = Keys();
         return new Verb(
-            "get-many", "Prints several values of one snapshot, in the order asked; exit code 1 when one is absent.", "cairn kv get-many customer budget", Needs.ReadRun,
+            "get-many", "Prints several values of one snapshot, in the order asked; exit code 1 when one is absent.",
+                "cairn kv get-many customer budget", Needs.ReadRun,
             call =>
             {
                 var names = call.Get(keys);
                 var pairs = names.Zip(call.Run.Kv.GetMany(names), (key, value) => (Key: key, Value: value)).ToList();
                 call.List(
                     pairs,
-                    pair => pair.Value is { } value ? [("key", pair.Key), ("found", true), ("value", value)] : [("key", pair.Key), ("found", false)],
+                    pair => pair.Value is { } value ? [("key", pair.Key), ("found", true), ("value", value)] : [("key", pair.Key),
+                        ("found", false)],
                     new Column<(string Key, Value? Value)>("key", pair => pair.Key),
                     new Column<(string Key, Value? Value)>("found", pair => pair.Value is null ? "no" : "yes"),
                     new Column<(string Key, Value? Value)>("value", pair => pair.Value is { } value ? Show.Text(value) : ""));

@@ -17,7 +17,8 @@ internal static class LogVerbs
     {
         var from = Parts.Number("--from", "First sequence. Default: the beginning of the log.");
         var to = Parts.Number("--to", "End, exclusive. Default: the end of the log.");
-        var values = new Option<bool>("--values") { Description = "Shows keys and values too. Without it only their lengths: they may be secrets." };
+        var values = new Option<bool>("--values") { Description = "Shows keys and values too. Without it only their lengths: they may "
+            + "be secrets." };
         return new Verb(
             "dump", "Prints one line per record: position, sequence, checks, runs and operations.",
             "cairn log dump --from 10 --to 20\ncairn log dump --values --json | jq .operations", Needs.ReadDatabase,
@@ -46,7 +47,10 @@ internal static class LogVerbs
         if (!values)
             return;
         foreach (var operation in record.Operations)
-            call.Streams.Out.WriteLine($"{"",12}{operation.Name} {Streams.OneLine(KeyText(operation))} {Streams.OneLine(BodyText(operation))}".TrimEnd());
+        {
+            var (key, body) = (Streams.OneLine(KeyText(operation)), Streams.OneLine(BodyText(operation)));
+            call.Streams.Out.WriteLine($"{"",12}{operation.Name} {key} {body}".TrimEnd());
+        }
     }
 
     private static Value Json(LogRecord record, bool values) => Value.Object(
@@ -62,7 +66,8 @@ internal static class LogVerbs
     {
         List<(string, Value)> members =
         [
-            ("run", operation.Run.ToString()), ("operation", operation.Name), ("key_bytes", operation.Key.Length), ("body_bytes", operation.Body.Length),
+            ("run", operation.Run.ToString()), ("operation", operation.Name), ("key_bytes", operation.Key.Length),
+                ("body_bytes", operation.Body.Length),
             ("expiry_us", Show.Microseconds(operation.Expiry)),
         ];
         if (values)
@@ -88,7 +93,8 @@ internal static class LogVerbs
 
     private static string BodyText(LogOperation operation)
     {
-        var text = operation.Value is { } value ? value.ToJson() : operation.Body.Length == 0 ? "" : "0x" + Convert.ToHexStringLower(operation.Body.Span);
+        var text = operation.Value is { } value ? value.ToJson() : operation.Body.Length == 0 ? ""
+            : "0x" + Convert.ToHexStringLower(operation.Body.Span);
         return text.Length <= ShownChars ? text : $"{text[..ShownChars]}... ({Show.Number(text.Length)} characters)";
     }
 }

@@ -9,23 +9,27 @@ internal static class RunVerbs
     internal static Group Group() => new(
         "run",
         "Runs: begin, find, end, pause, adopt after a crash, delete.",
-        Begin(), List(), Show(), Count(), Children(), Ancestors(), Complete(), Fail(), Pause(), Resume(), Cancel(), Archive(), Abort(), Adopt(), Orphaned(),
+        Begin(), List(), Show(), Count(), Children(), Ancestors(), Complete(), Fail(), Pause(), Resume(), Cancel(), Archive(), Abort(),
+            Adopt(), Orphaned(),
         Tag(), Untag(), Meta(), Delete());
 
     private static Verb Begin()
     {
-        var name = new Argument<string?>("name") { Description = "Unique; no '/', not beginning with $. Default: none.", Arity = ArgumentArity.ZeroOrOne };
+        var name = new Argument<string?>("name") { Description = "Unique; no '/', not beginning with $. Default: none.",
+            Arity = ArgumentArity.ZeroOrOne };
         var parent = new Option<string?>("--parent") { Description = "The run that this one belongs to.", HelpName = "RUN" };
         var tags = new Option<string[]>("--tag") { Description = "A tag; may be given often.", HelpName = "TAG" };
         var meta = new Option<string?>("--meta") { Description = "Metadata: a JSON object.", HelpName = "JSON" };
         return new Verb(
-            "begin", "Begins a run and prints its id.", "cairn run begin refund-4711 --tag refund --meta '{\"customer\":\"Ada\"}'", Needs.WriteDatabase,
+            "begin", "Begins a run and prints its id.", "cairn run begin refund-4711 --tag refund --meta '{\"customer\":\"Ada\"}'",
+                Needs.WriteDatabase,
             call =>
             {
                 RunId? above = call.Get(parent) is { } text ? RunNames.Find(call.Database, text).Id : null;
                 var metadata = call.Get(meta) is { } json ? Value.FromJson(json) : default(Value?);
                 var run = call.Database.Runs.Begin(call.Get(name), above, call.Get(tags) ?? [], metadata);
-                return call.Answer(run.Id.ToString(), ("id", run.Id.ToString()), ("name", (Value)run.Name), ("sequence", Failures.Number(run.Info.FirstSequence)));
+                return call.Answer(run.Id.ToString(), ("id", run.Id.ToString()), ("name", (Value)run.Name),
+                    ("sequence", Failures.Number(run.Info.FirstSequence)));
             },
             name, parent, tags, meta);
     }
@@ -36,7 +40,8 @@ internal static class RunVerbs
         var limit = Parts.Limit("runs");
         return new Verb(
             "list", "Lists runs in the order in which they were begun.", "cairn run list --status active --tag refund", Needs.ReadDatabase,
-            call => Table(call, call.Pages(call.Get(limit), (count, cursor) => call.Database.Runs.List(filter.Read(call) with { Limit = count, Cursor = cursor }))),
+            call => Table(call, call.Pages(call.Get(limit),
+                (count, cursor) => call.Database.Runs.List(filter.Read(call) with { Limit = count, Cursor = cursor }))),
             [.. filter.All, limit]);
     }
 
@@ -91,10 +96,12 @@ internal static class RunVerbs
     private static Verb Complete()
     {
         var run = RunArgument();
-        var result = new Option<string?>("--result") { Description = "What it came to; a String unless --type says otherwise.", HelpName = "VALUE" };
+        var result = new Option<string?>("--result") { Description = "What it came to; a String unless --type says otherwise.",
+            HelpName = "VALUE" };
         var type = ValueText.TypeOption();
         return new Verb(
-            "complete", "Ends a run well. It takes no more writes.", "cairn run complete refund-4711 --result '{\"refunded\":42}' --type json", Needs.WriteDatabase,
+            "complete", "Ends a run well. It takes no more writes.",
+                "cairn run complete refund-4711 --result '{\"refunded\":42}' --type json", Needs.WriteDatabase,
             call => call.Wrote(RunNames.Find(call.Database, call.Get(run))
                 .Complete(call.Get(result) is { } text ? ValueText.Read(call, text, call.Get(type)!) : default(Value?))),
             run, result, type);
@@ -129,13 +136,15 @@ internal static class RunVerbs
         "adopt", "Takes over a run that a crash left active.",
         run => run.Info.IsOrphaned
             ? run.Resume()
-            : throw new RefusedException(ErrorCode.InvalidTransition, $"Run {run.Id} is not orphaned: it is {run.Status}. 'cairn run orphaned' lists those that are."));
+            : throw new RefusedException(ErrorCode.InvalidTransition,
+                $"Run {run.Id} is not orphaned: it is {run.Status}. 'cairn run orphaned' lists those that are."));
 
     private static Verb Abort()
     {
         var (run, reason) = (RunArgument(), new Argument<string>("reason") { Description = "Why." });
         return new Verb(
-            "abort", "Ends a run that somebody else gave up, such as an orphaned one, as failed.", "cairn run abort refund-4711 'worker died'", Needs.WriteDatabase,
+            "abort", "Ends a run that somebody else gave up, such as an orphaned one, as failed.",
+                "cairn run abort refund-4711 'worker died'", Needs.WriteDatabase,
             call => call.Wrote(call.Database.Runs.Abort(RunNames.Find(call.Database, call.Get(run)).Id, call.Get(reason))),
             run, reason);
     }
@@ -164,9 +173,12 @@ internal static class RunVerbs
 
     private static Verb Meta()
     {
-        var (run, patch) = (RunArgument(), new Argument<string>("patch") { Description = "A JSON object: members replace, null removes (RFC 7396); - reads standard input." });
+        var (run, patch) = (RunArgument(),
+            new Argument<string>("patch") { Description = "A JSON object: members replace, null removes (RFC 7396); - reads standard "
+                + "input." });
         return new Verb(
-            "meta", "Changes the metadata of a run by a merge patch.", "cairn run meta refund-4711 '{\"tier\":\"gold\",\"draft\":null}'", Needs.WriteDatabase,
+            "meta", "Changes the metadata of a run by a merge patch.", "cairn run meta refund-4711 '{\"tier\":\"gold\",\"draft\":null}'",
+                Needs.WriteDatabase,
             call => call.Wrote(RunNames.Find(call.Database, call.Get(run)).UpdateMetadata(ValueText.Read(call, call.Get(patch), "json"))),
             run, patch);
     }
@@ -175,7 +187,8 @@ internal static class RunVerbs
     {
         var run = RunArgument();
         return new Verb(
-            "delete", "Deletes a run with everything in it. What it wrote stays in the log until compaction.", "cairn run delete refund-4711", Needs.WriteDatabase,
+            "delete", "Deletes a run with everything in it. What it wrote stays in the log until compaction.",
+                "cairn run delete refund-4711", Needs.WriteDatabase,
             call =>
             {
                 var receipt = call.Database.Runs.Delete(RunNames.Find(call.Database, call.Get(run)).Id);
@@ -259,9 +272,11 @@ internal static class RunVerbs
     /// <summary>The options that say which runs.</summary>
     private sealed class Filter
     {
-        private readonly Option<RunStatus?> _status = new("--status") { Description = "Only runs in this status: active, paused, completed, failed, cancelled, archived.", HelpName = "STATUS" };
+        private readonly Option<RunStatus?> _status = new("--status") { Description = "Only runs in this status: active, paused, "
+            + "completed, failed, cancelled, archived.", HelpName = "STATUS" };
         private readonly Option<string?> _tag = new("--tag") { Description = "Only runs with this tag.", HelpName = "TAG" };
-        private readonly Option<string?> _prefix = new("--name-prefix") { Description = "Only runs whose name begins with this.", HelpName = "TEXT" };
+        private readonly Option<string?> _prefix = new("--name-prefix") { Description = "Only runs whose name begins with this.",
+            HelpName = "TEXT" };
         private readonly Option<bool> _reverse = new("--reverse") { Description = "Newest first." };
 
         internal Symbol[] All => [_status, _tag, _prefix, _reverse];

@@ -63,7 +63,8 @@ internal static class StateVerbs
         var counter = Parts.Number("--counter-is", "The cell must have this counter; 0 = no live value. Another one: exit code 4.");
         counter.Required = true;
         return new Verb(
-            "cas", "Compare-and-set: writes a cell only if its counter is the expected one.", "cairn state cas phase acting --counter-is 1", Needs.WriteRun,
+            "cas", "Compare-and-set: writes a cell only if its counter is the expected one.",
+                "cairn state cas phase acting --counter-is 1", Needs.WriteRun,
             call => Wrote(call, call.Run.State.CompareAndSet(
                 call.Get(name), Counter(call.Get(counter)!.Value), ValueText.Read(call, call.Get(value), call.Get(type)!), call.Get(ttl))),
             name, value, type, counter, ttl);
@@ -74,8 +75,10 @@ internal static class StateVerbs
         var (name, type) = (Name(), ValueText.TypeOption());
         var add = Parts.Number("--add", "Adds to an Int64. An absent cell needs --init.");
         var set = new Option<string?>("--set") { Description = "The new value, read by --type.", HelpName = "VALUE" };
-        var when = new Option<string?>("--when") { Description = "With --set: only if the value is this one, read by --type. Another one: exit code 1.", HelpName = "VALUE" };
-        var init = new Option<string?>("--init") { Description = "What an absent cell counts as: an integer with --add, else read by --type.", HelpName = "VALUE" };
+        var when = new Option<string?>("--when") { Description = "With --set: only if the value is this one, read by --type. Another "
+            + "one: exit code 1.", HelpName = "VALUE" };
+        var init = new Option<string?>("--init") { Description = "What an absent cell counts as: an integer with --add, else read by "
+            + "--type.", HelpName = "VALUE" };
         return new Verb(
             "transition", "Reads a cell, computes and writes it as one transaction.",
             "cairn state transition budget --add -10 --init 100\ncairn state transition phase --set acting --when planning", Needs.WriteRun,
@@ -94,7 +97,8 @@ internal static class StateVerbs
                         ? call.Run.State.TransitionOrInit(call.Get(name), first, change)
                         : call.Run.State.Transition(call.Get(name), change);
                     return call.Answer(
-                        $"{Show.Text(result.Value)} (counter {result.Counter})", ("value", result.Value), ("counter", (long)result.Counter.Value), ("changed", true));
+                        $"{Show.Text(result.Value)} (counter {result.Counter})", ("value", result.Value),
+                            ("counter", (long)result.Counter.Value), ("changed", true));
                 }
                 catch (UnmetException)
                 {
@@ -142,7 +146,8 @@ internal static class StateVerbs
         return new Verb(
             "list", "Prints the names of cells in order of their bytes.", "cairn state list --prefix agent/", Needs.ReadRun,
             call => call.List(
-                call.Pages(call.Get(limit), (count, cursor) => call.Run.State.List(new ScanOptions { Prefix = call.Get(prefix), Limit = count, Cursor = cursor })),
+                call.Pages(call.Get(limit), (count,
+                    cursor) => call.Run.State.List(new ScanOptions { Prefix = call.Get(prefix), Limit = count, Cursor = cursor })),
                 name => [("name", name)],
                 new Column<string>("cell", name => name)),
             prefix, limit);
@@ -154,7 +159,8 @@ internal static class StateVerbs
         return new Verb(
             "scan", "Prints cells with their values and counters.", "cairn state scan", Needs.ReadRun,
             call => call.List(
-                call.Pages(call.Get(limit), (count, cursor) => call.Run.State.Scan(new ScanOptions { Prefix = call.Get(prefix), Limit = count, Cursor = cursor })),
+                call.Pages(call.Get(limit), (count,
+                    cursor) => call.Run.State.Scan(new ScanOptions { Prefix = call.Get(prefix), Limit = count, Cursor = cursor })),
                 pair => Members(pair.Key, pair.Value),
                 new Column<KeyValuePair<string, StateCell>>("cell", pair => pair.Key),
                 new Column<KeyValuePair<string, StateCell>>("counter", pair => pair.Value.Counter.ToString(), Justify.Right),
@@ -194,7 +200,8 @@ internal static class StateVerbs
     {
         var (name, owner, life) = (Name(), new Argument<string>("owner") { Description = "Who wants it." }, Life());
         return new Verb(
-            "acquire", "Takes a lease and prints its token; held by another owner: exit code 1.", "cairn state lease acquire writer worker-1 30s", Needs.WriteRun,
+            "acquire", "Takes a lease and prints its token; held by another owner: exit code 1.",
+                "cairn state lease acquire writer worker-1 30s", Needs.WriteRun,
             call => Lease(call, call.Run.State.Acquire(call.Get(name), call.Get(owner), call.Get(life)!.Value)),
             name, owner, life);
     }
@@ -236,16 +243,20 @@ internal static class StateVerbs
 
     private static Argument<long> Token() => new("token") { Description = "What acquiring gave." };
 
-    private static Argument<TimeSpan?> Life() => new("time") { Description = "From now on: 500ms, 30s, 10m, 2h, 7d.", CustomParser = Parts.ParseDuration };
+    private static Argument<TimeSpan?> Life() => new("time") { Description = "From now on: 500ms, 30s, 10m, 2h, 7d.",
+        CustomParser = Parts.ParseDuration };
 
-    private static Option<string?> Prefix() => new("--prefix") { Description = "Only cells whose name begins with this.", HelpName = "TEXT" };
+    private static Option<string?> Prefix() => new("--prefix") { Description = "Only cells whose name begins with this.",
+        HelpName = "TEXT" };
 
-    private static Counter Counter(long number) => number >= 0 ? new Counter((ulong)number) : throw new UsageException("Counters begin at 0.");
+    private static Counter Counter(long number) => number >= 0 ? new Counter((ulong)number)
+        : throw new UsageException("Counters begin at 0.");
 
     private static int Found(Call call, bool found, string done) => call.Answer(found, found ? done : "no such cell", ("found", found));
 
     private static int Wrote(Call call, StateReceipt receipt) => call.Answer(
-        $"counter {receipt.Counter} {receipt.Sequence}", ("counter", (long)receipt.Counter.Value), ("sequence", Failures.Number(receipt.Sequence)));
+        $"counter {receipt.Counter} {receipt.Sequence}", ("counter", (long)receipt.Counter.Value),
+            ("sequence", Failures.Number(receipt.Sequence)));
 
     internal static (string Name, Value Value)[] Members(string name, StateCell cell) =>
     [

@@ -22,20 +22,25 @@ internal static class TraceVerbs
         var type = TypeArgument();
         var step = new Argument<string>("step")
         {
-            Description = "A JSON object; - reads standard input. tool-call: tool, arguments, result?. decision: question, options, chosen, reasoning?. "
+            Description = "A JSON object; - reads standard input. tool-call: tool, arguments, result?. decision: question, options, "
+                + "chosen, reasoning?. "
                 + "query: kind, query, resultCount?. thought: content, confidence?. error: kind, message, recoverable. custom: name, data.",
         };
-        var parent = new Option<string?>("--parent") { Description = "The trace under which it stands. Default: it is a root.", HelpName = "ID" };
+        var parent = new Option<string?>("--parent") { Description = "The trace under which it stands. Default: it is a root.",
+            HelpName = "ID" };
         var tags = new Option<string[]>("--tag") { Description = "A tag; may be given often.", HelpName = "TAG" };
         var meta = new Option<string?>("--meta") { Description = "Metadata: a JSON object.", HelpName = "JSON" };
-        var causes = new Option<long[]>("--cause") { Description = "Number of an event that led to it; may be given often.", HelpName = "N" };
-        var duration = new Option<TimeSpan?>("--duration") { Description = "How long it took: 250ms, 3s.", HelpName = "TIME", CustomParser = Parts.ParseDuration };
+        var causes = new Option<long[]>("--cause") { Description = "Number of an event that led to it; may be given often.",
+            HelpName = "N" };
+        var duration = new Option<TimeSpan?>("--duration") { Description = "How long it took: 250ms, 3s.", HelpName = "TIME",
+            CustomParser = Parts.ParseDuration };
         var model = new Option<string?>("--model") { Description = "The model at work.", HelpName = "NAME" };
         var tokensIn = Parts.Number("--tokens-in", "Tokens given to the model.");
         var tokensOut = Parts.Number("--tokens-out", "Tokens made by the model.");
         return new Verb(
             "record", "Records a step and prints its id.",
-            "cairn trace record thought '{\"content\":\"check the order first\"}'\ncairn trace record tool-call '{\"tool\":\"crm\",\"arguments\":{\"id\":4711}}' --parent ID --tag crm", Needs.WriteRun,
+            "cairn trace record thought '{\"content\":\"check the order first\"}'\ncairn trace record tool-call "
+                + "'{\"tool\":\"crm\",\"arguments\":{\"id\":4711}}' --parent ID --tag crm", Needs.WriteRun,
             call =>
             {
                 var options = new TraceOptions
@@ -46,7 +51,8 @@ internal static class TraceVerbs
                     Causes = call.Get(causes) ?? [],
                     Duration = call.Get(duration),
                     Model = call.Get(model),
-                    Tokens = call.IsGiven(tokensIn) || call.IsGiven(tokensOut) ? new TraceTokens(call.Get(tokensIn) ?? 0, call.Get(tokensOut) ?? 0) : null,
+                    Tokens = call.IsGiven(tokensIn) || call.IsGiven(tokensOut) ? new TraceTokens(call.Get(tokensIn) ?? 0,
+                        call.Get(tokensOut) ?? 0) : null,
                 };
                 var id = call.Run.Traces.Record(Steps.Read(TypeOf(call.Get(type)), ValueText.Read(call, call.Get(step), "json")), options);
                 return call.Answer(id.ToString(), ("id", id.ToString()));
@@ -64,7 +70,8 @@ internal static class TraceVerbs
                 if (!call.Run.Traces.TryGet(Id(call.Get(id)), out var trace))
                     return call.IsJson ? call.Answer(false, "", ("id", call.Get(id)), ("found", false)) : ExitCodes.Negative;
                 var members = Members(trace);
-                return call.Figures(Value.Object([.. members, ("found", true)]), members.Select(member => (member.Name, Show.Text(member.Value))));
+                return call.Figures(Value.Object([.. members, ("found", true)]),
+                    members.Select(member => (member.Name, Show.Text(member.Value))));
             },
             id);
     }
@@ -90,26 +97,31 @@ internal static class TraceVerbs
             return call.Answer(Show.Plain(count), ("count", count));
         });
 
-    private static Verb List() => Listing("list", "Lists traces in order of their times.", "cairn trace list --limit 20", [], (call, page) => call.Run.Traces.List(page));
+    private static Verb List() => Listing("list", "Lists traces in order of their times.", "cairn trace list --limit 20", [],
+        (call, page) => call.Run.Traces.List(page));
 
-    private static Verb Roots() => Listing("roots", "Lists traces without a parent.", "cairn trace roots", [], (call, page) => call.Run.Traces.Roots(page));
+    private static Verb Roots() => Listing("roots", "Lists traces without a parent.", "cairn trace roots", [],
+        (call, page) => call.Run.Traces.Roots(page));
 
     private static Verb Children()
     {
         var id = IdArgument();
-        return Listing("children", "Lists the traces under a trace.", "cairn trace children ID", [id], (call, page) => call.Run.Traces.Children(Id(call.Get(id)), page));
+        return Listing("children", "Lists the traces under a trace.", "cairn trace children ID", [id],
+            (call, page) => call.Run.Traces.Children(Id(call.Get(id)), page));
     }
 
     private static Verb ByType()
     {
         var type = TypeArgument();
-        return Listing("by-type", "Lists traces of one type.", "cairn trace by-type tool-call", [type], (call, page) => call.Run.Traces.ByType(TypeOf(call.Get(type)), page));
+        return Listing("by-type", "Lists traces of one type.", "cairn trace by-type tool-call", [type],
+            (call, page) => call.Run.Traces.ByType(TypeOf(call.Get(type)), page));
     }
 
     private static Verb ByTag()
     {
         var tag = new Argument<string>("tag") { Description = "Exactly this one." };
-        return Listing("by-tag", "Lists traces with a tag.", "cairn trace by-tag crm", [tag], (call, page) => call.Run.Traces.ByTag(call.Get(tag), page));
+        return Listing("by-tag", "Lists traces with a tag.", "cairn trace by-tag crm", [tag],
+            (call, page) => call.Run.Traces.ByTag(call.Get(tag), page));
     }
 
     private static Verb ByTime()
@@ -123,7 +135,8 @@ internal static class TraceVerbs
 
     private static Verb Tree()
     {
-        var id = new Argument<string?>("id") { Description = "Where to begin. Default: every root of the run.", Arity = ArgumentArity.ZeroOrOne };
+        var id = new Argument<string?>("id") { Description = "Where to begin. Default: every root of the run.",
+            Arity = ArgumentArity.ZeroOrOne };
         var depth = Parts.Number("--depth", "Deepest level below the root. Default: 100.");
         var budget = Parts.Limit("traces of a root");
         return new Verb(
@@ -132,11 +145,14 @@ internal static class TraceVerbs
             {
                 var roots = call.Get(id) is { } text
                     ? [Id(text)]
-                    : call.Pages(null, (limit, cursor) => call.Run.Traces.Roots(new TracePage { Limit = limit, Cursor = cursor })).Select(trace => trace.Id).ToList();
+                    : call.Pages(null, (limit,
+                        cursor) => call.Run.Traces.Roots(new TracePage { Limit = limit,
+                        Cursor = cursor })).Select(trace => trace.Id).ToList();
                 var all = true;
                 foreach (var root in roots)
                 {
-                    if (call.Run.Traces.Tree(root, (int)Math.Clamp(call.Get(depth) ?? 100, 0, TracesView.TreeDepthMax), call.Get(budget) ?? 1_000) is { } tree)
+                    if (call.Run.Traces.Tree(root, (int)Math.Clamp(call.Get(depth) ?? 100, 0, TracesView.TreeDepthMax),
+                        call.Get(budget) ?? 1_000) is { } tree)
                         Draw(call, tree);
                     else
                         all = false;
@@ -168,7 +184,8 @@ internal static class TraceVerbs
         return new Verb(
             name, what, example, Needs.ReadRun,
             call => call.List(
-                call.Pages(call.Get(limit), (count, cursor) => read(call, new TracePage { Limit = count, Cursor = cursor, Reverse = call.Get(reverse) })),
+                call.Pages(call.Get(limit), (count, cursor) => read(call,
+                    new TracePage { Limit = count, Cursor = cursor, Reverse = call.Get(reverse) })),
                 Members,
                 new Column<TraceRecord>("id", trace => trace.Id.ToString()),
                 new Column<TraceRecord>("time", trace => Show.Time(trace.Timestamp)),
@@ -181,7 +198,8 @@ internal static class TraceVerbs
     {
         if (call.IsJson)
         {
-            call.Streams.Out.WriteLine(Value.Object(("complete", tree.IsComplete), ("count", tree.Count), ("root", Nested(tree.Root))).ToJson());
+            call.Streams.Out.WriteLine(Value.Object(("complete", tree.IsComplete), ("count", tree.Count),
+                ("root", Nested(tree.Root))).ToJson());
             return;
         }
 
@@ -199,7 +217,8 @@ internal static class TraceVerbs
     }
 
     private static Text Label(TraceNode node) =>
-        new(Demonstration.DemoPage.FirstLine($"{NameOf(node.Trace.Type)}: {Steps.Brief(node.Trace)}", Math.Max(20, Streams.PageWidth - 6 - 4 * Math.Min(node.Depth, 10))));
+        new(Demonstration.DemoPage.FirstLine($"{NameOf(node.Trace.Type)}: {Steps.Brief(node.Trace)}",
+            Math.Max(20, Streams.PageWidth - 6 - 4 * Math.Min(node.Depth, 10))));
 
     private static Value Nested(TraceNode node) =>
         Value.Object([.. Members(node.Trace), ("children", Value.Array(node.Children.Select(Nested)))]);

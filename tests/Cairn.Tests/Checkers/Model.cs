@@ -17,7 +17,7 @@ using System.Text;
 // W2  Time of a commit = max(clock, last commit time); what has an expiry at or below the time of a read is absent (TTL-3, TTL-4).
 // W3  A refused operation leaves the world as it was.
 // W4  Arguments are judged first, then whether the run is there, then its status, then the rest.
-// W6  Inside a transaction, what the transaction itself has closed is closed at once; that a run was closed before is told at the
+// W6  A write to a closed run is refused; what has nothing to write there may be answered or refused (Result.MayBeClosed). Inside a transaction, what the transaction itself has closed is closed at once; that a run was closed before is told at the
 //     commit, and only when something was written to it.
 // W5  Where the requirements leave room, ModelRules says how this model reads them; change it there.
 //
@@ -68,7 +68,7 @@ public sealed class Model(ModelRules? rules = null)
     private bool _isInside;
     private bool _hasWritten;
     private bool _hasBrokenRequirement;
-    private bool _isOnClosed;                                                // the operation is on a run that was closed before the transaction
+    private bool _isOnClosed;                                                // the operation would write to a run that was closed before it
     private bool _hasWrittenToClosed;
     private Plain? _expectation;
     private long _live;                                                      // time of all reads of an operation or transaction
@@ -98,7 +98,7 @@ public sealed class Model(ModelRules? rules = null)
                 return Transact(transaction);
             default:
                 var result = One((RunOperation)operation);
-                return result with { Sequence = Finish() };
+                return result with { Sequence = Finish(), MayBeClosed = _isOnClosed };
         }
     }
 
@@ -462,7 +462,8 @@ public sealed class Model(ModelRules? rules = null)
     private Plain Transition(int run, string name, Plain value, long delta)
     {
         var next = Step(value, delta);
-        return Plain.Array(next, SetCell(run, name, next, null));
+        var expiry = CellIn(Writable(run), name)?.Expiry;                    // only a Set clears it
+        return Plain.Array(next, SetCell(run, name, next, expiry));
     }
 
     private Plain GetOrInit(StateGetOrInit o)
@@ -477,7 +478,7 @@ public sealed class Model(ModelRules? rules = null)
     {
         if (!_isInside)
             throw new Skipped();
-        if (ExpectedCounter(o.Run, WriteKey(o.Name), o.Expect, out var now) != now)
+        if (ExpectedCounter(o.Run, ReadKey(o.Name), o.Expect, out var now) != now)
             _hasBrokenRequirement = true;                                    // TX-4: it is the commit that fails
         return Plain.Done;
     }
@@ -508,6 +509,8 @@ public sealed class Model(ModelRules? rules = null)
     {
         foreach (var tag in o.Tags)
             WriteName(tag);
+        if (!IsFinite(o.Fields))
+            throw new Refusal(ErrorCode.InvalidArgument);
         var fields = o.Fields.Members!;
         if (o.Kind == TraceKind.Decision && fields.TryGetValue("options", out var options) && options.Items!.Count > 0 && !options.Items.Contains(fields["chosen"]))
             throw new Refusal(ErrorCode.ConstraintViolation);
@@ -520,6 +523,10 @@ public sealed class Model(ModelRules? rules = null)
         Save(o.Run, state with { Traces = state.Traces.Add(new TraceEntry(ordinal, o.Parent, o.Kind, o.Timestamp, [.. o.Tags.Distinct()], o.Fields)) });
         return ordinal;
     }
+
+    private static bool IsFinite(Plain value) => value.AsDouble is { } number
+        ? double.IsFinite(number)
+        : (value.Items ?? []).All(IsFinite) && (value.Members?.Values ?? []).All(IsFinite);
 
     private static Plain Ordinals(IEnumerable<TraceEntry> traces) =>
         Plain.Array(traces.OrderBy(t => t.Timestamp).ThenBy(t => t.Ordinal).Select(t => (Plain)t.Ordinal));
@@ -651,12 +658,16 @@ public sealed class Model(ModelRules? rules = null)
         var state = Get(run);
         if (state.Status == RunStatusName.Active)
             return state;
-        _isOnClosed = _isInside && state.Status == _committed.Runs[run].Status;          // W6
-        return _isOnClosed ? state : throw new Refusal(ErrorCode.RunClosed);
+        if (_isInside && state.Status != _committed.Runs[run].Status)
+            throw new Refusal(ErrorCode.RunClosed);                          // W6
+        _isOnClosed = true;
+        return state;
     }
 
     private void Save(int run, RunState state)
     {
+        if (_isOnClosed && !_isInside)
+            throw new Refusal(ErrorCode.RunClosed);
         World = World with { Runs = World.Runs.SetItem(run, state) };
         _hasWritten = true;
         _hasWrittenToClosed |= _isOnClosed;

@@ -38,7 +38,8 @@ internal sealed class CliBed : IDisposable
     }
 
     /// <summary>One JSON document per line.</summary>
-    internal List<Value> Json(params string[] args) => Good([.. args, "--json"]).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(Value.FromJson).ToList();
+    internal List<Value> Json(params string[] args) => Good([.. args, "--json"]).Split('\n',
+        StringSplitOptions.RemoveEmptyEntries).Select(Value.FromJson).ToList();
 
     public void Dispose() => _directory.Dispose();
 }

@@ -32,7 +32,8 @@ public class CliFrameTests
             Assert.Equal(0, result.Exit);
             Assert.StartsWith($"{Help.PathOf(verb)}: {verb.Description}", result.Out, StringComparison.Ordinal);
             Assert.Contains("example:", result.Out, StringComparison.Ordinal);
-            Assert.All(result.Out.Split('\n').Where(line => !line.StartsWith("cairn ", StringComparison.Ordinal) && !line.StartsWith("  ", StringComparison.Ordinal)), line => Assert.True(line.Length <= 100, line));
+            Assert.All(result.Out.Split('\n').Where(line => !line.StartsWith("cairn ", StringComparison.Ordinal) && !line.StartsWith("  ",
+                StringComparison.Ordinal)), line => Assert.True(line.Length <= 100, line));
             foreach (var option in verb.Options.Where(option => !option.Recursive && option.Name != "--help"))
                 Assert.False(string.IsNullOrEmpty(option.Description), $"{Help.PathOf(verb)} {option.Name} says nothing");
         }
@@ -47,7 +48,8 @@ public class CliFrameTests
         foreach (var (code, meaning) in ExitCodes.Meanings)
             Assert.Contains($"| {code} | {meaning} |", manual, StringComparison.Ordinal);
         foreach (var (code, exit) in ExitCodes.Table.Where(pair => pair.Key != ErrorCode.None))
-            Assert.Contains(manual.Split('\n'), line => line.StartsWith($"| {exit} |", StringComparison.Ordinal) && line.Contains($"`{code}`", StringComparison.Ordinal));
+            Assert.Contains(manual.Split('\n'), line => line.StartsWith($"| {exit} |",
+                StringComparison.Ordinal) && line.Contains($"`{code}`", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -88,7 +90,8 @@ public class CliFrameTests
         using var bed = new CliBed();
         if (!line.StartsWith("completion", StringComparison.Ordinal))
             bed.Good("kv", "put", "k0", "v0");
-        var result = line.StartsWith("completion", StringComparison.Ordinal) ? CliBed.RunBare("", line.Split(' ')) : bed.Run(line.Split(' '));
+        var result = line.StartsWith("completion", StringComparison.Ordinal) ? CliBed.RunBare("",
+            line.Split(' ')) : bed.Run(line.Split(' '));
         Assert.Equal(2, result.Exit);
         Assert.Equal("", result.Out);
         Assert.StartsWith("cairn: ", result.Error, StringComparison.Ordinal);
@@ -181,7 +184,8 @@ public class CliFrameTests
             var result = bed.Run("kv", "get", "k", "--json");
             Assert.Equal(5, result.Exit);
             Assert.Equal("Locked", result.ErrorJson["code"].AsString());
-            Assert.Contains(Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture), result.ErrorJson["message"].AsString(), StringComparison.Ordinal);
+            Assert.Contains(Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture),
+                result.ErrorJson["message"].AsString(), StringComparison.Ordinal);
             Assert.Equal(5, bed.Run("kv", "put", "k", "v").Exit);
             Assert.Contains("owner", bed.Good("doctor"), StringComparison.Ordinal);
         }
@@ -206,7 +210,8 @@ public class CliFrameTests
         var before = Directory.GetFiles(bed.Path, "*", SearchOption.AllDirectories).ToDictionary(file => file, File.GetLastWriteTimeUtc);
         bed.Good("kv", "get", "k");
         Assert.True(bed.Json("stat")[0]["read_only"].AsBool());
-        Assert.Equal(before, Directory.GetFiles(bed.Path, "*", SearchOption.AllDirectories).ToDictionary(file => file, File.GetLastWriteTimeUtc));
+        Assert.Equal(before, Directory.GetFiles(bed.Path, "*", SearchOption.AllDirectories).ToDictionary(file => file,
+            File.GetLastWriteTimeUtc));
     }
 
     [Fact]
@@ -252,7 +257,8 @@ public class CliFrameTests
         var dll = System.IO.Path.Combine(AppContext.BaseDirectory, "Cairn.Cli.dll");
         var start = new ProcessStartInfo("bash") { RedirectStandardOutput = true, RedirectStandardError = true };
         start.ArgumentList.Add("-c");
-        start.ArgumentList.Add($"cairn() {{ dotnet '{dll}' \"$@\"; }}\n{script}\nCOMP_LINE='cairn kv pu'; COMP_POINT=11; COMP_WORDS=(cairn kv pu); COMP_CWORD=2; _cairn; echo \"${{COMPREPLY[@]}}\"");
+        start.ArgumentList.Add($"cairn() {{ dotnet '{dll}' \"$@\"; }}\n{script}\nCOMP_LINE='cairn kv pu'; COMP_POINT=11; "
+            + "COMP_WORDS=(cairn kv pu); COMP_CWORD=2; _cairn; echo \"${COMPREPLY[@]}\"");
         using var bash = Process.Start(start)!;
         var output = bash.StandardOutput.ReadToEnd();
         bash.WaitForExit();

@@ -108,7 +108,8 @@ public class CliImportTests
         using var bed = new CliBed();
         var root = bed.Good("trace", "record", "custom", "{\"name\":\"job\",\"data\":{\"n\":1}}", "--tag", "top", "--meta", "{\"m\":1}");
         var thought = bed.Good("trace", "record", "thought", "{\"content\":\"hm\",\"confidence\":0.5}", "--parent", root);
-        var call = bed.Good("trace", "record", "tool-call", "{\"tool\":\"crm\",\"arguments\":{\"id\":1},\"result\":null}", "--parent", thought, "--tag", "crm", "--duration", "250ms", "--model", "m1", "--tokens-in", "5");
+        var call = bed.Good("trace", "record", "tool-call", "{\"tool\":\"crm\",\"arguments\":{\"id\":1},\"result\":null}", "--parent",
+            thought, "--tag", "crm", "--duration", "250ms", "--model", "m1", "--tokens-in", "5");
         bed.Good("trace", "record", "decision", "{\"question\":\"q\",\"options\":[\"a\",\"b\"],\"chosen\":\"a\"}");
         bed.Good("trace", "record", "query", "{\"kind\":\"text\",\"query\":\"refund\",\"resultCount\":3}");
         bed.Good("trace", "record", "error", "{\"kind\":\"io\",\"message\":\"no\",\"recoverable\":true}");

@@ -115,7 +115,8 @@ public class CliVerbTests
     public void State_leases()
     {
         using var bed = new CliBed();
-        var token = bed.Json("state", "lease", "acquire", "writer", "w1", "1h")[0]["token"].AsInt64().ToString(System.Globalization.CultureInfo.InvariantCulture);
+        var token = bed.Json("state", "lease", "acquire", "writer", "w1",
+            "1h")[0]["token"].AsInt64().ToString(System.Globalization.CultureInfo.InvariantCulture);
         var refused = bed.Run("state", "lease", "acquire", "writer", "w2", "1h", "--json");
         Assert.Equal(1, refused.Exit);
         Assert.Equal("w1", Value.FromJson(refused.Out)["holder"].AsString());
@@ -295,7 +296,8 @@ public class CliVerbTests
         Assert.DoesNotContain("secret", bed.Good("log", "dump"), StringComparison.Ordinal);
         Assert.DoesNotContain("secret", bed.Good("log", "dump", "--json"), StringComparison.Ordinal);
         Assert.Contains("kv.put secret-key \"secret-value\"", bed.Good("log", "dump", "--values"), StringComparison.Ordinal);
-        var records = bed.Json("log", "dump", "--values", "--from", "1", "--to", "2").Where(record => record["type"].AsString() == "transaction").ToList();
+        var records = bed.Json("log", "dump", "--values", "--from", "1", "--to",
+            "2").Where(record => record["type"].AsString() == "transaction").ToList();
         Assert.Equal("secret-value", Assert.Single(records)["operations"][0]["value"].AsString());
         Assert.Contains("kv.increment", bed.Good("log", "dump", "--values", "--from", "2"), StringComparison.Ordinal);
     }

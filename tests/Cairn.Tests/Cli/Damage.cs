@@ -10,7 +10,8 @@ internal static class Damage
     internal static void MakeNewer(string directory)
     {
         using var storage = DiskStorage.OpenOrCreate(directory, createIfMissing: false, readOnly: true);
-        var number = storage.List("").Where(name => LogNames.TryParseManifest(name, out _)).Select(name => LogNames.TryParseManifest(name, out var n) ? n : 0).Max();
+        var number = storage.List("").Where(name => LogNames.TryParseManifest(name, out _)).Select(name => LogNames.TryParseManifest(name,
+            out var n) ? n : 0).Max();
         var manifest = Manifest.Load(storage, number, forWriting: false, out _);
         var newer = manifest with { Format = new FormatFeatures(2, 0, 0, 0, 0) };
         File.WriteAllBytes(Path.Combine(directory, newer.Name), newer.Encode());
@@ -32,7 +33,8 @@ internal static class Damage
     {
         database.Sync();
         Directory.CreateDirectory(Path.Combine(copy, "log"));
-        foreach (var file in Directory.GetFiles(directory, "*", SearchOption.AllDirectories).Where(file => Path.GetFileName(file) != "LOCK"))
+        foreach (var file in Directory.GetFiles(directory, "*",
+            SearchOption.AllDirectories).Where(file => Path.GetFileName(file) != "LOCK"))
             File.Copy(file, Path.Combine(copy, Path.GetRelativePath(directory, file)));
         return copy;
     }

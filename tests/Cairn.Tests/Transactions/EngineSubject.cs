@@ -83,7 +83,7 @@ internal sealed class EngineSubject : IModelSubject
             if (AnswerRuns(operation) is { } answer)
                 return new Result(ErrorCode.None, answer);
             if (_slots.GetValueOrDefault(operation.Run) is not { Run: { } run } slot)
-                return Result.Refused(ErrorCode.NotFound);
+                throw new NoHandleException();
             var door = new Door(this, slot, run.Kv, run.Events, run.State, run.Traces, null, isInside: false);
             return new Result(ErrorCode.None, door.Answer(operation, expected)());
         }
@@ -91,7 +91,14 @@ internal sealed class EngineSubject : IModelSubject
         {
             return Result.Refused(refused.Code);
         }
+        catch (NoHandleException)
+        {
+            return Result.Refused(expected.Code == ErrorCode.None ? ErrorCode.NotFound : expected.Code);
+        }
     }
+
+    /// <summary>There is nothing to ask: the run was never begun, or deleted before the database was opened.</summary>
+    private sealed class NoHandleException : Exception;
 
     private Result Transact(TransactionOperation operation, Result expected)
     {
@@ -220,7 +227,7 @@ internal sealed class EngineSubject : IModelSubject
         }
     }
 
-    private Run HandleOf(int slot) => _slots.GetValueOrDefault(slot)?.Run ?? throw Lifecycle.NotFound(NoRun);
+    private Run HandleOf(int slot) => _slots.GetValueOrDefault(slot)?.Run ?? throw new NoHandleException();
 
     private RunId IdOf(int slot) => _slots.GetValueOrDefault(slot)?.Id ?? NoRun;
 

@@ -1,9 +1,9 @@
 namespace Cairn.Tests.Snippets;
 
-/// <summary>The C# of README.md, line by line, so that it is known to compile. Nobody calls it.</summary>
-internal static class ReadmeSnippets
+/// <summary>The quick start of README.md.</summary>
+internal static class QuickStart
 {
-    internal static void InCSharp()
+    internal static void Run()
     {
         using var db = CairnDatabase.Open("./memory");           // creates, or recovers after a crash
         var run = db.Runs.Begin("refund-4711", tags: ["refund"]);
