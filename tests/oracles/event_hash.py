@@ -9,7 +9,8 @@ import struct
 
 EVENTS = [
     # type, commit time in microseconds, salt, canonical payload
-    ("tool_call", 1_700_000_000_000_000, bytes(range(16)), bytes.fromhex("82a2 6964 cd1267 a4 746f6f6c aa 63726d2e6c6f6f6b7570".replace(" ", ""))),
+    ("tool_call", 1_700_000_000_000_000, bytes(range(16)),
+     bytes.fromhex("82a2 6964 cd1267 a4 746f6f6c aa 63726d2e6c6f6f6b7570".replace(" ", ""))),
     ("\u00e9v\u00e9nement", 1_700_000_000_000_001, bytes(range(16, 32)), bytes.fromhex("80")),
     ("$redacted", -1, b"\xff" * 16, bytes.fromhex("81a16e00")),
     ("big", 1_700_000_000_000_001, b"\x00" * 16, b"\x81\xa1b\xc5\x10\x00" + bytes(i & 0xFF for i in range(4096))),

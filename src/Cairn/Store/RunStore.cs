@@ -19,7 +19,8 @@
 //     [its sequence, its successor's sequence): the interval rule. Pins elsewhere do not hold it.
 // S4  What a pin at p entitles to see is found by walking from the newest version to the first at or below p: sweeping changes
 //     how long that walk is, never where it ends.
-// S5  A key leaves both indexes when its only version is a visible tombstone without remains. Entries never move.
+// S5  A key leaves both indexes when its only version is a visible tombstone without remains and no pin lies below that: who has seen the
+//     key absent must learn of its creation and deletion since (TX-8). Entries never move.
 // S6  After Reserve, writes of that volume do not fail for want of memory; a failed Reserve has changed nothing.
 // S7  Results never depend on addresses, on the hash or on when something was swept.
 //

@@ -49,15 +49,16 @@ public partial class TextTests
         Repository.Refuse(findings, "Binary files belong to Fixtures or samples:");
     }
 
-    // wide-lines.txt names the files that still have wider lines, up to a width that nothing may pass. It should become shorter.
+    // wide-lines.txt names the files and folders that still have wider lines, up to a width that nothing may pass. It should become
+    // shorter.
     [Fact]
     public void Lines_fit()
     {
         const string List = "tests/Cairn.Tests/Tidy/wide-lines.txt";
-        var wide = Repository.Lines(List).Where(line => line.Length > 0 && line[0] != '#').ToHashSet(StringComparer.Ordinal);
+        var wide = Repository.Lines(List).Where(line => line.Length > 0 && line[0] != '#').ToList();
         var findings =
             from path in Repository.Texts.Where(IsMeasured)
-            let most = wide.Contains(path) ? WideMax : WidthMax
+            let most = wide.Any(prefix => path.StartsWith(prefix, StringComparison.Ordinal)) ? WideMax : WidthMax
             from row in Repository.Lines(path).Select((line, index) => (line, Number: index + 1))
             where row.line.Length > most && !IsRow(row.line)
             select $"{path}:{row.Number}: {row.line.Length} characters";

@@ -7,6 +7,11 @@ namespace Cairn.Tests.Transactions;
 [Trait("Promise", "G4")]
 [Trait("Promise", "G3")]
 [Trait("Test", "M1")]
+[Trait("Model", "Kv")]
+[Trait("Model", "Events")]
+[Trait("Model", "State")]
+[Trait("Model", "Traces")]
+[Trait("Model", "Runs")]
 public sealed class EngineModelTests(ITestOutputHelper output)
 {
     private const int Operations = 7_000;

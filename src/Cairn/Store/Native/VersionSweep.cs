@@ -85,13 +85,10 @@ internal sealed unsafe class VersionSweep
             {
                 var entry = (byte*)(word & ~1UL);
                 var newest = Entry.Newest(entry);
-                var mayGo = MayGo(newest);
-                if (mayGo && Version.Sequence(newest) > visible)
+                if (MayGo(newest) && Version.Sequence(newest) > visible)
                     break;
                 _waiting.Take(_slab);
-                Entry.SetQueued(entry, false);
-                if (mayGo)
-                    _memory.RemoveKey(entry, newest);
+                SettleKey(entry);
                 continue;
             }
 
@@ -111,7 +108,13 @@ internal sealed unsafe class VersionSweep
             while (list.Versions.Count != 0 && left-- > -steps)
             {
                 _parked--;
-                Settle((byte*)list.Versions.Take(_slab));
+                var word = list.Versions.Take(_slab);
+                if ((word & 1) == 0)
+                    Settle((byte*)word);
+                else if (MayGo(Entry.Newest((byte*)(word & ~1UL))) && Version.Sequence(Entry.Newest((byte*)(word & ~1UL))) > visible)
+                    _waiting.Add(_slab, word);
+                else
+                    SettleKey((byte*)(word & ~1UL));
             }
 
             if (list.Versions.Count != 0)
@@ -148,7 +151,34 @@ internal sealed unsafe class VersionSweep
         if (older != null && !Mutant.Is("store-removes-key-too-early"))
             return;
         if (entry != null && !Entry.IsQueued(entry) && MayGo(newer))
-            _memory.RemoveKey(entry, newer);
+        {
+            Entry.SetQueued(entry, true);
+            SettleKey(entry);
+        }
+    }
+
+    // A key that is queued once, and whose newest version is visible if it may go. Whoever reads at a pin below the tombstone has seen the
+    // key absent, or will validate against it: the tombstone tells them that it was created and deleted since (TX-8), so it waits for
+    // them like any version.
+    private void SettleKey(byte* entry)
+    {
+        var newest = Entry.Newest(entry);
+        if (!MayGo(newest))
+        {
+            Entry.SetQueued(entry, false);
+            return;
+        }
+
+        var pin = _pins.FirstAtOrAfter(0);
+        if (pin < Version.Sequence(newest) && !Mutant.Is("store-forgets-deletions"))
+        {
+            ListOf(pin).Versions.Add(_slab, (ulong)entry | 1);
+            _parked++;
+            return;
+        }
+
+        Entry.SetQueued(entry, false);
+        _memory.RemoveKey(entry, newest);
     }
 
     // The last version of a key, and it says that there is none.
