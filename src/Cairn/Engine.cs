@@ -133,6 +133,7 @@ internal sealed class Engine
     {
         cancellationToken.ThrowIfCancellationRequested();
         transaction.ThrowIfExpired();
+        var began = Clock.GetTimestamp();
         Placed placed;
         var needsSync = Path.NeedsSync(transaction.Options.Commit);
         try
@@ -151,6 +152,7 @@ internal sealed class Engine
 
         if (placed.Sequence != 0)
             await Path.WhenVisibleAsync(placed.Sequence, needsSync, cancellationToken).ConfigureAwait(false);
+        Path.Time(began);
         return placed.Refusal is { } refusal ? throw transaction.ToException(refusal) : new Sequence(placed.Sequence);
     }
 

@@ -25,9 +25,14 @@ internal sealed class Batch
     [ThreadStatic]
     private static Batch? _mine;
 
+    [ThreadStatic]
+    private static Batch? _shell;
+
     private Part[] _parts = new Part[1];
 
-    internal PendingRecord Record { get; private set; } = new();
+    private Batch(PendingRecord record) => Record = record;
+
+    internal PendingRecord Record { get; private set; }
 
     internal int PartCount { get; private set; }
 
@@ -50,7 +55,7 @@ internal sealed class Batch
     /// <summary>This thread's own batch, emptied, with a record that only this thread waits for.</summary>
     internal static Batch RentMine(ReadOnlySpan<byte> attributes = default)
     {
-        var batch = _mine ?? new Batch();
+        var batch = _mine ?? new Batch(new PendingRecord());
         _mine = null;
         batch.Record.Reset();
         batch.Begin(attributes);
@@ -63,15 +68,29 @@ internal sealed class Batch
     /// <summary>A batch whose record goes back to a pool when the log has written it; for commits that nobody blocks on.</summary>
     internal static Batch RentPooled(ReadOnlySpan<byte> attributes = default)
     {
-        var batch = new Batch { Record = PendingRecordPool.Rent() };
+        var batch = _shell;
+        _shell = null;
+        if (batch is null)
+            batch = new Batch(PendingRecordPool.Rent());
+        else
+            batch.Record = PendingRecordPool.Rent();
         batch.Begin(attributes);
         return batch;
+    }
+
+    /// <summary>Gives a pooled batch back once it was placed. Its record is the log's by then, and comes back by itself; one that got no
+    /// slot goes back now.</summary>
+    internal static void ReturnPooled(Batch batch, bool hasSlot)
+    {
+        if (!hasSlot)
+            PendingRecordPool.Return(batch.Record);
+        _shell = batch;
     }
 
     /// <summary>A batch for a commit that is awaited and read once more afterwards.</summary>
     internal static Batch RentOwned(ReadOnlySpan<byte> attributes = default)
     {
-        var batch = new Batch();
+        var batch = new Batch(new PendingRecord());
         batch.Begin(attributes);
         return batch;
     }

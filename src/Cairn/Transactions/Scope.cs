@@ -197,12 +197,15 @@ internal sealed class Scope
         batch.EndPart();
         var needsSync = Path.NeedsSync(Options);
         batch.Record.NeedsSync = needsSync;
-        return FinishAsync(Path, batch, Path.Place(batch, null, null), needsSync, result, cancellationToken);
+        var began = Path.Clock.GetTimestamp();
+        return FinishAsync(Path, batch, Path.Place(batch, null, null), needsSync, began, result, cancellationToken);
 
         static async ValueTask<T> FinishAsync(
-            CommitPath path, Batch batch, Placed placed, bool needsSync, Func<Batch, Placed, T> result, CancellationToken cancellationToken)
+            CommitPath path, Batch batch, Placed placed, bool needsSync, long began, Func<Batch, Placed, T> result,
+            CancellationToken cancellationToken)
         {
             await path.WhenVisibleAsync(placed.Sequence, needsSync, cancellationToken).ConfigureAwait(false);
+            path.Time(began);
             return placed.Refusal is { } refusal ? throw refusal.ToException(path.Operations) : result(batch, placed);
         }
     }
@@ -221,15 +224,22 @@ internal sealed class Scope
         batch.EndPart();
         var needsSync = Path.NeedsSync(Options);
         batch.Record.NeedsSync = needsSync;
+        var began = Path.Clock.GetTimestamp();
         var placed = Path.Place(batch, null, null);
+        Batch.ReturnPooled(batch, placed.HasSlot);
         var visible = Path.WhenVisibleAsync(placed.Sequence, needsSync, cancellationToken);
         if (placed.Refusal is null && visible.IsCompletedSuccessfully)
+        {
+            Path.Time(began);
             return new ValueTask<Sequence>(new Sequence(placed.Sequence));
-        return FinishAsync(Path, visible, placed);
+        }
 
-        static async ValueTask<Sequence> FinishAsync(CommitPath path, ValueTask visible, Placed placed)
+        return FinishAsync(Path, visible, placed, began);
+
+        static async ValueTask<Sequence> FinishAsync(CommitPath path, ValueTask visible, Placed placed, long began)
         {
             await visible.ConfigureAwait(false);
+            path.Time(began);
             return placed.Refusal is { } refusal ? throw refusal.ToException(path.Operations) : new Sequence(placed.Sequence);
         }
     }
