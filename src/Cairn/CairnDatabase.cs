@@ -100,6 +100,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             catalogue.BeginLoad();
             var recovered = Cairn.Recovery.Recovery.Open(storage, LogOptionsOf(options, random), openings.Follow);
             catalogue.EndLoad();
+            random.BeginOpening(recovered.Findings.Epoch);
             openings.End(recovered.Findings.WasClosedCleanly || recovered.Findings.IsCreated);
             var counters = new Counters();
             var state = new EngineState();

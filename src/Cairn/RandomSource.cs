@@ -15,18 +15,35 @@ internal sealed class RandomSource
     private readonly Lock _gate = new();
     private readonly byte[]? _buffer;
     private readonly ulong[] _state = new ulong[4];
+    private readonly ulong? _seed;
     private int _used = BufferBytes;
     private long _lastMilliseconds;
     private uint _lastCounter;
 
     internal RandomSource(ulong? seed)
     {
+        _seed = seed;
         if (seed is not { } start)
         {
             _buffer = new byte[BufferBytes];
             return;
         }
 
+        Seed(start);
+    }
+
+    /// <summary>With a seed, each opening of a database draws from a row of its own: the same row again, at the same time of day, would
+    /// give the ids of things that are there. The first opening's row is the seed's.</summary>
+    internal void BeginOpening(ulong epoch)
+    {
+        if (_seed is not { } seed || epoch <= 1)
+            return;
+        lock (_gate)
+            Seed(unchecked(seed + (epoch - 1) * 0xD1342543DE82EF95));
+    }
+
+    private void Seed(ulong start)
+    {
         // SplitMix64 spreads the seed over the state, as the authors advise.
         for (var i = 0; i < 4; i++)
         {

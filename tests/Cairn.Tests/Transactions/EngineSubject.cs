@@ -87,7 +87,7 @@ internal sealed class EngineSubject : IModelSubject
             var door = new Door(this, slot, run.Kv, run.Events, run.State, run.Traces, null, isInside: false);
             return new Result(ErrorCode.None, door.Answer(operation, expected)());
         }
-        catch (CairnException refused)
+        catch (CairnException refused) when (refused is not DatabaseFailedException)
         {
             return Result.Refused(refused.Code);
         }
@@ -140,7 +140,7 @@ internal sealed class EngineSubject : IModelSubject
             transaction.Commit();
             return ErrorCode.None;
         }
-        catch (CairnException refused)
+        catch (CairnException refused) when (refused is not DatabaseFailedException)
         {
             return refused.Code;
         }
