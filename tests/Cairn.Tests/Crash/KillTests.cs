@@ -5,6 +5,7 @@ namespace Cairn.Tests.Crash;
 
 /// <summary>C1: real processes, really killed. The page cache survives a kill, so this proves that nothing waits in the process when an answer
 /// is given; power cuts are <see cref="PowerCutTests"/>.</summary>
+[Trait("Gate", "Merge")]
 public sealed class KillTests : IDisposable
 {
     private const int Threads = 2;

@@ -7,6 +7,7 @@ namespace Cairn.Tests.Crash;
 
 /// <summary>C3: the whole engine on a storage that loses power: while writing, rotating, closing, and while recovering. Passing means: an exact
 /// prefix of the commits, every acknowledged one in it, nothing that was never issued, and a second recovery gives the same.</summary>
+[Trait("Gate", "Merge")]
 public class PowerCutTests
 {
     private const int LivesPerCrash = 3;

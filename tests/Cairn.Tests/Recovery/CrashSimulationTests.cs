@@ -8,6 +8,7 @@ namespace Cairn.Tests.Recovery;
 
 /// <summary>A writer's script on a machine that loses power at a random operation, again and again, also inside recovery (C3). After
 /// each: an exact prefix of what was issued, nothing acknowledged missing.</summary>
+[Trait("Gate", "Merge")]
 public class CrashSimulationTests
 {
     /// <summary>Lives of a database per test at a merge; four power cuts each.</summary>

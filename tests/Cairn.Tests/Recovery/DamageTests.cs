@@ -9,6 +9,7 @@ namespace Cairn.Tests.Recovery;
 
 /// <summary>Every truncation and every flipped bit of a small database (C5, C6): an exact prefix that lacks nothing acknowledged, or
 /// an error that names the place. Only behind the last witness may damage pass for a torn tail; those cases are counted and printed.</summary>
+[Trait("Gate", "Merge")]
 public class DamageTests
 {
     public enum Ending

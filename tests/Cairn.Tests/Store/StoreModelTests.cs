@@ -5,6 +5,7 @@ using Xunit;
 namespace Cairn.Tests.Store;
 
 /// <summary>Random histories against the oracle: one thread, so every difference is one of meaning.</summary>
+[Trait("Gate", "Merge")]
 public class StoreModelTests(ITestOutputHelper output)
 {
     public static TheoryData<int, bool, int> Histories()

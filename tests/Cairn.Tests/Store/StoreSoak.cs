@@ -28,6 +28,7 @@ public class StoreSoak(ITestOutputHelper output)
         Run(seconds: 2, seed: 3, keys: 8, readers: 2, debugSlab);
 
     [Fact(Explicit = true)]
+    [Trait("Soak", "store")]
     public void Soak()
     {
         var seconds = int.Parse(Environment.GetEnvironmentVariable("CAIRN_SOAK_SECONDS") ?? "60", CultureInfo.InvariantCulture);

@@ -5,6 +5,7 @@ namespace Cairn.Tests.Store;
 
 /// <summary>Alone, because any reader of the process holds back what these tests expect to be freed.</summary>
 [Collection(nameof(StoreSweepTests))]
+[Trait("Gate", "Merge")]
 public class StoreSweepTests
 {
     [Fact]

@@ -5,6 +5,7 @@ using static Cairn.Tests.Transactions.TestValues;
 namespace Cairn.Tests.Transactions;
 
 /// <summary>What the modes promise, seen by counting syncs, and what happens when the disk errs. Crashes: the Crash folder.</summary>
+[Trait("Gate", "Merge")]
 public sealed class DurabilityTests
 {
     private static readonly CommitOptions AskStrict = new() { Durability = Durability.Strict };
