@@ -90,6 +90,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         Catalogue? catalogue = null;
         try
         {
+            using var activity = Meters.Activities.StartActivity("cairn.open");
             var began = options.TimeProvider.GetTimestamp();
             directoryLock = storage.Lock($"pid {Environment.ProcessId}");
             var pins = new SnapshotRegistry();
@@ -360,7 +361,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         _engine.Catalogue.State.CommitLock.Exit();
     }
 
-    /// <summary>Disposes on a thread of the pool: the sync at the end is a real wait.</summary>
+    /// <summary>The same as <see cref="Dispose"/>, for <c>await using</c>: it blocks until the last sync is done.</summary>
     public ValueTask DisposeAsync()
     {
         Dispose();

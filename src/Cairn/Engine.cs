@@ -164,6 +164,7 @@ internal sealed class Engine
     {
         if (TryJoin(runs, out var outer))
             return body(outer);
+        using var activity = Meters.Activities.StartActivity("cairn.transact");
         var attempts = 0;
         var backOff = BackOffMin;
         while (true)

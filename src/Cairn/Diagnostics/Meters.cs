@@ -16,7 +16,7 @@
 //   cairn.transactions.open       {transaction} open transactions
 //   cairn.transactions.retries    {retry}       transactions that lost and were tried again
 //
-// The activity source is "Cairn" too: cairn.open, cairn.recover, cairn.transact.
+// The activity source is "Cairn" too: cairn.open (with recovery), cairn.transact (all tries of a blocking Transact).
 
 using System.Diagnostics;
 using System.Diagnostics.Metrics;

@@ -4,7 +4,7 @@ using Cairn.Store;
 namespace Cairn.Transactions;
 
 /// <summary>
-/// A running transaction: its snapshot, what it read, expected and wrote, per run. Single-threaded; misuse is detected. Holds a
+/// A running transaction: its snapshot, what it read, expected and wrote, per run. For one thread at a time, which is not checked. Holds a
 /// pin until it ends; one that lives too long is closed by the maintainer so that it pins no versions (TX-32).
 /// </summary>
 internal sealed class TransactionContext
@@ -14,7 +14,6 @@ internal sealed class TransactionContext
     private readonly long _started;
     private readonly TimeSpan _timeout;
     private SnapshotPin _pin;
-    private int _thread;
     private int _state;
 
     private const int Running = 0;
@@ -93,10 +92,6 @@ internal sealed class TransactionContext
     /// <summary>Checked at each operation.</summary>
     internal void ThrowIfExpired()
     {
-        var thread = Environment.CurrentManagedThreadId;
-        var owner = Interlocked.CompareExchange(ref _thread, thread, 0);
-        if (owner != 0 && owner != thread)
-            Volatile.Write(ref _thread, thread);             // handed over: allowed, as long as calls do not overlap
         switch (Volatile.Read(ref _state))
         {
             case Ended:
