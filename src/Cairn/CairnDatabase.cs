@@ -331,6 +331,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             if (!_engine.Options.IsReadOnly && !_engine.State.HasFailed)
                 Drain();
             _engine.State.Close();
+            Failpoint.Hit("close.drained");
             _engine.Feed.PulseAll();
             _engine.Maintainer?.Dispose();
             if (!_engine.Options.IsReadOnly)
@@ -350,8 +351,10 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
     private void Drain()
     {
         _engine.State.Close();
+        Failpoint.Hit("close.refusing");
         foreach (var run in _engine.Catalogue.Runs.Order(RunOrder.Instance))
         {
+            Failpoint.Wait("close.wait-for-run");
             run.CommitLock.Enter();
             run.CommitLock.Exit();
         }

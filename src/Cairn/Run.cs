@@ -1,3 +1,4 @@
+using Cairn.Primitives;
 using Cairn.Store;
 using Cairn.Transactions;
 
@@ -66,6 +67,18 @@ public sealed class Run
 
     /// <summary>A read-only view of the run as it is now.</summary>
     public Snapshot Snapshot() => SnapshotHold.Take(_engine, _state);
+
+    /// <summary>SHA-256 of what the run holds at the newest commit: see <see cref="CairnDatabase.StateHash"/>. The run's own record (name,
+    /// status, tags) is not in it, so that a run can be compared with a copy of it.</summary>
+    /// <exception cref="DatabaseFailedException">The database failed before its newest commits became visible.</exception>
+    public Hash256 StateHash()
+    {
+        Scope.Live(_engine.Path, _state, _options).ThrowIfNotReadable();
+        _engine.State.ThrowIfFailed();
+        using var cut = Cut.Take(_engine.Path, _engine.Pins);
+        using var hash = new StateHash(_engine.Path.Operations, cut.Sequence, cut.Time);
+        return hash.OfRun(_state);
+    }
 
     /// <summary>Begins a transaction that is committed by hand; a conflict is the caller's to handle. Prefer
     /// <see cref="Transact(Action{Transaction}, TransactionOptions?)"/>.</summary>

@@ -400,6 +400,7 @@ public sealed class Runs
             }
         }
 
+        Failpoint.Hit("run.deleted-before-forgotten");
         _engine.Catalogue.Remove(state);
         return new RunDeletion { Id = id, Name = name, Sequence = new Sequence(placed.Sequence), Counts = counts, Bytes = state.Store.MemoryBytes };
     }

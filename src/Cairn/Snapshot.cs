@@ -1,3 +1,4 @@
+using Cairn.Primitives;
 using Cairn.Store;
 using Cairn.Transactions;
 
@@ -35,6 +36,10 @@ public readonly struct Snapshot : IDisposable, IEquatable<Snapshot>
 
     /// <summary>Steps of the agent.</summary>
     public TracesView Traces => Hold.Views(_taken).Traces;
+
+    /// <summary>SHA-256 of what the run holds in this snapshot, as in <see cref="Run.StateHash"/>; expiry is judged at <see cref="Time"/>.
+    /// Costs a read of all its keys and values.</summary>
+    public Hash256 StateHash() => Hold.StateHash(_taken);
 
     private SnapshotHold Hold => _hold ?? throw SnapshotHold.Ended();
 
@@ -93,6 +98,15 @@ internal sealed class SnapshotHold
     {
         Check(taken);
         return _time;
+    }
+
+    internal Hash256 StateHash(long taken)
+    {
+        var (path, run) = (_engine?.Path, _run);
+        Check(taken);
+        path!.ThrowIfNotReadable();
+        using var hash = new StateHash(path.Operations, _pin.Sequence, _time);
+        return hash.OfRun(run!);
     }
 
     internal SnapshotViews Views(long taken)

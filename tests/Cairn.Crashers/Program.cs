@@ -12,6 +12,9 @@ var verbs = new Dictionary<string, Action<string[]>>
     ["lock"] = StorageVerbs.Lock,
     ["write"] = EngineVerbs.Write,
     ["put"] = EngineVerbs.Put,
+    ["hash"] = HookVerbs.Hash,
+    ["hot"] = HookVerbs.Hot,
+    ["die"] = HookVerbs.Die,
 };
 
 if (args.Length == 0 || !verbs.TryGetValue(args[0], out var verb))

@@ -10,7 +10,7 @@ internal sealed class Crasher : IDisposable
 
     private readonly Process process;
 
-    private Crasher(string program, IEnumerable<string> arguments)
+    private Crasher(string program, IEnumerable<string> arguments, params ReadOnlySpan<(string Name, string Value)> environment)
     {
         var start = new ProcessStartInfo(program, arguments)
         {
@@ -18,6 +18,12 @@ internal sealed class Crasher : IDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        foreach (var (name, value) in environment)
+        {
+            if (name.Length > 0)
+                start.Environment[name] = value;
+        }
+
         process = Process.Start(start)!;
     }
 
@@ -29,6 +35,14 @@ internal sealed class Crasher : IDisposable
 
     /// <summary>Starts a verb; the caller talks to it through <see cref="ReadLine"/> and ends it.</summary>
     internal static Crasher Start(params string[] arguments) => new("dotnet", [Assembly, .. arguments]);
+
+    /// <summary>Starts a verb in another environment, perhaps with another configuration of the runtime; a nameless variable is
+    /// none.</summary>
+    internal static Crasher StartIn(
+        (string Name, string Value)[] environment, string? runtimeConfiguration, params string[] arguments) => new(
+        "dotnet",
+        ["exec", .. runtimeConfiguration is null ? [] : new[] { "--runtimeconfig", runtimeConfiguration }, Assembly, .. arguments],
+        environment);
 
     /// <summary>Starts a verb behind another program, as `strace` or `unshare`.</summary>
     internal static Crasher StartBehind(string program, string[] options, params string[] arguments) =>

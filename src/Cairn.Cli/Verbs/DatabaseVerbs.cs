@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Globalization;
 
 namespace Cairn.Cli.Verbs;
@@ -5,35 +6,45 @@ namespace Cairn.Cli.Verbs;
 /// <summary>Verbs about the whole database: <c>stat</c>, <c>verify</c>, <c>doctor</c>, <c>sync</c>, <c>metrics</c>.</summary>
 internal static class DatabaseVerbs
 {
-    internal static Verb Stat() => new(
-        "stat", "Says what the database holds and what opening it found: runs, sequence, log, memory, recovery.", "cairn stat",
-            Needs.ReadDatabase,
-        call =>
+    internal static Verb Stat()
+    {
+        var hash = new Option<bool>("--hash")
         {
-            var (metrics, recovery) = (call.Database.Metrics, call.Database.Recovery);
-            var json = Value.Object(
-                ("directory", call.Directory),
-                ("read_only", call.Database.Options.IsReadOnly),
-                ("runs", metrics.Runs),
-                ("sequence", Failures.Number(call.Database.Sequence)),
-                ("log_segments", metrics.LogSegments),
-                ("log_bytes", metrics.LogBytesKept),
-                ("memory_bytes", metrics.MemoryBytes),
-                ("pins", metrics.Pins),
-                ("health", call.Database.Health.Status.ToString()),
-                ("recovery", Json(recovery)));
-            return call.Figures(json,
-            [
-                ("directory", call.Directory),
-                ("runs", Show.Number(metrics.Runs)),
-                ("sequence", call.Database.Sequence.ToString()),
-                ("log", $"{Show.Bytes(metrics.LogBytesKept)} in {Show.Number(metrics.LogSegments)} segment(s)"),
-                ("memory", Show.Bytes(metrics.MemoryBytes)),
-                ("pins", Show.Number(metrics.Pins)),
-                ("health", call.Database.Health.Status.ToString()),
-                .. Lines(recovery),
-            ]);
-        });
+            Description = "Also the state hash: SHA-256 of everything in the database. The same log gives the same hash, on every machine.",
+        };
+        return new("stat", "Says what the database holds and what opening it found: runs, sequence, log, memory, recovery.",
+            "cairn stat --hash", Needs.ReadDatabase, call => Stat(call, call.Get(hash)), hash);
+    }
+
+    private static int Stat(Call call, bool withHash)
+    {
+        var (metrics, recovery) = (call.Database.Metrics, call.Database.Recovery);
+        var hash = withHash ? call.Database.StateHash().ToString() : null;
+        var json = Value.Object(
+            ("state_hash", hash is null ? Value.Null : hash),
+            ("directory", call.Directory),
+            ("read_only", call.Database.Options.IsReadOnly),
+            ("runs", metrics.Runs),
+            ("sequence", Failures.Number(call.Database.Sequence)),
+            ("log_segments", metrics.LogSegments),
+            ("log_bytes", metrics.LogBytesKept),
+            ("memory_bytes", metrics.MemoryBytes),
+            ("pins", metrics.Pins),
+            ("health", call.Database.Health.Status.ToString()),
+            ("recovery", Json(recovery)));
+        return call.Figures(json,
+        [
+            ("directory", call.Directory),
+            ("runs", Show.Number(metrics.Runs)),
+            ("sequence", call.Database.Sequence.ToString()),
+            .. hash is null ? [] : new[] { ("state hash", hash) },
+            ("log", $"{Show.Bytes(metrics.LogBytesKept)} in {Show.Number(metrics.LogSegments)} segment(s)"),
+            ("memory", Show.Bytes(metrics.MemoryBytes)),
+            ("pins", Show.Number(metrics.Pins)),
+            ("health", call.Database.Health.Status.ToString()),
+            .. Lines(recovery),
+        ]);
+    }
 
     internal static Verb Metrics() => new(
         "metrics", "Prints every figure of this opening of the database, one per line.", "cairn metrics --json", Needs.ReadDatabase,
@@ -77,40 +88,54 @@ internal static class DatabaseVerbs
             return call.Answer($"durable up to {call.Database.Sequence}", ("sequence", Failures.Number(call.Database.Sequence)));
         });
 
-    internal static Verb Verify() => new(
-        "verify", "Reads the whole log again and checks every record, then the event chain of every run. Damage: exit code 6, with file "
-            + "and offset.",
-        "cairn verify", Needs.ReadDatabase,
-        call =>
+    internal static Verb Verify()
+    {
+        var deep = new Option<bool>("--deep")
         {
-            // Opening has read and checked everything once; a damaged database does not get past it, and its failure says where.
-            var found = call.Database.VerifyLog();
-            var chains = EventChains.Verify(call.Database).ToList();
-            var broken = chains.Find(chain => !chain.IsValid);
-            var json = Value.Object(
-                ("valid", found.IsValid && broken is null),
-                ("segments", found.Segments),
-                ("records", found.Records),
-                ("transactions", found.Transactions),
-                ("bytes", found.Bytes),
-                ("damage", found.Damage is { } damage
-                    ? Value.Object(("file", damage.File), ("offset", damage.Offset), ("sequence", Failures.Number(damage.Sequence)),
-                        ("expected", damage.Expected))
-                    : Value.Null),
-                ("chains", Value.Array(chains.Select(chain => chain.ToValue()))),
-                ("recovery", Json(call.Database.Recovery)));
-            call.Figures(json,
-            [
-                ("log", found.Damage is { } wrong
-                    ? $"DAMAGED: {wrong.File} at offset {wrong.Offset}, behind sequence {wrong.Sequence.Value}: {wrong.Expected}"
-                    : $"{Show.Number(found.Records)} records in {Show.Number(found.Segments)} segment(s), {Show.Bytes(found.Bytes)}: "
-                        + "every check is right"),
-                ("transactions", Show.Number(found.Transactions)),
-                .. chains.Select(chain => ("events", chain.Text)),
-                .. Lines(call.Database.Recovery),
-            ]);
-            return found.IsValid && broken is null ? ExitCodes.Ok : ExitCodes.Damaged;
-        });
+            Description = "Also apply the whole log anew and compare the state with it, and every count and order with the state.",
+        };
+        return new("verify", "Reads the whole log again and checks every record, then the event chain of every run. Damage: exit code 6, "
+            + "with file and offset.",
+            "cairn verify --deep", Needs.ReadDatabase, call => Verify(call, call.Get(deep)), deep);
+    }
+
+    private static int Verify(Call call, bool isDeep)
+    {
+        // Opening has read and checked everything once; a damaged database does not get past it, and its failure says where.
+        var found = call.Database.VerifyLog();
+        var chains = EventChains.Verify(call.Database).ToList();
+        var broken = chains.Find(chain => !chain.IsValid);
+        var deep = isDeep ? call.Database.VerifyDeep() : null;
+        var isValid = found.IsValid && broken is null && deep is not { IsValid: false };
+        var json = Value.Object(
+            ("valid", isValid),
+            ("state_hash", deep is null ? Value.Null : deep.StateHash.ToString()),
+            ("findings", Value.Array((deep?.Findings ?? []).Select(finding =>
+                Value.Object(("part", finding.Part), ("text", finding.Text))))),
+            ("segments", found.Segments),
+            ("records", found.Records),
+            ("transactions", found.Transactions),
+            ("bytes", found.Bytes),
+            ("damage", found.Damage is { } damage
+                ? Value.Object(("file", damage.File), ("offset", damage.Offset), ("sequence", Failures.Number(damage.Sequence)),
+                    ("expected", damage.Expected))
+                : Value.Null),
+            ("chains", Value.Array(chains.Select(chain => chain.ToValue()))),
+            ("recovery", Json(call.Database.Recovery)));
+        call.Figures(json,
+        [
+            ("log", found.Damage is { } wrong
+                ? $"DAMAGED: {wrong.File} at offset {wrong.Offset}, behind sequence {wrong.Sequence.Value}: {wrong.Expected}"
+                : $"{Show.Number(found.Records)} records in {Show.Number(found.Segments)} segment(s), {Show.Bytes(found.Bytes)}: "
+                    + "every check is right"),
+            ("transactions", Show.Number(found.Transactions)),
+            .. chains.Select(chain => ("events", chain.Text)),
+            .. deep is { IsValid: true } ? new[] { ("state", $"is what the log gives: {deep.StateHash}") } : [],
+            .. (deep?.Findings ?? []).Select(finding => (finding.Part, $"WRONG: {finding.Text}")),
+            .. Lines(call.Database.Recovery),
+        ]);
+        return isValid ? ExitCodes.Ok : ExitCodes.Damaged;
+    }
 
     internal static Verb Doctor() => new(
         "doctor", "Looks at the directory, its owner, its disk and its format, and says what to do. Exit code 1 when something fails.",

@@ -36,6 +36,7 @@ internal sealed class EngineState
     {
         if (Interlocked.CompareExchange(ref _cause, cause, null) is null)
         {
+            Failpoint.Hit("state.failing");
             Volatile.Write(ref _state, Failed);
             OnFailed?.Invoke(cause);
         }

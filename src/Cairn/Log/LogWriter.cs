@@ -114,6 +114,13 @@ internal sealed class LogWriter : IDisposable
     /// <summary>Sequence of the newest commit that has a place, visible or not.</summary>
     internal ulong LastSequence => Volatile.Read(ref _places.Sequence);
 
+    /// <summary>Calls with the newest commit that has a place, and its time; no other takes one during the call, so keep it short.</summary>
+    internal T AtLast<T>(Func<ulong, long, T> take)
+    {
+        lock (_gate)
+            return take(_places.Sequence, _places.Time);
+    }
+
     /// <summary>Commit time of <see cref="LastSequence"/>.</summary>
     internal long LastTime => Volatile.Read(ref _places.Time);
 
@@ -147,6 +154,7 @@ internal sealed class LogWriter : IDisposable
         while (Volatile.Read(ref _progress.WrittenSlot) <= slot)
         {
             Drive(mayLeave: true);
+            Failpoint.Wait("log.wait-observed");
             spinner.SpinOnce();
         }
     }
@@ -170,9 +178,9 @@ internal sealed class LogWriter : IDisposable
         lock (_gate)
         {
             // A seal may need a slot too.
-            if (_places.NextSlot - Volatile.Read(ref _progress.WrittenSlot) >= _ring.Length - 2)
+            if (_places.NextSlot - Volatile.Read(ref _progress.WrittenSlot) >= _ring.Length - 2 || Failpoint.Rarely("log.queue-full", 0.01))
                 return TakeResult.QueueFull;
-            if (_places.Position + length > _places.SegmentEnd && !PlanRotation(length))
+            if ((_places.Position + length > _places.SegmentEnd || RotatesEarly) && !PlanRotation(length))
                 return TakeResult.NoRoom;
             if (record.Type == RecordType.Transaction)
             {
@@ -184,6 +192,8 @@ internal sealed class LogWriter : IDisposable
             return TakeResult.Taken;
         }
     }
+
+    private bool RotatesEarly => Failpoint.Rarely("log.rotate-early", 0.01) && _device is not null;
 
     private void Place(PendingRecord record, ulong length)
     {
@@ -282,6 +292,7 @@ internal sealed class LogWriter : IDisposable
             }
 
             var round = Join(sequence);
+            Failpoint.Wait("log.wait-for-round");
             round?.Wait(Timeout.InfiniteTimeSpan);
             spinner.Reset();
         }
@@ -346,6 +357,7 @@ internal sealed class LogWriter : IDisposable
             {
                 if (mayLeave)
                     return;
+                Failpoint.Wait("log.wait-for-writer");
                 spinner.SpinOnce();
                 continue;
             }
@@ -410,7 +422,8 @@ internal sealed class LogWriter : IDisposable
         var last = 0UL;
         var commits = 0;
         PendingRecord? seal = null;
-        while (slot < end && bytes < RoundBytesMax)
+        var most = Failpoint.Rarely("log.one-record-round", 0.1) ? 1 : RoundBytesMax;
+        while (slot < end && bytes < most)
         {
             var record = _ring[slot & (_ring.Length - 1)]!;
             if (!record.IsFilled)
@@ -437,6 +450,7 @@ internal sealed class LogWriter : IDisposable
             _currentEnd = last;
         }
 
+        Failpoint.Hit("log.gathered-before-write");
         var written = ReadOnlyMemory<byte>.Empty;
         if (_device is not null)
             written = Append(first, slot, (int)bytes, seal);
@@ -447,10 +461,12 @@ internal sealed class LogWriter : IDisposable
             Volatile.Write(ref _progress.UnsyncedSince, _clock.GetTimestamp());
         Volatile.Write(ref _progress.Written, _progress.Written + (ulong)bytes);
         Volatile.Write(ref _progress.WrittenCommits, _progress.WrittenCommits + commits);
+        Failpoint.Hit("log.written-before-sync");
         if (seal is not null)
             Rotate(last + 1);
         if (needsSync && !Mutant.Is("publish-before-sync"))
             Sync();
+        Failpoint.Hit("log.synced-before-visible");
         // Slots before visibility: once a commit is visible, its owner may fill the same record again.
         for (var i = first; i < slot; i++)
         {
@@ -463,6 +479,7 @@ internal sealed class LogWriter : IDisposable
         Volatile.Write(ref _progress.WrittenSlot, slot);
         if (_publishes && last > _visible.Value)
             _visible.Publish(last);
+        Failpoint.Hit("log.visible-before-wake");
         CommitRound? done = null;
         lock (_roundGate)
         {
@@ -553,6 +570,7 @@ internal sealed class LogWriter : IDisposable
     private void Rotate(ulong firstSequence)
     {
         Sync();
+        Failpoint.Hit("log.sealed-before-rotation");
         lock (_syncGate)
         {
             _device!.Rotate(firstSequence, LastTime);
@@ -583,6 +601,7 @@ internal sealed class LogWriter : IDisposable
                 return;
             try
             {
+                Failpoint.Hit("log.before-sync");
                 if (!Mutant.Is("no-datasync"))
                     _device.Sync();
             }
@@ -621,6 +640,7 @@ internal sealed class LogWriter : IDisposable
         if (TryTake(mark, 0) != TakeResult.Taken)
             return false;
         mark.IsFilled = true;
+        Failpoint.Hit("log.mark-filled");
         Drive(mayLeave: false);
         Volatile.Write(ref _progress.Marked, mark.Position + (ulong)mark.RecordLength);
         return true;
@@ -707,6 +727,7 @@ internal sealed class LogWriter : IDisposable
         {
             Append(seal.Slot, seal.Slot + 1, SealLength, seal);
             Volatile.Write(ref _progress.Written, _progress.Written + (ulong)SealLength);
+            Failpoint.Hit("log.close-seal-written");
             Sync();
             _device.Close(_progress.Written, _places.Sequence, _places.Time);
         }

@@ -13,9 +13,11 @@ internal static class PublishedFile
         using (var file = storage.CreateNew(path + LogNames.Part))
         {
             file.WriteAt(content, 0);
+            Failpoint.Hit("file.written-before-sync");
             Sync(file);
         }
 
+        Failpoint.Hit("file.synced-before-named");
         Rename(storage, path + LogNames.Part, path);
     }
 
@@ -29,6 +31,7 @@ internal static class PublishedFile
     internal static void Rename(IStorage storage, string oldPath, string newPath)
     {
         storage.Rename(oldPath, newPath);
+        Failpoint.Hit("file.named-before-directory-sync");
         SyncDirectory(storage, DirectoryOf(newPath));
     }
 

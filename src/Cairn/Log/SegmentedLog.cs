@@ -141,6 +141,7 @@ internal sealed class SegmentedLog : LogDevice
             ThrowIfEnded();
             var bytes = Math.Max(NextSegmentBytes, FileBytesFor(recordBytesMin));
             var file = CreateZeroed(_storage, LogNames.PreparedPath + LogNames.Part, bytes, default);
+            Failpoint.Hit("segment.synced-before-named");
             DropPrepared();     // it was too small for the record that waits
             _storage.Rename(LogNames.PreparedPath + LogNames.Part, LogNames.PreparedPath);
             _prepared = file;
@@ -255,9 +256,12 @@ internal sealed class SegmentedLog : LogDevice
         header.Write(headerBytes);
         _prepared.WriteAt(headerBytes, 0);
         PublishedFile.Sync(_prepared);
+        Failpoint.Hit("rotation.header-synced");
         RenameSegment(_storage, LogNames.PreparedPath, header.Number);
+        Failpoint.Hit("rotation.segment-named");
         if (!Mutant.Is("manifest-before-data"))
             next.Publish(_storage);
+        Failpoint.Hit("rotation.manifest-published");
         next.UnlinkOlder(_storage);
 
         lock (_digestGate)
@@ -452,6 +456,7 @@ internal sealed class SegmentedLog : LogDevice
         var ended = _manifest.Segments[^1].EndedAt(endPosition, DigestOfAll());
         _file!.SetLength(ended.FileBytes);
         _file.Sync();
+        Failpoint.Hit("close.tail-cut");
         var next = _manifest with
         {
             Number = _manifest.Number + 1,
@@ -464,6 +469,7 @@ internal sealed class SegmentedLog : LogDevice
             Segments = [.. _manifest.Segments.SkipLast(1), ended],
         };
         next.Publish(_storage);
+        Failpoint.Hit("close.manifest-published");
         next.UnlinkOlder(_storage);
         _isClosed = true;
         Volatile.Write(ref _manifest, next);

@@ -80,6 +80,7 @@ internal sealed class Maintainer : IDisposable
             return true;
         try
         {
+            Failpoint.Hit("maintainer.step");
             var more = job.Step();
             job.Steps++;
             job.LastError = null;

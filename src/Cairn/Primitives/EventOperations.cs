@@ -79,6 +79,8 @@ internal sealed class EventOperations : OperationSet
 
     internal override bool Owns(byte storeFamily) => storeFamily is >= StoreKeys.Event and <= StoreKeys.Consumer;
 
+    internal override bool IsDerived(byte storeFamily) => storeFamily == StoreKeys.EventStream;
+
     internal override string Describe(ReadOnlySpan<byte> storeKey) => storeKey[0] switch
     {
         StoreKeys.Event when storeKey.Length == 9 => new EventNumber(BinaryPrimitives.ReadUInt64BigEndian(storeKey[1..])).ToString(),

@@ -46,6 +46,8 @@ internal sealed class StateOperations : OperationSet
 
     internal override bool Owns(byte storeFamily) => storeFamily == StoreKeys.State;
 
+    internal override int RemainsBytes => CounterBytes;
+
     internal override string Describe(ReadOnlySpan<byte> storeKey) => Utf8.GetTrustedString(storeKey[1..]);
 
     internal override CairnException? Resolve(in Operation operation, Span<byte> holes, RunState run, Catalogue catalogue, long time)

@@ -46,6 +46,8 @@ internal sealed class TraceOperations : OperationSet
 
     internal override bool Owns(byte storeFamily) => storeFamily is >= StoreKeys.Trace and <= StoreKeys.TraceParent;
 
+    internal override bool IsDerived(byte storeFamily) => storeFamily != StoreKeys.Trace;
+
     internal override string Describe(ReadOnlySpan<byte> storeKey) => storeKey.Length > TraceId.Size
         ? TraceId.Read(storeKey[^TraceId.Size..]).ToString()
         : storeKey[0] switch

@@ -393,6 +393,7 @@ internal sealed class Recovery
         var start = BuildStart(manifest, ended, headers[^1], scanner, file, tail);
         EndPhase("verdict");
 
+        Failpoint.Hit("recovery.judged-before-first-write");
         var quarantine = new Quarantine(_storage, _findings);
         Tidy(directory, leftovers);
         foreach (var path in directory.Foreign)
@@ -427,6 +428,7 @@ internal sealed class Recovery
     private RecoveredLog Publish(Manifest manifest, ManifestSegment[] ended, SegmentHeader[] headers, SegmentStart start, ulong cut)
     {
         var open = PublishStart(start);
+        Failpoint.Hit("recovery.segment-named");
         var header = start.Header;
         var next = manifest with
         {
@@ -443,6 +445,7 @@ internal sealed class Recovery
         try
         {
             next.Publish(_storage);
+            Failpoint.Hit("recovery.manifest-published");
             next.UnlinkOlder(_storage);
             _findings.Epoch = next.Epoch;
             _findings.ManifestNumber = next.Number;

@@ -43,6 +43,7 @@ internal sealed class SnapshotRegistry
         {
             if (Mutant.Is("store-take-no-recheck"))
                 Thread.SpinWait(2_000);                     // in the mutant the race is not left to luck
+            Failpoint.Hit("snapshot.word-read-before-pinned");
             Store(index, sequence);
             var now = visible.Value;
             if (now == sequence || Mutant.Is("store-take-no-recheck"))
@@ -160,7 +161,8 @@ internal sealed class SnapshotRegistry
         var first = t_first;
         if (first == 0)
             t_first = first = 1 + (Interlocked.Increment(ref _threads) - 1) % InlineSlots;
-        for (var i = 0; i < InlineSlots; i++)
+        var tries = Failpoint.Rarely("snapshot.slots-full", 0.05) ? 0 : InlineSlots;
+        for (var i = 0; i < tries; i++)
         {
             var index = (first - 1 + i) % InlineSlots;
             ref var slot = ref _slots[index];

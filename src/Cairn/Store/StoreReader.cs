@@ -33,8 +33,10 @@ internal readonly ref struct StoreReader
     /// <summary>Versions of the keys in [from, to) at a sequence, in key order or reversed; tombstones are left out, expired
     /// versions are not. An empty <paramref name="to"/> has no upper bound. Needs a pin like <see cref="TryGet"/>.</summary>
     /// <param name="from">Borrowed, like <paramref name="to"/>, until the scan has ended: do not change the bytes behind it.</param>
-    internal StoreScan Scan(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, ulong sequence, bool reverse = false) =>
-        new(_memory, from, to, sequence, reverse);
+    /// <param name="withTombstones">True: deleted keys too, for as long as something is known of them.</param>
+    internal StoreScan Scan(
+        ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, ulong sequence, bool reverse = false, bool withTombstones = false) =>
+        new(_memory, from, to, sequence, reverse, withTombstones);
 
     /// <summary>True when some key in [from, to) has a version (a tombstone too, until it is swept) newer than a sequence; for range
     /// validation.</summary>
@@ -93,12 +95,13 @@ internal ref struct StoreScan
     private readonly ReadOnlySpan<byte> _to;
     private readonly ulong _sequence;
     private readonly bool _reverse;
+    private readonly bool _withTombstones;
     private EntryBatch _batch;                            // entries of one leaf, read and checked together
     private int _next;
     private int _end;
     private nint _fence;                                  // bounds the part that is done
 
-    internal StoreScan(RunMemory memory, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, ulong sequence, bool reverse)
+    internal StoreScan(RunMemory memory, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, ulong sequence, bool reverse, bool withTombstones)
     {
         Unsafe.SkipInit(out this);
         _memory = memory;
@@ -106,6 +109,7 @@ internal ref struct StoreScan
         _to = to;
         _sequence = sequence;
         _reverse = reverse;
+        _withTombstones = withTombstones;
         Key = default;
         Version = default;
         _next = 0;
@@ -126,7 +130,7 @@ internal ref struct StoreScan
             while (_next < _end)
             {
                 var entry = _batch[_reverse ? --_end : _next++];
-                if (!_memory.TryRead(entry, _sequence, out var version) || version.IsTombstone)
+                if (!_memory.TryRead(entry, _sequence, out var version) || (version.IsTombstone && !_withTombstones))
                     continue;
                 Key = RunMemory.KeyOf(entry);
                 Version = version;

@@ -159,6 +159,7 @@ internal sealed class CommitPath(
             Enter(batch, runs);
             try
             {
+                Failpoint.Hit("commit.locked");
                 if (Refuse(batch, runs, reads, expectations, now, attempt, out var mustRecheck) is { } refusal)
                     return new Placed(NewestOf(batch, runs), 0, false, refusal);
                 if (mustRecheck)
@@ -166,6 +167,7 @@ internal sealed class CommitPath(
                 foreach (ref readonly var part in batch.Parts)
                     part.Run.Store.Reserve(part.Writes, part.WriteBytes);
                 batch.ReserveCatalogue(catalogue.State.Store);
+                Failpoint.Hit("commit.validated-before-placed");
                 if (IsUnlogged && !log.HasObservers)
                 {
                     log.TakeUnlogged(now, out var sequence, out var time);
@@ -303,7 +305,7 @@ internal sealed class CommitPath(
 
             if (run.Ranges.Count == 0 || run.Run.LastSequence <= run.CheckedUpTo || Mutant.Is("range-validation-off"))
                 continue;
-            if (run.Run.Recent is not { } recent || recent.CompleteSince > run.CheckedUpTo)
+            if (run.Run.Recent is not { } recent || recent.CompleteSince > run.CheckedUpTo || Failpoint.Rarely("commit.ranges-again", 0.1))
             {
                 if (attempt < PreChecksMax)
                 {
@@ -347,10 +349,12 @@ internal sealed class CommitPath(
         try
         {
             batch.SetPlace(time);
+            Failpoint.Hit("commit.placed-before-applied");
             foreach (ref readonly var part in batch.Parts)
             {
                 operations.FillAndApply(batch.OperationsOf(part), new ApplyContext(part.Run, catalogue, sequence, time), counters.Operations);
                 Applied(part.Run, sequence, position, epoch);
+                Failpoint.Hit("commit.run-applied");
             }
 
             if (batch.TouchesCatalogue)
@@ -377,9 +381,15 @@ internal sealed class CommitPath(
     private void Publish(Batch batch, ulong sequence)
     {
         foreach (ref readonly var part in batch.Parts)
-            part.Run.Visible.Publish(sequence);
+            PublishRun(part.Run, sequence);
         if (batch.TouchesCatalogue)
             catalogue.State.Visible.Publish(sequence);
+    }
+
+    private static void PublishRun(RunState run, ulong sequence)
+    {
+        run.Visible.Publish(sequence);
+        Failpoint.Hit("commit.run-published");
     }
 
     /// <summary>Recovery: applies a record of the log through the same <c>Apply</c>, in sequence order, without validation.</summary>
@@ -478,7 +488,10 @@ internal sealed class CommitPath(
 
     private void Enter(Lock gate)
     {
-        if (!gate.TryEnter() && !gate.TryEnter(limits.BusyWaitMax))
+        if (gate.TryEnter())
+            return;
+        Failpoint.Wait("commit.wait-for-lock");
+        if (!gate.TryEnter(limits.BusyWaitMax))
             throw new BusyException(ErrorCode.Busy, $"A run's lock was not free within {limits.BusyWaitMax.TotalMilliseconds} ms (Limits.BusyWaitMax). Try again.", limits.BusyWaitMax);
     }
 
@@ -508,6 +521,7 @@ internal sealed class CommitPath(
         else
             log.Drive(mayLeave: true);
         state.ThrowIfFailed();
+        Failpoint.Wait("commit.wait-for-room");
         if (take == TakeResult.QueueFull)
             Thread.Yield();
     }

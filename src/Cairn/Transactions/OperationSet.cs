@@ -58,6 +58,12 @@ internal abstract class OperationSet
     /// <summary>First byte of the store keys that this primitive owns.</summary>
     internal abstract bool Owns(byte storeFamily);
 
+    /// <summary>True for keys that follow from others of this primitive, as orders and counts do: no part of the state hash.</summary>
+    internal virtual bool IsDerived(byte storeFamily) => false;
+
+    /// <summary>Leading bytes of a value that outlast its deletion and its expiry.</summary>
+    internal virtual int RemainsBytes => 0;
+
     /// <summary>Things of this primitive in a run, at a cost that does not grow with them: those that have expired and were not swept
     /// are among them.</summary>
     internal virtual long CountItems(scoped in StoreReader reader, ulong sequence) => reader.Count(Family, sequence);
@@ -96,7 +102,8 @@ internal readonly ref struct ApplyContext(RunState run, Catalogue catalogue, ulo
     /// <summary>Writes a version. With an expiry, the key also gets a place in the run's expiry order, and loses an older one.</summary>
     internal PreviousVersion Put(ReadOnlySpan<byte> storeKey, ReadOnlySpan<byte> value, long expiry = 0)
     {
-        var previous = Run.Store.Put(storeKey, value, Sequence, Time, expiry);
+        var time = Mutant.Is("apply-uses-clock") ? TimeProvider.System.GetUtcNow().Ticks : Time;
+        var previous = Run.Store.Put(storeKey, value, Sequence, time, expiry);
         Run.Recent?.Add(Sequence, storeKey);
         if ((previous.Expiry | expiry) != 0)
             MoveExpiry(storeKey, previous.Expiry, expiry);

@@ -55,7 +55,12 @@ internal sealed class EngineSubject : IModelSubject
 
     private void Reopen(bool isKilled)
     {
+        var hash = _database.Db.StateHash();
         _database.Reopen(isKilled);
+        if (_database.Db.StateHash() != hash)
+            throw new InvalidOperationException("the state hash is another one after opening again");
+        if (_database.HasLog && _database.Db.VerifyDeep() is { IsValid: false } wrong)
+            throw new InvalidOperationException($"deep verification: {wrong.Findings[0]}");
         foreach (var slot in _slots.Values)
             slot.Run = _database.Db.Runs.Get(slot.Id);
     }

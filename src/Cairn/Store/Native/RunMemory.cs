@@ -360,7 +360,7 @@ internal sealed unsafe class RunMemory : IDisposable
 
     private void AfterWrite()
     {
-        if (--_untilSweep > 0)
+        if (--_untilSweep > 0 && !Failpoint.Rarely("store.sweep-now", 0.2))
             return;
         _untilSweep = Math.Clamp(_sweep.Pins, SweepEvery, SweepEveryMax);
         _sweep.Step(_untilSweep * StepsPerWrite, eager: false);

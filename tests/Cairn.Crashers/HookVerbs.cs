@@ -1,0 +1,86 @@
+using System.Diagnostics;
+using System.Globalization;
+using Cairn.Diagnostics;
+using Cairn.Storage;
+
+namespace Cairn.Crashers;
+
+/// <summary>Verbs for what the hooks of the engine are for.</summary>
+internal static class HookVerbs
+{
+    /// <summary>`hash DIR [CULTURE]`: the state hash of a closed database, and what deep verification finds.</summary>
+    internal static void Hash(string[] arguments)
+    {
+        if (arguments is [_, { Length: > 0 } culture])
+            CultureInfo.CurrentCulture = CultureInfo.DefaultThreadCurrentCulture = new CultureInfo(culture);
+        using var db = CairnDatabase.Open(arguments[0], new CairnOptions { IsReadOnly = true, Durability = Durability.Buffered });
+        var verified = db.VerifyDeep();
+        var hash = db.StateHash();
+        Console.WriteLine(hash == verified.StateHash ? $"{hash} {verified.Findings.Count} findings" : $"{hash} and {verified.StateHash}");
+    }
+
+    /// <summary>`hot`: commits until the compiler has made the most of them, and says whether hooks are on.</summary>
+    internal static void Hot(string[] arguments)
+    {
+        using var db = CairnDatabase.Open(new MemoryStorage(), new CairnOptions { Durability = Durability.Buffered }, EngineHooks.None);
+        for (var i = 0; i < 200_000; i++)
+            db.Default.Kv.Put("key", i);
+
+        Console.WriteLine($"failpoints {(Failpoint.IsOn ? "on" : "off")}");
+    }
+
+    /// <summary>`die DIR MODE FAILPOINT NTH`: opens, commits, begins and deletes runs, rotates, closes, again and again; says
+    /// `a N`, `r N`, `d N` for what was acknowledged, and is killed when it comes to the failpoint for the nth time. Ends by itself
+    /// when it never comes there.</summary>
+    internal static void Die(string[] arguments)
+    {
+        var nth = int.Parse(arguments[3], CultureInfo.InvariantCulture);
+        using var plan = Failpoint.Use(new KillPlan(arguments[2], nth));
+        var options = new CairnOptions
+        {
+            Durability = Enum.Parse<Durability>(arguments[1]),
+            SegmentBytesMin = 32 << 10,
+            SegmentBytesMax = 32 << 10,
+        };
+        for (var opening = 0; opening < 6; opening++)
+        {
+            var storage = DiskStorage.OpenOrCreate(arguments[0], createIfMissing: true, readOnly: false);
+            using var db = CairnDatabase.Open(storage, options, new EngineHooks { IsMaintenanceManual = true });
+            var from = db.Default.Kv.Get("n")?.AsInt64() ?? 0;
+            for (var n = from + 1; n <= from + 20; n++)
+            {
+                db.Default.Transact(tx =>
+                {
+                    tx.Kv.Put("n", n);
+                    tx.Kv.Put("padding", new byte[3000]);
+                    tx.Kv.Add("sum", n);
+                });
+                Say('a', n);
+            }
+
+            var run = db.Runs.Begin($"run {from}");
+            run.Kv.Put("n", from);
+            Say('r', from);
+            db.Engine.Maintainer!.Step();
+            db.Engine.Path.Log.MarkIfIdle(TimeSpan.Zero);
+            db.Runs.Delete(run.Id);
+            Say('d', from);
+        }
+    }
+
+    private static void Say(char what, long n) => Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{what} {n}"));
+
+    private sealed class KillPlan(string name, int nth) : FailpointPlan
+    {
+        private int _hits;
+
+        internal override void Hit(string at)
+        {
+            if (at != name || Interlocked.Increment(ref _hits) != nth)
+                return;
+            using var self = Process.GetCurrentProcess();
+            self.Kill();
+            Thread.Sleep(Timeout.Infinite);                  // the signal is on its way
+        }
+    }
+}

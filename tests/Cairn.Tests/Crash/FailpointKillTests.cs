@@ -1,0 +1,71 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Cairn.Tests.Tidy;
+using Xunit;
+
+namespace Cairn.Tests.Crash;
+
+/// <summary>C1 aimed instead of drawn: a process that is killed at each of the engine's own steps (docs/hooks.md) has lost nothing that it
+/// acknowledged, and its directory recovers to one state.</summary>
+[Trait("Gate", "Merge")]
+public sealed partial class FailpointKillTests : IDisposable
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("cairn-die-").FullName;
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    public static TheoryData<string> Failpoints() => [.. Repository.Lines("docs/hooks.md").Select(line => Row().Match(line))
+        .Where(row => row.Success).Select(row => row.Groups[1].Value)];
+
+    [Theory]
+    [MemberData(nameof(Failpoints))]
+    [Trait("Promise", "G1")]
+    [Trait("Promise", "G5")]
+    [Trait("Test", "C1")]
+    [Trait("Requirement", "RCV-R1")]
+    public void G1_A_process_that_is_killed_at_a_step_of_the_engine_has_lost_nothing_acknowledged(string failpoint)
+    {
+        var mode = failpoint.Length % 2 == 0 ? Durability.Strict : Durability.Buffered;
+        var acknowledged = 0L;
+        var deleted = new HashSet<long>();
+        var wasKilled = false;
+        foreach (var nth in (int[])[1, 9])
+        {
+            using var process = Crasher.Start("die", _directory, mode.ToString(), failpoint, nth.ToString(CultureInfo.InvariantCulture));
+            var (exitCode, output) = process.RunToEnd();
+            wasKilled |= exitCode == 128 + 9;
+            foreach (var line in output.Split('\n').Select(line => line.Split(' ')).Where(words => words.Length == 2))
+            {
+                var n = long.Parse(line[1], CultureInfo.InvariantCulture);
+                acknowledged = line[0] == "a" ? n : acknowledged;
+                if (line[0] == "d")
+                    deleted.Add(n);
+            }
+
+            Check(mode, acknowledged, deleted);
+        }
+
+        // In memory alone, where nothing survives, or when a disk fails.
+        Assert.Equal(failpoint is not ("commit.run-published" or "state.failing"), wasKilled);
+    }
+
+    private void Check(Durability mode, long acknowledged, HashSet<long> deleted)
+    {
+        Hash256 hash;
+        using (var db = CairnDatabase.Open(_directory, new CairnOptions { Durability = mode }))
+        {
+            var n = db.Default.Kv.Get("n")?.AsInt64() ?? 0;
+            Assert.InRange(n, acknowledged, acknowledged + 1);
+            Assert.Equal(n * (n + 1) / 2, db.Default.Kv.Get("sum")?.AsInt64() ?? 0);
+            Assert.All(deleted, run => Assert.Null(db.Runs.Get($"run {run}")));
+            Assert.Empty(db.VerifyDeep().Findings);
+            hash = db.StateHash();
+        }
+
+        using var again = CairnDatabase.Open(_directory, new CairnOptions { Durability = mode });
+        Assert.Equal(hash, again.StateHash());
+    }
+
+    [GeneratedRegex(@"^\| `([a-z.-]+)` \| hit \|")]
+    private static partial Regex Row();
+}
