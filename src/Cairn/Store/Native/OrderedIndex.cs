@@ -45,10 +45,28 @@ internal sealed unsafe class OrderedIndex
         _slab.Ensure(leaves * (TreeNode.LeafBytes + Entry.SizeFor(64)) + inner * TreeNode.InnerBytes + 2048);
     }
 
-    /// <summary>Adds the entry of a key that is not there.</summary>
-    internal void Insert(byte* entry)
+    /// <summary>Finds where a key that is not there will go, and begins to fetch that leaf: what the writer does until
+    /// <see cref="Insert"/> hides most of the time that takes. The tree may not change in between.</summary>
+    internal void Seek(ReadOnlySpan<byte> key, ref Place place)
     {
-        var key = Entry.Key(entry);
+        if (_root == 0)
+            return;
+        ref var hint = ref HintOf(key);
+        if (hint.Leaf != null && IsBehindLast(hint, key))
+        {
+            place.IsBehindLast = true;
+            place.Depth = 0;
+            place.Nodes[0] = (nint)hint.Leaf;
+            return;
+        }
+
+        Descend(key, ref place);
+        TreeNode.PrefetchRest((byte*)place.Nodes[place.Depth]);
+    }
+
+    /// <summary>Adds the entry of a key that is not there, at the place that was found for it.</summary>
+    internal void Insert(byte* entry, ref Place place)
+    {
         if (_root == 0)
         {
             var leaf = NewNode(isLeaf: true);
@@ -59,43 +77,50 @@ internal sealed unsafe class OrderedIndex
             return;
         }
 
-        ref var hint = ref _hints[(key[0] ^ key[0] >> 3) & (HintCount - 1)];
-        if (hint.Leaf != null && TryInsertAtHint(ref hint, key, entry))
-            return;
+        var key = Entry.Key(entry);
+        var at = (byte*)place.Nodes[place.Depth];
+        int index;
+        if (place.IsBehindLast)
+        {
+            index = TreeNode.Count(at);
+        }
+        else
+        {
+            index = TreeNode.LowerBound(at, *(long*)at, key, out var isExact);
+            Invariant.Check(!isExact, "a key is added to the ordered index once");
+        }
 
-        var nodes = stackalloc byte*[DepthMax];
-        var indexes = stackalloc int[DepthMax];
-        var depth = Descend(key, nodes, indexes, out var high, out var isExact);
-        Invariant.Check(!isExact, "a key is added to the ordered index once");
-        var at = nodes[depth];
-        var index = indexes[depth];
         if (TreeNode.Count(at) < TreeNode.Capacity)
         {
             TreeNode.Lock(at);
             TreeNode.InsertAt(at, index, entry, null);
             TreeNode.Unlock(at);
             // A hint pays for keys that ascend; one behind the last of its leaf may be the first of such.
-            if (index > 0 && index == TreeNode.Count(at) - 1)
-                hint = new Hint { Leaf = at, High = high };
+            if (index > 0 && index == TreeNode.Count(at) - 1 && !place.IsBehindLast)
+                HintOf(key) = new Hint { Leaf = at, High = High(place) };
             return;
         }
 
-        var isAscending = index == TreeNode.Capacity && hint.Leaf == at;
+        var isAscending = index == TreeNode.Capacity && HintOf(key).Leaf == at;
         _hints = default;
-        Split(nodes, indexes, depth, entry, isAscending);
+        place.Indexes[place.Depth] = index;
+        Split(ref place, entry, isAscending);
     }
 
     /// <summary>Takes out a key that is there.</summary>
     internal void Remove(ReadOnlySpan<byte> key)
     {
-        var nodes = stackalloc byte*[DepthMax];
-        var indexes = stackalloc int[DepthMax];
-        var depth = Descend(key, nodes, indexes, out _, out var isExact);
+        Unsafe.SkipInit(out Place place);
+        Descend(key, ref place);
+        var depth = place.Depth;
+        var leaf = (byte*)place.Nodes[depth];
+        var index = TreeNode.LowerBound(leaf, *(long*)leaf, key, out var isExact);
         Invariant.Check(isExact, "a key that is removed is in the ordered index");
-        TreeNode.Lock(nodes[depth]);
-        TreeNode.RemoveAt(nodes[depth], indexes[depth]);
-        TreeNode.Unlock(nodes[depth]);
-        while (depth > 0 && TreeNode.Count(nodes[depth]) < MergeBelow && TryMerge(nodes[depth - 1], indexes[depth - 1]))
+        TreeNode.Lock(leaf);
+        TreeNode.RemoveAt(leaf, index);
+        TreeNode.Unlock(leaf);
+        while (depth > 0 && TreeNode.Count((byte*)place.Nodes[depth]) < MergeBelow
+            && TryMerge((byte*)place.Nodes[depth - 1], place.Indexes[depth - 1]))
             depth--;
         while (!TreeNode.IsLeaf((byte*)_root) && TreeNode.Count((byte*)_root) == 0)
         {
@@ -154,50 +179,60 @@ internal sealed unsafe class OrderedIndex
 
     internal void FreeSeparator(byte* separator) => _slab.Free(separator, Entry.Size(separator));
 
-    private bool TryInsertAtHint(ref Hint hint, ReadOnlySpan<byte> key, byte* entry)
+    private ref Hint HintOf(ReadOnlySpan<byte> key) => ref _hints[(key[0] ^ key[0] >> 3) & (HintCount - 1)];
+
+    private static bool IsBehindLast(in Hint hint, ReadOnlySpan<byte> key)
     {
-        var leaf = hint.Leaf;
-        var count = TreeNode.Count(leaf);
-        if (count is 0 or TreeNode.Capacity)
-            return false;
-        if (key.SequenceCompareTo(Entry.Key(TreeNode.Items(leaf)[count - 1])) <= 0
-            || (hint.High != null && key.SequenceCompareTo(Entry.Key(hint.High)) >= 0))
-            return false;
-        TreeNode.Lock(leaf);
-        TreeNode.InsertAt(leaf, count, entry, null);
-        TreeNode.Unlock(leaf);
-        return true;
+        var count = TreeNode.Count(hint.Leaf);
+        return count is not 0 and not TreeNode.Capacity
+            && key.SequenceCompareTo(Entry.Key(TreeNode.Items(hint.Leaf)[count - 1])) > 0
+            && (hint.High == null || key.SequenceCompareTo(Entry.Key(hint.High)) < 0);
     }
 
-    // The writer's way down: nothing moves under it.
-    private int Descend(ReadOnlySpan<byte> key, byte** nodes, int* indexes, out byte* high, out bool isExact)
+    // The separator above the leaf; null at the right edge.
+    private static byte* High(in Place place)
     {
-        high = null;
-        var depth = 0;
-        var node = (byte*)_root;
-        while (!TreeNode.IsLeaf(node))
+        for (var depth = place.Depth - 1; depth >= 0; depth--)
         {
-            var index = TreeNode.LowerBound(node, *(long*)node, key, out isExact);
-            if (isExact)
-                index++;
-            if (index < TreeNode.Count(node))
-                high = TreeNode.Items(node)[index];
-            nodes[depth] = node;
-            indexes[depth] = index;
-            node = TreeNode.Children(node)[index];
-            depth++;
-            Invariant.Check(depth < DepthMax, "the ordered index is at most 16 levels deep");
+            var node = (byte*)place.Nodes[depth];
+            if (place.Indexes[depth] < TreeNode.Count(node))
+                return TreeNode.Items(node)[place.Indexes[depth]];
         }
 
-        nodes[depth] = node;
-        indexes[depth] = TreeNode.LowerBound(node, *(long*)node, key, out isExact);
-        return depth;
+        return null;
+    }
+
+    // The writer's way down, to the leaf but not into it: nothing moves under it.
+    private void Descend(ReadOnlySpan<byte> key, ref Place place)
+    {
+        Invariant.Check(_depth is > 0 and < DepthMax, "the ordered index is at most 16 levels deep");
+        place.IsBehindLast = false;
+        var node = (byte*)_root;
+        var depth = 0;
+        for (; depth < _depth - 1; depth++)
+        {
+            var index = TreeNode.LowerBound(node, *(long*)node, key, out var isExact);
+            if (isExact)
+                index++;
+            place.Nodes[depth] = (nint)node;
+            place.Indexes[depth] = index;
+            node = TreeNode.Children(node)[index];
+            TreeNode.PrefetchHeads(node);
+        }
+
+        place.Nodes[depth] = (nint)node;
+        place.Depth = depth;
     }
 
     // All nodes that change are locked before the first change and unlocked after the last, so that no reader meets keys that
     // have left one node and are not yet announced by its parent.
-    private void Split(byte** nodes, int* indexes, int depth, byte* entry, bool isAscending)
+    private void Split(ref Place place, byte* entry, bool isAscending)
     {
+        var depth = place.Depth;
+        var indexes = (ReadOnlySpan<int>)place.Indexes;
+        var nodes = stackalloc byte*[DepthMax];
+        for (var i = 0; i <= depth; i++)
+            nodes[i] = (byte*)place.Nodes[i];
         var top = depth;
         while (top > 0 && TreeNode.Count(nodes[top]) == TreeNode.Capacity)
             top--;
@@ -422,6 +457,8 @@ internal sealed unsafe class OrderedIndex
     private static bool TryStepDown(ref byte* node, ref long version, int childIndex, int separatorIndex, out nint separator)
     {
         var child = TreeNode.Children(node)[childIndex];
+        TreeNode.PrefetchHeads(child);
+        TreeNode.PrefetchItems(child);
         separator = (uint)separatorIndex < (uint)TreeNode.Count(node) ? (nint)TreeNode.Items(node)[separatorIndex] : 0;
         if (!TreeNode.IsUnchanged(node, version))
             return false;
@@ -461,5 +498,26 @@ internal sealed unsafe class OrderedIndex
     private struct Hints
     {
         private Hint _first;
+    }
+
+    /// <summary>The way from the root to where a key will go; made by <see cref="Seek"/>.</summary>
+    internal struct Place
+    {
+        internal PathOfNodes Nodes;
+        internal PathOfIndexes Indexes;                   // of the child that was taken; the leaf's is found by Insert
+        internal int Depth;                               // of the leaf
+        internal bool IsBehindLast;                       // a hint led here: only the leaf is known, and it has room
+    }
+
+    [InlineArray(DepthMax)]
+    internal struct PathOfNodes
+    {
+        private nint _first;
+    }
+
+    [InlineArray(DepthMax)]
+    internal struct PathOfIndexes
+    {
+        private int _first;
     }
 }

@@ -28,6 +28,7 @@ internal sealed unsafe class RunMemory : IDisposable
     private bool _isLoading;
     private bool _isClosed;
     private int _untilSweep = SweepEvery;
+    private ulong _insertsExpected;                       // a bit for each family of keys
 
     internal RunMemory(SnapshotRegistry pins, VisibleSequence visible, ulong runTag, bool debug)
     {
@@ -83,14 +84,27 @@ internal sealed unsafe class RunMemory : IDisposable
     {
         Invariant.Check(key.Length is > 0 and <= Entry.KeyBytesMax, "a stored key has 1 to 32,767 bytes");
         var hash = KeyHash.Of(key);
+        _table.Prefetch(hash);
+        // Where the last key of the family was new, this one will be too: then both indexes are fetched at once.
+        var family = 1UL << (key[0] & 63);
+        Unsafe.SkipInit(out OrderedIndex.Place place);
+        var isSought = (_insertsExpected & family) != 0 && Volatile.Read(ref _isOrdered);
+        if (isSought)
+            _order.Seek(key, ref place);
         var entry = _table.Find(hash, key);
         var previous = default(PreviousVersion);
         if (entry == null)
         {
-            Insert(hash, key, value, sequence, time, expiry, isTombstone);
+            _insertsExpected |= family;
+            if (!_isLoading)
+                EnsureOrdered();
+            if (!isSought && _isOrdered)
+                _order.Seek(key, ref place);
+            Insert(hash, key, value, sequence, time, expiry, isTombstone, ref place);
         }
         else
         {
+            _insertsExpected &= ~family;
             var newest = Entry.Newest(entry);
             previous = new PreviousVersion(true, Version.IsTombstone(newest), Version.Expiry(newest));
             Add(entry, value, sequence, time, expiry, isTombstone);
@@ -112,7 +126,12 @@ internal sealed unsafe class RunMemory : IDisposable
             if (entry == null)
             {
                 BinaryPrimitives.WriteInt64LittleEndian(value, delta);
-                entry = Insert(hash, key, value, sequence, time, 0, isTombstone: false);
+                if (!_isLoading)
+                    EnsureOrdered();
+                Unsafe.SkipInit(out OrderedIndex.Place place);
+                if (_isOrdered)
+                    _order.Seek(key, ref place);
+                entry = Insert(hash, key, value, sequence, time, 0, isTombstone: false, ref place);
             }
             else
             {
@@ -242,17 +261,15 @@ internal sealed unsafe class RunMemory : IDisposable
     }
 
     private byte* Insert(ulong hash, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry,
-        bool isTombstone)
+        bool isTombstone, ref OrderedIndex.Place place)
     {
-        if (!_isLoading)
-            EnsureOrdered();
         var entry = _slab.AllocPair(Entry.SizeFor(key.Length), Version.SizeFor(value.Length, 0, expiry != 0), out var version);
         Version.Write(version, value, sequence, sequence, time, expiry, isTombstone);
         Version.SetEntry(version, entry);
         Entry.Write(entry, key, version);
         _table.Insert(hash, entry);
         if (_isOrdered)
-            _order.Insert(entry);
+            _order.Insert(entry, ref place);
         if (isTombstone && value.Length == 0 && !KeepsTombstones)
         {
             if (_isLoading && !_isOrdered)
