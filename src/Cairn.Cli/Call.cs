@@ -78,6 +78,10 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
         return isYes ? ExitCodes.Ok : ExitCodes.Negative;
     }
 
+    /// <summary>Nothing of that name is there: silence and exit code 1, or an object that says so.</summary>
+    internal int Absent(string member, Value asked) =>
+        IsJson ? Answer(false, "", (member, asked), ("found", false)) : ExitCodes.Negative;
+
     /// <summary>What a commit answers.</summary>
     internal int Wrote(Sequence sequence) => Answer(sequence.ToString(), ("sequence", Failures.Number(sequence)));
 

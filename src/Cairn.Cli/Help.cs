@@ -71,17 +71,19 @@ internal sealed class Help(Streams streams) : SynchronousCommandLineAction
     {
         if (command.Subcommands.Count > 0)
             return " VERB [arguments] [options]";
-        var arguments = string.Concat(command.Arguments.Select(argument =>
-        {
-            var name = argument.Name.ToUpperInvariant();
-            var many = argument.Arity.MaximumNumberOfValues > 1 ? "..." : "";
-            return argument.Arity.MinimumNumberOfValues == 0 ? $" [{name}{many}]" : $" {name}{many}";
-        }));
-        var options = command.Options.Any(option => !option.Recursive) ? " [options]" : "";
-        return arguments + options;
+        return Arguments(command) + (command.Options.Any(option => !option.Recursive) ? " [options]" : "");
     }
 
-    private static string NameOf(Option option) => option.HelpName is { } value ? $"{option.Name} {value}" : option.Name;
+    /// <summary>As they are typed behind the verb: <c> KEY [VALUE]</c>.</summary>
+    internal static string Arguments(Command command) => string.Concat(command.Arguments.Select(argument =>
+    {
+        var name = argument.Name.ToUpperInvariant();
+        var many = argument.Arity.MaximumNumberOfValues > 1 ? "..." : "";
+        return argument.Arity.MinimumNumberOfValues == 0 ? $" [{name}{many}]" : $" {name}{many}";
+    }));
+
+    /// <summary>With the word that stands for its value: <c>--ttl TIME</c>.</summary>
+    internal static string NameOf(Option option) => option.HelpName is { } value ? $"{option.Name} {value}" : option.Name;
 
     private static void Rows(TextWriter output, string title, IEnumerable<(string Name, string Text)> rows)
     {

@@ -166,43 +166,27 @@ public class KvView
         return Counting.Count(Engine.Pins, Scope, StoreKeys.Kv);
     }
 
-    /// <summary>Versions of a key, newest first, deletions included. Reads the log: the cost follows what the run wrote since.</summary>
+    /// <summary>Versions of a key, newest first, deletions included; what was committed, not what a transaction itself has written. Reads
+    /// the log: the cost follows what the run wrote since.</summary>
     /// <param name="key">1 to 1,024 bytes of UTF-8, no NUL.</param>
     /// <param name="limit">Most versions; 0 = <see cref="Limits.HistoryVersionsMax"/>, which it may not exceed.</param>
     /// <param name="before">Only versions before this one; null = from the newest.</param>
     /// <exception cref="HistoryTrimmedException">Versions that were asked for are no longer kept: an InMemory database keeps the newest only.</exception>
     /// <inheritdoc cref="Get" path="/exception"/>
-    public IReadOnlyList<HistoryItem<Value>> History(string key, int limit = 0, Sequence? before = null)
-    {
-        if (limit < 0)
-            throw new CairnException(ErrorCode.InvalidArgument, $"A limit of {limit} makes no sense. Ask for 1 to {Engine.Limits.HistoryVersionsMax}, or 0 for the most.");
-        if (limit > Engine.Limits.HistoryVersionsMax)
-            throw new LimitException(nameof(Limits.HistoryVersionsMax), Engine.Limits.HistoryVersionsMax, limit, "versions");
-        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
-        var storeKey = StoreKey(key, buffer).ToArray();
-        if (before is { Value: 0 })
-            return [];
-        var upTo = before is { } bound ? bound.Value - 1 : ulong.MaxValue;
-        var versions = Primitives.History.Read(Scope, storeKey, upTo, limit == 0 ? Engine.Limits.HistoryVersionsMax : limit);
-        return versions.ConvertAll(version => new HistoryItem<Value>(
-            version.Stored is null ? default : Value.Decode(version.Stored), version.Stored is null, new Sequence(version.Sequence),
+    public IReadOnlyList<HistoryItem<Value>> History(string key, int limit = 0, Sequence? before = null) =>
+        Primitives.History.Read(Scope, StoreKey(key), limit, before, Engine.Limits).ConvertAll(version => new HistoryItem<Value>(
+            version.IsDeletion ? default : Value.Decode(version.Stored), version.IsDeletion, new Sequence(version.Sequence),
             CommitClock.Time(version.Time), Versions.ToExpiry(version.Expiry)));
-    }
 
-    /// <summary>The value that was valid right after a commit; null when the key was absent then.</summary>
+    /// <summary>The value that was valid right after a commit; null when the key was absent then: not written, deleted, or expired by the
+    /// time of that commit.</summary>
     /// <param name="key">1 to 1,024 bytes of UTF-8, no NUL.</param>
-    /// <param name="sequence">A commit of the database, up to the present one.</param>
+    /// <param name="sequence">A commit of the database, up to the present one (a snapshot's or transaction's own).</param>
     /// <exception cref="HistoryTrimmedException">It is no longer kept.</exception>
-    /// <inheritdoc cref="Get" path="/exception"/>
-    public Value? GetAt(string key, Sequence sequence)
-    {
-        if (sequence == Sequence.None)
-            return null;
-        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
-        var storeKey = StoreKey(key, buffer).ToArray();
-        var versions = Primitives.History.Read(Scope, storeKey, sequence.Value, 1);
-        return versions is [{ Stored: { } stored }] ? Value.Decode(stored) : default(Value?);
-    }
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the sequence is not there yet;
+    /// <see cref="ErrorCode.InvalidKey"/>.</exception>
+    public Value? GetAt(string key, Sequence sequence) =>
+        Primitives.History.At(Scope, StoreKey(key), sequence) is { } version ? Value.Decode(version.Stored) : default(Value?);
 
     /// <summary>The value that was valid at a time: after the last commit of the run whose commit time is at or before it, and not
     /// expired then; null when the key was absent.</summary>
@@ -210,24 +194,10 @@ public class KvView
     /// <param name="time">Compared with commit times, to the microsecond.</param>
     /// <exception cref="HistoryTrimmedException">It is no longer kept.</exception>
     /// <inheritdoc cref="Get" path="/exception"/>
-    public Value? GetAt(string key, DateTimeOffset time)
-    {
-        var at = CommitClock.Microseconds(time);
-        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
-        var storeKey = StoreKey(key, buffer).ToArray();
-        for (var limit = 1; ; limit *= 8)
-        {
-            var versions = Primitives.History.Read(Scope, storeKey, ulong.MaxValue, limit);
-            foreach (var version in versions)
-            {
-                if (version.Time <= at)
-                    return version.Stored is { } stored && (version.Expiry == 0 || version.Expiry > at) ? Value.Decode(stored) : default(Value?);
-            }
-
-            if (versions.Count < limit)
-                return null;
-        }
-    }
+    public Value? GetAt(string key, DateTimeOffset time) =>
+        Primitives.History.At(Scope, StoreKey(key), CommitClock.Microseconds(time)) is { } version
+            ? Value.Decode(version.Stored)
+            : default(Value?);
 
     private long CountRange(string prefix)
     {
@@ -252,6 +222,8 @@ public class KvView
         return new Listing(
             Scope, Engine.Cursors, Engine.Pins, ListingKeys, range.From, range.To, range.Limit, options?.Cursor, options?.Reverse ?? false);
     }
+
+    private static byte[] StoreKey(string key) => StoreKey(key, stackalloc byte[1 + Limits.KeyBytesMax]).ToArray();
 
     internal static ReadOnlySpan<byte> StoreKey(string key, Span<byte> buffer)
     {

@@ -11,6 +11,16 @@ namespace Cairn;
 /// <param name="Expiry">When it expires, or null for never.</param>
 public readonly record struct StateCell(Value Value, Counter Counter, Sequence Version, DateTimeOffset UpdatedAt, DateTimeOffset? Expiry);
 
+/// <summary>One version of a state cell's history.</summary>
+/// <param name="Value">The value; Null for a deletion.</param>
+/// <param name="Counter">The counter after this write; a deletion is one too.</param>
+/// <param name="IsDeletion">True when this version is a tombstone.</param>
+/// <param name="Version">Sequence of the commit that wrote it.</param>
+/// <param name="Time">Commit time, to the microsecond.</param>
+/// <param name="Expiry">When it expires, or null for never.</param>
+public readonly record struct StateHistoryItem(
+    Value Value, Counter Counter, bool IsDeletion, Sequence Version, DateTimeOffset Time, DateTimeOffset? Expiry);
+
 /// <summary>What a write of a state cell has become. Outside a transaction it can be read at once; inside one, when that has
 /// committed.</summary>
 public readonly record struct StateReceipt

@@ -129,12 +129,46 @@ public class StateView
         return Counting.Count(Engine.Pins, Scope, StoreKeys.State);
     }
 
+    /// <summary>Versions of a cell, newest first, deletions included; what was committed, not what a transaction itself has written. Reads
+    /// the log: the cost follows what the run wrote since.</summary>
+    /// <param name="name">1 to 1,024 bytes of UTF-8, no NUL.</param>
+    /// <param name="limit">Most versions; 0 = <see cref="Limits.HistoryVersionsMax"/>, which it may not exceed.</param>
+    /// <param name="before">Only versions before this one; null = from the newest.</param>
+    /// <exception cref="HistoryTrimmedException">Versions that were asked for are no longer kept: an InMemory database keeps the newest
+    /// only.</exception>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public IReadOnlyList<StateHistoryItem> History(string name, int limit = 0, Sequence? before = null) =>
+        Primitives.History.Read(Scope, StoreKey(name), limit, before, Engine.Limits).ConvertAll(StateOperations.ToHistory);
+
+    /// <summary>The cell as it was right after a commit; null when it was absent then: not written, deleted, or expired by the time of
+    /// that commit.</summary>
+    /// <param name="name">1 to 1,024 bytes of UTF-8, no NUL.</param>
+    /// <param name="sequence">A commit of the database, up to the present one (a snapshot's or transaction's own).</param>
+    /// <exception cref="HistoryTrimmedException">It is no longer kept.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the sequence is not there yet;
+    /// <see cref="ErrorCode.InvalidKey"/>.</exception>
+    public StateCell? GetAt(string name, Sequence sequence) =>
+        Primitives.History.At(Scope, StoreKey(name), sequence) is { } version ? StateOperations.ToCell(version) : null;
+
+    /// <summary>The cell as it was at a time: after the last commit of the run whose commit time is at or before it, and not expired
+    /// then; null when it was absent.</summary>
+    /// <param name="name">1 to 1,024 bytes of UTF-8, no NUL.</param>
+    /// <param name="time">Compared with commit times, to the microsecond.</param>
+    /// <exception cref="HistoryTrimmedException">It is no longer kept.</exception>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public StateCell? GetAt(string name, DateTimeOffset time) =>
+        Primitives.History.At(Scope, StoreKey(name), CommitClock.Microseconds(time)) is { } version
+            ? StateOperations.ToCell(version)
+            : null;
+
     private Listing Begin(ScanOptions? options)
     {
         var range = KeyRange.Of(options ?? new ScanOptions(), StoreKeys.State, Engine.Limits);
         return new Listing(
             Scope, Engine.Cursors, Engine.Pins, ListingCells, range.From, range.To, range.Limit, options?.Cursor, options?.Reverse ?? false);
     }
+
+    private static byte[] StoreKey(string name) => StoreKey(name, stackalloc byte[1 + Limits.KeyBytesMax]).ToArray();
 
     internal static ReadOnlySpan<byte> StoreKey(string name, Span<byte> buffer)
     {

@@ -56,7 +56,7 @@ internal static class EventVerbs
             call =>
             {
                 if (!call.Run.Events.TryGet(Number(call.Get(number)), out var record))
-                    return call.IsJson ? call.Answer(false, "", ("number", call.Get(number)), ("found", false)) : ExitCodes.Negative;
+                    return call.Absent("number", call.Get(number));
                 return call.Figures(Value.Object([.. Members(record), ("found", true)]), Lines(record));
             },
             number);

@@ -9,8 +9,8 @@ internal static class KvVerbs
     internal static Group Group() => new(
         "kv",
         "Key-values of a run: one value of any kind per key.",
-        Put(), Get(), Exists(), Delete(), Add(), CompareAndSet(), Increment(), List(), Scan(), Count(), Expire(), Persist(), GetMany(),
-            PutMany());
+        Put(), Get(), Exists(), Delete(), Add(), CompareAndSet(), Increment(), List(), Scan(), Count(), Expire(), Persist(),
+        History(), GetMany(), PutMany());
 
     private static Verb Put()
     {
@@ -24,17 +24,26 @@ internal static class KvVerbs
 
     private static Verb Get()
     {
-        var key = Parts.Key();
+        var (key, at) = (Parts.Key(), PastTime.Option());
         return new Verb(
             "get", "Prints a value: a String as it is, anything else as JSON; with --json also version, times and expiry.",
-            "cairn kv get customer", Needs.ReadRun,
+            "cairn kv get customer\ncairn kv get customer --at 12\ncairn kv get customer --at 2026-01-31T12:00:00Z", Needs.ReadRun,
             call =>
             {
-                if (call.Run.Kv.GetVersioned(call.Get(key)) is not { } found)
-                    return Absent(call, call.Get(key));
-                return call.Answer(Show.Text(found.Value), Show.Members(found, ("key", call.Get(key)), ("found", true)));
+                var name = call.Get(key);
+                if (call.Get(at) is { } past)
+                {
+                    var value = past.Read(sequence => call.Run.Kv.GetAt(name, sequence), time => call.Run.Kv.GetAt(name, time));
+                    return value is { } old
+                        ? call.Answer(Show.Text(old), ("key", name), ("found", true), ("value", old))
+                        : call.Absent("key", name);
+                }
+
+                return call.Run.Kv.GetVersioned(name) is { } found
+                    ? call.Answer(Show.Text(found.Value), Show.Members(found, ("key", name), ("found", true)))
+                    : call.Absent("key", name);
             },
-            key);
+            key, at);
     }
 
     private static Verb Exists()
@@ -184,6 +193,24 @@ internal static class KvVerbs
             key);
     }
 
+    private static Verb History()
+    {
+        var (key, limit, before) = (Parts.Key(), PastTime.Limit(), PastTime.Before());
+        return new Verb(
+            "history", "Prints the versions of a key, newest first, deletions included.", "cairn kv history customer --limit 5",
+            Needs.ReadRun,
+            call => call.List(
+                PastTime.Versions(call, limit, before, (count, end) => call.Run.Kv.History(call.Get(key), count, end), item => item.Version),
+                item =>
+                [
+                    ("key", call.Get(key)), .. PastTime.Members(item.Version, item.IsDeletion, item.Value, item.Time, item.Expiry),
+                ],
+                new Column<HistoryItem<Value>>("version", item => item.Version.ToString(), Justify.Right),
+                new Column<HistoryItem<Value>>("time", item => Show.Time(item.Time)),
+                new Column<HistoryItem<Value>>("value", item => item.IsDeletion ? "(deleted)" : Show.Text(item.Value))),
+            key, limit, before);
+    }
+
     private static Verb GetMany()
     {
         var keys = Keys();
@@ -240,9 +267,6 @@ internal static class KvVerbs
     }
 
     private static Argument<string[]> Keys() => new("key") { Description = "One or more keys.", Arity = ArgumentArity.OneOrMore };
-
-    private static int Absent(Call call, string key) =>
-        call.IsJson ? call.Answer(false, "", ("key", key), ("found", false)) : ExitCodes.Negative;
 
     private static int Found(Call call, bool found) => call.Answer(found, found ? "done" : "no such key", ("found", found));
 

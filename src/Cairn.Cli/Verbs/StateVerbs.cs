@@ -9,7 +9,7 @@ internal static class StateVerbs
     internal static Group Group() => new(
         "state",
         "State cells of a run: named values with a counter of their writes; transitions and leases.",
-        Init(), Get(), Exists(), Set(), CompareAndSet(), Transition(), Delete(), List(), Scan(), Count(), Expire(), Persist(),
+        Init(), Get(), Exists(), Set(), CompareAndSet(), Transition(), Delete(), List(), Scan(), Count(), Expire(), Persist(), History(),
         new Group("lease", "Leases: a cell that one owner holds for a time.", Acquire(), Renew(), Release()));
 
     private static Verb Init()
@@ -23,16 +23,20 @@ internal static class StateVerbs
 
     private static Verb Get()
     {
-        var name = Name();
+        var (name, at) = (Name(), PastTime.Option());
         return new Verb(
-            "get", "Prints the value of a cell; with --json also counter, version and times.", "cairn state get budget", Needs.ReadRun,
+            "get", "Prints the value of a cell; with --json also counter, version and times.",
+            "cairn state get budget\ncairn state get budget --at 12", Needs.ReadRun,
             call =>
             {
-                if (call.Run.State.Get(call.Get(name)) is not { } cell)
-                    return call.IsJson ? call.Answer(false, "", ("name", call.Get(name)), ("found", false)) : ExitCodes.Negative;
-                return call.Answer(Show.Text(cell.Value), [.. Members(call.Get(name), cell), ("found", true)]);
+                var cell = call.Get(at) is { } past
+                    ? past.Read(sequence => call.Run.State.GetAt(call.Get(name), sequence), time => call.Run.State.GetAt(call.Get(name), time))
+                    : call.Run.State.Get(call.Get(name));
+                return cell is { } found
+                    ? call.Answer(Show.Text(found.Value), [.. Members(call.Get(name), found), ("found", true)])
+                    : call.Absent("name", call.Get(name));
             },
-            name);
+            name, at);
     }
 
     private static Verb Exists()
@@ -192,6 +196,26 @@ internal static class StateVerbs
             "persist", "Removes the expiry of a cell.", "cairn state persist draft", Needs.WriteRun,
             call => Found(call, call.Run.State.Persist(call.Get(name)), "done"),
             name);
+    }
+
+    private static Verb History()
+    {
+        var (name, limit, before) = (Name(), PastTime.Limit(), PastTime.Before());
+        return new Verb(
+            "history", "Prints the versions of a cell with their counters, newest first, deletions included.", "cairn state history budget",
+            Needs.ReadRun,
+            call => call.List(
+                PastTime.Versions(call, limit, before, (count, end) => call.Run.State.History(call.Get(name), count, end), item => item.Version),
+                item =>
+                [
+                    ("name", call.Get(name)), ("counter", (long)item.Counter.Value),
+                    .. PastTime.Members(item.Version, item.IsDeletion, item.Value, item.Time, item.Expiry),
+                ],
+                new Column<StateHistoryItem>("version", item => item.Version.ToString(), Justify.Right),
+                new Column<StateHistoryItem>("counter", item => item.Counter.ToString(), Justify.Right),
+                new Column<StateHistoryItem>("time", item => Show.Time(item.Time)),
+                new Column<StateHistoryItem>("value", item => item.IsDeletion ? "(deleted)" : Show.Text(item.Value))),
+            name, limit, before);
     }
 
     // ---- leases ---------------------------------------------------------------------------------------------------------------

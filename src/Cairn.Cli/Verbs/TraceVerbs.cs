@@ -68,7 +68,7 @@ internal static class TraceVerbs
             call =>
             {
                 if (!call.Run.Traces.TryGet(Id(call.Get(id)), out var trace))
-                    return call.IsJson ? call.Answer(false, "", ("id", call.Get(id)), ("found", false)) : ExitCodes.Negative;
+                    return call.Absent("id", call.Get(id));
                 var members = Members(trace);
                 return call.Figures(Value.Object([.. members, ("found", true)]),
                     members.Select(member => (member.Name, Show.Text(member.Value))));

@@ -368,6 +368,16 @@ internal sealed class SegmentedLog : LogDevice
         return segments[Find(segments, position)];
     }
 
+    /// <summary>A position from which a scan meets the commit of a sequence, if the log still has it: the beginning of its segment.</summary>
+    internal ulong PositionBefore(ulong sequence)
+    {
+        var segments = Volatile.Read(ref _segments);
+        var index = segments.Length - 1;
+        while (index > 0 && segments[index].FirstSequence > sequence)
+            index--;
+        return segments[index].BasePosition;
+    }
+
     /// <summary>Reads every ended segment whole and compares its SHA-256 with the manifest's, for scrubbing and verification.
     /// Opening does not: it checks each record instead, and may one day begin behind a checkpoint.</summary>
     internal IEnumerable<CorruptionException> Scrub()

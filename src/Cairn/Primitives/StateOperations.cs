@@ -104,6 +104,7 @@ internal sealed class StateOperations : OperationSet
             case OperationCode.StateExpire:
                 return Projected.ExpiryOnly;
             case OperationCode.StateDelete:
+                stored = operation.FullBody[StepsBytes..].ToArray();
                 return Projected.Deletion;
             default:
                 stored = operation.Body[StepsBytes..].ToArray();
@@ -185,6 +186,16 @@ internal sealed class StateOperations : OperationSet
     internal static StateCell ToCell(in VersionView version) => new(
         Value.Decode(version.Value[CounterBytes..]), CounterOf(version), new Sequence(version.Sequence), CommitClock.Time(version.Time),
         Versions.ToExpiry(version.Expiry));
+
+    internal static StateCell ToCell(PastVersion version) => new(
+        Value.Decode(version.Stored.AsSpan(CounterBytes)), CounterOf(version), new Sequence(version.Sequence), CommitClock.Time(version.Time),
+        Versions.ToExpiry(version.Expiry));
+
+    internal static StateHistoryItem ToHistory(PastVersion version) => new(
+        version.IsDeletion ? default : Value.Decode(version.Stored.AsSpan(CounterBytes)), CounterOf(version), version.IsDeletion,
+        new Sequence(version.Sequence), CommitClock.Time(version.Time), Versions.ToExpiry(version.Expiry));
+
+    private static ulong CounterOf(in PastVersion version) => BinaryPrimitives.ReadUInt64LittleEndian(version.Stored);
 
     /// <summary>The owner of a lease; false when the value is none.</summary>
     internal static bool TryReadOwner(in Value value, out string owner)

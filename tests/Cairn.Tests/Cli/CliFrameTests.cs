@@ -40,19 +40,6 @@ public class CliFrameTests
     }
 
     [Fact]
-    public void The_manual_names_every_verb_and_exit_code()
-    {
-        var manual = File.ReadAllText(System.IO.Path.Combine(Repository(), "docs", "cli.md"));
-        foreach (var verb in Verbs(CairnCli.Root(NoStreams)))
-            Assert.Contains($"`{Help.PathOf(verb)["cairn ".Length..]}", manual, StringComparison.Ordinal);
-        foreach (var (code, meaning) in ExitCodes.Meanings)
-            Assert.Contains($"| {code} | {meaning} |", manual, StringComparison.Ordinal);
-        foreach (var (code, exit) in ExitCodes.Table.Where(pair => pair.Key != ErrorCode.None))
-            Assert.Contains(manual.Split('\n'), line => line.StartsWith($"| {exit} |",
-                StringComparison.Ordinal) && line.Contains($"`{code}`", StringComparison.Ordinal));
-    }
-
-    [Fact]
     public void Help_of_the_tool_shows_exit_codes_and_hides_what_is_not_for_people()
     {
         var result = CliBed.RunBare("");
@@ -84,6 +71,10 @@ public class CliFrameTests
     [InlineData("log dump --from -1")]
     [InlineData("state transition c --add 1 --set x")]
     [InlineData("events get -1")]
+    [InlineData("kv get k --at yesterday")]
+    [InlineData("kv get k --at -3")]
+    [InlineData("kv history k --before 2026-01-31")]
+    [InlineData("state history k --limit 0")]
     [InlineData("events append-many")]
     public void A_wrong_command_line_is_one_line_and_exit_code_2(string line)
     {
@@ -267,12 +258,4 @@ public class CliFrameTests
 
     private static IEnumerable<Verb> Verbs(Command command) =>
         command.Subcommands.SelectMany(Verbs).Concat(command is Verb { Hidden: false } verb ? [verb] : []);
-
-    internal static string Repository()
-    {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(System.IO.Path.Combine(directory.FullName, "Cairn.slnx")))
-            directory = directory.Parent!;
-        return directory.FullName;
-    }
 }

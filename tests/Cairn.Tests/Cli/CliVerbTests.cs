@@ -112,6 +112,42 @@ public class CliVerbTests
     }
 
     [Fact]
+    public void VER_6_The_past_of_keys_and_cells_is_there_by_sequence_and_by_time()
+    {
+        using var bed = new CliBed();
+        bed.Good("kv", "put", "k", "one");
+        var first = DateTimeOffset.UnixEpoch.AddMicroseconds(bed.Json("kv", "get", "k")[0]["time_us"].AsInt64());
+        bed.Good("kv", "put", "k", "2", "--type", "int", "--ttl", "1h");
+        bed.Good("kv", "delete", "k");
+        Assert.Equal(1, bed.Run("kv", "get", "k").Exit);
+        Assert.Equal("one", bed.Good("kv", "get", "k", "--at", "1"));
+        Assert.Equal("2", bed.Good("kv", "get", "k", "--at", "@2"));
+        Assert.Equal(1, bed.Run("kv", "get", "k", "--at", "3").Exit);
+        Assert.Equal("one", bed.Good("kv", "get", "k", "--at", first.ToString("O", System.Globalization.CultureInfo.InvariantCulture)));
+        Assert.Equal("""{"found":false,"key":"k"}""", bed.Run("kv", "get", "k", "--at", "2001-01-31", "--json").Out.TrimEnd());
+        var future = bed.Run("kv", "get", "k", "--at", "4", "--json");
+        Assert.Equal((3, "InvalidArgument"), (future.Exit, future.ErrorJson["code"].AsString()));
+        var versions = bed.Json("kv", "history", "k");
+        Assert.Equal([3, 2, 1], versions.Select(item => item["version"].AsInt64()));
+        Assert.Equal(["deleted", "expiry_us", "key", "time_us", "version"], versions[0].AsObject().Keys);
+        Assert.Equal([true, false, false], versions.Select(item => item["deleted"].AsBool()));
+        Assert.Equal("one", versions[2]["value"].AsString());
+        Assert.Equal(2, Assert.Single(bed.Json("kv", "history", "k", "--limit", "1", "--before", "3"))["version"].AsInt64());
+        Assert.EndsWith("\t(deleted)", bed.Good("kv", "history", "k", "--limit", "1"), StringComparison.Ordinal);
+
+        bed.Good("state", "set", "c", "x");
+        bed.Good("state", "delete", "c");
+        bed.Good("state", "set", "c", "y");
+        Assert.Equal([3, 2, 1], bed.Json("state", "history", "c").Select(item => item["counter"].AsInt64()));
+        Assert.Equal("x", bed.Good("state", "get", "c", "--at", "4"));
+        Assert.Equal(1, bed.Json("state", "get", "c", "--at", "4")[0]["counter"].AsInt64());
+        Assert.Equal(1, bed.Run("state", "get", "c", "--at", "5").Exit);
+        for (var i = 0; i < 30; i++)
+            bed.Good("kv", "incr", "n");
+        Assert.Equal(30, bed.Json("kv", "history", "n").Count);
+    }
+
+    [Fact]
     public void State_leases()
     {
         using var bed = new CliBed();

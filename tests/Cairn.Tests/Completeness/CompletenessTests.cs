@@ -105,6 +105,7 @@ public class CompletenessTests
         yield return new("search", HasMethod("Run", "Search"), "Run.Search");
         yield return new("feed", HasMethod("CairnDatabase", "Changes"), "CairnDatabase.Changes");
         yield return new("history", HasMethod("Kv", "History") || HasMethod("KvView", "History"), "Kv.History");
+        yield return new("history of cells", HasMethod("StateView", "History"), "StateView.History");
         yield return new("checkpoint", HasMethod("CairnDatabase", "Checkpoint"), "CairnDatabase.Checkpoint");
         yield return new("backup", HasMethod("CairnDatabase", "Backup"), "CairnDatabase.Backup");
         yield return new("verify", HasMethod("CairnDatabase", "Verify"), "CairnDatabase.Verify");
