@@ -7,8 +7,12 @@ namespace Cairn.Cli;
 /// <summary>One call of one verb: its arguments, the database that it needs, and its answers. Disposing closes the database.</summary>
 internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDisposable
 {
+    /// <summary>Longest text read from standard input: more than any value may have, also with every character escaped.</summary>
+    internal const int InputCharsMax = 8 * (64 << 20);
+
     private CairnDatabase? _database;
     private Run? _run;
+    private string? _input;
 
     internal Streams Streams => streams;
 
@@ -21,6 +25,22 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
     internal CairnDatabase Database => _database ??= verb.Writes ? OpenForWriting() : OpenForReading(streams, Directory, IsJson);
 
     internal Run Run => _run ??= RunNames.Find(Database, parsed.GetValue(GlobalOptions.Run)!, begin: verb.Needs == Needs.WriteRun);
+
+    /// <summary>Under --once: the transaction that the verb writes in, and where its answer is kept until that has committed.</summary>
+    internal OnceAnswer? Once { get; set; }
+
+    // The faces that a verb writes through.
+    internal Kv Kv => Once?.Transaction.Kv ?? Run.Kv;
+
+    internal Events Events => Once?.Transaction.Events ?? Run.Events;
+
+    internal State State => Once?.Transaction.State ?? Run.State;
+
+    internal Traces Traces => Once?.Transaction.Traces ?? Run.Traces;
+
+    /// <summary>The whole standard input, read once.</summary>
+    /// <exception cref="RefusedException">It is longer than any value.</exception>
+    internal string Input => _input ??= streams.ReadAll(InputCharsMax);
 
     internal T? Get<T>(Option<T> option) => parsed.GetValue(option);
 
@@ -67,6 +87,8 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
     /// <summary>One answer: an object for machines, a line for people.</summary>
     internal int Answer(string text, params ReadOnlySpan<(string Name, Value Value)> members)
     {
+        if (Once is { } once)
+            return once.Keep(text, Value.Object(members));
         streams.Out.WriteLine(IsJson ? Value.Object(members).ToJson() : text);
         return ExitCodes.Ok;
     }
@@ -83,11 +105,22 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
         IsJson ? Answer(false, "", (member, asked), ("found", false)) : ExitCodes.Negative;
 
     /// <summary>What a commit answers.</summary>
-    internal int Wrote(Sequence sequence) => Answer(sequence.ToString(), ("sequence", Failures.Number(sequence)));
+    internal int Wrote(Sequence sequence) => Answer(Text("", sequence), ("sequence", Failures.Number(sequence)));
+
+    /// <summary>A text and the sequence behind it. Under --once the sequence is not known yet: it is put there when it is.</summary>
+    internal string Text(string text, Sequence sequence) =>
+        Once is not null ? text : text.Length == 0 ? sequence.ToString() : $"{text} {sequence}";
 
     /// <summary>A list: one JSON document per row, a table, or tab-separated lines.</summary>
     internal int List<T>(IEnumerable<T> items, Func<T, (string Name, Value Value)[]> members, params ReadOnlySpan<Column<T>> columns)
     {
+        if (Once is { } once)
+        {
+            foreach (var item in items)
+                once.Keep(columns[0].Text(item), Value.Object(members(item)));
+            return ExitCodes.Ok;
+        }
+
         if (IsJson)
         {
             foreach (var item in items)

@@ -3,9 +3,22 @@ using System.Text;
 namespace Cairn.Cli;
 
 /// <summary>Refused by the tool itself, before the engine was asked, with the engine's code for it.</summary>
-internal sealed class RefusedException(ErrorCode code, string message) : Exception(message)
+internal sealed class RefusedException : Exception
 {
-    internal ErrorCode Code { get; } = code;
+    /// <param name="cause">What the engine said, if it did: its details are told too.</param>
+    internal RefusedException(ErrorCode code, string message, Exception? cause = null)
+        : base(message, cause) => Code = code;
+
+    internal ErrorCode Code { get; }
+
+    internal IReadOnlyList<(string Name, Value Value)> Details { get; private init; } = [];
+
+    /// <summary>A limit of the tool's own, told as the engine tells its limits.</summary>
+    internal static RefusedException Limit(string limit, long allowed, long actual, string what) => new(
+        ErrorCode.LimitExceeded, $"{limit} allows {allowed} {what}; there are {actual} or more.")
+    {
+        Details = [("limit", limit), ("allowed", allowed), ("actual", actual), ("unit", what)],
+    };
 }
 
 /// <summary>The command line makes no sense: exit code 2.</summary>
@@ -61,6 +74,8 @@ internal static class Failures
             ("to", change.To.ToString())],
         HistoryTrimmedException trimmed => [("requested", Number(trimmed.Requested)), ("earliest", Number(trimmed.Earliest))],
         BusyException busy => [("wait_ms", (long)busy.SuggestedWait.TotalMilliseconds)],
+        RefusedException { InnerException: { } cause } => Details(cause),
+        RefusedException refused => [.. refused.Details],
         DatabaseFailedException failed => [("outcome_unknown", failed.IsOutcomeUnknown)],
         _ => [],
     };

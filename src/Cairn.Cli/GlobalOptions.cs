@@ -41,13 +41,20 @@ internal static class GlobalOptions
         },
     };
 
+    internal static readonly Option<string?> Once = new("--once")
+    {
+        Description = "Idempotency key of a write into a run: done once; a repeat writes nothing and prints the first answer.",
+        HelpName = "KEY",
+        Recursive = true,
+    };
+
     internal static readonly Option<bool> Json = new(JsonName)
     {
         Description = "Machine output: one JSON document per answer, one per line in a list; failures too.",
         Recursive = true,
     };
 
-    internal static IReadOnlyList<Option> All => [Db, Run, Durability, Json];
+    internal static IReadOnlyList<Option> All => [Db, Run, Durability, Once, Json];
 
     static GlobalOptions() => Durability.CompletionSources.Add("buffered", "strict");
 }

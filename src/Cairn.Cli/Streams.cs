@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using Spectre.Console;
 
 namespace Cairn.Cli;
@@ -23,6 +24,21 @@ internal sealed class Streams(TextWriter output, TextWriter error, TextReader in
 
     /// <summary>For pages with trees, rules and colours; without control sequences unless it is a terminal that wants them.</summary>
     internal IAnsiConsole Page => _page ??= MakePage();
+
+    /// <summary>The whole standard input, if it is not longer than that.</summary>
+    internal string ReadAll(int charsMax)
+    {
+        var text = new StringBuilder();
+        var buffer = new char[1 << 16];
+        for (int read; (read = In.Read(buffer)) > 0;)
+        {
+            if (text.Length + (long)read > charsMax)
+                throw RefusedException.Limit("InputCharsMax", charsMax, text.Length + (long)read, "characters of standard input");
+            text.Append(buffer, 0, read);
+        }
+
+        return text.ToString();
+    }
 
     private IAnsiConsole MakePage()
     {

@@ -46,7 +46,7 @@ internal static class ValueText
     // A String is kept as given, its last newline too; the other types do not care about white space around them.
     private static string ReadInput(Call call, string type)
     {
-        var text = call.Streams.In.ReadToEnd();
+        var text = call.Input;
         return type == "string" ? text : text.Trim();
     }
 

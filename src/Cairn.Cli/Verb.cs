@@ -76,9 +76,10 @@ internal sealed class Verb : Command
     {
         RefuseMeaningless(parsed, GlobalOptions.Run, UsesRun, "it does not work on one run");
         RefuseMeaningless(parsed, GlobalOptions.Durability, Writes, "it does not write");
+        RefuseMeaningless(parsed, GlobalOptions.Once, Needs == Needs.WriteRun, "it does not write into a run");
         RefuseMeaningless(parsed, GlobalOptions.Db, Needs != Needs.Nothing, "it opens no database");
         using var call = new Call(this, parsed, streams);
-        return _run(call);
+        return parsed.GetValue(GlobalOptions.Once) is { } key ? OnceAnswer.Run(call, key, _run) : _run(call);
     }
 
     // An option that would have no effect is refused, not ignored.

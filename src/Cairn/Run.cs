@@ -122,33 +122,77 @@ public sealed class Run
     }
 
     /// <summary>Runs a function as one transaction that is done at most once: a repeat with the same idempotency key writes nothing and
-    /// tells the sequence of the first time. The way to settle <see cref="ErrorCode.OutcomeUnknown"/> after reopening.</summary>
-    /// <param name="idempotencyKey">1 to <see cref="Limits.IdempotencyKeyBytesMax"/> bytes of UTF-8; remembered for
+    /// tells the sequence of the first time. The way to settle <see cref="ErrorCode.OutcomeUnknown"/> after reopening. What fails is not
+    /// remembered, so it may be tried again with the same key.</summary>
+    /// <param name="idempotencyKey">1 to <see cref="Limits.IdempotencyKeyBytesMax"/> bytes of UTF-8, no NUL; remembered for
     /// <see cref="Limits.IdempotencyKeyLife"/>, per run.</param>
     /// <param name="body">As in <see cref="Transact(Action{Transaction}, TransactionOptions?)"/>.</param>
     /// <param name="options">As there.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidKey"/>: the key is empty or holds NUL.</exception>
     /// <exception cref="LimitException">The key is too long, or too many keys are remembered.</exception>
     /// <inheritdoc cref="Transact(Action{Transaction}, TransactionOptions?)" path="/exception"/>
     public OnceOutcome TransactOnce(string idempotencyKey, Action<Transaction> body, TransactionOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        return TransactOnce(
+            idempotencyKey,
+            transaction =>
+            {
+                body(transaction);
+                return Value.Null;
+            },
+            options);
+    }
+
+    /// <summary>Like <see cref="TransactOnce(string, Action{Transaction}, TransactionOptions?)"/>, and what the function gives is
+    /// remembered too: a repeat is told the first answer.</summary>
+    /// <param name="body">Gives at most <see cref="Limits.MetadataBytesMax"/> encoded.</param>
+    /// <inheritdoc cref="TransactOnce(string, Action{Transaction}, TransactionOptions?)"/>
+    public OnceOutcome TransactOnce(string idempotencyKey, Func<Transaction, Value> body, TransactionOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(idempotencyKey);
         ArgumentNullException.ThrowIfNull(body);
         var effective = Effective(options);
         var outcome = default(OnceOutcome);
-        var placed = _engine.Transact([_state], effective, effective.Retries, context =>
+        var context = _engine.Transact([_state], effective, effective.Retries, context =>
         {
-            var scope = context.Find(_state.Id)!;
-            if (Primitives.IdempotencyOperations.TryFindFirst(scope, idempotencyKey, _engine.Limits, out var first))
-            {
-                outcome = new OnceOutcome(new Sequence(first), true);
+            if (Primitives.IdempotencyOperations.TryFindFirst(
+                context.Find(_state.Id)!, idempotencyKey, _engine.Limits, out outcome, out var pending))
                 return context;
-            }
-
-            outcome = default;
-            body(new Transaction(_engine, context));
+            var answer = body(new Transaction(_engine, context));
+            Primitives.IdempotencyOperations.Remember(pending, answer, _engine.Limits);
+            outcome = new OnceOutcome(Sequence.None, false) { Answer = answer };
             return context;
         });
-        return outcome.IsRepeat ? outcome : new OnceOutcome(new Sequence(placed.CommittedAt), false);
+        return outcome.IsRepeat ? outcome : outcome with { Sequence = new Sequence(context.CommittedAt) };
+    }
+
+    /// <summary>Like <see cref="TransactOnce(string, Func{Transaction, Value}, TransactionOptions?)"/>, awaiting the function and the
+    /// commit.</summary>
+    /// <param name="cancellationToken">Ends the waiting, not a commit that has a place in the log.</param>
+    /// <inheritdoc cref="TransactOnce(string, Func{Transaction, Value}, TransactionOptions?)"/>
+    public async ValueTask<OnceOutcome> TransactOnceAsync(
+        string idempotencyKey, Func<Transaction, ValueTask<Value>> body, TransactionOptions? options = null,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(idempotencyKey);
+        ArgumentNullException.ThrowIfNull(body);
+        var effective = Effective(options);
+        var outcome = default(OnceOutcome);
+        var context = await _engine.TransactAsync(
+            [_state], effective, effective.Retries, OnceAsync, cancellationToken).ConfigureAwait(false);
+        return outcome.IsRepeat ? outcome : outcome with { Sequence = new Sequence(context.CommittedAt) };
+
+        async ValueTask<TransactionContext> OnceAsync(TransactionContext context)
+        {
+            if (Primitives.IdempotencyOperations.TryFindFirst(
+                context.Find(_state.Id)!, idempotencyKey, _engine.Limits, out outcome, out var pending))
+                return context;
+            var answer = await body(new Transaction(_engine, context)).ConfigureAwait(false);
+            Primitives.IdempotencyOperations.Remember(pending, answer, _engine.Limits);
+            outcome = new OnceOutcome(Sequence.None, false) { Answer = answer };
+            return context;
+        }
     }
 
     // ---- life -----------------------------------------------------------------------------------------------------------------

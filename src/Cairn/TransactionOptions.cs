@@ -11,9 +11,14 @@ public enum Isolation
 }
 
 /// <summary>What became of a transaction with an idempotency key.</summary>
-/// <param name="Sequence">The commit that did it, the first time.</param>
+/// <param name="Sequence">The commit that did it, the first time; <see cref="Sequence.None"/> inside another transaction, which has
+/// not committed.</param>
 /// <param name="IsRepeat">True when that was an earlier call, and this one wrote nothing.</param>
-public readonly record struct OnceOutcome(Sequence Sequence, bool IsRepeat);
+public readonly record struct OnceOutcome(Sequence Sequence, bool IsRepeat)
+{
+    /// <summary>What the function gave the first time: remembered with the key, and told to every repeat. Null when it gave nothing.</summary>
+    public Value Answer { get; init; }
+}
 
 /// <summary>How to run a transaction.</summary>
 public sealed record TransactionOptions

@@ -26,6 +26,9 @@ internal sealed record TrajectoryStep(
 /// without steps gives the messages of its history instead. Read and checked as a whole before anything is imported.</summary>
 internal sealed class Trajectory
 {
+    /// <summary>Largest file that is read, in bytes: four times the largest value, because JSON is longer.</summary>
+    internal const long FileBytesMax = 256 << 20;
+
     private const string Extension = ".traj";
 
     private Trajectory(string path, byte[] content)
@@ -64,6 +67,8 @@ internal sealed class Trajectory
         byte[] content;
         try
         {
+            if (new FileInfo(path) is { Exists: true, Length: > FileBytesMax and var bytes })
+                throw RefusedException.Limit(nameof(FileBytesMax), FileBytesMax, bytes, $"bytes in a file to import, and {path} is larger");
             content = System.IO.File.ReadAllBytes(path);
         }
         catch (Exception failure) when (failure is FileNotFoundException or DirectoryNotFoundException)
@@ -78,7 +83,7 @@ internal sealed class Trajectory
         }
         catch (CairnException failure)
         {
-            throw new RefusedException(failure.Code, $"{path} cannot be imported: {failure.Message} Nothing was imported.");
+            throw new RefusedException(failure.Code, $"{path} cannot be imported: {failure.Message} Nothing was imported.", failure);
         }
 
         if (root.Kind != ValueKind.Object)

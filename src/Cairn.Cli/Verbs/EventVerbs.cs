@@ -22,7 +22,7 @@ internal static class EventVerbs
         return new Verb(
             "append", "Appends an event and prints its number.", "cairn events append tool_call '{\"tool\":\"crm.lookup\",\"id\":4711}'",
                 Needs.WriteRun,
-            call => Appended(call, call.Run.Events.Append(
+            call => Appended(call, call.Events.Append(
                 call.Get(type), ValueText.Read(call, call.Get(payload) ?? "{}", "json"), [.. (call.Get(causes) ?? []).Select(Number)])),
             type, payload, causes);
     }
@@ -34,7 +34,8 @@ internal static class EventVerbs
         call =>
         {
             var events = new List<NewEvent>();
-            while (call.Streams.In.ReadLine() is { } line)
+            using var lines = new StringReader(call.Input);
+            while (events.Count <= call.Database.Limits.ManyItemsMax && lines.ReadLine() is { } line)
             {
                 if (line.Length > 0)
                     events.Add(Parse(line, events.Count + 1));
@@ -42,7 +43,16 @@ internal static class EventVerbs
 
             if (events.Count == 0)
                 throw new UsageException("Standard input holds no event.");
-            var receipts = call.Run.Events.AppendMany(events);
+            var receipts = call.Events.AppendMany(events);
+            if (call.Once is not null)
+            {
+                // In a transaction the numbers are known by what is there, and nobody else appends before it commits.
+                var first = call.Events.Count() - events.Count;
+                return call.List(
+                    Enumerable.Range(0, events.Count).Select(index => new EventNumber((ulong)(first + index))), NumberMembers,
+                    new Column<EventNumber>("number", number => number.ToString()));
+            }
+
             return call.List(
                 receipts, Members, new Column<EventReceipt>("number", receipt => receipt.Number.ToString()),
                     new Column<EventReceipt>("sequence", receipt => receipt.Sequence.ToString()));
@@ -204,7 +214,7 @@ internal static class EventVerbs
         return new Verb(
             "redact", "Removes the payload of an event for good; its hash stays, so the chain still verifies.",
                 "cairn events redact 3 'personal data'", Needs.WriteRun,
-            call => call.Run.Events.Redact(Number(call.Get(number)), call.Get(reason)) is { } receipt
+            call => call.Events.Redact(Number(call.Get(number)), call.Get(reason)) is { } receipt
                 ? Appended(call, receipt)
                 : call.Answer(false, "was redacted already", ("redacted", false)),
             number, reason);
@@ -246,7 +256,7 @@ internal static class EventVerbs
         return new Verb(
             "commit", "Says that a consumer has handled every event before a number. Only forward.",
                 "cairn events consumers commit billing 12", Needs.WriteRun,
-            call => call.Wrote(call.Run.Events.Consumers.Commit(call.Get(name), Number(call.Get(position)))),
+            call => call.Wrote(call.Events.Consumers.Commit(call.Get(name), Number(call.Get(position)))),
             name, position);
     }
 
@@ -255,7 +265,7 @@ internal static class EventVerbs
         var (name, position) = (Name(), Place());
         return new Verb(
             "reset", "Moves a consumer to any position, also back.", "cairn events consumers reset billing 0", Needs.WriteRun,
-            call => call.Wrote(call.Run.Events.Consumers.Reset(call.Get(name), Number(call.Get(position)))),
+            call => call.Wrote(call.Events.Consumers.Reset(call.Get(name), Number(call.Get(position)))),
             name, position);
     }
 
@@ -281,7 +291,15 @@ internal static class EventVerbs
         return new NewEvent(type.AsString(), item.TryGetMember("payload", out var payload) ? payload : Value.Object());
     }
 
-    private static int Appended(Call call, EventReceipt receipt) => call.Answer($"{receipt.Number} {receipt.Sequence}", Members(receipt));
+    private static int Appended(Call call, EventReceipt receipt)
+    {
+        if (receipt.IsCommitted)
+            return call.Answer($"{receipt.Number} {receipt.Sequence}", Members(receipt));
+        var number = new EventNumber((ulong)call.Events.Count() - 1);
+        return call.Answer(call.Text(number.ToString(), Sequence.None), NumberMembers(number));
+    }
+
+    private static (string Name, Value Value)[] NumberMembers(EventNumber number) => [("number", (long)number.Value), ("sequence", 0)];
 
     private static (string Name, Value Value)[] Members(EventReceipt receipt) =>
         [("number", (long)receipt.Number.Value), ("hash", receipt.Hash.ToString()), ("sequence", Failures.Number(receipt.Sequence))];

@@ -66,7 +66,8 @@ internal static class ImportVerbs
         catch (CairnException refused) when (!goesOn && ExitCodes.Of(refused.Code) == ExitCodes.Refused)
         {
             database.Runs.Delete(import.Run);
-            throw new RefusedException(refused.Code, $"{source.File} cannot be imported: {refused.Message} Its run was deleted again.");
+            throw new RefusedException(
+                refused.Code, $"{source.File} cannot be imported: {refused.Message} Its run was deleted again.", refused);
         }
 
         return import;

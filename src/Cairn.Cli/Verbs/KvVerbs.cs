@@ -18,7 +18,7 @@ internal static class KvVerbs
         return new Verb(
             "put", "Writes a value, whatever was there.", "cairn kv put customer Ada\ncairn kv put budget 100 --type int --ttl 7d",
                 Needs.WriteRun,
-            call => call.Wrote(call.Run.Kv.Put(call.Get(key), ValueText.Read(call, call.Get(value), call.Get(type)!), call.Get(ttl))),
+            call => call.Wrote(call.Kv.Put(call.Get(key), ValueText.Read(call, call.Get(value), call.Get(type)!), call.Get(ttl))),
             key, value, type, ttl);
     }
 
@@ -68,7 +68,7 @@ internal static class KvVerbs
             call =>
             {
                 var names = call.Get(keys);
-                var count = names.Length == 1 ? (call.Run.Kv.Delete(names[0]) ? 1 : 0) : call.Run.Kv.DeleteMany(names);
+                var count = names.Length == 1 ? (call.Kv.Delete(names[0]) ? 1 : 0) : call.Kv.DeleteMany(names);
                 return call.Answer(count > 0, Show.Number(count), ("deleted", count));
             },
             keys);
@@ -82,7 +82,7 @@ internal static class KvVerbs
                 Needs.WriteRun,
             call =>
             {
-                var added = call.Run.Kv.TryAdd(call.Get(key), ValueText.Read(call, call.Get(value), call.Get(type)!), call.Get(ttl));
+                var added = call.Kv.TryAdd(call.Get(key), ValueText.Read(call, call.Get(value), call.Get(type)!), call.Get(ttl));
                 return call.Answer(added, added ? "added" : "was there", ("added", added));
             },
             key, value, type, ttl);
@@ -108,11 +108,11 @@ internal static class KvVerbs
                 {
                     var at = call.Get(version) is >= 0 and var number ? (ulong)number
                         : throw new UsageException("--version-is begins at 0.");
-                    return call.Wrote(call.Run.Kv.CompareAndSet(call.Get(key), new Sequence(at), next, call.Get(ttl)));
+                    return call.Wrote(call.Kv.CompareAndSet(call.Get(key), new Sequence(at), next, call.Get(ttl)));
                 }
 
                 var old = call.Get(absent) ? default(Value?) : ValueText.Parse(call.Get(expected)!, call.Get(type)!);
-                var set = call.Run.Kv.CompareAndSetValue(call.Get(key), old, next, call.Get(ttl));
+                var set = call.Kv.CompareAndSetValue(call.Get(key), old, next, call.Get(ttl));
                 return call.Answer(set, set ? "set" : "another value is there", ("set", set));
             },
             key, value, type, version, expected, absent, ttl);
@@ -127,7 +127,7 @@ internal static class KvVerbs
                 Needs.WriteRun,
             call =>
             {
-                var sum = call.Run.Kv.Increment(call.Get(key), call.Get(delta));
+                var sum = call.Kv.Increment(call.Get(key), call.Get(delta));
                 return call.Answer(Show.Plain(sum), ("value", sum));
             },
             key, delta);
@@ -180,7 +180,7 @@ internal static class KvVerbs
             CustomParser = Parts.ParseDuration };
         return new Verb(
             "expire", "Changes when a key expires, and nothing else.", "cairn kv expire session 30m", Needs.WriteRun,
-            call => Found(call, call.Run.Kv.Expire(call.Get(key), call.Get(life)!.Value)),
+            call => Found(call, call.Kv.Expire(call.Get(key), call.Get(life)!.Value)),
             key, life);
     }
 
@@ -189,7 +189,7 @@ internal static class KvVerbs
         var key = Parts.Key();
         return new Verb(
             "persist", "Removes the expiry of a key.", "cairn kv persist session", Needs.WriteRun,
-            call => Found(call, call.Run.Kv.Persist(call.Get(key))),
+            call => Found(call, call.Kv.Persist(call.Get(key))),
             key);
     }
 
@@ -200,7 +200,8 @@ internal static class KvVerbs
             "history", "Prints the versions of a key, newest first, deletions included.", "cairn kv history customer --limit 5",
             Needs.ReadRun,
             call => call.List(
-                PastTime.Versions(call, limit, before, (count, end) => call.Run.Kv.History(call.Get(key), count, end), item => item.Version),
+                PastTime.Versions(
+                    call, limit, before, (count, end) => call.Run.Kv.History(call.Get(key), count, end), item => item.Version),
                 item =>
                 [
                     ("key", call.Get(key)), .. PastTime.Members(item.Version, item.IsDeletion, item.Value, item.Time, item.Expiry),
@@ -247,9 +248,9 @@ internal static class KvVerbs
             call =>
             {
                 var items = call.Get(pairs) is ["-"]
-                    ? [.. Object(call.Streams.In.ReadToEnd())]
+                    ? [.. Object(call.Input)]
                     : call.Get(pairs).Select(pair => Pair(pair, call.Get(type)!)).ToList();
-                return call.Wrote(call.Run.Kv.PutMany(items, call.Get(ttl)));
+                return call.Wrote(call.Kv.PutMany(items, call.Get(ttl)));
             },
             pairs, type, ttl);
     }

@@ -17,7 +17,9 @@ internal static class StateVerbs
         var (name, value, type, ttl) = (Name(), Parts.Value(), ValueText.TypeOption(), Parts.Ttl());
         return new Verb(
             "init", "Creates a cell; one that is there: exit code 4.", "cairn state init budget 100 --type int", Needs.WriteRun,
-            call => Wrote(call, call.Run.State.Init(call.Get(name), ValueText.Read(call, call.Get(value), call.Get(type)!), call.Get(ttl))),
+            call => Wrote(
+                call, call.Get(name),
+                call.State.Init(call.Get(name), ValueText.Read(call, call.Get(value), call.Get(type)!), call.Get(ttl))),
             name, value, type, ttl);
     }
 
@@ -29,12 +31,13 @@ internal static class StateVerbs
             "cairn state get budget\ncairn state get budget --at 12", Needs.ReadRun,
             call =>
             {
+                var (state, asked) = (call.Run.State, call.Get(name));
                 var cell = call.Get(at) is { } past
-                    ? past.Read(sequence => call.Run.State.GetAt(call.Get(name), sequence), time => call.Run.State.GetAt(call.Get(name), time))
-                    : call.Run.State.Get(call.Get(name));
+                    ? past.Read(sequence => state.GetAt(asked, sequence), time => state.GetAt(asked, time))
+                    : state.Get(asked);
                 return cell is { } found
-                    ? call.Answer(Show.Text(found.Value), [.. Members(call.Get(name), found), ("found", true)])
-                    : call.Absent("name", call.Get(name));
+                    ? call.Answer(Show.Text(found.Value), [.. Members(asked, found), ("found", true)])
+                    : call.Absent("name", asked);
             },
             name, at);
     }
@@ -57,7 +60,9 @@ internal static class StateVerbs
         var (name, value, type, ttl) = (Name(), Parts.Value(), ValueText.TypeOption(), Parts.Ttl());
         return new Verb(
             "set", "Writes a cell, whatever was there, and prints its counter.", "cairn state set phase planning", Needs.WriteRun,
-            call => Wrote(call, call.Run.State.Set(call.Get(name), ValueText.Read(call, call.Get(value), call.Get(type)!), call.Get(ttl))),
+            call => Wrote(
+                call, call.Get(name),
+                call.State.Set(call.Get(name), ValueText.Read(call, call.Get(value), call.Get(type)!), call.Get(ttl))),
             name, value, type, ttl);
     }
 
@@ -69,7 +74,7 @@ internal static class StateVerbs
         return new Verb(
             "cas", "Compare-and-set: writes a cell only if its counter is the expected one.",
                 "cairn state cas phase acting --counter-is 1", Needs.WriteRun,
-            call => Wrote(call, call.Run.State.CompareAndSet(
+            call => Wrote(call, call.Get(name), call.State.CompareAndSet(
                 call.Get(name), Counter(call.Get(counter)!.Value), ValueText.Read(call, call.Get(value), call.Get(type)!), call.Get(ttl))),
             name, value, type, counter, ttl);
     }
@@ -98,8 +103,8 @@ internal static class StateVerbs
                 try
                 {
                     var result = initial is { } first
-                        ? call.Run.State.TransitionOrInit(call.Get(name), first, change)
-                        : call.Run.State.Transition(call.Get(name), change);
+                        ? call.State.TransitionOrInit(call.Get(name), first, change)
+                        : call.State.Transition(call.Get(name), change);
                     return call.Answer(
                         $"{Show.Text(result.Value)} (counter {result.Counter})", ("value", result.Value),
                             ("counter", (long)result.Counter.Value), ("changed", true));
@@ -140,7 +145,7 @@ internal static class StateVerbs
         var name = Name();
         return new Verb(
             "delete", "Removes a cell; its counter counts on if it is made again.", "cairn state delete phase", Needs.WriteRun,
-            call => Found(call, call.Run.State.Delete(call.Get(name)), "deleted"),
+            call => Found(call, call.State.Delete(call.Get(name)), "deleted"),
             name);
     }
 
@@ -185,7 +190,7 @@ internal static class StateVerbs
         var (name, life) = (Name(), Life());
         return new Verb(
             "expire", "Changes when a cell expires, and nothing else.", "cairn state expire draft 30m", Needs.WriteRun,
-            call => Found(call, call.Run.State.Expire(call.Get(name), call.Get(life)!.Value), "done"),
+            call => Found(call, call.State.Expire(call.Get(name), call.Get(life)!.Value), "done"),
             name, life);
     }
 
@@ -194,7 +199,7 @@ internal static class StateVerbs
         var name = Name();
         return new Verb(
             "persist", "Removes the expiry of a cell.", "cairn state persist draft", Needs.WriteRun,
-            call => Found(call, call.Run.State.Persist(call.Get(name)), "done"),
+            call => Found(call, call.State.Persist(call.Get(name)), "done"),
             name);
     }
 
@@ -205,7 +210,8 @@ internal static class StateVerbs
             "history", "Prints the versions of a cell with their counters, newest first, deletions included.", "cairn state history budget",
             Needs.ReadRun,
             call => call.List(
-                PastTime.Versions(call, limit, before, (count, end) => call.Run.State.History(call.Get(name), count, end), item => item.Version),
+                PastTime.Versions(
+                    call, limit, before, (count, end) => call.Run.State.History(call.Get(name), count, end), item => item.Version),
                 item =>
                 [
                     ("name", call.Get(name)), ("counter", (long)item.Counter.Value),
@@ -226,7 +232,7 @@ internal static class StateVerbs
         return new Verb(
             "acquire", "Takes a lease and prints its token; held by another owner: exit code 1.",
                 "cairn state lease acquire writer worker-1 30s", Needs.WriteRun,
-            call => Lease(call, call.Run.State.Acquire(call.Get(name), call.Get(owner), call.Get(life)!.Value)),
+            call => Lease(call, call.State.Acquire(call.Get(name), call.Get(owner), call.Get(life)!.Value)),
             name, owner, life);
     }
 
@@ -235,7 +241,7 @@ internal static class StateVerbs
         var (name, token, life) = (Name(), Token(), Life());
         return new Verb(
             "renew", "Makes a held lease last longer; a stale token: exit code 1.", "cairn state lease renew writer 1 30s", Needs.WriteRun,
-            call => Lease(call, call.Run.State.Renew(call.Get(name), Counter(call.Get(token)), call.Get(life)!.Value)),
+            call => Lease(call, call.State.Renew(call.Get(name), Counter(call.Get(token)), call.Get(life)!.Value)),
             name, token, life);
     }
 
@@ -246,7 +252,7 @@ internal static class StateVerbs
             "release", "Lets go of a held lease; a stale token: exit code 1.", "cairn state lease release writer 1", Needs.WriteRun,
             call =>
             {
-                var released = call.Run.State.Release(call.Get(name), Counter(call.Get(token)));
+                var released = call.State.Release(call.Get(name), Counter(call.Get(token)));
                 return call.Answer(released, released ? "released" : "the token is stale", ("released", released));
             },
             name, token);
@@ -278,9 +284,13 @@ internal static class StateVerbs
 
     private static int Found(Call call, bool found, string done) => call.Answer(found, found ? done : "no such cell", ("found", found));
 
-    private static int Wrote(Call call, StateReceipt receipt) => call.Answer(
-        $"counter {receipt.Counter} {receipt.Sequence}", ("counter", (long)receipt.Counter.Value),
-            ("sequence", Failures.Number(receipt.Sequence)));
+    private static int Wrote(Call call, string name, StateReceipt receipt)
+    {
+        var counter = receipt.IsCommitted ? receipt.Counter : call.State.Get(name)!.Value.Counter;
+        var sequence = receipt.IsCommitted ? receipt.Sequence : Sequence.None;
+        return call.Answer(
+            call.Text($"counter {counter}", sequence), ("counter", (long)counter.Value), ("sequence", Failures.Number(sequence)));
+    }
 
     internal static (string Name, Value Value)[] Members(string name, StateCell cell) =>
     [

@@ -54,7 +54,7 @@ internal static class TraceVerbs
                     Tokens = call.IsGiven(tokensIn) || call.IsGiven(tokensOut) ? new TraceTokens(call.Get(tokensIn) ?? 0,
                         call.Get(tokensOut) ?? 0) : null,
                 };
-                var id = call.Run.Traces.Record(Steps.Read(TypeOf(call.Get(type)), ValueText.Read(call, call.Get(step), "json")), options);
+                var id = call.Traces.Record(Steps.Read(TypeOf(call.Get(type)), ValueText.Read(call, call.Get(step), "json")), options);
                 return call.Answer(id.ToString(), ("id", id.ToString()));
             },
             type, step, parent, tags, meta, causes, duration, model, tokensIn, tokensOut);
@@ -170,7 +170,7 @@ internal static class TraceVerbs
             "redact", "Removes the content of a trace; id, type, time and parent stay.", "cairn trace redact ID", Needs.WriteRun,
             call =>
             {
-                var redacted = call.Run.Traces.Redact(Id(call.Get(id)));
+                var redacted = call.Traces.Redact(Id(call.Get(id)));
                 return call.Answer(redacted, redacted ? "redacted" : "was redacted already, or is not there", ("redacted", redacted));
             },
             id);

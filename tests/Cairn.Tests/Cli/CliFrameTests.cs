@@ -7,7 +7,7 @@ namespace Cairn.Tests.Cli;
 
 public class CliFrameTests
 {
-    private static Streams NoStreams => new(TextWriter.Null, TextWriter.Null, TextReader.Null);
+    internal static Streams NoStreams => new(TextWriter.Null, TextWriter.Null, TextReader.Null);
 
     [Fact]
     public void Every_error_code_has_an_exit_code()
@@ -256,6 +256,6 @@ public class CliFrameTests
         Assert.Equal("put put-many", string.Join(' ', output.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Order()));
     }
 
-    private static IEnumerable<Verb> Verbs(Command command) =>
+    internal static IEnumerable<Verb> Verbs(Command command) =>
         command.Subcommands.SelectMany(Verbs).Concat(command is Verb { Hidden: false } verb ? [verb] : []);
 }
