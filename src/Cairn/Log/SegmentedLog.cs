@@ -34,7 +34,10 @@ internal sealed class SegmentedLog : LogDevice
     /// <summary>Hashed in one step of the maintainer.</summary>
     private const ulong DigestStepBytes = 4 << 20;
 
-    private static readonly byte[] Zeros = new byte[1 << 20];
+    /// <summary>Measured (./bench kv, `buffered pwrite-loop` in both forms): a page cache keeps memory in pieces as large as the writes
+    /// that brought it in, and ext4 walks the whole piece at every later write into it. Zeros written 1 MiB at a time make a write of
+    /// a record three times as dear as zeros written 16 KiB at a time; smaller steps gain nothing more.</summary>
+    private static readonly byte[] Zeros = new byte[16 << 10];
 
     private readonly IStorage _storage;
     private readonly LogOptions _options;
