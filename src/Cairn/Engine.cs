@@ -113,7 +113,7 @@ internal sealed class Engine
         try
         {
             batch.Record.NeedsSync = Path.NeedsSync(transaction.Options.Commit);
-            var placed = transaction.Place(batch);
+            var placed = transaction.Place(batch, began);
             if (placed.Sequence != 0 || placed.Refusal is not null)
                 Path.Wait(batch, placed);
             Path.Time(began);
@@ -141,7 +141,7 @@ internal sealed class Engine
             // The record is read once more after the commit (receipts), so it is not a pooled one.
             var batch = Batch.RentOwned();
             batch.Record.NeedsSync = needsSync;
-            placed = transaction.Place(batch);
+            placed = transaction.Place(batch, began);
             if (placed.Refusal is null)
                 transaction.Committed(placed, batch);
         }

@@ -37,9 +37,11 @@ public sealed class Kv : KvView
             return Sequence.None;
         }
 
+        var hash = Scope.Run.Store.PrefetchBucket(storeKey);
         var batch = Scope.BeginSingle();
         KvOperations.AddPut(batch, storeKey[1..], length, -life, out var target);
         ValueCodec.Encode(value, target);
+        Scope.Run.Store.PrefetchEntry(hash);
         return new Sequence(Scope.CommitSingle(batch).Sequence);
     }
 
@@ -59,9 +61,11 @@ public sealed class Kv : KvView
             return Sequence.None;
         }
 
+        var hash = Scope.Run.Store.PrefetchBucket(storeKey);
         var batch = Scope.BeginSingle();
         KvOperations.AddPut(batch, storeKey[1..], length, -life, out var target);
         ValueCodec.EncodeBytes(value, target);
+        Scope.Run.Store.PrefetchEntry(hash);
         return new Sequence(Scope.CommitSingle(batch).Sequence);
     }
 

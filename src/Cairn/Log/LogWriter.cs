@@ -73,6 +73,7 @@ internal sealed class LogWriter : IDisposable
     private CommitRound _current = new();
     private CommitRound _next = new();
     private ulong _currentEnd;
+    private int _isAwaited;
     private byte[] _roundBuffer = GC.AllocateUninitializedArray<byte>(64 << 10, pinned: true);
     private uint _chain;
     private bool _stopping;
@@ -333,12 +334,49 @@ internal sealed class LogWriter : IDisposable
     {
         lock (_roundGate)
         {
+            Interlocked.Exchange(ref _isAwaited, 1);         // before the look at the visible word: the writer looks in the other order
             if (_visible.Value >= sequence || _state.HasFailed)
                 return null;
             var round = sequence <= _currentEnd ? _current : _next;
             round.HasWaiters = true;
             return round;
         }
+    }
+
+    // Who waits for this round, and who for the next. False when nobody waited yet: who comes while the round is written cannot be told
+    // apart, so the end of the round wakes both.
+    private bool BinWaiters(ulong last)
+    {
+        if (Volatile.Read(ref _isAwaited) == 0)
+            return false;
+        lock (_roundGate)
+        {
+            (_current, _next) = (_next, _current);           // the one before was completed, or nobody waited for it
+            _currentEnd = last;
+        }
+
+        return true;
+    }
+
+    // Most rounds of a single committer have no waiter, and take no lock: the word was published, then this looks; who joins says so,
+    // then looks at the word. One of the two sees the other.
+    private void WakeWaiters(bool isBinned)
+    {
+        Interlocked.MemoryBarrier();
+        if (Volatile.Read(ref _isAwaited) == 0)
+            return;
+        CommitRound? done = null, doneToo = null;
+        lock (_roundGate)
+        {
+            if (_current.HasWaiters)
+                (done, _current) = (_current, new CommitRound());
+            if (!isBinned && _next.HasWaiters)
+                (doneToo, _next) = (_next, new CommitRound());
+            _isAwaited = _next.HasWaiters ? 1 : 0;
+        }
+
+        done?.Complete();
+        doneToo?.Complete();
     }
 
     // ---- writing ------------------------------------------------------------------------------------------------------------
@@ -444,12 +482,7 @@ internal sealed class LogWriter : IDisposable
 
         if (slot == first)
             return false;
-        lock (_roundGate)
-        {
-            (_current, _next) = (_next, _current);           // the one before was completed, or nobody waited for it
-            _currentEnd = last;
-        }
-
+        var isBinned = BinWaiters(last);
         Failpoint.Hit("log.gathered-before-write");
         var written = ReadOnlyMemory<byte>.Empty;
         if (_device is not null)
@@ -480,14 +513,7 @@ internal sealed class LogWriter : IDisposable
         if (_publishes && last > _visible.Value)
             _visible.Publish(last);
         Failpoint.Hit("log.visible-before-wake");
-        CommitRound? done = null;
-        lock (_roundGate)
-        {
-            if (_current.HasWaiters)
-                (done, _current) = (_current, new CommitRound());
-        }
-
-        done?.Complete();
+        WakeWaiters(isBinned);
         _counters.Round(commits, bytes);
         Observe(written);
         if (_device is not null)
@@ -498,7 +524,7 @@ internal sealed class LogWriter : IDisposable
     private ReadOnlyMemory<byte> Append(long first, long end, int bytes, PendingRecord? seal)
     {
         var device = _device!;
-        var salt = device.Salt;
+        var salted = RecordFrame.Salted(device.Salt);
         var start = _ring[first & (_ring.Length - 1)]!.Position;
         Invariant.Check(start == _progress.Written, "records are written where the last write ended");
         var durable = _progress.Synced;
@@ -512,7 +538,7 @@ internal sealed class LogWriter : IDisposable
         if (end == first + 1 && _observers.Length == 0)
         {
             var record = _ring[first & (_ring.Length - 1)]!;
-            Finish(record, record.Record, salt, durable);
+            Finish(record, record.Record, salted, durable);
             device.Append(start, record.Record);
             return default;
         }
@@ -523,7 +549,7 @@ internal sealed class LogWriter : IDisposable
         for (var i = first; i < end; i++)
         {
             var record = _ring[i & (_ring.Length - 1)]!;
-            Finish(record, span.Slice(offset, record.RecordLength), salt, durable);
+            Finish(record, span.Slice(offset, record.RecordLength), salted, durable);
             offset += record.RecordLength;
         }
 
@@ -544,10 +570,10 @@ internal sealed class LogWriter : IDisposable
         return Gather(first, end, bytes);
     }
 
-    private void Finish(PendingRecord record, Span<byte> bytes, ReadOnlySpan<byte> salt, ulong durable)
+    private void Finish(PendingRecord record, Span<byte> bytes, uint salted, ulong durable)
     {
-        var check = RecordFrame.PayloadCheck(salt, record.Payload);
-        RecordFrame.Finish(bytes, record.PayloadLength, salt, record.Position, record.Sequence, durable, _chain, check, record.Type);
+        var check = RecordFrame.PayloadCheck(salted, record.Payload);
+        RecordFrame.Finish(bytes, record.PayloadLength, salted, record.Position, record.Sequence, durable, _chain, check, record.Type);
         _chain = check;
     }
 

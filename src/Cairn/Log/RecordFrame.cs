@@ -38,6 +38,12 @@ internal static class RecordFrame
     /// <param name="payloadCheck">From <see cref="PayloadCheck(ReadOnlySpan{byte}, ReadOnlySpan{byte})"/> with the same salt.</param>
     internal static void Finish(
         Span<byte> record, int payloadLength, ReadOnlySpan<byte> salt, ulong position, ulong sequence, ulong durableUpTo,
+        uint chain, uint payloadCheck, RecordType type, RecordFlags flags = RecordFlags.None, byte version = RecordHeader.CurrentVersion) =>
+        Finish(record, payloadLength, Salted(salt), position, sequence, durableUpTo, chain, payloadCheck, type, flags, version);
+
+    /// <summary>The same with the state of the check after the salt, which all records of a segment share.</summary>
+    internal static void Finish(
+        Span<byte> record, int payloadLength, uint salted, ulong position, ulong sequence, ulong durableUpTo,
         uint chain, uint payloadCheck, RecordType type, RecordFlags flags = RecordFlags.None, byte version = RecordHeader.CurrentVersion)
     {
         Invariant.Check(record.Length == LengthOf(payloadLength), "a record is its header, payload and padding");
@@ -49,7 +55,7 @@ internal static class RecordFrame
         new RecordHeader((uint)payloadLength, type, version, flags, sequence, durableUpTo, chain, payloadCheck)
             .Write(record);
         BinaryPrimitives.WriteUInt32LittleEndian(
-            record[RecordHeader.HeaderCheckOffset..], HeaderCheck(Salted(salt), position, record));
+            record[RecordHeader.HeaderCheckOffset..], HeaderCheck(salted, position, record));
     }
 
     /// <summary>Frames a control record whose payload is in place: checks the payload as well.</summary>

@@ -47,7 +47,7 @@ internal readonly record struct RecordHeader(
         return true;
     }
 
-    /// <summary>Writes bytes 0-35; the header check comes with <see cref="RecordFrame.Finish"/>.</summary>
+    /// <summary>Writes bytes 0-35; the header check comes with <see cref="RecordFrame"/>.</summary>
     internal void Write(Span<byte> target)
     {
         Debug.Assert(Type != 0 && Length <= RecordFrame.PayloadBytesMax);

@@ -33,7 +33,8 @@ internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
             batch.BeginPart(run);
             set.EncodeExpired(batch, key);
             batch.EndPart();
-            var placed = path.Place(batch, null, [new Expectation(run, key, ExpectationKind.Newest, sequence)]);
+            var expected = new Expectation(run, key, ExpectationKind.Newest, sequence);
+            var placed = path.Place(batch, null, [expected], path.Clock.GetTimestamp());
             if (placed.Refusal is null)
                 Removed++;
             path.Log.Drive(mayLeave: true);

@@ -126,6 +126,14 @@ internal sealed class RunStore : IDisposable
     /// <exception cref="OutOfMemoryException">Nothing has changed.</exception>
     internal void Reserve(int writes, long bytes) => Memory.Reserve(writes, bytes);
 
+    /// <summary>A hint, without a lock: begins to bring into the cache what a write of this key will look at first. What is asked for
+    /// now arrives while the caller encodes and waits for locks.</summary>
+    /// <returns>To be given to <see cref="PrefetchEntry"/> a little later.</returns>
+    internal ulong PrefetchBucket(ReadOnlySpan<byte> key) => Memory.PrefetchBucket(key);
+
+    /// <summary>The second half of the hint: the bucket has arrived, it says where the entry is.</summary>
+    internal void PrefetchEntry(ulong hash) => Memory.PrefetchEntry(hash);
+
     /// <summary>Adds a version. <paramref name="expiry"/> 0 = never. Copies the spans. A second write of a key in one sequence
     /// replaces the first.</summary>
     internal PreviousVersion Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry) =>

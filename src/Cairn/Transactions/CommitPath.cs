@@ -58,6 +58,8 @@ internal sealed class CommitPath(
 
     internal TimeProvider Clock => clock;
 
+    private readonly StampedClock _stamps = new(clock);
+
     internal ulong Epoch => epoch;
 
     /// <summary>Memory only: each run has a visible word of its own.</summary>
@@ -98,7 +100,7 @@ internal sealed class CommitPath(
     internal bool TryCommit(Batch batch, ReadSet? reads, List<Expectation>? expectations, out Placed placed)
     {
         var began = clock.GetTimestamp();
-        placed = Place(batch, reads, expectations);
+        placed = Place(batch, reads, expectations, began);
         Wait(batch, placed);
         Time(began);
         return placed.Refusal is null;
@@ -108,7 +110,7 @@ internal sealed class CommitPath(
     internal Placed Commit(Batch batch)
     {
         var began = clock.GetTimestamp();
-        var placed = Place(batch, null, null);
+        var placed = Place(batch, null, null, began);
         Wait(batch, placed);
         Time(began);
         if (placed.Refusal is { } refusal)
@@ -122,7 +124,7 @@ internal sealed class CommitPath(
     internal ReadTiming BeginReadTiming() => (++_reads & 63) == 0 ? new ReadTiming(counters.ReadLatency, clock) : default;
 
     /// <summary>Counts how long a commit took since a time stamp.</summary>
-    internal void Time(long began) => counters.CommitLatency.Record((long)clock.GetElapsedTime(began).TotalNanoseconds);
+    internal void Time(long began) => counters.CommitLatency.Record(_stamps.NanosecondsSince(began));
 
     /// <summary>Blocks until what <see cref="Place"/> gave is visible.</summary>
     internal void Wait(Batch batch, in Placed placed)
@@ -143,20 +145,25 @@ internal sealed class CommitPath(
     }
 
     /// <summary>Gives the batch its place and applies it.</summary>
+    /// <param name="began">Time stamp of the call: the commit time comes from it.</param>
     /// <returns>With a refusal, <see cref="Placed.Sequence"/> is what has to be visible before the refusal may be told.</returns>
-    internal Placed Place(Batch batch, ReadSet? reads, List<Expectation>? expectations)
+    internal Placed Place(Batch batch, ReadSet? reads, List<Expectation>? expectations, long began)
     {
         CheckSize(batch);
         var runs = RunsOf(batch, reads, expectations);
+        var only = runs is null && batch.PartCount == 1 && !batch.TouchesCatalogue ? batch.Parts[0].Run.CommitLock : null;
         var busySince = 0L;
         for (var attempt = 0; ; attempt++)
         {
             state.ThrowIfNotWritable(batch.OnlyDeletes);
             if (reads is not null && attempt < PreChecksMax && PreCheckRanges(reads) is { } early)
                 return new Placed(early.Current, 0, false, early);
-            var now = clock.Microseconds();
+            var now = _stamps.Microseconds(attempt == 0 ? began : clock.GetTimestamp());
             var take = TakeResult.Taken;
-            Enter(batch, runs);
+            if (only is null)
+                Enter(batch, runs);
+            else
+                Enter(only);
             try
             {
                 Failpoint.Hit("commit.locked");
@@ -187,7 +194,10 @@ internal sealed class CommitPath(
             }
             finally
             {
-                Exit(batch, runs);
+                if (only is null)
+                    Exit(batch, runs);
+                else
+                    only.Exit();
             }
 
             MakeRoom(take, batch, ref busySince);            // CP4: outside every lock, before any sequence

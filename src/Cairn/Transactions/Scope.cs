@@ -198,7 +198,7 @@ internal sealed class Scope
         var needsSync = Path.NeedsSync(Options);
         batch.Record.NeedsSync = needsSync;
         var began = Path.Clock.GetTimestamp();
-        return FinishAsync(Path, batch, Path.Place(batch, null, null), needsSync, began, result, cancellationToken);
+        return FinishAsync(Path, batch, Path.Place(batch, null, null, began), needsSync, began, result, cancellationToken);
 
         static async ValueTask<T> FinishAsync(
             CommitPath path, Batch batch, Placed placed, bool needsSync, long began, Func<Batch, Placed, T> result,
@@ -225,7 +225,7 @@ internal sealed class Scope
         var needsSync = Path.NeedsSync(Options);
         batch.Record.NeedsSync = needsSync;
         var began = Path.Clock.GetTimestamp();
-        var placed = Path.Place(batch, null, null);
+        var placed = Path.Place(batch, null, null, began);
         Batch.ReturnPooled(batch, placed.HasSlot);
         var visible = Path.WhenVisibleAsync(placed.Sequence, needsSync, cancellationToken);
         if (placed.Refusal is null && visible.IsCompletedSuccessfully)

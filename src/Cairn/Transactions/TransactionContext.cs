@@ -128,8 +128,9 @@ internal sealed class TransactionContext
         $"The transaction lived longer than {_timeout.TotalMilliseconds} ms (Limits.TransactionTimeMax or its own timeout). Nothing was written; run it again and keep it short.");
 
     /// <summary>Encodes and places everything. The transaction ends only when the caller says so.</summary>
+    /// <param name="began">Time stamp of the call.</param>
     /// <returns>Sequence 0 without a refusal: there was nothing to write (TX-21).</returns>
-    internal Placed Place(Batch batch)
+    internal Placed Place(Batch batch, long began)
     {
         foreach (var scope in _scopes.Values)
         {
@@ -149,7 +150,7 @@ internal sealed class TransactionContext
 
         if (batch.PartCount == 0)
             return default;
-        return Path.Place(batch, ReadsToValidate(), Expectations.Count == 0 ? null : Expectations);
+        return Path.Place(batch, ReadsToValidate(), Expectations.Count == 0 ? null : Expectations, began);
     }
 
     // RUN-7. What follows a resumption goes to an open run: that it was paused is expected of the commit.

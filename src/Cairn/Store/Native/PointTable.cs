@@ -47,16 +47,34 @@ internal sealed unsafe class PointTable
         return slot == null ? null : entry;
     }
 
-    /// <summary>Begins to fetch what <see cref="Find"/> and <see cref="Insert"/> look at first.</summary>
+    /// <summary>Begins to fetch what <see cref="Find"/> and <see cref="Insert"/> look at first. Inside an epoch, or by the writer.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Prefetch(ulong hash)
     {
-        if (!Sse.IsSupported || _directory == 0)
+        if (!Sse.IsSupported || Volatile.Read(ref _directory) == 0)
             return;
+        Sse.Prefetch0(BucketOf(hash));
+        Sse.Prefetch0((byte*)(SegmentOf(hash) & Entry.PointerMask));
+    }
+
+    /// <summary>Begins to load the entry that stands in that bucket, and the first version behind it.</summary>
+    internal void PrefetchEntry(ulong hash)
+    {
+        if (!Sse.IsSupported || Volatile.Read(ref _directory) == 0)
+            return;
+        var slots = BucketOf(hash);
+        var matches = Bucket.Match(slots, Tag(hash), out _);
+        if (matches == 0)
+            return;
+        var entry = (byte*)(Volatile.Read(ref slots[BitOperations.TrailingZeroCount(matches)]) & Entry.PointerMask);
+        Sse.Prefetch0(entry);
+        Sse.Prefetch0(entry + 64);
+    }
+
+    private ulong* BucketOf(ulong hash)
+    {
         var word = SegmentOf(hash);
-        var segment = (byte*)(word & Entry.PointerMask);
-        Sse.Prefetch0(segment + HeaderBytes + (hash & ((1UL << (int)(word >> 48)) - 1)) * Bucket.Bytes);
-        Sse.Prefetch0(segment);
+        return (ulong*)((byte*)(word & Entry.PointerMask) + HeaderBytes + (hash & ((1UL << (int)(word >> 48)) - 1)) * Bucket.Bytes);
     }
 
     /// <summary>Adds the entry of a key that is not there.</summary>

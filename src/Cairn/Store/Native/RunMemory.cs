@@ -80,6 +80,24 @@ internal sealed unsafe class RunMemory : IDisposable
         _order.Ensure(writes);
     }
 
+    internal ulong PrefetchBucket(ReadOnlySpan<byte> key)
+    {
+        var hash = KeyHash.Of(key);
+        var epoch = Epoch.Enter();
+        if (!IsClosed)
+            _table.Prefetch(hash);
+        Epoch.Exit(epoch);
+        return hash;
+    }
+
+    internal void PrefetchEntry(ulong hash)
+    {
+        var epoch = Epoch.Enter();
+        if (!IsClosed)
+            _table.PrefetchEntry(hash);
+        Epoch.Exit(epoch);
+    }
+
     internal PreviousVersion Write(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone)
     {
         Invariant.Check(key.Length is > 0 and <= Entry.KeyBytesMax, "a stored key has 1 to 32,767 bytes");
