@@ -58,7 +58,7 @@ internal sealed class LogWriter : IDisposable
     private readonly EngineState _state;
     private readonly bool _publishes;
     private readonly PendingRecord?[] _ring;
-    private readonly Lock _gate = new();
+    private SpinGate _gate;
     private readonly Lock _roundGate = new();
     private readonly Lock _syncGate = new();
     private readonly Lock _prepareGate = new();
@@ -165,18 +165,18 @@ internal sealed class LogWriter : IDisposable
     /// <summary>Takes the next sequence and commit time without a slot: for a database without a log or observers.</summary>
     internal void TakeUnlogged(long now, out ulong sequence, out long time)
     {
-        lock (_gate)
-        {
-            time = _places.Time = Math.Max(now, _places.Time);
-            sequence = ++_places.Sequence;
-        }
+        _gate.Enter();
+        time = _places.Time = Math.Max(now, _places.Time);
+        sequence = ++_places.Sequence;
+        _gate.Exit();
     }
 
     /// <summary>Takes a place: a few instructions under the one lock that all runs share.</summary>
     internal TakeResult TryTake(PendingRecord record, long now)
     {
         var length = (ulong)record.RecordLength;
-        lock (_gate)
+        _gate.Enter();
+        try                                                  // planning a rotation allocates, so it may throw
         {
             // A seal may need a slot too.
             if (_places.NextSlot - Volatile.Read(ref _progress.WrittenSlot) >= _ring.Length - 2 || Failpoint.Rarely("log.queue-full", 0.01))
@@ -191,6 +191,10 @@ internal sealed class LogWriter : IDisposable
 
             Place(record, length);
             return TakeResult.Taken;
+        }
+        finally
+        {
+            _gate.Exit();
         }
     }
 
@@ -603,11 +607,11 @@ internal sealed class LogWriter : IDisposable
             _chain = _device.FirstChain;
         }
 
-        lock (_gate)
-        {
-            _places.RotationPlanned = false;
-            Invariant.Check(_places.SegmentEnd == _device.EndPosition, "a rotation was planned for the segment that was prepared");
-        }
+        _gate.Enter();
+        _places.RotationPlanned = false;
+        var end = _places.SegmentEnd;
+        _gate.Exit();
+        Invariant.Check(end == _device.EndPosition, "a rotation was planned for the segment that was prepared");
     }
 
     /// <summary>Makes everything written so far durable. Waits for a running sync first.</summary>
@@ -679,14 +683,22 @@ internal sealed class LogWriter : IDisposable
     /// <summary>From the next place on, an observer sees every commit, in sequence order, after it is visible.</summary>
     internal void Add(ICommitObserver observer)
     {
-        lock (_gate)
-            _observers = [.. _observers, observer];
+        lock (_roundGate)
+            ChangeObservers([.. _observers, observer]);
     }
 
     internal void Remove(ICommitObserver observer)
     {
-        lock (_gate)
-            _observers = [.. _observers.Where(other => other != observer)];
+        lock (_roundGate)
+            ChangeObservers([.. _observers.Where(other => other != observer)]);
+    }
+
+    // Under the gate, so that it happens between two places.
+    private void ChangeObservers(ICommitObserver[] observers)
+    {
+        _gate.Enter();
+        _observers = observers;
+        _gate.Exit();
     }
 
     private void Observe(ReadOnlyMemory<byte> written)
@@ -746,8 +758,9 @@ internal sealed class LogWriter : IDisposable
             return;
         var seal = new PendingRecord { Type = RecordType.Seal };
         seal.Extend(Seal.Size).Clear();
-        lock (_gate)
-            Place(seal, SealLength);
+        _gate.Enter();
+        Place(seal, SealLength);
+        _gate.Exit();
         Sync();
         try
         {

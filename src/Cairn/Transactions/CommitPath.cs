@@ -33,6 +33,7 @@
 // publishes any, and a cut across runs takes their locks for a moment, so that no half is seen.
 
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
 using Cairn.Log;
 using Cairn.Store;
 
@@ -229,20 +230,26 @@ internal sealed class CommitPath(
         if (mustRecheck)
             return null;
         var time = Math.Max(now, log.LastTime);
-        if (expectations is not null)
-        {
-            foreach (var expectation in expectations)
-            {
-                using var reader = expectation.Run.Store.Read();
-                var exists = reader.TryGetNewest(expectation.Key, out var version);
-                if (!expectation.Holds(exists, version, time, out var actual) && !Mutant.Is("cas-check-removed"))
-                    return Refusal.Unmet(expectation, actual, exists ? version.Sequence : 0);
-            }
-        }
-
+        if (expectations is not null && FindUnmet(expectations, time) is { } unmet)
+            return unmet;
         return batch.NeedsResolve ? Resolve(batch, time) : null;
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static Refusal? FindUnmet(List<Expectation> expectations, long time)
+    {
+        foreach (var expectation in expectations)
+        {
+            using var reader = expectation.Run.Store.Read();
+            var exists = reader.TryGetNewest(expectation.Key, out var version);
+            if (!expectation.Holds(exists, version, time, out var actual) && !Mutant.Is("cas-check-removed"))
+                return Refusal.Unmet(expectation, actual, exists ? version.Sequence : 0);
+        }
+
+        return null;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private Refusal? Resolve(Batch batch, long time)
     {
         foreach (ref readonly var part in batch.Parts)
@@ -256,6 +263,7 @@ internal sealed class CommitPath(
 
     // Outside the locks: has anything in the ranges changed since the snapshot? What changes after this look is in the ring of
     // recent writes, which is all that is left to look through inside.
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private Refusal? PreCheckRanges(ReadSet reads)
     {
         foreach (var run in reads.Runs)
@@ -299,6 +307,7 @@ internal sealed class CommitPath(
         && reader.TryGet(key, newest.Sequence - 1, out var ended) && ended.Sequence <= sequence
         && !ended.IsTombstone && ended.Expiry != 0 && ended.Expiry <= newest.Time;
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static Refusal? FindConflict(ReadSet reads, int attempt, out bool mustRecheck)
     {
         mustRecheck = false;
@@ -435,10 +444,12 @@ internal sealed class CommitPath(
 
     // What was read or expected must not change before the batch is applied: the runs behind it are locked too. Null = they are the
     // runs that are written.
-    private RunState[]? RunsOf(Batch batch, ReadSet? reads, List<Expectation>? expectations)
+    private RunState[]? RunsOf(Batch batch, ReadSet? reads, List<Expectation>? expectations) =>
+        reads is null && expectations is null ? null : RunsBehind(batch, reads, expectations);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private RunState[]? RunsBehind(Batch batch, ReadSet? reads, List<Expectation>? expectations)
     {
-        if (reads is null && expectations is null)
-            return null;
         HashSet<RunState>? more = null;
         for (var i = 0; i < reads?.Runs.Count; i++)
         {
@@ -520,6 +531,7 @@ internal sealed class CommitPath(
             part.Run.CommitLock.Exit();
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private void MakeRoom(TakeResult take, Batch batch, ref long busySince)
     {
         if (busySince == 0)

@@ -167,8 +167,9 @@ internal sealed class OperationTable
         {
             if (operation.Expiry < 0)
                 BinaryPrimitives.WriteInt64LittleEndian(holes, context.Time - operation.Expiry);
-            Find((OperationCode)operation.Code)!.Fill(operation, BehindExpiry(operation, holes), context);
-            Apply(operation, context);
+            var set = Find((OperationCode)operation.Code)!;
+            set.Fill(operation, BehindExpiry(operation, holes), context);
+            Apply(set, operation, context);
             counts.Add(operation.Code);
         }
     }
@@ -179,6 +180,11 @@ internal sealed class OperationTable
     {
         var set = Find((OperationCode)operation.Code)
             ?? throw new MalformedPayloadException($"operation code {operation.Code:X2}", isUnknown: true);
+        Apply(set, operation, context);
+    }
+
+    private static void Apply(OperationSet set, in Operation operation, in ApplyContext context)
+    {
         if (!set.Apply(operation, context))
             throw new MalformedPayloadException($"a {set.Name} operation of code {operation.Code:X2}");
     }

@@ -41,16 +41,19 @@ internal sealed class StampedClock
             return _clock.Microseconds();
         if (stamp - Volatile.Read(ref _anchoredAt) > _life)
             Anchor();
-        return Volatile.Read(ref _atStampZero) + (long)(stamp * _microsecondsPerStamp);
+        return Volatile.Read(ref _atStampZero) + Scaled(stamp, _microsecondsPerStamp);
     }
 
-    internal long NanosecondsSince(long stamp) => (long)((_clock.GetTimestamp() - stamp) * _nanosecondsPerStamp);
+    internal long NanosecondsSince(long stamp) => Scaled(_clock.GetTimestamp() - stamp, _nanosecondsPerStamp);
+
+    // Never near the ends of the range, so the conversion need not look for them.
+    private static long Scaled(long stamps, double factor) => double.ConvertToIntegerNative<long>(stamps * factor);
 
     // Two threads may do it at once: either result is right.
     private void Anchor()
     {
         var stamp = _clock.GetTimestamp();
-        Volatile.Write(ref _atStampZero, _clock.Microseconds() - (long)(stamp * _microsecondsPerStamp));
+        Volatile.Write(ref _atStampZero, _clock.Microseconds() - Scaled(stamp, _microsecondsPerStamp));
         Volatile.Write(ref _anchoredAt, stamp);
     }
 }
