@@ -118,8 +118,15 @@ internal sealed class LogWriter : IDisposable
     /// <summary>Calls with the newest commit that has a place, and its time; no other takes one during the call, so keep it short.</summary>
     internal T AtLast<T>(Func<ulong, long, T> take)
     {
-        lock (_gate)
+        _gate.Enter();
+        try
+        {
             return take(_places.Sequence, _places.Time);
+        }
+        finally
+        {
+            _gate.Exit();
+        }
     }
 
     /// <summary>Commit time of <see cref="LastSequence"/>.</summary>
