@@ -47,7 +47,8 @@ internal sealed unsafe class PointTable
         return slot == null ? null : entry;
     }
 
-    /// <summary>Begins to fetch what <see cref="Find"/> and <see cref="Insert"/> look at first. Inside an epoch, or by the writer.</summary>
+    /// <summary>Begins to fetch what <see cref="Find"/> and <see cref="Insert"/> look at first.
+    /// Inside an epoch, or by the writer.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Prefetch(ulong hash)
     {
