@@ -24,6 +24,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
     private readonly IStorage? _storage;
     private readonly IDisposable? _lock;
     private int _disposed;
+    private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private CairnDatabase(Engine engine, IStorage? storage, IDisposable? directoryLock, RecoveryReport recovery)
     {
@@ -105,14 +106,24 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             openings.End(recovered.Findings.WasClosedCleanly || recovered.Findings.IsCreated);
             var counters = new Counters();
             var state = new EngineState();
+            DiskSpace? disk = null;
+            if (options.IsReadOnly)
+            {
+                state.EnterReadOnly();
+            }
+            else
+            {
+                disk = new DiskSpace(recovered.Log, state);
+                Watch(disk, recovered.Log);
+            }
+
             var start = new LogPosition(
                 recovered.LastSequence, recovered.LastCommitTime, recovered.NextPosition, recovered.Log.SyncedPosition, recovered.Chain);
             var log = new LogWriter(recovered.Log, visible, state, options.TimeProvider, counters, options.Limits.QueuedCommitsMax, start)
             {
                 SyncCommits = options.SyncCommits,
+                Disk = disk,
             };
-            if (options.IsReadOnly)
-                state.EnterReadOnly();
             var engine = Assemble(options, pins, catalogue, counters, state, log, recovered.Findings.Epoch, hooks, random, openings, storage.SyncErrorsAreReported);
             var report = ReportOf(recovered, engine, options.TimeProvider.GetElapsedTime(began));
             return new CairnDatabase(engine, storage, directoryLock, report);
@@ -124,6 +135,20 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             storage.Dispose();
             if (failure is StorageException storageFailure)
                 throw storageFailure.ToCairn(storage.Description);
+            throw;
+        }
+    }
+
+    // So that the first write is refused already.
+    private static void Watch(DiskSpace disk, SegmentedLog log)
+    {
+        try
+        {
+            disk.Step();
+        }
+        catch
+        {
+            log.Dispose();
             throw;
         }
     }
@@ -158,6 +183,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             jobs.Add(new MarkJob(log));
             jobs.Add(new DigestJob(log));
             jobs.Add(new SegmentJob(log, state));
+            jobs.Add(new WatchJob(log, options.TimeProvider));
         }
 
         if (!options.IsReadOnly)
@@ -321,11 +347,29 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         _engine.Path.Log.Sync();
     }
 
+    /// <summary>Like <see cref="Sync"/>, awaiting the device instead of blocking: the log's own thread syncs.</summary>
+    /// <param name="cancellationToken">Ends the waiting, not the sync.</param>
+    /// <inheritdoc cref="Sync" path="/exception"/>
+    public async ValueTask SyncAsync(CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        _engine.Path.ThrowIfNotReadable();
+        _engine.State.ThrowIfFailed();
+        if (_engine.Path.IsUnlogged)
+            return;
+        await _engine.Path.Log.SyncAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+        _engine.State.ThrowIfFailed();
+    }
+
     /// <summary>Waits for running commits, syncs, seals and closes. Calls that come later get <see cref="ObjectDisposedException"/>.</summary>
     public void Dispose()
     {
-        if (Interlocked.Exchange(ref _disposed, 1) != 0)
-            return;
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+            Close();
+    }
+
+    private void Close()
+    {
         try
         {
             if (!_engine.Options.IsReadOnly && !_engine.State.HasFailed)
@@ -344,6 +388,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             _engine.Catalogue.Dispose();
             _lock?.Dispose();
             _storage?.Dispose();
+            _closed.SetResult();
         }
     }
 
@@ -364,10 +409,9 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         _engine.Catalogue.State.CommitLock.Exit();
     }
 
-    /// <summary>The same as <see cref="Dispose"/>, for <c>await using</c>: it blocks until the last sync is done.</summary>
-    public ValueTask DisposeAsync()
-    {
-        Dispose();
-        return ValueTask.CompletedTask;
-    }
+    /// <summary>The same as <see cref="Dispose"/>, awaited: the maintainer's thread closes, as its last deed, and no other thread waits.
+    /// A second call is done when the first one is.</summary>
+    public ValueTask DisposeAsync() => Interlocked.Exchange(ref _disposed, 1) == 0
+        ? new ValueTask(_engine.Maintainer!.EndAsync(Close))
+        : new ValueTask(_closed.Task);
 }

@@ -17,8 +17,12 @@ internal sealed class Engine
     private static readonly TimeSpan BackOffMin = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan BackOffMax = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>The transaction whose function this thread is running.</summary>
     [ThreadStatic]
     private static TransactionContext? _running;
+
+    /// <summary>The transaction whose awaited function this flow of control is in, on whatever thread it goes on.</summary>
+    private static readonly AsyncLocal<TransactionContext?> Flowing = new();
 
     private static readonly string[] Primitives = ["Kv", "Event", "State", "Trace", "Run"];
 
@@ -70,7 +74,8 @@ internal sealed class Engine
 
     // ---- transactions -------------------------------------------------------------------------------------------------------
 
-    internal TransactionContext Begin(ReadOnlySpan<RunState> runs, TransactionOptions options)
+    /// <param name="outside">The transaction that is running already, of another database.</param>
+    internal TransactionContext Begin(ReadOnlySpan<RunState> runs, TransactionOptions options, TransactionContext? outside = null)
     {
         if (runs.Length == 0)
             throw new CairnException(ErrorCode.InvalidArgument, "A transaction names at least one run.");
@@ -91,7 +96,11 @@ internal sealed class Engine
                 throw new CairnException(ErrorCode.InvalidArgument, $"Run {sorted[i].Id} is named twice in one transaction.");
         }
 
-        var transaction = new TransactionContext(Path, Pins, sorted, options.Isolation == Isolation.Serializable, timeout) { Options = options };
+        var transaction = new TransactionContext(Path, Pins, sorted, options.Isolation == Isolation.Serializable, timeout)
+        {
+            Options = options,
+            Outside = outside,
+        };
         lock (_gate)
             _open.Add(transaction);
         return transaction;
@@ -107,6 +116,7 @@ internal sealed class Engine
     /// <summary>Commits and waits. The transaction has ended either way.</summary>
     internal Sequence Commit(TransactionContext transaction)
     {
+        using var use = transaction.Enter();
         transaction.ThrowIfExpired();
         var began = Clock.GetTimestamp();
         var batch = Batch.RentMine();
@@ -132,32 +142,34 @@ internal sealed class Engine
     internal async ValueTask<Sequence> CommitAsync(TransactionContext transaction, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        transaction.ThrowIfExpired();
         var began = Clock.GetTimestamp();
-        Placed placed;
         var needsSync = Path.NeedsSync(transaction.Options.Commit);
-        try
-        {
-            // The record is read once more after the commit (receipts), so it is not a pooled one.
-            var batch = Batch.RentOwned();
-            batch.Record.NeedsSync = needsSync;
-            placed = transaction.Place(batch, began);
-            if (placed.Refusal is null)
-                transaction.Committed(placed, batch);
-        }
-        finally
-        {
-            End(transaction);
-        }
-
+        var placed = PlaceAndEnd(transaction, needsSync, began);
         if (placed.Sequence != 0)
             await Path.WhenVisibleAsync(placed.Sequence, needsSync, cancellationToken).ConfigureAwait(false);
         Path.Time(began);
         return placed.Refusal is { } refusal ? throw transaction.ToException(refusal) : new Sequence(placed.Sequence);
     }
 
-    internal T Transact<T>(ReadOnlySpan<RunState> runs, CommitOptions commit, Func<TransactionContext, T> body) =>
-        Transact(runs, new TransactionOptions { Commit = commit }, TransactRetries, body);
+    private Placed PlaceAndEnd(TransactionContext transaction, bool needsSync, long began)
+    {
+        using var use = transaction.Enter();
+        transaction.ThrowIfExpired();
+        try
+        {
+            // The record is read once more after the commit (receipts), so it is not a pooled one.
+            var batch = Batch.RentOwned();
+            batch.Record.NeedsSync = needsSync;
+            var placed = transaction.Place(batch, began);
+            if (placed.Refusal is null)
+                transaction.Committed(placed, batch);
+            return placed;
+        }
+        finally
+        {
+            End(transaction);
+        }
+    }
 
     /// <summary>Runs a function as a transaction, again when it lost to another one (TX-30).</summary>
     internal T Transact<T>(ReadOnlySpan<RunState> runs, TransactionOptions options, int retries, Func<TransactionContext, T> body)
@@ -169,12 +181,12 @@ internal sealed class Engine
         var backOff = BackOffMin;
         while (true)
         {
-            var transaction = Begin(runs, options);
+            var outside = _running;
+            var transaction = Begin(runs, options, outside);
             attempts++;
             try
             {
                 T result;
-                var outside = _running;                      // of another database
                 _running = transaction;
                 try
                 {
@@ -197,7 +209,8 @@ internal sealed class Engine
             }
             catch (BusyException) when (attempts <= retries)
             {
-                WaitBeforeRetry(ref backOff);
+                using var never = new ManualResetEventSlim(false);
+                never.Wait(NextBackOff(ref backOff));
             }
             finally
             {
@@ -206,18 +219,35 @@ internal sealed class Engine
         }
     }
 
-    internal async ValueTask<T> TransactAsync<T>(
+    /// <summary>The same with a function that is awaited; nothing in it blocks a thread.</summary>
+    internal ValueTask<T> TransactAsync<T>(
+        RunState[] runs, TransactionOptions options, int retries, Func<TransactionContext, ValueTask<T>> body, CancellationToken cancellationToken) =>
+        TryJoin(runs, out var outer) ? body(outer) : RunAsync(runs, options, retries, body, cancellationToken);
+
+    private async ValueTask<T> RunAsync<T>(
         RunState[] runs, TransactionOptions options, int retries, Func<TransactionContext, ValueTask<T>> body, CancellationToken cancellationToken)
     {
+        using var activity = Meters.Activities.StartActivity("cairn.transact");
         var attempts = 0;
         var backOff = BackOffMin;
+        var outside = Flowing.Value;
         while (true)
         {
-            var transaction = Begin(runs, options);
+            var transaction = Begin(runs, options, outside);
             attempts++;
             try
             {
-                var result = await body(transaction).ConfigureAwait(false);
+                T result;
+                Flowing.Value = transaction;
+                try
+                {
+                    result = await body(transaction).ConfigureAwait(false);
+                }
+                finally
+                {
+                    Flowing.Value = outside;
+                }
+
                 await CommitAsync(transaction, cancellationToken).ConfigureAwait(false);
                 return result;
             }
@@ -229,7 +259,7 @@ internal sealed class Engine
             }
             catch (BusyException) when (attempts <= retries)
             {
-                WaitBeforeRetry(ref backOff);
+                await Task.Delay(NextBackOff(ref backOff), Clock, cancellationToken).ConfigureAwait(false);
             }
             finally
             {
@@ -238,11 +268,11 @@ internal sealed class Engine
         }
     }
 
-    // TX-37: a transaction inside another on the same runs joins it.
+    // TX-37: a transaction inside another on the same runs joins it, whichever of the two is awaited.
     private bool TryJoin(ReadOnlySpan<RunState> runs, [NotNullWhen(true)] out TransactionContext? outer)
     {
-        outer = _running;
-        if (outer is null || outer.Path != Path)
+        outer = FindMine(_running) ?? FindMine(Flowing.Value);
+        if (outer is null)
             return false;
         foreach (var run in runs)
         {
@@ -253,13 +283,21 @@ internal sealed class Engine
         return true;
     }
 
-    private void WaitBeforeRetry(ref TimeSpan backOff)
+    // What a function has left running when it ended joins nothing: its transaction is over.
+    private TransactionContext? FindMine(TransactionContext? running)
+    {
+        while (running is not null && (running.Path != Path || running.IsOver))
+            running = running.Outside;
+        return running;
+    }
+
+    private TimeSpan NextBackOff(ref TimeSpan backOff)
     {
         Interlocked.Increment(ref _retries);
         var jitter = 0.5 + (Random.NextUInt64() >> 11) * (0.5 / (1UL << 53));
-        using var never = new ManualResetEventSlim(false);
-        never.Wait(backOff * jitter);
+        var wait = backOff * jitter;
         backOff = backOff * 2 > BackOffMax ? BackOffMax : backOff * 2;
+        return wait;
     }
 
     /// <summary>By the maintainer (TX-32).</summary>
@@ -298,8 +336,13 @@ internal sealed class Engine
             LogSegments = kept?.SegmentCount ?? 0,
             LogBytesKept = kept is null ? 0 : (long)(kept.AppendedPosition - kept.FirstPosition),
             QueuedCommits = log.QueuedCommits,
+            IsDiskFull = State.IsDiskFull,
+            DiskFreeBytes = log.Disk?.FreeBytes ?? 0,
+            DiskReserveBytes = log.Disk?.ReserveBytes ?? 0,
             Retries = Retries,
             Operations = Enum.GetValues<OperationCode>().ToDictionary(OperationName, code => Counters.Operations.Of((byte)code)),
+            FailingJobs = Maintainer?.Jobs.Count(job => job.LastError is not null) ?? 0,
+            StalledJobs = Maintainer?.Jobs.Count(job => Maintainer.StalledFor(job) is not null) ?? 0,
             Runs = Catalogue.Runs.Count,
             MemoryBytes = Catalogue.Runs.Sum(run => run.Store.MemoryBytes) + Catalogue.State.Store.MemoryBytes,
             Pins = pins,
@@ -334,9 +377,10 @@ internal sealed class Engine
             parts.Add(new HealthPart("storage", HealthStatus.Degraded, "This platform does not report sync errors; durability cannot be verified here."));
         foreach (var job in Maintainer?.Jobs ?? [])
         {
-            parts.Add(job.LastError is { } error
-                ? new HealthPart(job.Name, HealthStatus.Degraded, $"failed {job.Failures} time(s), trying again: {error.Message}")
-                : new HealthPart(job.Name, HealthStatus.Healthy, ""));
+            var reason = job.LastError is { } error ? $"failed {job.Failures} time(s), trying again: {error.Message}"
+                : Maintainer!.StalledFor(job) is { } time ? $"no progress for {time.TotalSeconds:F0} s"
+                : "";
+            parts.Add(new HealthPart(job.Name, reason.Length == 0 ? HealthStatus.Healthy : HealthStatus.Degraded, reason));
         }
 
         return new Health(parts.Max(part => part.Status), parts);

@@ -124,6 +124,7 @@ public sealed class EventConsumers : EventConsumersView
 
     private void SetPending(ReadOnlySpan<byte> key, ulong position, bool isForced)
     {
+        using var use = Scope.Use();
         if (Scope.Writes!.Find(key) is not { } write)
         {
             Scope.Writes.Add(new PendingWrite

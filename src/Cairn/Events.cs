@@ -142,6 +142,7 @@ public sealed class Events : EventsView
         var expectation = new Expectation(Scope.Run, key, ExpectationKind.Version, version);
         if (Scope.Transaction is { } transaction)
         {
+            using var use = Scope.Use();
             transaction.Expectations.Add(expectation);
             Scope.Writes!.Add(new PendingWrite
             {
@@ -191,6 +192,7 @@ public sealed class Events : EventsView
     // The event's key is the one it gets if nobody else appends; it matters only to those who look at the end, and they are validated.
     private EventReceipt AddPending(ReadOnlySpan<byte> type, in Value payload, int length, ReadOnlySpan<EventNumber> causes)
     {
+        using var use = Scope.Use();
         var writes = Scope.Writes!;
         var body = new byte[EventOperations.BodyLength(causes.Length, length)];
         EventOperations.WriteBody(body, (ulong)writes.Appends.Count, causes, payload, Engine.Random);

@@ -39,6 +39,7 @@ public class EventsView
     public EventRecord? Get(EventNumber number)
     {
         Scope.ThrowIfNotReadable();
+        using var use = Scope.Use();
         using var reader = Scope.Run.Store.Read();
         var events = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]);
         if (number.Value >= events.Committed)
@@ -100,6 +101,7 @@ public class EventsView
     public long Count()
     {
         Scope.ThrowIfNotReadable();
+        using var use = Scope.Use();
         using var reader = Scope.Run.Store.Read();
         var events = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]);
         events.NoteEnd();
@@ -115,6 +117,7 @@ public class EventsView
     public EventHead? Head()
     {
         Scope.ThrowIfNotReadable();
+        using var use = Scope.Use();
         using var reader = Scope.Run.Store.Read();
         var events = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]);
         events.NoteEnd();
@@ -151,6 +154,7 @@ public class EventsView
     public EventStreamInfo? StreamInfo(string type)
     {
         Scope.ThrowIfNotReadable();
+        using var use = Scope.Use();
         Span<byte> buffer = stackalloc byte[1 + Limits.NameBytesMax];
         KeyRules.EncodeNameForRead(type, buffer[1..], out var length);
         buffer[0] = StoreKeys.EventStream;
@@ -259,6 +263,7 @@ public class EventsView
     private (List<EventRecord> Records, ulong End) Chunk(ulong from, TypeFilter? filter)
     {
         Scope.ThrowIfNotReadable();
+        using var use = Scope.Use();
         using var reader = Scope.Run.Store.Read();
         var events = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]);
         var end = Math.Min(events.Count, from + FollowChunk);

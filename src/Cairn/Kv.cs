@@ -168,6 +168,7 @@ public sealed class Kv : KvView
         var expectation = expect(storeKey.ToArray());
         if (Scope.Transaction is { } transaction)
         {
+            using var use = Scope.Use();
             // A version is compared with the committed one (KV-10); a value with the own write, if there is one: that decides then.
             var isOwn = expectation.Kind == ExpectationKind.Value && Scope.Writes!.Find(storeKey) is not null;
             Refusal? refusal = null;
@@ -221,10 +222,48 @@ public sealed class Kv : KvView
         ArgumentNullException.ThrowIfNull(keys);
         Many.CheckKeys(keys, Engine.Limits, isWrite: true);
         if (Scope.Transaction is null)
-            return Engine.Transact([Scope.Run], Scope.Options, transaction => new Kv(Engine, transaction.Find(Scope.Run.Id)!).DeleteMany(keys));
+            return DeleteThoseThere(keys);
+        using var use = Scope.Use();
         var count = 0;
         foreach (var key in keys)
             count += Delete(key) ? 1 : 0;
+        return count;
+    }
+
+    // TX-39: which keys are there is decided under the run's lock, where nothing can come between the look and the deletion.
+    private int DeleteThoseThere(IReadOnlyCollection<string> keys)
+    {
+        Scope.ThrowIfNotWritable();
+        if (keys.Count == 0)
+            return 0;
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKeys = new List<byte[]>(keys.Count);
+        var batch = Scope.BeginSingle();
+        batch.OnlyDeletes = true;
+        foreach (var key in keys)
+        {
+            storeKeys.Add(KeyForWrite(key, buffer).ToArray());
+            KvOperations.AddDelete(batch, storeKeys[^1].AsSpan(1));
+        }
+
+        var count = 0;
+        batch.Decide = time =>
+        {
+            count = 0;
+            batch.BeginAgain();
+            using var reader = Scope.Run.Store.Read();
+            foreach (var key in storeKeys)
+            {
+                if (!reader.TryGetNewest(key, out var version) || !version.IsLiveAt(time))
+                    continue;
+                KvOperations.AddDelete(batch, key.AsSpan(1));
+                count++;
+            }
+
+            batch.EndPart();
+            return count > 0;
+        };
+        Scope.CommitSingle(batch);
         return count;
     }
 
@@ -280,6 +319,8 @@ public sealed class Kv : KvView
         var life = Versions.TimeToLive(ttl);
         if (Scope.Transaction is not null)
         {
+            using var use = Scope.Use();
+
             // The value was read, so it is validated: writing it again with another expiry is the same as changing the expiry.
             if (!TryGet(key, out var value))
                 return false;
@@ -304,6 +345,7 @@ public sealed class Kv : KvView
 
     private void SetPending(ReadOnlySpan<byte> storeKey, byte[] value, long life)
     {
+        using var use = Scope.Use();
         var write = PendingFor(storeKey, OperationCode.KvPut);
         write.Code = OperationCode.KvPut;
         write.Value = value;
@@ -315,6 +357,7 @@ public sealed class Kv : KvView
 
     private bool DeletePending(ReadOnlySpan<byte> storeKey)
     {
+        using var use = Scope.Use();
         bool existed;
         using (var reader = Scope.Run.Store.Read())
         {
@@ -336,6 +379,7 @@ public sealed class Kv : KvView
     // Reads first, so that a refusal leaves the transaction as it was.
     private long AddPendingAndRead(ReadOnlySpan<byte> storeKey, long delta)
     {
+        using var use = Scope.Use();
         Scope.ThrowIfNotReadable();
         long sum, expiry;
         using (var reader = Scope.Run.Store.Read())
@@ -368,6 +412,7 @@ public sealed class Kv : KvView
 
     private void AddPending(ReadOnlySpan<byte> storeKey, long delta)
     {
+        using var use = Scope.Use();
         var write = Scope.Writes!.Find(storeKey);
         if (write is null)
         {

@@ -49,6 +49,21 @@ public sealed record DatabaseMetrics
     /// <summary>Commits that wait for the log's writer.</summary>
     public required int QueuedCommits { get; init; }
 
+    /// <summary>Writes are refused until there is space again.</summary>
+    public required bool IsDiskFull { get; init; }
+
+    /// <summary>Bytes free where the database lies, as the maintainer found them last; 0 in memory.</summary>
+    public required long DiskFreeBytes { get; init; }
+
+    /// <summary>Bytes kept aside for a full disk; 0 while it is full, and in memory.</summary>
+    public required long DiskReserveBytes { get; init; }
+
+    /// <summary>Jobs of the maintainer whose last step failed; <see cref="CairnDatabase.Health"/> says why.</summary>
+    public required int FailingJobs { get; init; }
+
+    /// <summary>Jobs of the maintainer without progress for more than 30 seconds.</summary>
+    public required int StalledJobs { get; init; }
+
     /// <summary>Transactions that lost and were tried again.</summary>
     public required long Retries { get; init; }
 

@@ -21,6 +21,7 @@ internal sealed class Lifecycle(Engine engine, Scope scope)
         get
         {
             scope.ThrowIfNotReadable();
+            using var use = scope.Use();
             Span<byte> key = stackalloc byte[1 + RunId.Size];
             using var reader = Catalogue.State.Store.Read();
             var record = Find(reader, RunKeys.Record(key, Id), out var version);
@@ -139,6 +140,7 @@ internal sealed class Lifecycle(Engine engine, Scope scope)
     private Sequence Change(OperationCode code, RunStatus to, (string Name, Value? Value) detail)
     {
         scope.ThrowIfNotWritable(isAllowedWhenClosed: true);
+        using var use = scope.Use();
         if (Id == RunId.Default)
             throw new InvalidTransitionException(Id, RunStatus.Active, to, "The run 'default' is always active: it is long-term memory. Begin a run of its own.");
         var status = code is OperationCode.RunEnd or OperationCode.RunUpdate ? (Value)(long)to : default(Value?);
@@ -190,6 +192,7 @@ internal sealed class Lifecycle(Engine engine, Scope scope)
     private Sequence Update(string[] added, string[] removed, Value? patch)
     {
         scope.ThrowIfNotWritable(isAllowedWhenClosed: true);
+        using var use = scope.Use();
         if (added.Length + removed.Length == 0 && patch is null)
             return Sequence.None;
         if (scope.Transaction is null)

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Cairn.Codec;
 using Cairn.Primitives;
 using Cairn.Store;
@@ -30,14 +31,17 @@ public sealed class State : StateView
     /// <param name="ttl">From 1 ms to 100 years; counts from the commit.</param>
     /// <returns>Counter and sequence; inside a transaction readable when that has committed.</returns>
     /// <exception cref="CairnException"><see cref="ErrorCode.AlreadyExists"/>: there is such a cell; nothing was written.</exception>
-    public StateReceipt Init(string name, Value value, TimeSpan? ttl = null) => TryInit(name, value, ttl, out var receipt)
+    public StateReceipt Init(string name, Value value, TimeSpan? ttl = null) => TryInit(name, value, ttl, out var receipt, out _)
         ? receipt
         : throw new CairnException(ErrorCode.AlreadyExists, "There is a state cell of this name. GetOrInit reads it then; Set replaces it.");
 
-    private bool TryInit(string name, Value value, TimeSpan? ttl, out StateReceipt receipt)
+    // The refusal outside a transaction tells the cell that is there.
+    private bool TryInit(string name, Value value, TimeSpan? ttl, out StateReceipt receipt, out Refusal? refusal)
     {
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var key = KeyForWrite(name, buffer);
+        refusal = null;
+        using var use = Scope.Use();
         if (Scope.Writes?.Find(key) is { } write)
         {
             // What the transaction itself has made of the cell counts: it was read, or is blind.
@@ -48,7 +52,7 @@ public sealed class State : StateView
             return isFree;
         }
 
-        return TryWriteIf(key, OperationCode.StateInit, value, ttl, Counter.None, out receipt, out _);
+        return TryWriteIf(key, OperationCode.StateInit, value, ttl, Counter.None, out receipt, out refusal);
     }
 
     /// <summary>Writes a cell, whatever was there; creates it if it is absent. Blind: it never conflicts. Without a time to live an older
@@ -102,27 +106,25 @@ public sealed class State : StateView
     {
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var key = KeyForWrite(name, buffer);
-        if (TryWriteIf(key, OperationCode.StateSet, value, ttl, expected, out var receipt, out var actual))
+        if (TryWriteIf(key, OperationCode.StateSet, value, ttl, expected, out var receipt, out var refusal))
             return receipt;
-        throw new VersionMismatchException("state", name, expected.Value, actual);
+        throw new VersionMismatchException("state", name, expected.Value, refusal.Actual);
     }
 
     private bool TryWriteIf(
-        ReadOnlySpan<byte> key, OperationCode code, in Value value, TimeSpan? ttl, Counter expected, out StateReceipt receipt, out ulong actual)
+        ReadOnlySpan<byte> key, OperationCode code, in Value value, TimeSpan? ttl, Counter expected, out StateReceipt receipt,
+        [NotNullWhen(false)] out Refusal? refusal)
     {
         var life = Versions.TimeToLive(ttl);
         var length = ValueCodec.EncodedLength(value, Engine.Limits);
-        var expectation = new Expectation(Scope.Run, key.ToArray(), ExpectationKind.Counter, expected.Value);
-        actual = 0;
+        var tellsFound = code == OperationCode.StateInit;
+        var expectation = new Expectation(Scope.Run, key.ToArray(), ExpectationKind.Counter, expected.Value, TellsFound: tellsFound);
         if (Scope.Transaction is { } transaction)
         {
+            using var use = Scope.Use();
             receipt = default;
-            if (!Scope.Holds(expectation, out var refusal))
-            {
-                actual = refusal.Actual;
+            if (!Scope.Holds(expectation, out refusal))
                 return false;
-            }
-
             transaction.Expectations.Add(expectation);
             receipt = SetPending(key, code, value, life);
             return true;
@@ -131,10 +133,9 @@ public sealed class State : StateView
         var batch = Scope.BeginSingle();
         StateOperations.AddWrite(batch, code, key[1..], 1, length, -life, out var target);
         ValueCodec.Encode(value, target);
-        if (Scope.TryCommitSingle(batch, expectation, StateOperations.ReadReceipt, out receipt, out var placed))
-            return true;
-        actual = placed.Refusal!.Actual;
-        return false;
+        Scope.TryCommitSingle(batch, expectation, StateOperations.ReadReceipt, out receipt, out var placed);
+        refusal = placed.Refusal;
+        return refusal is null;
     }
 
     /// <summary>Reads a cell, computes, and writes the result, in one transaction that is tried again when somebody else was faster.</summary>
@@ -176,6 +177,7 @@ public sealed class State : StateView
 
     private TransitionResult TransitionPending(ReadOnlySpan<byte> key, Value? initial, Func<Value, Value> transition, long life)
     {
+        using var use = Scope.Use();
         Value value;
         var counter = 0UL;
         var expiry = 0L;
@@ -220,15 +222,14 @@ public sealed class State : StateView
     public Value GetOrInit(string name, Func<Value> factory, TimeSpan? ttl = null)
     {
         ArgumentNullException.ThrowIfNull(factory);
-        Value? created = null;
-        while (true)
-        {
-            if (TryGet(name, out var present))
-                return present;
-            created ??= factory();
-            if (TryInit(name, created.Value, ttl, out _))
-                return created.Value;
-        }
+        using var use = Scope.Use();
+        if (TryGet(name, out var present))
+            return present;
+        var created = factory();
+        if (TryInit(name, created, ttl, out _, out var refusal))
+            return created;
+        Invariant.Check(refusal?.Found is not null, "in a transaction a cell that was absent is free");
+        return StateOperations.ToCell(refusal.Found.View).Value;
     }
 
     /// <summary>Removes a cell. Its counter stays: a cell of the same name counts on from it.</summary>
@@ -240,6 +241,7 @@ public sealed class State : StateView
         var key = KeyForWrite(name, buffer);
         if (Scope.Transaction is not null)
         {
+            using var use = Scope.Use();
             if (!Exists(name))
                 return false;
             DeletePending(key);
@@ -296,6 +298,7 @@ public sealed class State : StateView
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var key = StoreKey(name, buffer);
         var expectation = new Expectation(Scope.Run, key.ToArray(), ExpectationKind.Counter, counter.Value, IsGuard: true);
+        using var use = Scope.Use();
         if (!Scope.Holds(expectation, out var refusal))
             throw new VersionMismatchException("state", name, counter.Value, refusal.Actual);
         Scope.Transaction?.Expectations.Add(expectation);
@@ -318,21 +321,18 @@ public sealed class State : StateView
         var value = Value.Object((StateOperations.LeaseMember, owner));
         if (Scope.Transaction is { } transaction)
             return AcquirePending(transaction, key, owner, value, life);
-        while (true)
-        {
-            var batch = Scope.BeginSingle();
-            StateOperations.AddWrite(batch, OperationCode.StateLease, key[1..], 1, value.EncodedLength, -life, out var target);
-            ValueCodec.Encode(value, target);
-            var expectation = new Expectation(Scope.Run, key.ToArray(), ExpectationKind.Counter, 0);
-            if (Scope.TryCommitSingle(batch, expectation, StateOperations.ReadReceipt, out var receipt, out var placed))
-                return new LeaseResult(true, receipt.Counter, owner, CommitClock.Time(placed.Time + life));
-            if (Holder(key) is { } holder)
-                return holder;                               // else it has just let go
-        }
+        var batch = Scope.BeginSingle();
+        StateOperations.AddWrite(batch, OperationCode.StateLease, key[1..], 1, value.EncodedLength, -life, out var target);
+        ValueCodec.Encode(value, target);
+        var expectation = new Expectation(Scope.Run, key.ToArray(), ExpectationKind.Counter, 0, TellsFound: true);
+        return Scope.TryCommitSingle(batch, expectation, StateOperations.ReadReceipt, out var receipt, out var placed)
+            ? new LeaseResult(true, receipt.Counter, owner, CommitClock.Time(placed.Time + life))
+            : HolderOf(placed.Refusal!.Found!.View);         // TX-39: who held it when it was refused, also if it has let go since
     }
 
     private LeaseResult AcquirePending(TransactionContext transaction, ReadOnlySpan<byte> key, string owner, in Value value, long life)
     {
+        using var use = Scope.Use();
         if (Holder(key) is { } holder)
             return holder;
         ulong counter;
@@ -347,8 +347,11 @@ public sealed class State : StateView
     {
         Scope.ThrowIfNotReadable();
         using var reader = Scope.Run.Store.Read();
-        if (!Scope.TryGet(reader, key, out var version))
-            return null;
+        return Scope.TryGet(reader, key, out var version) ? HolderOf(version) : default(LeaseResult?);
+    }
+
+    private static LeaseResult HolderOf(scoped in VersionView version)
+    {
         var cell = StateOperations.ToCell(version);
         if (!StateOperations.TryReadOwner(cell.Value, out var owner))
             throw new CairnException(ErrorCode.WrongType, "The state cell of this name is no lease. Take another name.");
@@ -373,6 +376,7 @@ public sealed class State : StateView
             return holder;
         if (Scope.Transaction is { } transaction)
         {
+            using var use = Scope.Use();
             ExpirePending(key, life);
             return holder with { IsAcquired = true, Expiry = CommitClock.Time(transaction.Time + life) };
         }
@@ -412,6 +416,7 @@ public sealed class State : StateView
 
     private StateReceipt SetPending(ReadOnlySpan<byte> key, OperationCode code, in Value value, long life)
     {
+        using var use = Scope.Use();
         var write = PendingFor(key, code);
         write.Value = value.Encode();
         write.IsDelete = false;
@@ -424,6 +429,7 @@ public sealed class State : StateView
 
     private void DeletePending(ReadOnlySpan<byte> key)
     {
+        using var use = Scope.Use();
         var write = PendingFor(key, OperationCode.StateDelete);
         write.Value = [];
         write.IsDelete = true;
@@ -436,6 +442,7 @@ public sealed class State : StateView
     // The cell was read, so it is validated, and still there at commit.
     private bool ExpirePending(ReadOnlySpan<byte> key, long life)
     {
+        using var use = Scope.Use();
         Scope.ThrowIfNotReadable();
         using var reader = Scope.Run.Store.Read();
         if (!Scope.TryGet(reader, key, out var version))

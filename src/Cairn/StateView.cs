@@ -28,6 +28,7 @@ public class StateView
     public StateCell? Get(string name)
     {
         Scope.ThrowIfNotReadable();
+        using var use = Scope.Use();
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var key = StoreKey(name, buffer);
         using var reader = Scope.Run.Store.Read();
@@ -43,6 +44,7 @@ public class StateView
     public bool TryGet(string name, out Value value)
     {
         Scope.ThrowIfNotReadable();
+        using var use = Scope.Use();
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var key = StoreKey(name, buffer);
         value = default;
@@ -66,6 +68,7 @@ public class StateView
     public bool Exists(string name)
     {
         Scope.ThrowIfNotReadable();
+        using var use = Scope.Use();
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var key = StoreKey(name, buffer);
         if (Scope.Writes?.Find(key) is { } write)
@@ -126,6 +129,7 @@ public class StateView
     public long Count()
     {
         Scope.ThrowIfNotReadable();
+        using var use = Scope.Use();
         return Counting.Count(Engine.Pins, Scope, StoreKeys.State);
     }
 

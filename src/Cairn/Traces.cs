@@ -89,6 +89,7 @@ public sealed class Traces : TracesView
     private void CheckParentInTransaction(TraceId parent)
     {
         Scope.ThrowIfNotReadable();
+        using var use = Scope.Use();
         var key = TraceKeys.Trace(stackalloc byte[TraceKeys.LengthMax], parent);
         using var reader = Scope.Run.Store.Read();
         if (Scope.Writes!.Find(key) is not null || (Scope.TryGetCommitted(reader, key, out var version) && !version.IsTombstone))
@@ -104,6 +105,7 @@ public sealed class Traces : TracesView
 
     private void AddPending(TraceId id, byte[] content, in TraceOrder order)
     {
+        using var use = Scope.Use();
         Span<byte> key = stackalloc byte[TraceKeys.LengthMax];
         var storeKey = TraceKeys.Trace(key, id).ToArray();
         Scope.Writes!.Add(new PendingWrite
@@ -123,6 +125,7 @@ public sealed class Traces : TracesView
 
     private void RedactPending(TraceRecord trace)
     {
+        using var use = Scope.Use();
         Span<byte> key = stackalloc byte[TraceKeys.LengthMax];
         var storeKey = TraceKeys.Trace(key, trace.Id);
         var time = CommitClock.Microseconds(trace.Timestamp);

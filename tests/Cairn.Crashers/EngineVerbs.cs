@@ -39,7 +39,18 @@ internal static class EngineVerbs
     internal static void Put(string[] arguments)
     {
         var count = int.Parse(arguments[1], CultureInfo.InvariantCulture);
-        using var db = CairnDatabase.Open(arguments[0]);
+        CairnDatabase opened;
+        try
+        {
+            opened = CairnDatabase.Open(arguments[0]);
+        }
+        catch (CairnException refused)
+        {
+            Console.WriteLine($"open {refused.Code}");
+            return;
+        }
+
+        using var db = opened;
         for (var i = 0; i < count; i++)
         {
             try
@@ -54,5 +65,122 @@ internal static class EngineVerbs
         }
 
         Console.WriteLine($"health {db.Health.Status}");
+    }
+
+    /// <summary>`full DIR`: fills the file system that DIR is, deletes from the reserve, makes space again, goes on, closes and reopens;
+    /// says what it met at each step.</summary>
+    internal static void Full(string[] arguments)
+    {
+        var path = Path.Combine(arguments[0], "db");
+        var ballast = Path.Combine(arguments[0], "ballast");
+        File.WriteAllBytes(ballast, new byte[2_200_000]);
+        var options = new CairnOptions { SegmentBytesMin = 64 << 10, SegmentBytesMax = 128 << 10 };
+        var written = 0;
+        using (var db = CairnDatabase.Open(path, options))
+        {
+            var kv = db.Default.Kv;
+            Console.WriteLine($"refused {Refusal(() => kv.Put($"k{written}", new byte[2_000].AsSpan()), () => written++)}");
+            Console.WriteLine(kv.Count() == written ? "reads all" : $"reads {kv.Count()} of {written}");
+            Console.WriteLine($"deleted {Enumerable.Range(0, 50).Count(i => kv.Delete($"k{i}"))}");
+            Console.WriteLine($"refused {Refusal(() => kv.Put("more", 1), () => { })}");
+            Console.WriteLine($"health {db.Health.Status}");
+            File.Delete(ballast);
+            Console.WriteLine("space");
+            while (db.Metrics.IsDiskFull)
+                Thread.Yield();                              // the maintainer sees it within a second
+            for (var i = 0; i < 100; i++)
+                kv.Put($"k{i}", new byte[2_000].AsSpan());
+            Console.WriteLine("resumed");
+        }
+
+        Console.WriteLine("closed");
+        using var again = CairnDatabase.Open(path, options);
+        Console.WriteLine($"reopened clean {again.Recovery.WasClosedCleanly}");
+        var count = again.Default.Kv.Count();
+        Console.WriteLine(count == Math.Max(written, 100) ? "reads all" : $"reads {count} of {written}");
+        Console.WriteLine($"health {again.Health.Status}");
+    }
+
+    // Repeats an action until it is refused.
+    private static ErrorCode Refusal(Action action, Action done)
+    {
+        while (true)
+        {
+            try
+            {
+                action();
+                done();
+            }
+            catch (CairnException refused)
+            {
+                return refused.Code;
+            }
+        }
+    }
+
+    /// <summary>`starved DIR`: with 200 work items that block the thread pool, commits in every way, waits for the background's sync,
+    /// closes and opens again; says what was done. Only the continuations of those who await need the pool: they come when it is free.</summary>
+    internal static void Starved(string[] arguments)
+    {
+        ThreadPool.SetMaxThreads(8, 8);
+        using var never = new ManualResetEventSlim(false);
+        for (var i = 0; i < 200; i++)
+            ThreadPool.UnsafeQueueUserWorkItem(_ => never.Wait(), null);
+        while (ThreadPool.PendingWorkItemCount > 0 && ThreadPool.ThreadCount < 8)
+            Thread.Yield();
+        var db = CairnDatabase.Open(arguments[0], new CairnOptions { Durability = Durability.Buffered });
+        var strict = db.Default.With(new CommitOptions { Durability = Durability.Strict });
+        for (var i = 0; i < 20; i++)
+            strict.Kv.Put($"strict{i}", i);
+        Console.WriteLine("strict");
+        var awaited = Enumerable.Range(0, 20).Select(i => strict.Kv.PutAsync($"awaited{i}", i).AsTask()).ToArray();
+        for (var i = 0; i < 20; i++)
+            db.Default.Kv.Put($"buffered{i}", i);
+        while (db.Metrics.UnsyncedCommits > 0)
+            Thread.Yield();                                  // by the maintainer's clock
+        Console.WriteLine("synced in the background");
+        Console.WriteLine($"health {db.Health.Status}");
+        db.DisposeAsync().AsTask().Wait();
+        Console.WriteLine("closed");
+        using var again = CairnDatabase.Open(arguments[0]);
+        Console.WriteLine($"reopened clean {again.Recovery.WasClosedCleanly}, {again.Default.Kv.Count()} keys");
+        never.Set();
+        Task.WaitAll(awaited);
+        Console.WriteLine("awaited");
+    }
+
+    /// <summary>`until-failed DIR READY GO`: Strict puts of 3 KB; after ten writes a line to the file READY and waits for one from the file
+    /// GO; then goes on until one is refused. Says `ok n` for each, the codes of the first refusal and of the next, and the
+    /// state.</summary>
+    internal static void UntilFailed(string[] arguments)
+    {
+        var db = CairnDatabase.Open(arguments[0], new CairnOptions { SegmentBytesMin = 512 << 10, SegmentBytesMax = 512 << 10 });
+        var n = 0;
+        var code = Refusal(
+            () => db.Default.Kv.Put($"k{n}", new byte[3_000].AsSpan()),
+            () =>
+            {
+                Console.WriteLine($"ok {n++}");
+                if (n != 10)
+                    return;
+                File.WriteAllText(arguments[1], "ready\n");
+                File.ReadAllText(arguments[2]);
+            });
+        Console.WriteLine($"refused {code}");
+        Console.WriteLine($"then {Refusal(() => db.Default.Kv.Put("more", 1), () => { })}");
+        Console.WriteLine($"health {db.Health.Status}");
+        Console.WriteLine($"reads {db.Default.Kv.Count()}");
+        Environment.Exit(0);                                 // without closing
+    }
+
+    /// <summary>`check DIR`: opens, says how many of the keys k0, k1, ... are there without a gap, and ends without closing.</summary>
+    internal static void Check(string[] arguments)
+    {
+        var db = CairnDatabase.Open(arguments[0]);
+        var n = 0;
+        while (db.Default.Kv.Exists($"k{n}"))
+            n++;
+        Console.WriteLine($"there {n}");
+        Environment.Exit(0);
     }
 }

@@ -15,6 +15,10 @@ var verbs = new Dictionary<string, Action<string[]>>
     ["hash"] = HookVerbs.Hash,
     ["hot"] = HookVerbs.Hot,
     ["die"] = HookVerbs.Die,
+    ["full"] = EngineVerbs.Full,
+    ["starved"] = EngineVerbs.Starved,
+    ["until-failed"] = EngineVerbs.UntilFailed,
+    ["check"] = EngineVerbs.Check,
 };
 
 if (args.Length == 0 || !verbs.TryGetValue(args[0], out var verb))

@@ -9,6 +9,11 @@
 //   cairn.log.syncs               {sync}        syncs
 //   cairn.log.queued              {commit}      commits waiting for the writer
 //   cairn.log.unsynced            {commit}      commits written and not yet synced
+//   cairn.disk.full               {state}       1 while writes are refused because the disk is full, else 0
+//   cairn.disk.free               By            bytes free, as the maintainer found them last
+//   cairn.disk.reserve            By            bytes kept aside for a full disk
+//   cairn.jobs.failing            {job}         jobs of the maintainer whose last step failed
+//   cairn.jobs.stalled            {job}         jobs of the maintainer without progress for 30 s
 //   cairn.sequence                {sequence}    newest visible commit
 //   cairn.memory.bytes            By            native memory of all runs
 //   cairn.pins                    {pin}         snapshots, transactions and cursors that keep versions
@@ -16,7 +21,7 @@
 //   cairn.transactions.open       {transaction} open transactions
 //   cairn.transactions.retries    {retry}       transactions that lost and were tried again
 //
-// The activity source is "Cairn" too: cairn.open (with recovery), cairn.transact (all tries of a blocking Transact).
+// The activity source is "Cairn" too: cairn.open (with recovery), cairn.transact (all tries of a Transact, awaited or not).
 
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
@@ -43,6 +48,11 @@ internal sealed class Meters : IDisposable
         Counter("cairn.transactions.retries", "{retry}", metrics => metrics.Retries);
         Gauge("cairn.log.queued", "{commit}", metrics => metrics.QueuedCommits);
         Gauge("cairn.log.unsynced", "{commit}", metrics => metrics.UnsyncedCommits);
+        Gauge("cairn.disk.full", "{state}", metrics => metrics.IsDiskFull ? 1 : 0);
+        Gauge("cairn.disk.free", "By", metrics => metrics.DiskFreeBytes);
+        Gauge("cairn.disk.reserve", "By", metrics => metrics.DiskReserveBytes);
+        Gauge("cairn.jobs.failing", "{job}", metrics => metrics.FailingJobs);
+        Gauge("cairn.jobs.stalled", "{job}", metrics => metrics.StalledJobs);
         Gauge("cairn.sequence", "{sequence}", metrics => (long)metrics.VisibleSequence.Value);
         Gauge("cairn.memory.bytes", "By", metrics => metrics.MemoryBytes);
         Gauge("cairn.pins", "{pin}", metrics => metrics.Pins);

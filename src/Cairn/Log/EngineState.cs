@@ -18,6 +18,8 @@ internal sealed class EngineState
     private int _state;
     private Exception? _cause;
     private StorageException? _full;
+    private string _shortage = "";
+    private long _freeBytesNeeded;
 
     /// <summary>Called once, when the database fails, on the thread that met the failure.</summary>
     internal Action<Exception>? OnFailed { get; set; }
@@ -92,9 +94,14 @@ internal sealed class EngineState
 
     internal void EnterReadOnly() => Interlocked.CompareExchange(ref _state, ReadOnlyState, Open);
 
-    internal void EnterDiskFull(StorageException full)
+    /// <param name="shortage">What there is too little of: a sentence.</param>
+    /// <param name="freeBytesNeeded">Bytes that must be free before writes are taken again.</param>
+    /// <param name="full">The failure that told it, if one did.</param>
+    internal void EnterDiskFull(string shortage, long freeBytesNeeded, StorageException? full)
     {
         _full = full;
+        _shortage = shortage;
+        Volatile.Write(ref _freeBytesNeeded, freeBytesNeeded);
         Interlocked.CompareExchange(ref _state, Full, Open);
     }
 
@@ -102,7 +109,7 @@ internal sealed class EngineState
 
     internal BusyException DiskFull() => new(
         ErrorCode.DiskFull,
-        $"No space is left on the device: {_full?.Message} Free space, or delete data; reads go on.",
+        $"The disk is full: {_shortage} Free space where the database lies, until {Volatile.Read(ref _freeBytesNeeded)} bytes are free: writes are taken again by themselves then, within a second. Until then reads go on, and so does what only deletes.",
         TimeSpan.FromSeconds(1),
         _full);
 

@@ -36,6 +36,15 @@ internal abstract class LogDevice : IDisposable
     /// <exception cref="Storage.StorageException">NoSpace: nothing is left behind and the log goes on in the current segment.</exception>
     internal abstract void Prepare(long recordBytesMin);
 
+    /// <summary>What is free, and what writing needs.</summary>
+    internal abstract DeviceSpace Space();
+
+    /// <summary>Keeps as much aside as <see cref="DeviceSpace.Reserve"/> says. False: there is not that much.</summary>
+    internal abstract bool TryBuildReserve();
+
+    /// <summary>Gives up what was kept aside. Until it is built again, <see cref="Prepare"/> makes the smallest segment there is.</summary>
+    internal abstract void ReleaseReserve();
+
     /// <summary>Writes finished records (header, payload, padding each) at <paramref name="expectedPosition"/>, which must be the
     /// position after the last append. Written, not synced.</summary>
     /// <exception cref="DatabaseFailedException">Fenced: another owner has appended.</exception>

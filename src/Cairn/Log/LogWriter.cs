@@ -26,6 +26,7 @@
 //
 // Torn tail against corruption, and what recovery does with the end of the log: Recovery/Recovery.cs.
 
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 
 namespace Cairn.Log;
@@ -77,6 +78,7 @@ internal sealed class LogWriter : IDisposable
     private byte[] _roundBuffer = GC.AllocateUninitializedArray<byte>(64 << 10, pinned: true);
     private uint _chain;
     private bool _stopping;
+    private CommitRound? _syncAsked;
     private volatile ICommitObserver[] _observers = [];
 
     /// <param name="device">Null for a database without a log: then the queue serves observers alone.</param>
@@ -148,6 +150,9 @@ internal sealed class LogWriter : IDisposable
     internal int QueuedCommits => (int)(Volatile.Read(ref _places.NextSlot) - Volatile.Read(ref _progress.WrittenSlot));
 
     internal LogDevice? Device => _device;
+
+    /// <summary>Watches the room on the disk; null without a device, and where nothing is written.</summary>
+    internal DiskSpace? Disk { get; init; }
 
     /// <summary>Unsynced commits from which on a sync is due at once.</summary>
     internal int SyncCommits { get; init; } = int.MaxValue;
@@ -235,14 +240,16 @@ internal sealed class LogWriter : IDisposable
     /// <summary>Makes room for a record that had none: finishes a planned rotation and prepares the next segment. Outside all
     /// locks that committers hold.</summary>
     /// <exception cref="BusyException">The disk is full; nothing was taken.</exception>
-    internal void MakeRoom(int recordLength)
+    /// <param name="recordLength">Bytes of the record.</param>
+    /// <param name="onlyDeletes">It may use the reserve of a full disk.</param>
+    internal void MakeRoom(int recordLength, bool onlyDeletes = false)
     {
         Drive(mayLeave: false);
 
         // A rotation that is planned waits in the queue behind records that are still being filled. The segment it was planned
         // for stays as it is until then: the caller comes again.
         if (!Volatile.Read(ref _places.RotationPlanned))
-            Prepare(recordLength);
+            Prepare(recordLength, onlyDeletes);
     }
 
     /// <summary>Prepares the next segment if the current one is half full; called by the maintainer.</summary>
@@ -257,24 +264,38 @@ internal sealed class LogWriter : IDisposable
         }
     }
 
-    internal void Prepare(long recordBytesMin)
+    /// <exception cref="BusyException">The disk is full; nothing was taken.</exception>
+    internal void Prepare(long recordBytesMin, bool onlyDeletes = false)
     {
         lock (_prepareGate)
         {
             try
             {
-                _device!.Prepare(recordBytesMin);
-                _state.LeaveDiskFull();
-            }
-            catch (Storage.StorageException full) when (full.Error == Storage.StorageError.NoSpace)
-            {
-                _state.EnterDiskFull(full);
-                throw _state.DiskFull();
+                while (!TryPrepare(recordBytesMin, out var full))
+                {
+                    if (!Disk!.Enter(full) || !onlyDeletes)
+                        throw _state.DiskFull();
+                }
             }
             catch (Exception cause) when (cause is not CairnException)
             {
                 throw _state.Fail(cause);
             }
+        }
+    }
+
+    private bool TryPrepare(long recordBytesMin, [NotNullWhen(false)] out Storage.StorageException? noSpace)
+    {
+        try
+        {
+            _device!.Prepare(recordBytesMin);
+            noSpace = null;
+            return true;
+        }
+        catch (Storage.StorageException full) when (full.Error == Storage.StorageError.NoSpace)
+        {
+            noSpace = full;
+            return false;
         }
     }
 
@@ -656,6 +677,43 @@ internal sealed class LogWriter : IDisposable
         }
     }
 
+    /// <summary>A task that ends when everything written before the call is synced, or the sync has failed: the state says which. The
+    /// log's thread syncs, once for all who ask meanwhile.</summary>
+    internal Task SyncAsync()
+    {
+        CommitRound round;
+        lock (_roundGate)
+        {
+            if (Volatile.Read(ref _stopping))
+                return Task.FromException(new ObjectDisposedException("CairnDatabase", "The database is closed."));
+            round = _syncAsked ??= new CommitRound();
+        }
+
+        _wake.Set();
+        return round.WhenCompleteAsync();
+    }
+
+    private void SyncForThoseWhoAsked()
+    {
+        CommitRound? asked;
+        lock (_roundGate)
+            (asked, _syncAsked) = (_syncAsked, null);
+        if (asked is null)
+            return;
+        try
+        {
+            Sync();
+        }
+        catch (DatabaseFailedException)
+        {
+            // The state keeps it; whoever asked is woken and told by that.
+        }
+        finally
+        {
+            asked.Complete();
+        }
+    }
+
     /// <summary>Everything written is synced, and no mark says so yet.</summary>
     internal bool NeedsMark
     {
@@ -738,6 +796,7 @@ internal sealed class LogWriter : IDisposable
             if (Volatile.Read(ref _stopping))
                 return;
             Drive(mayLeave: false);
+            SyncForThoseWhoAsked();
         }
     }
 
@@ -795,6 +854,7 @@ internal sealed class LogWriter : IDisposable
         Volatile.Write(ref _stopping, true);
         _wake.Set();
         _thread?.Join();
+        SyncForThoseWhoAsked();                              // who asked too late for the thread
     }
 
     // What committers write under the gate, and what the writer alone writes: apart, on lines of their own.

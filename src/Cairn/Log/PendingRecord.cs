@@ -63,6 +63,13 @@ internal sealed class PendingRecord
             _buffer = Allocate(FirstCapacity);
     }
 
+    /// <summary>Takes the end of the payload back.</summary>
+    internal void Truncate(int payloadLength)
+    {
+        Invariant.Check(payloadLength <= PayloadLength && !_filled, "what is taken back was written and not handed over");
+        PayloadLength = payloadLength;
+    }
+
     /// <summary>Room for more payload at its end; the record is 8-byte padded by <see cref="RecordFrame"/>.</summary>
     internal Span<byte> Extend(int bytes)
     {

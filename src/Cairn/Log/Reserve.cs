@@ -10,7 +10,7 @@ internal sealed class Reserve(IStorage storage)
     internal long HeldBytes { get; private set; } = Measure(storage);
 
     /// <summary>Takes the space, or more of it.</summary>
-    /// <returns>False when the disk has not that much; what was held stays held.</returns>
+    /// <returns>False when the disk has not that much; then a part may be held.</returns>
     /// <exception cref="StorageException">Any failure but a full disk.</exception>
     internal bool TryBuild(long bytes)
     {
@@ -27,6 +27,7 @@ internal sealed class Reserve(IStorage storage)
         }
         catch (StorageException full) when (full.Error == StorageError.NoSpace)
         {
+            HeldBytes = Measure(storage);
             return false;
         }
     }

@@ -16,7 +16,9 @@
 //      manifest naming n+1  ->  first append into n+1
 //    A crash before the manifest leaves a segment without records that no manifest names: a leftover, removed at the next
 //    opening. So a segment with records beyond its copies is always named.
-// 6  Clean close (5.10): seal appended and synced, the never-written tail behind it cut, synced, manifest with the clean flag.
+// 6  What is published (manifests, the name of a segment) may meet a full disk. Under a name that is not there yet nothing was promised, so
+//    the reserve is given up and the publication made anew; only then is it a failure.
+// 7  Clean close (5.10): seal appended and synced, the never-written tail behind it cut, synced, manifest with the clean flag.
 //
 // The running SHA-256 of the open segment costs its speed once per appended byte, on the writer; it ends in the seal, in the next
 // header and in the manifest.
@@ -59,6 +61,7 @@ internal sealed class SegmentedLog : LogDevice
     private long _preparedBytes;
     private Exception? _failure;
     private bool _isClosed;
+    private bool _isShortOfSpace;
 
     /// <summary>Goes on with an open segment that recovery made; or, without a file, reads a database that was closed.</summary>
     internal SegmentedLog(IStorage storage, LogOptions options, Manifest manifest, SegmentFile[] segments, OpenSegment? open)
@@ -142,7 +145,7 @@ internal sealed class SegmentedLog : LogDevice
             if (PreparedBytes >= Math.Max(recordBytesMin, 1))
                 return;
             ThrowIfEnded();
-            var bytes = Math.Max(NextSegmentBytes, FileBytesFor(recordBytesMin));
+            var bytes = Math.Max(_isShortOfSpace ? _options.SegmentBytesMin : NextSegmentBytes, FileBytesFor(recordBytesMin));
             var file = CreateZeroed(_storage, LogNames.PreparedPath + LogNames.Part, bytes, default);
             Failpoint.Hit("segment.synced-before-named");
             DropPrepared();     // it was too small for the record that waits
@@ -151,6 +154,51 @@ internal sealed class SegmentedLog : LogDevice
             Volatile.Write(ref _preparedBytes, bytes);
         }
     }
+
+    internal override DeviceSpace Space()
+    {
+        lock (_prepareGate)
+            return new DeviceSpace(_storage.FreeSpace(), _reserve.HeldBytes, ReserveBytes, _prepared is null ? NextSegmentBytes : 0);
+    }
+
+    internal override bool TryBuildReserve()
+    {
+        lock (_prepareGate)
+        {
+            ThrowIfEnded();
+            if (!_reserve.TryBuild(ReserveBytes))
+                return false;
+            _isShortOfSpace = false;
+            return true;
+        }
+    }
+
+    internal override void ReleaseReserve()
+    {
+        lock (_prepareGate)
+        {
+            _isShortOfSpace = true;
+            _reserve.Release();
+        }
+    }
+
+    // Rule 6. The maintainer finds the reserve gone and tells it.
+    private void PublishWithReserve(string path, Action publish)
+    {
+        try
+        {
+            publish();
+        }
+        catch (StorageException full) when (full.Error == StorageError.NoSpace && _reserve.HeldBytes > 0 && !_storage.Exists(path))
+        {
+            if (_storage.Exists(path + LogNames.Part))
+                _storage.Unlink(path + LogNames.Part);
+            ReleaseReserve();
+            publish();
+        }
+    }
+
+    private void Publish(Manifest next) => PublishWithReserve(next.Name, () => next.Publish(_storage));
 
     /// <summary>Makes a file that begins with the content and goes on with zeros, all of it on the device. Its name ends in
     /// <c>.part</c>; on a full disk it is thrown away whole, its sync is not repeated (5.5).</summary>
@@ -260,10 +308,10 @@ internal sealed class SegmentedLog : LogDevice
         _prepared.WriteAt(headerBytes, 0);
         PublishedFile.Sync(_prepared);
         Failpoint.Hit("rotation.header-synced");
-        RenameSegment(_storage, LogNames.PreparedPath, header.Number);
+        PublishWithReserve(LogNames.SegmentPath(header.Number), () => RenameSegment(_storage, LogNames.PreparedPath, header.Number));
         Failpoint.Hit("rotation.segment-named");
         if (!Mutant.Is("manifest-before-data"))
-            next.Publish(_storage);
+            Publish(next);
         Failpoint.Hit("rotation.manifest-published");
         next.UnlinkOlder(_storage);
 
@@ -434,7 +482,7 @@ internal sealed class SegmentedLog : LogDevice
             PreviousDigest = _manifest.Digest(),
             Segments = [.. _manifest.Segments.Skip(count)],
         };
-        next.Publish(_storage);
+        Publish(next);
         next.UnlinkOlder(_storage);
         Volatile.Write(ref _segments, _segments[count..]);
         Volatile.Write(ref _manifest, next);
@@ -481,7 +529,7 @@ internal sealed class SegmentedLog : LogDevice
             PreviousDigest = _manifest.Digest(),
             Segments = [.. _manifest.Segments.SkipLast(1), ended],
         };
-        next.Publish(_storage);
+        Publish(next);
         Failpoint.Hit("close.manifest-published");
         next.UnlinkOlder(_storage);
         _isClosed = true;

@@ -50,14 +50,48 @@ internal sealed class DigestJob(LogWriter log) : MaintenanceJob("digest")
     internal override bool Step() => log.Device?.StepDigest() ?? false;
 }
 
-/// <summary>Allocates, zeroes and syncs the next segment before it is needed.</summary>
+/// <summary>Watches the room on the disk, and allocates, zeroes and syncs the next segment before it is needed.</summary>
 internal sealed class SegmentJob(LogWriter log, EngineState state) : MaintenanceJob("segment")
 {
     internal override bool Step()
     {
-        if (log.Device is null || (!log.NeedsPreparing && !state.IsDiskFull))
+        log.Disk?.Step();
+        if (!log.NeedsPreparing || state.IsDiskFull)
             return false;
-        log.Prepare(0);
+        try
+        {
+            log.Prepare(0);
+        }
+        catch (BusyException) when (state.IsDiskFull)
+        {
+            // The state says so to whoever writes, and to Health; the next turn looks again.
+        }
+
+        return false;
+    }
+}
+
+/// <summary>Looks whether the log's writer gets on while commits wait for it. The writer may be any committer's thread, or the log's
+/// own.</summary>
+internal sealed class WatchJob(LogWriter log, TimeProvider clock) : MaintenanceJob("watch")
+{
+    private ulong _written;
+    private long _since;
+    private long _stalledTicks;
+
+    internal override TimeSpan? StalledFor => Volatile.Read(ref _stalledTicks) is var ticks and > 0 ? TimeSpan.FromTicks(ticks) : null;
+
+    internal override bool Step()
+    {
+        var written = log.WrittenPosition;
+        if (log.QueuedCommits == 0 || written != _written || _since == 0)
+        {
+            _written = written;
+            _since = clock.GetTimestamp();
+        }
+
+        var time = clock.GetElapsedTime(_since);
+        Volatile.Write(ref _stalledTicks, time > Maintainer.StallAfter ? time.Ticks : 0);
         return false;
     }
 }

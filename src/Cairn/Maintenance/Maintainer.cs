@@ -11,10 +11,12 @@
 //   expiry     removes expired values by ordinary transactions, only if they are still the expired version (TTL-5)
 //   timeout    closes transactions that lived too long, so that they pin no versions (TX-32)
 //   sweep      frees superseded versions of idle runs
+//   watch      looks whether the log's writer gets on, whoever that is
 //
 // A failure of sync or mark fails the database where it happens and surfaces at the next call. Any other job that throws is
 // tried again with back-off, and its error stays in Health until it has succeeded. Nothing stops in silence: an exception
-// that reaches the thread fails the database.
+// that reaches the thread fails the database, and a step, or the log's writer, that makes no progress for 30 s is told in Health and in
+// the meters. It is only told: what waits for a slow device was not acknowledged, so nothing that was promised is wrong.
 
 using Cairn.Log;
 
@@ -27,6 +29,9 @@ internal sealed class Maintainer : IDisposable
     private static readonly TimeSpan IdleWait = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan BackOffMax = TimeSpan.FromSeconds(10);
 
+    /// <summary>A step that takes longer is called stalled (durability rule 14).</summary>
+    internal static readonly TimeSpan StallAfter = TimeSpan.FromSeconds(30);
+
     private readonly MaintenanceJob[] _jobs;
     private readonly EngineState _state;
     private readonly TimeProvider _clock;
@@ -35,6 +40,7 @@ internal sealed class Maintainer : IDisposable
     private readonly Lock _stepping = new();
     private volatile bool _idle;
     private volatile bool _stopping;
+    private Action? _last;
 
     /// <param name="ownThread">False: the steps are driven by hand.</param>
     internal Maintainer(EngineState state, TimeProvider clock, bool ownThread, params MaintenanceJob[] jobs)
@@ -80,6 +86,7 @@ internal sealed class Maintainer : IDisposable
             return true;
         try
         {
+            job.Begin(_clock.GetTimestamp());
             Failpoint.Hit("maintainer.step");
             var more = job.Step();
             job.Steps++;
@@ -102,9 +109,42 @@ internal sealed class Maintainer : IDisposable
             _state.Fail(error);
             return false;
         }
+        finally
+        {
+            job.Begin(0);
+        }
+    }
+
+    /// <summary>How long a job makes no progress, once that is too long; asked on another thread than its own.</summary>
+    internal TimeSpan? StalledFor(MaintenanceJob job)
+    {
+        var began = job.Began;
+        if (began == 0)
+            return job.StalledFor;
+        return _clock.GetElapsedTime(began) is var time && time > StallAfter && !Mutant.Is("stalled-step-unseen") ? time : job.StalledFor;
     }
 
     private void Run()
+    {
+        try
+        {
+            Loop();
+        }
+        catch (Exception bug)
+        {
+            _state.Fail(bug);                                // nothing stops in silence: the next call is told
+        }
+
+        while (!_stopping)
+        {
+            _signal.Wait();
+            _signal.Reset();
+        }
+
+        _last?.Invoke();
+    }
+
+    private void Loop()
     {
         while (!_stopping)
         {
@@ -137,11 +177,40 @@ internal sealed class Maintainer : IDisposable
         return false;
     }
 
+    /// <summary>Ends the thread; its last deed is what is given, and the task ends with that. Without a thread the caller does
+    /// it.</summary>
+    internal Task EndAsync(Action last)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _last = () =>
+        {
+            try
+            {
+                last();
+                done.SetResult();
+            }
+            catch (Exception failure)
+            {
+                done.SetException(failure);                  // thrown where it is awaited
+            }
+        };
+        if (_thread is null)
+        {
+            _last();
+            return done.Task;
+        }
+
+        _stopping = true;
+        _signal.Set();
+        return done.Task;
+    }
+
     public void Dispose()
     {
         _stopping = true;
         _signal.Set();
-        _thread?.Join();
+        if (_thread != Thread.CurrentThread)
+            _thread?.Join();
         _signal.Dispose();
     }
 }
@@ -149,7 +218,17 @@ internal sealed class Maintainer : IDisposable
 /// <summary>One kind of background work.</summary>
 internal abstract class MaintenanceJob(string name)
 {
+    private long _began;
+
     internal string Name { get; } = name;
+
+    /// <summary>When the step that is running began, as a time stamp; 0 = none is.</summary>
+    internal long Began => Volatile.Read(ref _began);
+
+    internal void Begin(long now) => Volatile.Write(ref _began, now);
+
+    /// <summary>For a job that watches: how long what it watches makes no progress, once that is too long.</summary>
+    internal virtual TimeSpan? StalledFor => null;
 
     /// <summary>An error of this job ends writing.</summary>
     internal virtual bool IsFatal => false;

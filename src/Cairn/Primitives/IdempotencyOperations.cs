@@ -78,6 +78,7 @@ internal sealed class IdempotencyOperations : OperationSet
     internal static bool TryFindFirst(Scope scope, string key, Limits limits, out OnceOutcome first, out PendingWrite pending)
     {
         var storeKey = StoreKeyOf(key, limits);
+        using var use = scope.Use();
         if (scope.Writes!.Find(storeKey) is { } own)
         {
             // Done in this very transaction, which is not committed yet.

@@ -87,6 +87,7 @@ internal static class Counting
         at.NoteRange([family], [(byte)(family + 1)]);
         if (at.Writes is not { Count: > 0 } writes)
             return count;
+        using var use = at.Use();
         foreach (var write in writes.InOrder)
         {
             if (write.StoreKey.Length == 0 || write.StoreKey[0] != family)

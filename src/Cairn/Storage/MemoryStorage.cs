@@ -14,6 +14,10 @@ internal sealed class MemoryStorage(long capacityBytes = long.MaxValue) : IStora
     private readonly OwnerSlot owner = new();
     private long usedBytes;
 
+    /// <summary>Sum of the lengths of all files, above which writing fails; may be changed while it is used, as of a disk
+    /// that others use too.</summary>
+    internal long CapacityBytes { get; set; } = capacityBytes;
+
     public string Description => "(memory)";
 
     public bool SyncErrorsAreReported => true;
@@ -119,7 +123,7 @@ internal sealed class MemoryStorage(long capacityBytes = long.MaxValue) : IStora
     public long FreeSpace()
     {
         lock (gate)
-            return capacityBytes - usedBytes;
+            return Math.Max(0, CapacityBytes - usedBytes);
     }
 
     public IDisposable Lock(string ownerText) => owner.Take(ownerText);

@@ -40,4 +40,8 @@ internal static class OperationCodes
     internal static bool IsAllowedWhenClosed(this OperationCode code) => code is OperationCode.RunUpdate or OperationCode.RunEnd
         or OperationCode.RunResume or OperationCode.RunDelete or OperationCode.RunArchive or OperationCode.TraceRedact
         or OperationCode.EventRedact;
+
+    /// <summary>It only takes away: a full disk still takes it (DUR-9). Redacting an event is none, because it appends one.</summary>
+    internal static bool IsDeletion(this OperationCode code) => code is OperationCode.KvDelete or OperationCode.StateDelete
+        or OperationCode.TraceRedact or OperationCode.RunDelete;
 }

@@ -52,6 +52,10 @@ internal sealed class Batch
     /// <summary>May use the reserve of a full disk.</summary>
     internal bool OnlyDeletes { get; set; }
 
+    /// <summary>Called under the run's lock with the time of the decision: writes the operations of the one part anew, as the newest
+    /// state wants them. False: there is nothing to write.</summary>
+    internal Func<long, bool>? Decide { get; set; }
+
     /// <summary>This thread's own batch, emptied, with a record that only this thread waits for.</summary>
     internal static Batch RentMine(ReadOnlySpan<byte> attributes = default)
     {
@@ -103,6 +107,7 @@ internal sealed class Batch
         TouchesCatalogue = false;
         IsAllowedWhenClosed = false;
         OnlyDeletes = false;
+        Decide = null;
         var header = Record.Extend(PayloadHeader + attributes.Length);
         header[..PayloadHeader].Clear();
         BinaryPrimitives.WriteInt32LittleEndian(header[8..], attributes.Length);
@@ -118,6 +123,18 @@ internal sealed class Batch
         var header = Record.Extend(PartHeader);
         run.Id.Write(header);
         header[RunId.Size..].Clear();
+    }
+
+    /// <summary>Begins the one part once more, without operations.</summary>
+    internal void BeginAgain()
+    {
+        Invariant.Check(PartCount == 1 && !TouchesCatalogue, "a decision is about one run");
+        var run = _parts[0].Run;
+        Record.Truncate(_parts[0].Offset);
+        PartCount = 0;
+        Operations = 0;
+        NeedsResolve = false;
+        BeginPart(run);
     }
 
     /// <summary>Adds an operation to the current part and returns its body to fill. The span is good until the next call.</summary>

@@ -29,8 +29,9 @@
 // what the log has not promised a place. Memory does run ahead of the device between Apply and the write; if the device then
 // fails, what was applied is never shown, and the database takes no more writes (G7).
 //
-// In memory there is no device: the word of each run moves under its lock. A commit over several runs applies to all before it
-// publishes any, and a cut across runs takes their locks for a moment, so that no half is seen.
+// In memory there is no device: the word of each run moves under its lock. A commit over several runs binds their words to one flag
+// before it publishes any, and the flag moves them all at once (VisibleSequence); a cut across runs takes their locks for a moment. So
+// no half is seen.
 
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
@@ -172,6 +173,8 @@ internal sealed class CommitPath(
                     return new Placed(NewestOf(batch, runs), 0, false, refusal);
                 if (mustRecheck)
                     continue;
+                if (batch.Decide is { } decide && !Mutant.Is("decision-skipped") && !decide(Math.Max(now, log.LastTime)))
+                    return new Placed(NewestOf(batch, runs), 0, false, null);
                 foreach (ref readonly var part in batch.Parts)
                     part.Run.Store.Reserve(part.Writes, part.WriteBytes);
                 batch.ReserveCatalogue(catalogue.State.Store);
@@ -243,7 +246,7 @@ internal sealed class CommitPath(
             using var reader = expectation.Run.Store.Read();
             var exists = reader.TryGetNewest(expectation.Key, out var version);
             if (!expectation.Holds(exists, version, time, out var actual) && !Mutant.Is("cas-check-removed"))
-                return Refusal.Unmet(expectation, actual, exists ? version.Sequence : 0);
+                return Refusal.Unmet(expectation, actual, version);
         }
 
         return null;
@@ -396,18 +399,54 @@ internal sealed class CommitPath(
         run.LastEpoch = writtenIn;
     }
 
-    // Memory only. The runs before the catalogue: who sees a run's record there may also read the run.
+    // Memory only.
     private void Publish(Batch batch, ulong sequence)
     {
-        foreach (ref readonly var part in batch.Parts)
-            PublishRun(part.Run, sequence);
-        if (batch.TouchesCatalogue)
-            catalogue.State.Visible.Publish(sequence);
+        if (batch.PartCount > 1 || batch.TouchesCatalogue)
+            PublishTogether(batch, sequence);
+        else
+            PublishRun(batch.Parts[0].Run, sequence);
     }
 
     private static void PublishRun(RunState run, ulong sequence)
     {
         run.Visible.Publish(sequence);
+        Failpoint.Hit("commit.run-published");
+    }
+
+    private void PublishTogether(Batch batch, ulong sequence)
+    {
+        if (Mutant.Is("memory-publishes-run-by-run"))
+        {
+            foreach (ref readonly var part in batch.Parts)
+                PublishRun(part.Run, sequence);
+            if (batch.TouchesCatalogue)
+                PublishRun(catalogue.State, sequence);
+            return;
+        }
+
+        var shared = new SharedSequence(sequence);
+        foreach (ref readonly var part in batch.Parts)
+            Bind(part.Run, shared);
+        if (batch.TouchesCatalogue)
+            Bind(catalogue.State, shared);
+        shared.Publish();
+        Failpoint.Hit("commit.runs-published");
+        foreach (ref readonly var part in batch.Parts)
+            Unbind(part.Run);
+        if (batch.TouchesCatalogue)
+            Unbind(catalogue.State);
+    }
+
+    private static void Bind(RunState run, SharedSequence shared)
+    {
+        run.Visible.Bind(shared);
+        Failpoint.Hit("commit.run-bound");
+    }
+
+    private static void Unbind(RunState run)
+    {
+        run.Visible.Unbind();
         Failpoint.Hit("commit.run-published");
     }
 
@@ -539,7 +578,7 @@ internal sealed class CommitPath(
         else if (clock.GetElapsedTime(busySince) > limits.BusyWaitMax)
             throw new BusyException(ErrorCode.Busy, $"The log had no room within {limits.BusyWaitMax.TotalMilliseconds} ms (Limits.BusyWaitMax). Try again.", limits.BusyWaitMax);
         if (take == TakeResult.NoRoom)
-            log.MakeRoom(batch.Record.RecordLength);
+            log.MakeRoom(batch.Record.RecordLength, batch.OnlyDeletes);
         else
             log.Drive(mayLeave: true);
         state.ThrowIfFailed();
@@ -593,6 +632,9 @@ internal sealed class Refusal
     /// <summary>Version or counter found where an expectation failed; 0 = absent.</summary>
     internal ulong Actual { get; private init; }
 
+    /// <summary>What was found there, when the expectation asked to be told.</summary>
+    internal FoundVersion? Found { get; private init; }
+
     /// <summary>The sequence that must be visible before the refusal is told.</summary>
     internal ulong Current { get; private init; }
 
@@ -608,8 +650,15 @@ internal sealed class Refusal
 
     internal static Refusal Of(CairnException exception) => new() { Exception = exception };
 
-    internal static Refusal Unmet(Expectation expectation, ulong actual, ulong current) =>
-        new() { Expectation = expectation, Actual = actual, Current = current, Key = expectation.Key };
+    /// <param name="found">The newest version; empty when there is none.</param>
+    internal static Refusal Unmet(Expectation expectation, ulong actual, scoped in VersionView found) => new()
+    {
+        Expectation = expectation,
+        Actual = actual,
+        Current = found.Sequence,
+        Key = expectation.Key,
+        Found = expectation.TellsFound ? new FoundVersion(found) : null,
+    };
 
     internal static Refusal Conflict(RunState run, byte[] key, bool isRange, ulong read, ulong current) =>
         new() { Key = key, IsRange = isRange, Read = read, Current = current, IsConflict = true };
@@ -623,4 +672,17 @@ internal sealed class Refusal
             return new VersionMismatchException(primitive, key, expectation.Expected, Actual);
         return new ConflictException(primitive, key, IsRange ? "in a range that was read" : "", new Sequence(Read), new Sequence(Current));
     }
+}
+
+/// <summary>A version that outlives the look at it.</summary>
+internal sealed class FoundVersion(scoped in VersionView version)
+{
+    private readonly byte[] _value = version.Value.ToArray();
+    private readonly ulong _sequence = version.Sequence;
+    private readonly ulong _created = version.Created;
+    private readonly long _time = version.Time;
+    private readonly long _expiry = version.Expiry;
+    private readonly bool _isTombstone = version.IsTombstone;
+
+    internal VersionView View => new(_value, _sequence, _created, _time, _expiry, _isTombstone);
 }

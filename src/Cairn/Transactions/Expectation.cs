@@ -25,8 +25,9 @@ internal enum ExpectationKind
 /// <summary>A condition on newest committed state that a commit names; it is not a read (TX-13). Checked under the run's lock.</summary>
 /// <param name="Key">Store key.</param>
 /// <param name="IsGuard">A guard's failure is a version mismatch, not a conflict (ST-11).</param>
+/// <param name="TellsFound">The refusal tells what was found instead, so that the caller need not look again.</param>
 internal readonly record struct Expectation(
-    RunState Run, byte[] Key, ExpectationKind Kind, ulong Expected, byte[]? Value = null, bool IsGuard = false)
+    RunState Run, byte[] Key, ExpectationKind Kind, ulong Expected, byte[]? Value = null, bool IsGuard = false, bool TellsFound = false)
 {
     /// <summary>Checks one version against the expectation.</summary>
     /// <param name="exists">False: the key has no version at all.</param>

@@ -20,6 +20,7 @@ internal ref struct Listing : IDisposable
     private readonly SnapshotPin _pin;
 #pragma warning disable CA2213 // disposed below; the rule does not see ref structs
     private readonly StoreReader _reader;
+    private readonly TransactionUse _use;
 #pragma warning restore CA2213
     private readonly byte[] _from;
     private readonly byte[] _to;
@@ -77,6 +78,7 @@ internal ref struct Listing : IDisposable
             Sequence = _pin.Sequence;
         }
 
+        _use = scope.Use();
         _reader = scope.Run.Store.Read();
         var empty = _to.Length > 0 && _from.AsSpan().SequenceCompareTo(_to) >= 0;
         if (empty)
@@ -190,6 +192,7 @@ internal ref struct Listing : IDisposable
     {
         _pending?.Dispose();
         _reader.Dispose();
+        _use.Dispose();
         if (_ownsPin)
             _pins.Release(_pin);
     }

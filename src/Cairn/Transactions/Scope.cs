@@ -60,6 +60,10 @@ internal sealed class Scope
 
     internal void End() => _ended = true;
 
+    /// <summary>Around whatever looks at the transaction's own sets or changes them; nothing outside a transaction.</summary>
+    /// <exception cref="InvalidOperationException">Another thread is in the transaction (TX-1).</exception>
+    internal TransactionUse Use() => Transaction is null ? default : Transaction.Enter();
+
     /// <summary>The door of every read.</summary>
     internal void ThrowIfNotReadable()
     {
@@ -107,6 +111,7 @@ internal sealed class Scope
 
     private bool TryGetInTransaction(scoped in StoreReader reader, ReadOnlySpan<byte> storeKey, out VersionView version)
     {
+        using var use = Use();
         var write = Writes!.Find(storeKey);
         if (write is null || write.IsRelative)
             Transaction!.Reads.AddPoint(Run, storeKey);
@@ -279,14 +284,26 @@ internal sealed class Scope
         if (expectation.Holds(exists, version, Time, out var actual))
             return true;
         NotePoint(expectation.Key);
-        refusal = Refusal.Unmet(expectation, actual, exists ? version.Sequence : 0);
+        refusal = Refusal.Unmet(expectation, actual, version);
         return false;
     }
 
     /// <summary>Remembers a range for validation, in a transaction. An empty <paramref name="to"/> has no upper bound.</summary>
-    internal void NoteRange(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to) => Transaction?.Reads.AddRange(Run, from, to);
+    internal void NoteRange(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to)
+    {
+        if (Transaction is null)
+            return;
+        using var use = Use();
+        Transaction.Reads.AddRange(Run, from, to);
+    }
 
-    internal void NotePoint(ReadOnlySpan<byte> storeKey) => Transaction?.Reads.AddPoint(Run, storeKey);
+    internal void NotePoint(ReadOnlySpan<byte> storeKey)
+    {
+        if (Transaction is null)
+            return;
+        using var use = Use();
+        Transaction.Reads.AddPoint(Run, storeKey);
+    }
 }
 
 internal enum ScopeKind

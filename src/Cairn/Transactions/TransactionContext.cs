@@ -4,8 +4,8 @@ using Cairn.Store;
 namespace Cairn.Transactions;
 
 /// <summary>
-/// A running transaction: its snapshot, what it read, expected and wrote, per run. For one thread at a time, which is not checked. Holds a
-/// pin until it ends; one that lives too long is closed by the maintainer so that it pins no versions (TX-32).
+/// A running transaction: its snapshot, what it read, expected and wrote, per run. For one thread at a time: each use of its sets
+/// enters with the thread's id, and a second thread is refused (TX-1); one after another may, as after an await. Holds a pin until it ends; one that lives too long is closed by the maintainer so that it pins no versions (TX-32).
 /// </summary>
 internal sealed class TransactionContext
 {
@@ -15,6 +15,7 @@ internal sealed class TransactionContext
     private readonly TimeSpan _timeout;
     private SnapshotPin _pin;
     private int _state;
+    private int _user;
 
     private const int Running = 0;
     private const int Ended = 1;
@@ -61,6 +62,12 @@ internal sealed class TransactionContext
     /// <summary>Something was written that a closed run does not take (RUN-7).</summary>
     internal bool WritesToOpenRuns { get; set; }
 
+    /// <summary>The transaction that was running around this one when it began, of another database; null = none.</summary>
+    internal TransactionContext? Outside { get; init; }
+
+    /// <summary>Committed, rolled back or disposed: by its owner, not by the clock.</summary>
+    internal bool IsOver => Volatile.Read(ref _state) == Ended;
+
     internal bool HasEnded => Volatile.Read(ref _state) != Running;
 
     internal Scope? Find(RunId run) => _scopes.GetValueOrDefault(run);
@@ -88,6 +95,20 @@ internal sealed class TransactionContext
                 run.CommitLock.Exit();
         }
     }
+
+    /// <summary>For as long as the result lives, no other thread may use the transaction; calls inside the call may.</summary>
+    /// <exception cref="InvalidOperationException">Another thread is in it (TX-1).</exception>
+    internal TransactionUse Enter()
+    {
+        var thread = Environment.CurrentManagedThreadId;
+        if (Volatile.Read(ref _user) == thread)
+            return default;                                  // a call inside a call, as from a function that a transition runs
+        if (Interlocked.CompareExchange(ref _user, thread, 0) != 0 && !Mutant.Is("two-threads-in-a-transaction"))
+            throw new InvalidOperationException("The transaction is used by two threads at once. It belongs to one thread at a time: give each thread a transaction of its own.");
+        return new TransactionUse(this);
+    }
+
+    internal void Leave() => Volatile.Write(ref _user, 0);
 
     /// <summary>Checked at each operation.</summary>
     internal void ThrowIfExpired()
@@ -150,7 +171,23 @@ internal sealed class TransactionContext
 
         if (batch.PartCount == 0)
             return default;
+        batch.OnlyDeletes = OnlyDeletes();
         return Path.Place(batch, ReadsToValidate(), Expectations.Count == 0 ? null : Expectations, began);
+    }
+
+    // DUR-9: what a full disk still takes.
+    private bool OnlyDeletes()
+    {
+        foreach (var scope in _scopes.Values)
+        {
+            foreach (var write in scope.Writes!.InOrder)
+            {
+                if (write.Code != 0 && !write.Code.IsDeletion())
+                    return false;
+            }
+        }
+
+        return true;
     }
 
     // RUN-7. What follows a resumption goes to an open run: that it was paused is expected of the commit.
@@ -216,4 +253,12 @@ internal sealed class TransactionContext
 
         return validated;
     }
+}
+
+/// <summary>One thread's stay in a transaction. The outermost of nested ones leaves it.</summary>
+internal readonly ref struct TransactionUse(TransactionContext transaction) : IDisposable
+{
+    private readonly TransactionContext? _transaction = transaction;
+
+    public void Dispose() => _transaction?.Leave();
 }

@@ -1,0 +1,273 @@
+using Cairn.Diagnostics;
+using Cairn.Log;
+using Cairn.Maintenance;
+using Cairn.Storage;
+using Cairn.Tests.Transactions;
+using Xunit;
+using static Cairn.Tests.Transactions.TestValues;
+
+namespace Cairn.Tests.Maintenance;
+
+/// <summary>C14: whatever happens to a step in the background, nothing stops in silence and no acknowledgement becomes untrue.</summary>
+[Trait("Promise", "G7")]
+[Trait("Test", "C14")]
+public sealed class BackgroundTests
+{
+    public static TheoryData<string> Failures => [nameof(IOException), nameof(OutOfMemoryException), nameof(InvalidOperationException)];
+
+    [Theory]
+    [MemberData(nameof(Failures))]
+    public void C14_A_step_that_fails_is_told_tried_again_later_each_time_and_forgotten_when_it_succeeds(string failure)
+    {
+        var clock = new FakeClock();
+        var state = new EngineState();
+        var job = new ScriptedJob { Failure = Make(failure) };
+        var other = new ScriptedJob();
+        using var maintainer = new Maintainer(state, clock, ownThread: false, job, other);
+        var tries = new List<int>();
+        for (var i = 0; i < 100; i++)
+        {
+            maintainer.Step();
+            tries.Add(job.Calls);
+            clock.Advance(TimeSpan.FromMilliseconds(10));
+        }
+
+        Assert.False(state.HasFailed);
+        Assert.Equal(100, other.Calls);
+        Assert.InRange(tries[^1], 5, 8);                     // 20, 40, 80, ... ms between them
+        Assert.Equal((job.Failure, job.Calls), (job.LastError, job.Failures));
+        job.Failure = null;
+        clock.Advance(TimeSpan.FromSeconds(10));
+        maintainer.Step();
+        Assert.Equal((null, 0), (job.LastError, job.Failures));
+    }
+
+    [Theory]
+    [MemberData(nameof(Failures))]
+    public void C14_A_step_of_a_durability_job_that_fails_or_a_broken_invariant_fails_the_database(string failure)
+    {
+        foreach (var (job, cause) in new[]
+        {
+            (new ScriptedJob { IsDurability = true }, Make(failure)),
+            (new ScriptedJob(), new InvariantException("the test broke it")),
+        })
+        {
+            var state = new EngineState();
+            job.Failure = cause;
+            using var maintainer = new Maintainer(state, new FakeClock(), ownThread: false, job);
+            maintainer.Step();
+            Assert.True(state.HasFailed);
+            Assert.Same(cause, state.Cause);
+            Assert.Same(cause, Assert.Throws<DatabaseFailedException>(() => state.ThrowIfNotWritable()).InnerException);
+            maintainer.Step();
+            Assert.Equal(1, job.Calls);
+        }
+    }
+
+    [Fact]
+    public void C14_An_exception_that_reaches_the_maintainers_thread_fails_the_database_and_closing_still_ends()
+    {
+        var state = new EngineState();
+        using var failed = new ManualResetEventSlim(false);
+        state.OnFailed = _ => failed.Set();
+        var maintainer = new Maintainer(state, TimeProvider.System, ownThread: true, new ScriptedJob { BreaksOutsideItsStep = true });
+        failed.Wait(TestContext.Current.CancellationToken);
+        Assert.True(state.HasFailed);
+        var closed = false;
+        maintainer.EndAsync(() => closed = true).Wait(TestContext.Current.CancellationToken);
+        Assert.True(closed);
+        maintainer.Dispose();
+    }
+
+    [Fact]
+    public void C14_A_step_without_progress_for_thirty_seconds_is_told_while_it_lasts()
+    {
+        var clock = new FakeClock();
+        using var reached = new ManualResetEventSlim(false);
+        using var go = new ManualResetEventSlim(false);
+        var job = new ScriptedJob
+        {
+            InStep = () =>
+            {
+                reached.Set();
+                go.Wait();
+            },
+        };
+        using var maintainer = new Maintainer(new EngineState(), clock, ownThread: true, job);
+        reached.Wait(TestContext.Current.CancellationToken);
+        clock.Advance(TimeSpan.FromSeconds(30));
+        Assert.Null(maintainer.StalledFor(job));
+        clock.Advance(TimeSpan.FromMilliseconds(1));
+        Assert.Equal(TimeSpan.FromMilliseconds(30_001), maintainer.StalledFor(job));
+        job.InStep = null;
+        go.Set();
+        SpinWait.SpinUntil(() => job.Steps > 0);
+        Assert.Null(maintainer.StalledFor(job));
+    }
+
+    // The device takes a minute for one sync, in the background or under a commit that the background waits behind; or for one write.
+    [Theory]
+    [InlineData(Durability.Buffered, nameof(StorageCall.DataSync), "sync")]
+    [InlineData(Durability.Strict, nameof(StorageCall.DataSync), "sync")]
+    [InlineData(Durability.Strict, nameof(StorageCall.Write), "watch")]
+    public async Task C14_A_device_that_stalls_for_a_minute_is_told_in_health_and_metrics_and_every_answer_stays_true(
+        Durability mode, string name, string part)
+    {
+        var memory = new MemoryStorage();
+        var clock = new FakeClock();
+        var stalling = Enum.Parse<StorageCall>(name);
+        using var reached = new ManualResetEventSlim(false);
+        using var go = new ManualResetEventSlim(true);
+        var options = new CairnOptions { Durability = mode, TimeProvider = clock, SegmentBytesMin = 64 << 10 };
+        var db = CairnDatabase.Open(
+            new LatencyStorage(memory, (call, _) =>
+            {
+                if (call != stalling || go.IsSet)
+                    return;
+                reached.Set();
+                go.Wait();
+            }),
+            options,
+            new EngineHooks { IsMaintenanceManual = true });
+        var maintainer = db.Engine.Maintainer!;
+        db.Default.Kv.Put("before", 1);
+        go.Reset();
+        var commit = Task.Run(() => db.Default.Kv.Put("during", 1), TestContext.Current.CancellationToken);
+        if (mode == Durability.Buffered)
+            await commit;
+        else
+            reached.Wait(TestContext.Current.CancellationToken);
+        clock.Advance(TimeSpan.FromSeconds(1));
+        var step = Task.CompletedTask;
+        if (part == "sync")
+        {
+            step = Task.Run(maintainer.Step, TestContext.Current.CancellationToken);
+            SpinWait.SpinUntil(() => maintainer.Jobs.Single(job => job.Name == part).Began != 0);
+        }
+        else
+        {
+            maintainer.Step();
+        }
+
+        reached.Wait(TestContext.Current.CancellationToken);
+        clock.Advance(TimeSpan.FromSeconds(60));
+        if (part == "watch")
+            maintainer.Step();
+        var told = Assert.Single(db.Health.Parts, other => other.Status != HealthStatus.Healthy);
+        Assert.Equal((part, HealthStatus.Degraded), (told.Name, told.Status));
+        Assert.Contains("no progress for 60 s", told.Reason, StringComparison.Ordinal);
+        Assert.Equal(1, db.Metrics.StalledJobs);
+        Assert.Equal(mode == Durability.Buffered, commit.IsCompleted);
+        Assert.Equal(mode == Durability.Buffered ? 1 : null, db.Default.Kv.Number("during"));
+        go.Set();
+        await commit;
+        await step;
+        maintainer.Step();
+        Assert.Equal(HealthStatus.Healthy, db.Health.Status);
+        db.Dispose();
+        using var next = CairnDatabase.Open(memory, options, EngineHooks.None);
+        Assert.Equal(["before", "during"], next.Default.Kv.List());
+    }
+
+    [Theory]
+    [MemberData(nameof(Failures))]
+    public void C14_What_fails_in_the_background_where_durability_rests_on_it_is_told_at_the_next_call_and_loses_nothing(
+        string failure)
+    {
+        foreach (var (call, path) in new[] { (StorageCall.DataSync, null), (StorageCall.Preallocate, "log/prepared.part") })
+        {
+            var memory = new MemoryStorage();
+            var isOn = false;
+            using var database = new TestDatabase(Durability.Buffered, storage: new LatencyStorage(memory, (at, where) =>
+            {
+                if (isOn && at == call && (path is null || path == where))
+                    throw Make(failure);
+            }));
+            for (var i = 0; i < 9; i++)
+                database.Kv.Put($"k{i}", new byte[2_000].AsSpan());
+            isOn = true;
+            database.Clock.Advance(TimeSpan.FromSeconds(1));
+            database.Maintain();
+            Assert.Equal(ErrorCode.DatabaseFailed, Refused(() => database.Kv.Put("a", 1)));
+            Assert.Equal(HealthStatus.Failed, database.Db.Health.Status);
+            Assert.Equal(9, database.Kv.Count());
+            isOn = false;
+            database.Reopen();
+            Assert.Equal(9, database.Kv.Count());
+        }
+    }
+
+    [Fact]
+    public void C14_What_fails_in_the_background_where_nothing_rests_on_it_is_told_and_done_later()
+    {
+        var isOn = false;
+        using var database = new TestDatabase(Durability.Buffered, storage: new LatencyStorage(new MemoryStorage(), (call, _) =>
+        {
+            if (isOn && call == StorageCall.Read)
+                throw new OutOfMemoryException();
+        }));
+        database.Kv.Put("a", 1);
+        isOn = true;
+        database.Maintain();
+        var told = Assert.Single(database.Db.Health.Parts, part => part.Status != HealthStatus.Healthy);
+        Assert.Equal("digest", told.Name);
+        Assert.Equal(1, database.Db.Metrics.FailingJobs);
+        database.Kv.Put("a", 2);
+        isOn = false;
+        database.Clock.Advance(TimeSpan.FromSeconds(1));
+        database.Maintain();
+        Assert.Equal(HealthStatus.Healthy, database.Db.Health.Status);
+        database.NowAndAfterReopening(() => Assert.Equal(2, database.Kv.Number("a")));
+    }
+
+    [Fact]
+    [Trait("Gate", "Merge")]
+    public void C14_With_a_thread_pool_of_blocked_work_commits_background_and_closing_go_on()
+    {
+        var directory = Directory.CreateTempSubdirectory("cairn-starved-").FullName;
+        try
+        {
+            using var process = Crasher.Start("starved", directory);
+            var (exitCode, output) = process.RunToEnd();
+            Assert.Equal(0, exitCode);
+            Assert.Equal(
+                ["strict", "synced in the background", "health Healthy", "closed", "reopened clean True, 60 keys", "awaited"],
+                output.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    private static Exception Make(string failure) => failure switch
+    {
+        nameof(IOException) => new StorageException(StorageError.Io, "test", "path", 5),
+        nameof(OutOfMemoryException) => new OutOfMemoryException("as the test wants it"),
+        _ => new InvalidOperationException("as the test wants it"),
+    };
+
+    private sealed class ScriptedJob() : MaintenanceJob("scripted")
+    {
+        internal Exception? Failure { get; set; }
+
+        internal Action? InStep { get; set; }
+
+        internal bool IsDurability { get; init; }
+
+        internal bool BreaksOutsideItsStep { get; init; }
+
+        internal int Calls { get; private set; }
+
+        internal override bool IsFatal => IsDurability;
+
+        internal override bool HasWorkInSight => BreaksOutsideItsStep ? throw new InvalidOperationException("outside") : false;
+
+        internal override bool Step()
+        {
+            Calls++;
+            InStep?.Invoke();
+            return Failure is null ? false : throw Failure;
+        }
+    }
+}
