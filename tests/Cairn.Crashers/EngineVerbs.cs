@@ -119,7 +119,8 @@ internal static class EngineVerbs
     }
 
     /// <summary>`starved DIR`: with 200 work items that block the thread pool, commits in every way, waits for the background's sync,
-    /// closes and opens again; says what was done. Only the continuations of those who await need the pool: they come when it is free.</summary>
+    /// closes and opens again; says what was done. Only
+    /// the continuations of those who await need the pool: they come when it is free.</summary>
     internal static void Starved(string[] arguments)
     {
         ThreadPool.SetMaxThreads(8, 8);

@@ -13,7 +13,8 @@ namespace Cairn.Tests.Maintenance;
 [Trait("Test", "C14")]
 public sealed class BackgroundTests
 {
-    public static TheoryData<string> Failures => [nameof(IOException), nameof(OutOfMemoryException), nameof(InvalidOperationException)];
+    public static TheoryData<string> Failures =>
+        [nameof(IOException), nameof(InsufficientMemoryException), nameof(InvalidOperationException)];
 
     [Theory]
     [MemberData(nameof(Failures))]
@@ -65,7 +66,7 @@ public sealed class BackgroundTests
     }
 
     [Fact]
-    public void C14_An_exception_that_reaches_the_maintainers_thread_fails_the_database_and_closing_still_ends()
+    public async Task C14_An_exception_that_reaches_the_maintainers_thread_fails_the_database_and_closing_still_ends()
     {
         var state = new EngineState();
         using var failed = new ManualResetEventSlim(false);
@@ -74,7 +75,7 @@ public sealed class BackgroundTests
         failed.Wait(TestContext.Current.CancellationToken);
         Assert.True(state.HasFailed);
         var closed = false;
-        maintainer.EndAsync(() => closed = true).Wait(TestContext.Current.CancellationToken);
+        await maintainer.EndAsync(() => closed = true);
         Assert.True(closed);
         maintainer.Dispose();
     }
@@ -204,7 +205,7 @@ public sealed class BackgroundTests
         using var database = new TestDatabase(Durability.Buffered, storage: new LatencyStorage(new MemoryStorage(), (call, _) =>
         {
             if (isOn && call == StorageCall.Read)
-                throw new OutOfMemoryException();
+                throw new InsufficientMemoryException();
         }));
         database.Kv.Put("a", 1);
         isOn = true;
@@ -243,7 +244,7 @@ public sealed class BackgroundTests
     private static Exception Make(string failure) => failure switch
     {
         nameof(IOException) => new StorageException(StorageError.Io, "test", "path", 5),
-        nameof(OutOfMemoryException) => new OutOfMemoryException("as the test wants it"),
+        nameof(InsufficientMemoryException) => new InsufficientMemoryException("as the test wants it"),
         _ => new InvalidOperationException("as the test wants it"),
     };
 
