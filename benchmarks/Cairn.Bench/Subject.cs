@@ -16,6 +16,7 @@ internal sealed class CairnSubject : Peer
     internal const string PeerName = "Cairn";
 
     private const int LoadChunk = 1_000;
+    private const int BodyHeaderBytes = 8;                   // of an object with the member "body", a byte string of up to 255 bytes
 
     private readonly CairnDatabase _db;
     private readonly Run _run;
@@ -127,8 +128,21 @@ internal sealed class CairnSubject : Peer
     /// <summary><c>run.Events.Append</c>; the payload is an object with one member <c>body</c>, a byte string.</summary>
     internal void AppendEvent(string type, ReadOnlySpan<byte> body) => _run.Events.Append(type, Value.Object(("body", Value.Bytes(body))));
 
-    /// <summary>All of <c>run.Events.Range</c>; returns the bytes of the bodies.</summary>
+    /// <summary>All of <c>run.Events.Scan</c>, every payload looked up and none copied, as an iterator gives values; returns the bytes of
+    /// the bodies.</summary>
     internal long ScanEvents()
+    {
+        long bytes = 0;
+        _run.Events.Scan(0, ulong.MaxValue, ref bytes, static (scoped in borrowed, ref sum) =>
+        {
+            sum += borrowed.Payload.Length - BodyHeaderBytes;
+            return true;
+        });
+        return bytes;
+    }
+
+    /// <summary>The same by pages of <c>run.Events.Since</c>, every payload decoded.</summary>
+    internal long PageEvents()
     {
         long bytes = 0;
         string? cursor = null;

@@ -9,35 +9,29 @@ namespace Cairn;
 /// transaction itself is shown with the number it will have, the transaction's time, zero hashes and no sequence.</summary>
 public sealed class EventRecord
 {
-    private readonly Hash256 _payloadHash;
+    // The body as it is stored (docs/format.md); of a redacted one what stands before the salt, and then the payload's hash.
+    private readonly byte[] _body;
+    private ValueMembers? _payload;                       // decoded when first asked for
 
-    internal EventRecord(scoped in StoredEvent stored, ulong number, long time, Sequence sequence, bool isRedacted)
+    /// <param name="type">The type's name, if the caller has it.</param>
+    internal EventRecord(scoped in StoredEvent stored, string? type, ulong number, long time, Sequence sequence, bool isRedacted)
     {
         Number = number;
-        Type = Utf8.GetTrustedString(stored.Type);
+        Type = type ?? Utf8.GetTrustedString(stored.Type);
         Time = CommitClock.Time(time);
         Sequence = sequence;
         IsRedacted = isRedacted;
-        if (sequence != Sequence.None)
+        Causes = stored.Causes.Length == 0 ? [] : ReadCauses(stored.Causes);
+        if (!isRedacted)
         {
-            PreviousHash = stored.Previous;
-            Hash = stored.Hash;
+            _body = stored.Body.ToArray();
+            return;
         }
 
-        if (isRedacted)
-        {
-            _payloadHash = stored.PayloadHash;
-        }
-        else
-        {
-            Salt = stored.Salt.ToArray();
-            Payload = Value.Decode(stored.Payload);
-        }
-
-        var causes = new EventNumber[stored.Causes.Length / 8];
-        for (var i = 0; i < causes.Length; i++)
-            causes[i] = BinaryPrimitives.ReadUInt64LittleEndian(stored.Causes[(8 * i)..]);
-        Causes = causes;
+        var kept = EventOperations.CausesOffset + stored.Causes.Length;
+        _body = new byte[kept + Hash256.Size];
+        stored.Body[..kept].CopyTo(_body);
+        stored.PayloadHash.CopyTo(_body.AsSpan(kept));
     }
 
     /// <summary>Place in the run, from 0.</summary>
@@ -46,34 +40,49 @@ public sealed class EventRecord
     /// <summary>What kind of event; a filter over the run's one order.</summary>
     public string Type { get; }
 
-    /// <summary>The payload, an Object; null when it was redacted.</summary>
-    public Value? Payload { get; }
+    /// <summary>The payload, an Object; null when it was redacted. Decoded when it is first asked for.</summary>
+    public Value? Payload
+    {
+        get
+        {
+            if (IsRedacted)
+                return null;
+            var members = Volatile.Read(ref _payload);
+            if (members is null)
+            {
+                members = Value.Decode(Rest[EventHash.SaltSize..]).Members;
+                Volatile.Write(ref _payload, members);    // whoever decodes it a second time gets an equal one
+            }
+
+            return new Value(members);
+        }
+    }
 
     /// <summary>Commit time, to the microsecond.</summary>
     public DateTimeOffset Time { get; }
 
     /// <summary>16 random bytes that are hashed before the payload; empty when it was redacted.</summary>
-    public ReadOnlyMemory<byte> Salt { get; }
+    public ReadOnlyMemory<byte> Salt => IsRedacted ? default : _body.AsMemory(RestOffset, EventHash.SaltSize);
 
     /// <summary>SHA-256 of salt and canonical payload; what a redaction leaves. Made at each call, unless redacted.</summary>
     public Hash256 PayloadHash
     {
         get
         {
-            if (Payload is not { } payload)
-                return _payloadHash;
+            if (IsRedacted)
+                return new Hash256(Rest);
             Span<byte> hash = stackalloc byte[Hash256.Size];
-            EventHash.OfPayload(Salt.Span, payload.Encode(), hash);
+            EventHash.OfPayload(Rest, hash);
             return new Hash256(hash);
         }
     }
 
     /// <summary>Hash of the event before; zeros for the first.</summary>
-    public Hash256 PreviousHash { get; }
+    public Hash256 PreviousHash => HashAt(EventOperations.PreviousOffset);
 
     /// <summary>SHA-256 over number, type, time, <see cref="PayloadHash"/> and <see cref="PreviousHash"/>: the link that the next event
     /// repeats. docs/format.md has the bytes.</summary>
-    public Hash256 Hash { get; }
+    public Hash256 Hash => HashAt(EventOperations.HashOffset);
 
     /// <summary>Sequence of the commit that appended it.</summary>
     public Sequence Sequence { get; }
@@ -84,6 +93,20 @@ public sealed class EventRecord
 
     /// <summary>Earlier events of the run that this one was caused by, as its writer said. Not under the hash.</summary>
     public IReadOnlyList<EventNumber> Causes { get; }
+
+    private int RestOffset => EventOperations.CausesOffset + sizeof(ulong) * Causes.Count;
+
+    private ReadOnlySpan<byte> Rest => _body.AsSpan(RestOffset);
+
+    private Hash256 HashAt(int offset) => Sequence == Sequence.None ? default : new Hash256(_body.AsSpan(offset, Hash256.Size));
+
+    private static EventNumber[] ReadCauses(ReadOnlySpan<byte> bytes)
+    {
+        var causes = new EventNumber[bytes.Length / sizeof(ulong)];
+        for (var i = 0; i < causes.Length; i++)
+            causes[i] = BinaryPrimitives.ReadUInt64LittleEndian(bytes[(sizeof(ulong) * i)..]);
+        return causes;
+    }
 }
 
 /// <summary>An event to append with others.</summary>

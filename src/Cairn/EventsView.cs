@@ -20,6 +20,9 @@ public class EventsView
     /// <summary>Events that a follower reads at a time.</summary>
     private const int FollowChunk = 256;
 
+    /// <summary>Events that a scan shows before it leaves the epoch for a moment, so that what others have freed is freed.</summary>
+    private const ulong ShownPerEpoch = 1024;
+
     internal EventsView(Engine engine, Scope scope)
     {
         Engine = engine;
@@ -96,6 +99,59 @@ public class EventsView
     public Page<EventRecord> RangeByTime(DateTimeOffset from, DateTimeOffset to, EventScanOptions? options = null) =>
         EventPages.RangeByTime(
             Engine.Cursors, Engine.Pins, Scope, CommitClock.Microseconds(from), CommitClock.Microseconds(to), options);
+
+    /// <summary>Shows events to a callback, oldest first, all as they are when the call begins. Allocates nothing per event, copies and
+    /// decodes nothing: many times quicker than <see cref="Range"/>, for who looks at events once.</summary>
+    /// <param name="from">First number, inclusive.</param>
+    /// <param name="to">End, exclusive; may lie behind the end of the run.</param>
+    /// <param name="state">Handed to every call of <paramref name="visitor"/>.</param>
+    /// <param name="visitor">Called with each event on this thread. It may use the database, its own appends are not shown, and what it
+    /// throws ends the scan. It should not take long: memory that others free meanwhile waits for it.</param>
+    /// <typeparam name="TState">Type of the state.</typeparam>
+    /// <returns>Number of events shown.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: the run was deleted, before or during the call.</exception>
+    public long Scan<TState>(EventNumber from, EventNumber to, ref TState state, EventVisitor<TState> visitor)
+    {
+        ArgumentNullException.ThrowIfNull(visitor);
+        using var pinned = new PinnedScope(Engine.Pins, Scope);
+        var at = pinned.Scope;
+        var shown = 0L;
+        var next = from.Value;
+        var end = ulong.MaxValue;
+        var isEndNoted = false;
+        Span<byte> key = stackalloc byte[EventReader.KeyBytes];
+        Span<byte> bounds = stackalloc byte[EventScan.BoundsBytes];
+        while (true)
+        {
+            using var reader = at.Run.Store.Read();
+            var events = new EventReader(at, reader, key);
+            end = Math.Min(end, Math.Min(to.Value, events.Count));
+            var stop = end > next && end - next > ShownPerEpoch ? next + ShownPerEpoch : end;
+            var scan = new EventScan(events, next, stop, reverse: false, bounds);
+            while (scan.MoveNext())
+            {
+                if (scan.Number >= events.Committed && !isEndNoted)
+                {
+                    events.NoteEnd();
+                    isEndNoted = true;
+                }
+
+                shown++;
+                if (!visitor(scan.Borrowed, ref state))
+                    return shown;
+            }
+
+            if (stop == end)
+            {
+                if (to.Value > events.Committed && from < to && !isEndNoted && !Mutant.Is("scan-forgets-the-end"))
+                    events.NoteEnd();
+                return shown;
+            }
+
+            next = stop;
+            at.ThrowIfNotReadable();
+        }
+    }
 
     /// <summary>Number of events. Costs the same at any size.</summary>
     public long Count()

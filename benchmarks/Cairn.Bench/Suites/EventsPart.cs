@@ -8,17 +8,20 @@ namespace Cairn.Bench.Suites;
 
 /// <summary>
 /// Appending hash-chained events in Buffered mode beside the bare loop of the same hashes and one write; scanning them in order
-/// beside RocksDB's iterator over as many entries of the same size under numbered keys.
+/// beside RocksDB's iterator over as many entries of the same size under numbered keys: by callback, where both give the place of
+/// each value and copy nothing, and by pages of owned events, every payload decoded.
 /// </summary>
 internal sealed class EventsPart(KvRun run)
 {
     private const string EventType = "tool_call";
     private const int BodyNameBytes = 4;
+    private const int ScansPerRound = 5;                     // one is over in milliseconds: the median of some, in turns
     private const long FileBytes = 256 << 20;
 
     private readonly Series _append = Series.For(CairnSubject.EventsMissing);
     private readonly Series _chain = Series.For(null);
     private readonly Series _scan = Series.For(CairnSubject.EventsMissing);
+    private readonly Series _pages = Series.For(CairnSubject.EventsMissing);
     private readonly Series _iterator = Series.For(PeerCatalogue.RocksDb.Missing);
 
     internal void Run()
@@ -29,9 +32,11 @@ internal sealed class EventsPart(KvRun run)
         report.Add("event-append Cairn", _append, "/s", run.Size);
         report.Add("event-append hash-pwrite-loop", _chain, "/s", run.Size);
         report.Add("event-scan Cairn", _scan, "/s", run.Size);
+        report.Add("event-pages Cairn", _pages, "/s", run.Size);
         report.Add("event-scan RocksDB", _iterator, "/s", run.Size);
         report.Judge(KvGates.AppendToHashChain, Series.Ratio(_append, _chain), run.Size);
         report.Judge(KvGates.EventScanToRocksDb, Series.Ratio(_scan, _iterator), run.Size);
+        report.Judge(KvGates.EventPagesToRocksDb, Series.Ratio(_pages, _iterator), run.Size);
     }
 
     private void Append()
@@ -71,12 +76,21 @@ internal sealed class EventsPart(KvRun run)
         const int WarmUp = -1;
         for (var round = WarmUp; round < run.Rounds; round++)
         {
-            var ofCairn = cairn is null ? 0 : Rate(cairn.ScanEvents);
-            var ofRocksDb = rocksDb is null ? 0 : Rate(rocksDb.Scan);
+            var ofCairn = new List<double>();
+            var ofPages = new List<double>();
+            var ofRocksDb = new List<double>();
+            for (var turn = 0; turn < ScansPerRound; turn++)
+            {
+                ofCairn.Add(cairn is null ? 0 : Rate(cairn.ScanEvents));
+                ofPages.Add(cairn is null ? 0 : Rate(cairn.PageEvents));
+                ofRocksDb.Add(rocksDb is null ? 0 : Rate(rocksDb.Scan));
+            }
+
             if (round == WarmUp)
                 continue;
-            _scan.Add(ofCairn);
-            _iterator.Add(ofRocksDb);
+            _scan.Add(Statistics.Median(ofCairn));
+            _pages.Add(Statistics.Median(ofPages));
+            _iterator.Add(Statistics.Median(ofRocksDb));
         }
     }
 

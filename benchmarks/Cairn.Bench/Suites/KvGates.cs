@@ -45,6 +45,7 @@ internal static class KvGates
     // Events, Buffered.
     internal static readonly Gate AppendToHashChain = Gate.AtLeast("event-append/hash-pwrite-loop", 0.5);
     internal static readonly Gate EventScanToRocksDb = Gate.AtLeast("event-scan/RocksDB", 1.0);
+    internal static readonly Gate EventPagesToRocksDb = Gate.AtLeast("event-pages/RocksDB", 0.25);
 
     // Replay of a log of small commits; rates against read + checksum + presized dictionary.
     internal static readonly Gate ReplayToFirstRead = Gate.AtLeast("replay-first-read/bare-rebuild", 0.5);

@@ -68,11 +68,20 @@ internal readonly ref struct EventReader
             return false;
         }
 
+        Read(version, out stored, out time, out sequence);
+        return true;
+    }
+
+    internal static void Read(scoped in VersionView version, out StoredEvent stored, out long time, out Sequence sequence)
+    {
         Invariant.Check(StoredEvent.TryRead(version.Value, out stored), "an event in the store is an event");
         time = stored.IsRedacted ? stored.Time : version.Time;
         sequence = new Sequence(version.Created);
-        return true;
     }
+
+    /// <summary>The committed events with store keys in a range, whose bytes stay borrowed.</summary>
+    internal StoreScan ScanCommitted(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, bool reverse) =>
+        _reader.Scan(from, to, _scope.Sequence, reverse);
 
     private bool TryGetOwn(ulong number, out StoredEvent stored, out long time, out Sequence sequence)
     {
@@ -92,9 +101,9 @@ internal readonly ref struct EventReader
         TryGet(number, out var stored, out var time, out var sequence) ? ToRecord(stored, number, time, sequence) : null;
 
     internal EventRecord ToRecord(scoped in StoredEvent stored, ulong number, long time, Sequence sequence) =>
-        new(stored, number, time, sequence, stored.IsRedacted || IsRedactedHere(number));
+        new(stored, null, number, time, sequence, stored.IsRedacted || IsRedactedHere(number));
 
-    private bool IsRedactedHere(ulong number)
+    internal bool IsRedactedHere(ulong number)
     {
         if (_scope.Writes is not { Count: > 0 } writes || number >= Committed)
             return false;
@@ -259,22 +268,22 @@ internal static class EventPages
         EventReader events, ulong from, ulong to, int limit, bool reverse, TypeFilter? filter, out ulong? next)
     {
         next = null;
-        var records = new List<EventRecord>();
         var end = Math.Min(to, events.Count);
+        var records = new List<EventRecord>(from < end && filter is null ? (int)Math.Min((ulong)limit, end - from) : 0);
         var reachesEnd = to > events.Committed && from < to;
         var isEndNoted = reverse && reachesEnd;
         if (isEndNoted)
             events.NoteEnd();
-        for (var left = from < end ? end - from : 0; left > 0; left--)
+        var scan = new EventScan(events, from, end, reverse, stackalloc byte[EventScan.BoundsBytes]);
+        while (scan.MoveNext())
         {
-            var number = reverse ? from + left - 1 : end - left;
-            if (number >= events.Committed && !isEndNoted)
+            if (scan.Number >= events.Committed && !isEndNoted)
             {
                 events.NoteEnd();
                 isEndNoted = true;
             }
 
-            if (!events.TryGet(number, out var stored, out var time, out var sequence) || filter?.Takes(stored.Type) == false)
+            if (filter?.Takes(scan.Type) == false)
                 continue;
             if (records.Count == limit)
             {
@@ -282,7 +291,7 @@ internal static class EventPages
                 return records;
             }
 
-            records.Add(events.ToRecord(stored, number, time, sequence));
+            records.Add(scan.ToRecord());
         }
 
         if (reachesEnd && !isEndNoted)
