@@ -336,9 +336,7 @@ public sealed class Kv : KvView
     private ReadOnlySpan<byte> KeyForWrite(string key, Span<byte> buffer)
     {
         Scope.ThrowIfNotWritable();
-        KeyRules.EncodeKey(key, buffer[1..], out var length);
-        buffer[0] = StoreKeys.Kv;
-        return buffer[..(1 + length)];
+        return KeyRules.EncodeBehind(StoreKeys.Kv, key, isWrite: true, buffer);
     }
 
     // ---- pending writes of a transaction ------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ public class KvView
         using var timing = Scope.BeginRead();
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var storeKey = StoreKey(key, buffer);
-        using var reader = Scope.Run.Store.Read();
+        using var reader = new StoreReader(Scope.Run.Store);
         if (!Scope.TryGet(reader, storeKey, out var version))
         {
             value = default;
@@ -61,7 +61,7 @@ public class KvView
         using var timing = Scope.BeginRead();
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var storeKey = StoreKey(key, buffer);
-        using var reader = Scope.Run.Store.Read();
+        using var reader = new StoreReader(Scope.Run.Store);
         if (!Scope.TryGet(reader, storeKey, out var version))
         {
             written = 0;
@@ -82,7 +82,7 @@ public class KvView
         Scope.ThrowIfNotReadable();
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var storeKey = StoreKey(key, buffer);
-        using var reader = Scope.Run.Store.Read();
+        using var reader = new StoreReader(Scope.Run.Store);
         return Scope.TryGet(reader, storeKey, out var version) ? Versions.ToVersioned(version, Value.Decode(version.Value)) : null;
     }
 
@@ -94,7 +94,7 @@ public class KvView
         Scope.ThrowIfNotReadable();
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         var storeKey = StoreKey(key, buffer);
-        using var reader = Scope.Run.Store.Read();
+        using var reader = new StoreReader(Scope.Run.Store);
         return Scope.TryGet(reader, storeKey, out _);
     }
 
@@ -225,11 +225,7 @@ public class KvView
 
     private static byte[] StoreKey(string key) => StoreKey(key, stackalloc byte[1 + Limits.KeyBytesMax]).ToArray();
 
-    internal static ReadOnlySpan<byte> StoreKey(string key, Span<byte> buffer)
-    {
-        KeyRules.EncodeKeyForRead(key, buffer[1..], out var length);
-        buffer[0] = StoreKeys.Kv;
-        return buffer[..(1 + length)];
-    }
+    internal static ReadOnlySpan<byte> StoreKey(string key, Span<byte> buffer) =>
+        KeyRules.EncodeBehind(StoreKeys.Kv, key, isWrite: false, buffer);
 }
 

@@ -407,9 +407,7 @@ public sealed class State : StateView
     private ReadOnlySpan<byte> KeyForWrite(string name, Span<byte> buffer)
     {
         Scope.ThrowIfNotWritable();
-        KeyRules.EncodeKey(name, buffer[1..], out var length);
-        buffer[0] = StoreKeys.State;
-        return buffer[..(1 + length)];
+        return KeyRules.EncodeBehind(StoreKeys.State, name, isWrite: true, buffer);
     }
 
     // ---- pending writes of a transaction ------------------------------------------------------------------------------------

@@ -174,10 +174,6 @@ public class StateView
 
     private static byte[] StoreKey(string name) => StoreKey(name, stackalloc byte[1 + Limits.KeyBytesMax]).ToArray();
 
-    internal static ReadOnlySpan<byte> StoreKey(string name, Span<byte> buffer)
-    {
-        KeyRules.EncodeKeyForRead(name, buffer[1..], out var length);
-        buffer[0] = StoreKeys.State;
-        return buffer[..(1 + length)];
-    }
+    internal static ReadOnlySpan<byte> StoreKey(string name, Span<byte> buffer) =>
+        KeyRules.EncodeBehind(StoreKeys.State, name, isWrite: false, buffer);
 }

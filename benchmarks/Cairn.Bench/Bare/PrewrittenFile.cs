@@ -7,10 +7,15 @@ namespace Cairn.Bench.Bare;
 /// A file whose every block was written and synced beforehand, written again from its start when its end is reached: a sync then
 /// has no extents and no size to record, which is the least a durable write can cost. Calls the system directly, because the
 /// library's own sync hides errors.
+/// <para>How large the writes were that made the file matters to every later one: the page cache keeps the file in pieces as large,
+/// and ext4 walks a whole piece at each write into it. <see cref="LargeSteps"/> is how a file is usually zeroed, and the limit of
+/// the goals; <see cref="SmallSteps"/> is how Cairn's segments are, and the least that is known.</para>
 /// </summary>
 internal sealed unsafe partial class PrewrittenFile : IDisposable
 {
-    private const int ChunkBytes = 1 << 20;
+    internal const int LargeSteps = 1 << 20;
+    internal const int SmallSteps = 16 << 10;
+
     private const int Interrupted = 4;
 
     private readonly SafeFileHandle _handle;
@@ -18,14 +23,14 @@ internal sealed unsafe partial class PrewrittenFile : IDisposable
     private readonly long _length;
     private long _end;
 
-    internal PrewrittenFile(string path, long length)
+    internal PrewrittenFile(string path, long length, int steps = LargeSteps)
     {
         _name = Path.GetFileName(path);
         _length = length;
         _handle = File.OpenHandle(path, FileMode.Create, FileAccess.ReadWrite);
-        var zeros = new byte[ChunkBytes];
-        for (long offset = 0; offset < length; offset += ChunkBytes)
-            Write(zeros.AsSpan(0, (int)Math.Min(ChunkBytes, length - offset)), offset);
+        var zeros = new byte[steps];
+        for (long offset = 0; offset < length; offset += steps)
+            Write(zeros.AsSpan(0, (int)Math.Min(steps, length - offset)), offset);
         Sync();
     }
 

@@ -55,8 +55,14 @@ internal static class Utf8
     /// <summary>Writes the text as UTF-8 and says why not, without throwing.</summary>
     /// <returns><see cref="OperationStatus.Done"/>; <see cref="OperationStatus.InvalidData"/> for a lone surrogate;
     /// <see cref="OperationStatus.DestinationTooSmall"/> when <paramref name="target"/> ended first.</returns>
-    internal static OperationStatus TryGetBytes(ReadOnlySpan<char> text, Span<byte> target, out int written) =>
-        System.Text.Unicode.Utf8.FromUtf16(text, target, out _, out written, replaceInvalidSequences: false, isFinalBlock: true);
+    internal static OperationStatus TryGetBytes(ReadOnlySpan<char> text, Span<byte> target, out int written)
+    {
+        // Most keys are ASCII, and narrowing costs a fraction of transcoding.
+        if (Ascii.FromUtf16(text, target, out written) == OperationStatus.Done)
+            return OperationStatus.Done;
+        return System.Text.Unicode.Utf8.FromUtf16(
+            text, target, out _, out written, replaceInvalidSequences: false, isFinalBlock: true);
+    }
 
     /// <summary>The text of valid UTF-8.</summary>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the bytes are not UTF-8.</exception>

@@ -149,6 +149,13 @@ internal static class ValueCodec
     /// <returns>False when it is neither, or not canonical, or bytes follow.</returns>
     internal static bool TryReadBytesOrString(ReadOnlySpan<byte> canonical, out ReadOnlySpan<byte> content, out ValueKind kind)
     {
+        if (canonical.Length >= 2 && canonical[0] == MessagePackFormat.Bytes8 && canonical[1] == canonical.Length - 2)
+        {
+            kind = ValueKind.Bytes;                          // the short way for what is read most
+            content = canonical[2..];
+            return true;
+        }
+
         var reader = new ValueReader(canonical);
         var fault = reader.Read(out var item);
         kind = item.Kind;

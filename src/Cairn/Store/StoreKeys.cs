@@ -44,8 +44,11 @@ internal static class StoreKeys
     /// <summary>Family byte, then the rest as it is.</summary>
     internal static ReadOnlySpan<byte> Of(Span<byte> target, byte family, ReadOnlySpan<byte> rest)
     {
-        target[0] = family;
         rest.CopyTo(target[1..]);
+        if (rest.Length >= sizeof(ulong))                    // one store for the first word, because it is hashed as one right away
+            BinaryPrimitives.WriteUInt64LittleEndian(target, family | BinaryPrimitives.ReadUInt64LittleEndian(rest) << 8);
+        else
+            target[0] = family;
         return target[..(1 + rest.Length)];
     }
 

@@ -90,6 +90,49 @@ public sealed class KeyRulesTests
         }
     }
 
+    // The short way for ASCII narrows sixteen characters at a time, so what matters is the length and where the odd character stands.
+    [Fact]
+    public void NAM_1_A_key_behind_its_lead_is_what_the_plain_encoding_says_at_every_length_and_place()
+    {
+        var target = new byte[1 + Limits.KeyBytesMax];
+        foreach (var odd in (ReadOnlySpan<string>)["", "\0", "\x7F", "\x80", "\u00FF", "\u0100", "\u4E00", "\uD800", "\U0001F5FF"])
+        {
+            for (var length = 1; length <= 70; length++)
+            {
+                var plain = string.Concat(Enumerable.Range(0, length).Select(i => (char)('!' + i)));
+                for (var at = 0; at <= (odd.Length == 0 ? 0 : length); at++)
+                    Compare(plain.Insert(at, odd));
+            }
+        }
+
+        Compare(new string('k', Limits.KeyBytesMax));
+        Compare(new string('k', Limits.KeyBytesMax + 1));
+        Compare("$" + new string('k', 40));
+
+        void Compare(string key)
+        {
+            foreach (var isWrite in (ReadOnlySpan<bool>)[true, false])
+            {
+                var expected = Record.Exception(() => Plainly(key, isWrite));
+                var actual = Record.Exception(() => KeyRules.EncodeBehind(0x10, key, isWrite, target).Length);
+                Assert.Equal((expected?.GetType(), expected?.Message), (actual?.GetType(), actual?.Message));
+                if (expected is null)
+                    Assert.Equal([0x10, .. Plainly(key, isWrite)], KeyRules.EncodeBehind(0x10, key, isWrite, target).ToArray());
+            }
+        }
+
+        static byte[] Plainly(string key, bool isWrite)
+        {
+            var bytes = new byte[Limits.KeyBytesMax];
+            int written;
+            if (isWrite)
+                KeyRules.EncodeKey(key, bytes, out written);
+            else
+                KeyRules.EncodeKeyForRead(key, bytes, out written);
+            return bytes[..written];
+        }
+    }
+
     [Fact]
     public void NAM_1_and_2_Lone_surrogates_and_invalid_UTF_8_are_refused()
     {

@@ -23,7 +23,7 @@ internal static unsafe class Epoch
 
     private static long* Clock => (long*)Lines;
 
-    /// <summary>Enters; calls nest. Give the result to <see cref="Exit"/> on the same thread.</summary>
+    /// <summary>Enters; calls nest. Give the result to <see cref="Exit(nint)"/> on the same thread.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static nint Enter()
     {
@@ -42,6 +42,10 @@ internal static unsafe class Epoch
         if (--line[1] == 0)
             Volatile.Write(ref line[0], 0);
     }
+
+    /// <summary>Exits on the thread that entered.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Exit() => Exit(ThreadLine.Mine);
 
     /// <summary>Draws a line: readers that enter from now on cannot reach what was unlinked before the call.</summary>
     /// <returns>What to ask <see cref="HasPassed"/> for.</returns>
