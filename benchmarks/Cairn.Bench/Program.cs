@@ -29,6 +29,12 @@ if (!suites.TryGetValue(options.Suite, out var suite))
     return 2;
 }
 
+if (options.Part is { } part && !KvSuite.Parts.Contains(part))
+{
+    Console.Error.WriteLine($"bench: no part {part}; there are: {string.Join(", ", KvSuite.Parts)}");
+    return 2;
+}
+
 // Beside the build, which is on a disk; /tmp may be memory.
 var directory = Path.Combine(Directory.GetCurrentDirectory(), "artifacts", "bench-data", $"{Environment.ProcessId}");
 Directory.CreateDirectory(directory);
@@ -38,7 +44,7 @@ try
     suite(options, report, directory);
     if (options.JsonFile is not null)
         report.WriteJson(options.JsonFile);
-    if (!options.IsQuick)
+    if (!options.IsQuick && options.Part is null)
         Page.Write(report, $"Benchmark {options.Suite}", Path.Combine("docs", "benchmarks", $"{options.Suite}.md"));
 }
 finally

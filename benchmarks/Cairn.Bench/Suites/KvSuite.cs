@@ -13,6 +13,21 @@ internal static class KvSuite
 
     private const int FewKeys = 100_000;
 
+    private static readonly (string Name, Action<KvRun> Measure)[] All =
+    [
+        ("inmemory", InMemory),
+        ("snapshot", run => new SnapshotPart(run).Run()),
+        ("layers", run => new LayersPart(run).Run()),
+        ("scaling", run => new ScalingPart(run).Run()),
+        ("buffered", run => new BufferedPart(run).Run()),
+        ("strict", run => new StrictPart(run).Run()),
+        ("events", run => new EventsPart(run).Run()),
+        ("replay", run => new ReplayPart(run).Run()),
+        ("footprint", Footprint),
+    ];
+
+    internal static IReadOnlyList<string> Parts { get; } = [.. All.Select(part => part.Name)];
+
     internal static void Run(BenchOptions options, Report report, string directory)
     {
         foreach (var peer in PeerCatalogue.All)
@@ -22,29 +37,28 @@ internal static class KvSuite
         }
 
         var run = new KvRun(options, report, directory);
-        if (!run.IsQuick)
-            new InMemoryPart(run, FewKeys, isJudged: false).Run();
-        Action[] parts =
-        [
-            new InMemoryPart(run, run.KeyCount, isJudged: true).Run,
-            new SnapshotPart(run).Run,
-            new LayersPart(run).Run,
-            new ScalingPart(run).Run,
-            new BufferedPart(run).Run,
-            new StrictPart(run).Run,
-            new EventsPart(run).Run,
-            new ReplayPart(run).Run,
-        ];
-        foreach (var part in parts)
+        foreach (var (name, measure) in All)
         {
-            part();
+            if (options.Part is not null && options.Part != name)
+                continue;
+            measure(run);
             run.DiscardDirectories();
         }
 
         if (run.IsQuick)
             report.SkipRest(FootprintPart.Gates, "needs full");
-        else
-            new FootprintPart(run).Run();
         report.SkipRest(KvGates.All, "was not measured");
+    }
+    private static void InMemory(KvRun run)
+    {
+        if (!run.IsQuick)
+            new InMemoryPart(run, FewKeys, isJudged: false).Run();
+        new InMemoryPart(run, run.KeyCount, isJudged: true).Run();
+    }
+
+    private static void Footprint(KvRun run)
+    {
+        if (!run.IsQuick)
+            new FootprintPart(run).Run();
     }
 }
