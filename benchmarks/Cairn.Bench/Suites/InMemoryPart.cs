@@ -158,10 +158,10 @@ internal sealed class InMemoryPart(KvRun run, int keyCount, bool isJudged)
         var size = KvRun.SizeOf(keyCount);
         var cairn = Of(CairnSubject.PeerName);
         var dictionary = Of(ConcurrentDictionaryPeer.PeerName);
-        report.Judge(KvGates.UpdateToDictionary, Series.Ratio(cairn.Update, dictionary.Update), size);
         report.Judge(KvGates.UpdateToLmdb, Series.Ratio(cairn.Update, Of(LmdbPeer.PeerName).Update), size);
-        report.Judge(KvGates.InsertToDictionary, Series.Ratio(cairn.Insert, dictionary.Insert), size);
-        report.Judge(KvGates.GetToDictionary, Series.Ratio(cairn.Get, dictionary.Get), size);
+        run.JudgeAtFullSize(KvGates.UpdateToDictionary, Series.Ratio(cairn.Update, dictionary.Update), size);
+        run.JudgeAtFullSize(KvGates.InsertToDictionary, Series.Ratio(cairn.Insert, dictionary.Insert), size);
+        run.JudgeAtFullSize(KvGates.GetToDictionary, Series.Ratio(cairn.Get, dictionary.Get), size);
         report.Judge(KvGates.UpdateLatency, cairn.UpdateLatency, size);
         report.Judge(KvGates.GetLatency, cairn.GetLatency, size);
         report.Judge(KvGates.PutToStorePut, Series.Ratio(Of(StoreSubject.PeerName).Update, cairn.Update), size);

@@ -48,8 +48,8 @@ internal sealed class ReplayPart(KvRun run)
         report.Add("replay-first-read Cairn", _firstRead, "ms", run.Size);
         report.Add("replay-first-scan Cairn", _firstScan, "ms", run.Size);
         report.Add("replay bare-rebuild", _rebuild, "ms", run.Size);
-        report.Judge(KvGates.ReplayToFirstRead, Series.Ratio(_rebuild, _firstRead), run.Size);
-        report.Judge(KvGates.ReplayToFirstScan, Series.Ratio(_rebuild, _firstScan), run.Size);
+        run.JudgeAtFullSize(KvGates.ReplayToFirstRead, Series.Ratio(_rebuild, _firstRead), run.Size);
+        run.JudgeAtFullSize(KvGates.ReplayToFirstScan, Series.Ratio(_rebuild, _firstScan), run.Size);
     }
 
     private (double FirstRead, double FirstScan) Open(string directory)
