@@ -162,7 +162,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             Durability = options.Durability,
             ReadsAfterFailure = options.ReadsAfterFailure,
         };
-        var cursors = new Cursors(pins, options.TimeProvider, options.Limits.TransactionTimeMax);
+        var cursors = new Cursors(pins, options.TimeProvider, options.Limits.TransactionTimeMax, options.Limits.CursorsMax);
         var engine = new Engine
         {
             Options = options,
@@ -171,7 +171,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             Cursors = cursors,
             Random = random ?? new RandomSource(options.RandomSeed),
             Counters = counters,
-            Feed = new EventFeed(log),
+            Feed = new EventFeed(log, options.Limits.SubscriptionsMax),
             Openings = openings,
             SyncErrorsAreReported = syncErrorsAreReported,
         };

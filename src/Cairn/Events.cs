@@ -89,16 +89,20 @@ public sealed class Events : EventsView
         Many.CheckCount(events.Count, Engine.Limits);
         Scope.ThrowIfNotWritable();
         Span<byte> buffer = stackalloc byte[Limits.NameBytesMax];
+        var bytes = 0L;
         foreach (var item in events)
         {
-            KeyRules.EncodeName(item.Type, buffer, out _);
-            EventOperations.BodyLength(item.Causes?.Count ?? 0, EventOperations.PayloadLength(item.Payload, Engine.Limits));
+            KeyRules.EncodeName(item.Type, buffer, out var typeBytes);
+            bytes += typeBytes + EventOperations.BodyLength(item.Causes?.Count ?? 0, EventOperations.PayloadLength(item.Payload, Engine.Limits));
         }
+
+        Many.CheckBytes(bytes, Engine.Limits);
 
         if (events.Count == 0)
             return [];
         if (Scope.Transaction is not null)
         {
+            Scope.Writes!.CheckRoom(events.Count, bytes);
             var receipts = new List<EventReceipt>(events.Count);
             foreach (var item in events)
                 receipts.Add(Append(item.Type, item.Payload, CausesOf(item)));
@@ -143,6 +147,7 @@ public sealed class Events : EventsView
         if (Scope.Transaction is { } transaction)
         {
             using var use = Scope.Use();
+            Scope.Writes!.CheckRoom(2, length);
             transaction.Expectations.Add(expectation);
             Scope.Writes!.Add(new PendingWrite
             {
@@ -194,7 +199,9 @@ public sealed class Events : EventsView
     {
         using var use = Scope.Use();
         var writes = Scope.Writes!;
-        var body = new byte[EventOperations.BodyLength(causes.Length, length)];
+        var bodyBytes = EventOperations.BodyLength(causes.Length, length);
+        writes.CheckRoom(1, type.Length + (long)bodyBytes);
+        var body = new byte[bodyBytes];
         EventOperations.WriteBody(body, (ulong)writes.Appends.Count, causes, payload, Engine.Random);
         var key = new byte[EventReader.KeyBytes];
         StoreKeys.Of(key, StoreKeys.Event, Committed() + (ulong)writes.Appends.Count);

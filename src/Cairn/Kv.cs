@@ -102,13 +102,16 @@ public sealed class Kv : KvView
         Scope.ThrowIfNotWritable();
         Many.CheckKeys(pairs.Select(pair => pair.Key), pairs.Count, isWrite: true);
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        var bytes = 0L;
         foreach (var (_, value) in pairs)
-            ValueCodec.EncodedLength(value, Engine.Limits);
+            bytes += ValueCodec.EncodedLength(value, Engine.Limits);
+        Many.CheckBytes(bytes, Engine.Limits);
 
         if (pairs.Count == 0)
             return Sequence.None;
         if (Scope.Transaction is not null)
         {
+            CheckRoomForMany(pairs);
             foreach (var (key, value) in pairs)
                 SetPending(KeyForWrite(key, buffer), value.Encode(), life);
             return Sequence.None;
@@ -333,6 +336,23 @@ public sealed class Kv : KvView
         return Scope.TryCommitSingle(batch, new Expectation(Scope.Run, storeKey.ToArray(), ExpectationKind.Present, 0), out _);
     }
 
+    // All of them or none: what is pending for a key already is replaced.
+    private void CheckRoomForMany(IReadOnlyCollection<KeyValuePair<string, Value>> pairs)
+    {
+        var (operations, bytes) = (0, 0L);
+        foreach (var (key, value) in pairs)
+        {
+            var storeKey = KvKey(key);
+            var write = Scope.Writes!.Find(storeKey);
+            operations += write is null ? 1 : 0;
+            bytes += value.EncodedLength - (write?.Value.Length ?? -(storeKey.Length - 1));
+        }
+
+        Scope.Writes!.CheckRoom(operations, bytes);
+    }
+
+    private static byte[] KvKey(string key) => StoreKey(key, stackalloc byte[1 + Limits.KeyBytesMax]).ToArray();
+
     private ReadOnlySpan<byte> KeyForWrite(string key, Span<byte> buffer)
     {
         Scope.ThrowIfNotWritable();
@@ -344,6 +364,7 @@ public sealed class Kv : KvView
     private void SetPending(ReadOnlySpan<byte> storeKey, byte[] value, long life)
     {
         using var use = Scope.Use();
+        Scope.Writes!.CheckRoom(storeKey, value.Length);
         var write = PendingFor(storeKey, OperationCode.KvPut);
         write.Code = OperationCode.KvPut;
         write.Value = value;

@@ -58,6 +58,13 @@ public sealed record Limits
     /// <summary>LIM-26: page size when a call names none. Default 100.</summary>
     public int PageSize { get; init; } = 100;
 
+    /// <summary>LIM-27: most snapshots that cursors hold; the one not used for longest goes first, and its cursors are
+    /// <see cref="ErrorCode.CursorExpired"/>. Default 100, at most 10,000.</summary>
+    public int CursorsMax { get; init; } = 100;
+
+    /// <summary>LIM-27: most who wait for events of one run at a time. Default 100, at most 10,000.</summary>
+    public int SubscriptionsMax { get; init; } = 100;
+
     /// <summary>LIM-30: shortest time to live. Fixed: 1 ms.</summary>
     public static TimeSpan TimeToLiveMin => TimeSpan.FromMilliseconds(1);
 

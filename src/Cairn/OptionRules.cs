@@ -31,6 +31,8 @@ internal static class OptionRules
         Range(nameof(limits.TransactionRunsMax), limits.TransactionRunsMax, 1, 256);
         Range(nameof(limits.PageSizeMax), limits.PageSizeMax, 1, 10_000);
         Range(nameof(limits.PageSize), limits.PageSize, 1, limits.PageSizeMax);
+        Range(nameof(limits.CursorsMax), limits.CursorsMax, 1, 10_000);
+        Range(nameof(limits.SubscriptionsMax), limits.SubscriptionsMax, 1, 10_000);
         Range(nameof(limits.HistoryVersionsMax), limits.HistoryVersionsMax, 1, 10_000);
         Range(nameof(limits.QueuedCommitsMax), limits.QueuedCommitsMax, 4, 65_536);
         if (!System.Numerics.BitOperations.IsPow2(limits.QueuedCommitsMax))

@@ -415,6 +415,7 @@ public sealed class State : StateView
     private StateReceipt SetPending(ReadOnlySpan<byte> key, OperationCode code, in Value value, long life)
     {
         using var use = Scope.Use();
+        Scope.Writes!.CheckRoom(key, value.EncodedLength);
         var write = PendingFor(key, code);
         write.Value = value.Encode();
         write.IsDelete = false;
@@ -447,6 +448,7 @@ public sealed class State : StateView
             return false;
         if (Scope.Writes!.Find(key) is not { } write)
         {
+            Scope.Writes.CheckRoom(key, version.Value.Length);
             write = PendingFor(key, OperationCode.StateExpire);
             write.Value = version.Value[StateOperations.CounterBytes..].ToArray();
             write.IsRelative = true;

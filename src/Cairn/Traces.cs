@@ -43,6 +43,7 @@ public sealed class Traces : TracesView
         {
             if (order.Parent is { } above)
                 CheckParentInTransaction(above);
+            Scope.Writes!.CheckRoom(1, TraceId.Size + (long)content.EncodedLength);
             AddPending(id, content.Encode(), order);
             return id;
         }

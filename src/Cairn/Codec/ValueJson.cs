@@ -56,12 +56,19 @@ internal static class ValueJson
         }
         catch (JsonException cause)
         {
+            // Behind the token that opened the last level, the depth is told without it.
+            if (reader.CurrentDepth >= JsonDepthMax - 1 && OpensAnotherLevel(utf8[(int)reader.BytesConsumed..]))
+                throw new LimitException(nameof(Limits.DepthMax), ValueMeasure.DepthHardMax, ValueMeasure.DepthHardMax + 1, "levels");
+
             // The message of the cause quotes the text; that of ours does not.
-            throw new CairnException(ErrorCode.InvalidArgument,
-                $"The text is not valid JSON at line {cause.LineNumber + 1}, byte {cause.BytePositionInLine + 1}, "
-                + $"or nests deeper than {ValueMeasure.DepthHardMax} levels.");
+            throw new CairnException(
+                ErrorCode.InvalidArgument,
+                $"The text is not valid JSON at line {cause.LineNumber + 1}, byte {cause.BytePositionInLine + 1}.");
         }
     }
+
+    private static bool OpensAnotherLevel(ReadOnlySpan<byte> rest) =>
+        rest.TrimStart(" \t\r\n,:"u8) is [(byte)'[' or (byte)'{', ..];
 
     /// <summary>Reads the value at the reader, which stands on its first token and ends on its last.</summary>
     /// <exception cref="CairnException">See <see cref="Value.FromJson(string)"/>.</exception>

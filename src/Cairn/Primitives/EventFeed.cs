@@ -8,7 +8,7 @@ namespace Cairn.Primitives;
 /// nothing. A waiter looks, and if there is nothing waits for the pulse that it took <i>before</i> it looked: what is committed in
 /// between completes that pulse. Thread-safe.
 /// </summary>
-internal sealed class EventFeed(LogWriter log) : ICommitObserver
+internal sealed class EventFeed(LogWriter log, int subscriptionsMax) : ICommitObserver
 {
     private const byte RunFamily = 0x60;
 
@@ -17,6 +17,7 @@ internal sealed class EventFeed(LogWriter log) : ICommitObserver
 
     /// <summary>Joins the audience of a run. Every commit that gets its place from now on is heard of; what has its place already is
     /// the caller's to wait for.</summary>
+    /// <exception cref="LimitException">Too many wait for this run.</exception>
     internal EventAudience Join(RunState run)
     {
         lock (_gate)
@@ -29,6 +30,8 @@ internal sealed class EventFeed(LogWriter log) : ICommitObserver
                 _audiences.Add(run.Id, audience);
             }
 
+            if (audience.Members >= subscriptionsMax)
+                throw new LimitException(nameof(Limits.SubscriptionsMax), subscriptionsMax, audience.Members + 1, "waiters for events");
             audience.Members++;
             return audience;
         }

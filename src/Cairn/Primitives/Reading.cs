@@ -39,10 +39,9 @@ internal readonly record struct KeyRange(byte[] From, byte[] To, int Limit)
     {
         if (string.IsNullOrEmpty(text))
             return [];
-        var bytes = Utf8.GetBytes(text);
-        if (bytes.Length > Limits.KeyBytesMax)
-            throw new LimitException(nameof(Limits.KeyBytesMax), Limits.KeyBytesMax, bytes.Length, "bytes");
-        return bytes;
+        if (Utf8.GetByteCount(text) is var bytes && bytes > Limits.KeyBytesMax)
+            throw new LimitException(nameof(Limits.KeyBytesMax), Limits.KeyBytesMax, bytes, "bytes");
+        return Utf8.GetBytes(text);
     }
 }
 
@@ -143,6 +142,13 @@ internal static class Many
             throw new CairnException(ErrorCode.InvalidArgument, "A key occurs twice in one call. Name each key once.");
     }
 
+    /// <summary>What all items come to, before they are copied into one record; the commit measures the record itself once more.</summary>
+    internal static void CheckBytes(long bytes, Limits limits)
+    {
+        if (bytes > limits.TransactionBytesMax)
+            throw new LimitException(nameof(limits.TransactionBytesMax), limits.TransactionBytesMax, bytes, "bytes");
+    }
+
     internal static void CheckCount(int count, Limits limits)
     {
         if (count > limits.ManyItemsMax)
@@ -164,9 +170,17 @@ internal static class Versions
         if (ttl is not { } span)
             return 0;
         if (span < Limits.TimeToLiveMin)
-            throw new LimitException(nameof(Limits.TimeToLiveMin), (long)Limits.TimeToLiveMin.TotalMilliseconds, (long)span.TotalMilliseconds, "ms");
+        {
+            throw new LimitException(
+                nameof(Limits.TimeToLiveMin), (long)Limits.TimeToLiveMin.TotalMilliseconds, (long)Math.Floor(span.TotalMilliseconds), "ms");
+        }
+
         if (span > Limits.TimeToLiveMax)
-            throw new LimitException(nameof(Limits.TimeToLiveMax), (long)Limits.TimeToLiveMax.TotalMilliseconds, (long)span.TotalMilliseconds, "ms");
+        {
+            throw new LimitException(
+                nameof(Limits.TimeToLiveMax), (long)Limits.TimeToLiveMax.TotalMilliseconds, (long)Math.Ceiling(span.TotalMilliseconds), "ms");
+        }
+
         return span.Ticks / TimeSpan.TicksPerMicrosecond;
     }
 }

@@ -10,11 +10,8 @@ namespace Cairn.Transactions;
 /// given. The snapshot stays pinned here between pages; the least recently used goes when there are too many (LIM-27), or when
 /// it has not been used for as long as a transaction may live.
 /// </summary>
-internal sealed class Cursors(SnapshotRegistry pins, TimeProvider clock, TimeSpan life)
+internal sealed class Cursors(SnapshotRegistry pins, TimeProvider clock, TimeSpan life, int openMax)
 {
-    /// <summary>LIM-27 at its default.</summary>
-    internal const int OpenMax = 100;
-
     private const int HeaderBytes = 1 + 8 + 8 + 8;
 
     private readonly Lock _gate = new();
@@ -29,7 +26,7 @@ internal sealed class Cursors(SnapshotRegistry pins, TimeProvider clock, TimeSpa
             var name = (run.Store.RunTag, sequence);
             if (!_held.TryGetValue(name, out var held))
             {
-                if (_held.Count >= OpenMax)
+                if (_held.Count >= openMax)
                     Drop(_held.MinBy(pair => pair.Value.UsedAt).Key);
                 held = new Held(pins.TakeAt(sequence, run.Store.RunTag));
                 _held.Add(name, held);
@@ -86,7 +83,13 @@ internal sealed class Cursors(SnapshotRegistry pins, TimeProvider clock, TimeSpa
         lock (_gate)
         {
             if (!_held.TryGetValue((run.Store.RunTag, sequence), out var held))
-                throw new CairnException(ErrorCode.CursorExpired, $"The snapshot behind this cursor is gone (kept for {life.TotalSeconds} s after its last use, {OpenMax} at a time). Start the listing again.");
+            {
+                throw new CairnException(
+                    ErrorCode.CursorExpired,
+                    $"The snapshot behind this cursor is gone (kept for {life.TotalSeconds} s after its last use, {openMax} at a time: "
+                    + "Limits.CursorsMax). Start the listing again.");
+            }
+
             held.UsedAt = clock.GetTimestamp();
             return pins.TakeAt(sequence, run.Store.RunTag);
         }

@@ -8,7 +8,7 @@ namespace Cairn.Transactions;
 /// written, so that a later write of a key replaces or joins the earlier one; and appends, which have no key. Reads of the
 /// transaction look here first (TX-5).
 /// </summary>
-internal sealed class PendingWrites
+internal sealed class PendingWrites(PendingSize size)
 {
     private readonly Dictionary<byte[], PendingWrite> _byKey = new(ByteArrayComparer.Instance);
     private SortedSet<byte[]>? _order;
@@ -24,9 +24,32 @@ internal sealed class PendingWrites
     internal PendingWrite? Find(ReadOnlySpan<byte> storeKey) =>
         _byKey.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(storeKey, out var write) ? write : null;
 
+    /// <summary>Before a write of a key takes memory: whether the transaction may hold it, instead of what it has for that key.</summary>
+    /// <exception cref="LimitException">LIM-16, LIM-17. Nothing has changed.</exception>
+    internal void CheckRoom(ReadOnlySpan<byte> storeKey, int valueBytes)
+    {
+        if (Find(storeKey) is { } write)
+            size.Check(0, (long)valueBytes - write.Value.Length);
+        else
+            size.Check(1, storeKey.Length + (long)valueBytes);
+    }
+
+    /// <summary>The same for several operations that come together.</summary>
+    internal void CheckRoom(int operations, long bytes) => size.Check(operations, bytes);
+
     /// <summary>Adds a write; one for the same key must not be there yet.</summary>
+    /// <exception cref="LimitException">LIM-16, LIM-17. Nothing has changed.</exception>
     internal void Add(PendingWrite write)
     {
+        if (write.Code != 0)
+        {
+            var bytes = write.OperationKey.Length + (long)write.Value.Length;
+            size.Check(1, bytes);
+            size.Operations++;
+            size.Bytes += bytes;
+        }
+
+        write.Size = size;
         InOrder.Add(write);
         if (write.Code == OperationCode.EventAppend)
             Appends.Add(write);
@@ -51,9 +74,34 @@ internal sealed class PendingWrites
     }
 }
 
+/// <summary>
+/// How much a transaction has pending, over all its runs. Looked at before anything is kept, so that what could never be committed takes no
+/// memory (LIM-41). Keys and values alone: the record is a little larger, and the commit measures that.
+/// </summary>
+internal sealed class PendingSize(Limits limits)
+{
+    internal int Operations { get; set; }
+
+    internal long Bytes { get; set; }
+
+    internal void Check(int moreOperations, long moreBytes)
+    {
+        if (Operations + moreOperations > limits.TransactionOperationsMax)
+        {
+            throw new LimitException(
+                nameof(Limits.TransactionOperationsMax), limits.TransactionOperationsMax, Operations + moreOperations, "operations");
+        }
+
+        if (Bytes + moreBytes > limits.TransactionBytesMax)
+            throw new LimitException(nameof(Limits.TransactionBytesMax), limits.TransactionBytesMax, Bytes + moreBytes, "bytes");
+    }
+}
+
 /// <summary>One pending write. What the fields mean is the primitive's affair, but for those that reads need.</summary>
 internal sealed class PendingWrite
 {
+    private byte[] _value = [];
+
     /// <summary>Empty for what has no key of its own (event appends, run operations).</summary>
     internal required byte[] StoreKey { get; init; }
 
@@ -64,7 +112,19 @@ internal sealed class PendingWrite
     internal required byte[] OperationKey { get; init; }
 
     /// <summary>The bytes a read of the key gives; also the operation's payload.</summary>
-    internal byte[] Value { get; set; } = [];
+    internal byte[] Value
+    {
+        get => _value;
+        set
+        {
+            if (Size is { } size && Code != 0)
+                size.Bytes += value.Length - _value.Length;
+            _value = value;
+        }
+    }
+
+    /// <summary>Of the transaction that holds this; null as long as none does.</summary>
+    internal PendingSize? Size { get; set; }
 
     internal bool IsDelete { get; set; }
 

@@ -22,7 +22,7 @@ internal sealed class Scope
         _sequence = sequence;
         _time = time;
         Transaction = transaction;
-        Writes = transaction is null ? null : new PendingWrites();
+        Writes = transaction is null ? null : new PendingWrites(transaction.Size);
     }
 
     internal static Scope Live(CommitPath path, RunState run, CommitOptions options) =>

@@ -27,6 +27,7 @@ internal sealed class TransactionContext
         IsSerializable = isSerializable;
         _pins = pins;
         _timeout = timeout;
+        Size = new PendingSize(path.Limits);
         _started = path.Clock.GetTimestamp();
         _pin = Pin(runs);
         Sequence = _pin.Sequence;
@@ -37,6 +38,9 @@ internal sealed class TransactionContext
     }
 
     internal CommitPath Path { get; }
+
+    /// <summary>What all runs together have pending.</summary>
+    internal PendingSize Size { get; }
 
     internal TransactionOptions Options { get; init; } = TransactionOptions.Default;
 

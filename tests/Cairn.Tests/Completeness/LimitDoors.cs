@@ -1,0 +1,712 @@
+using System.Globalization;
+using System.Text;
+
+namespace Cairn.Tests.Completeness;
+
+/// <summary>A way into the database.</summary>
+public enum Door
+{
+    /// <summary>A single call on a run, on the runs or on the database.</summary>
+    Call,
+
+    /// <summary>A call inside a transaction.</summary>
+    Transaction,
+
+    /// <summary>The commit itself: what grows there, or is only known there.</summary>
+    Commit,
+
+    /// <summary><c>cairn import swe-agent</c>.</summary>
+    Import,
+
+    /// <summary>A verb of the shell.</summary>
+    Shell,
+}
+
+/// <summary>What a call of a row may use: the faces of a run, or of a transaction on it.</summary>
+internal sealed record Faces(
+    Kv Kv, State State, Events Events, Traces Traces, Func<string[], object> AddTags, Func<Value, object> AddMetadata)
+{
+    internal static Faces Of(Run run) => new(
+        run.Kv, run.State, run.Events, run.Traces, tags => run.AddTags(tags), patch => run.UpdateMetadata(patch));
+
+    internal static Faces Of(Transaction transaction) => new(
+        transaction.Kv, transaction.State, transaction.Events, transaction.Traces,
+        tags =>
+        {
+            transaction.Run.AddTags(tags);
+            return tags;
+        },
+        patch =>
+        {
+            transaction.Run.UpdateMetadata(patch);
+            return patch;
+        });
+}
+
+/// <summary>A verb with a standard input.</summary>
+internal sealed record ShellCall(string Input, params string[] Arguments);
+
+/// <summary>One limit of the table, and what meets it at each door.</summary>
+/// <param name="Limit">Its name.</param>
+/// <param name="Allowed">Its value in the library's attempts; those of the shell meet the default.</param>
+/// <param name="Limits">The limits in force there.</param>
+internal sealed record LimitRow(string Limit, long Allowed, Limits Limits)
+{
+    /// <summary>Things to do on a run and in a transaction, each with the measure that the limit bounds.</summary>
+    internal Dictionary<string, Action<Faces, long>> Calls { get; init; } = [];
+
+    /// <summary>Things to do that no transaction has.</summary>
+    internal Dictionary<string, Action<CairnDatabase, Run, long>> OutsideCalls { get; init; } = [];
+
+    /// <summary>A commit whose result has that measure, although nothing in it has.</summary>
+    internal Action<Run, long>? Commit { get; init; }
+
+    /// <summary>A trajectory to import.</summary>
+    internal Func<long, string>? Import { get; init; }
+
+    /// <summary>Calls of the shell.</summary>
+    internal Dictionary<string, Func<long, ShellCall>> Shell { get; init; } = [];
+
+    /// <summary>What the shell allows, where that is not the default.</summary>
+    internal long? ShellAllowed { get; init; }
+
+    /// <summary>Less is refused, not more.</summary>
+    internal bool IsLeast { get; init; }
+
+    /// <summary>Why the limit is not met at a door.</summary>
+    internal Dictionary<Door, string> NotHere { get; init; } = [];
+
+    /// <summary>A test of its own at a door, where the attempts of a row cannot be made: <c>Class.Method</c>.</summary>
+    internal Dictionary<Door, string> Elsewhere { get; init; } = [];
+}
+
+/// <summary>The table: every limit at every door that exists. <see cref="LimitDoorTests"/> reads it, and fails for a limit or a door
+/// without an entry.</summary>
+internal static class LimitDoors
+{
+    private const string Whole = "judged when it is given; a commit makes nothing of this kind larger";
+    private const string OneVerb = "a verb of the shell is one call; that of the library is the same one";
+    private const string Fixed = "an import makes nothing of this kind, or always the same";
+
+    /// <summary>Every call that takes a key.</summary>
+    internal static Dictionary<string, Action<Faces, string>> KeyCalls { get; } = new()
+    {
+        ["kv.Put"] = (at, key) => at.Kv.Put(key, 1),
+        ["kv.Put bytes"] = (at, key) => at.Kv.Put(key, new byte[1].AsSpan()),
+        ["kv.PutMany"] = (at, key) => at.Kv.PutMany([new(key, 1)]),
+        ["kv.TryAdd"] = (at, key) => at.Kv.TryAdd(key, 1),
+        ["kv.CompareAndSet"] = (at, key) => at.Kv.CompareAndSet(key, Sequence.None, 1),
+        ["kv.Increment"] = (at, key) => at.Kv.Increment(key),
+        ["kv.Add"] = (at, key) => at.Kv.Add(key, 1),
+        ["kv.Delete"] = (at, key) => at.Kv.Delete(key),
+        ["kv.DeleteMany"] = (at, key) => at.Kv.DeleteMany([key]),
+        ["kv.Expire"] = (at, key) => at.Kv.Expire(key, TimeSpan.FromHours(1)),
+        ["kv.Persist"] = (at, key) => at.Kv.Persist(key),
+        ["kv.Get"] = (at, key) => at.Kv.Get(key),
+        ["kv.TryGet"] = (at, key) => at.Kv.TryGet(key, new byte[8], out _),
+        ["kv.GetVersioned"] = (at, key) => at.Kv.GetVersioned(key),
+        ["kv.Exists"] = (at, key) => at.Kv.Exists(key),
+        ["kv.GetMany"] = (at, key) => at.Kv.GetMany([key]),
+        ["kv.List prefix"] = (at, key) => at.Kv.List(new ScanOptions { Prefix = key }),
+        ["kv.Scan from"] = (at, key) => at.Kv.Scan(new ScanOptions { From = key }),
+        ["kv.Scan to"] = (at, key) => at.Kv.Scan(new ScanOptions { To = key }),
+        ["kv.Count"] = (at, key) => at.Kv.Count(key),
+        ["kv.History"] = (at, key) => at.Kv.History(key),
+        ["kv.GetAt"] = (at, key) => at.Kv.GetAt(key, DateTimeOffset.MaxValue),
+        ["state.Init"] = (at, key) => at.State.Init(key, 1),
+        ["state.Set"] = (at, key) => at.State.Set(key, 1),
+        ["state.CompareAndSet"] = (at, key) => at.State.CompareAndSet(key, Counter.None, 1),
+        ["state.TransitionOrInit"] = (at, key) => at.State.TransitionOrInit(key, 1, value => value),
+        ["state.GetOrInit"] = (at, key) => at.State.GetOrInit(key, () => 1),
+        ["state.Delete"] = (at, key) => at.State.Delete(key),
+        ["state.Expire"] = (at, key) => at.State.Expire(key, TimeSpan.FromHours(1)),
+        ["state.Acquire"] = (at, key) => at.State.Acquire(key, "owner", TimeSpan.FromHours(1)),
+        ["state.Renew"] = (at, key) => at.State.Renew(key, 1, TimeSpan.FromHours(1)),
+        ["state.Release"] = (at, key) => at.State.Release(key, 1),
+        ["state.Get"] = (at, key) => at.State.Get(key),
+        ["state.TryGet"] = (at, key) => at.State.TryGet(key, out _),
+        ["state.Exists"] = (at, key) => at.State.Exists(key),
+        ["state.Require"] = (at, key) => at.State.Require(key, Counter.None),
+        ["state.List"] = (at, key) => at.State.List(new ScanOptions { Prefix = key }),
+        ["state.History"] = (at, key) => at.State.History(key),
+        ["state.GetAt"] = (at, key) => at.State.GetAt(key, DateTimeOffset.MaxValue),
+    };
+
+    /// <summary>Every call that takes a name.</summary>
+    internal static Dictionary<string, Action<Faces, string>> NameCalls { get; } = new()
+    {
+        ["events.Append"] = (at, name) => at.Events.Append(name, Value.Object()),
+        ["events.AppendMany"] = (at, name) => at.Events.AppendMany([new NewEvent(name, Value.Object())]),
+        ["events.CountByType"] = (at, name) => at.Events.CountByType(name),
+        ["events.StreamInfo"] = (at, name) => at.Events.StreamInfo(name),
+        ["events.ByType"] = (at, name) => at.Events.ByType(new EventScanOptions { Types = [name] }),
+        ["consumers.Commit"] = (at, name) => at.Events.Consumers.Commit(name, default),
+        ["consumers.Reset"] = (at, name) => at.Events.Consumers.Reset(name, default),
+        ["consumers.Position"] = (at, name) => at.Events.Consumers.Position(name),
+        ["state.Acquire owner"] = (at, name) => at.State.Acquire("lease", name, TimeSpan.FromHours(1)),
+        ["traces.Record tag"] = (at, name) => at.Traces.Record(new ThoughtStep("x"), new TraceOptions { Tags = [name] }),
+        ["traces.ByTag"] = (at, name) => at.Traces.ByTag(name),
+        ["run.AddTags"] = (at, name) => at.AddTags([name]),
+    };
+
+    private static readonly Limits Low = new()
+    {
+        ValueBytesMax = 4_000,
+        StringBytesMax = 1_000,
+        TransactionBytesMax = 4_000 + (64 << 10),
+        DepthMax = 4,
+        ArrayElementsMax = 6,
+        ObjectMembersMax = 20,
+        MetadataBytesMax = 300,
+        TagsMax = 3,
+        ManyItemsMax = 5,
+        PageSizeMax = 6,
+        PageSize = 4,
+        HistoryVersionsMax = 5,
+        IdempotencyKeyBytesMax = 20,
+        IdempotencyKeysMax = 3,
+        SubscriptionsMax = 3,
+    };
+
+    internal static IReadOnlyList<LimitRow> Rows { get; } =
+    [
+        new(nameof(Limits.KeyBytesMax), Limits.KeyBytesMax, Low)
+        {
+            Calls = OfLength(KeyCalls),
+            Import = n => Trajectory(Value.Object((Text(n), 1))),
+            Shell = new()
+            {
+                ["kv put"] = n => new("", "kv", "put", Text(n), "v"),
+                ["kv put-many"] = n => new(Value.Object((Text(n), 1)).ToJson(), "kv", "put-many", "-"),
+                ["kv get"] = n => new("", "kv", "get", Text(n)),
+                ["kv get --at"] = n => new("", "kv", "get", Text(n), "--at", "2001-01-31"),
+                ["kv list"] = n => new("", "kv", "list", "--prefix", Text(n)),
+                ["kv history"] = n => new("", "kv", "history", Text(n)),
+                ["state set"] = n => new("", "state", "set", Text(n), "v"),
+                ["state lease acquire"] = n => new("", "state", "lease", "acquire", Text(n), "me", "1h"),
+            },
+            NotHere = { [Door.Commit] = Whole },
+        },
+        new(nameof(Limits.NameBytesMax), Limits.NameBytesMax, Low)
+        {
+            Calls = OfLength(NameCalls),
+            OutsideCalls = new()
+            {
+                ["runs.Begin"] = (db, _, n) => db.Runs.Begin(Text(n)),
+                ["runs.Begin tag"] = (db, _, n) => db.Runs.Begin(tags: [Text(n)]),
+                ["runs.Get"] = (db, _, n) => db.Runs.Get(Text(n)),
+                ["runs.Exists"] = (db, _, n) => db.Runs.Exists(Text(n)),
+                ["runs.List tag"] = (db, _, n) => db.Runs.List(new RunFilter { Tag = Text(n) }),
+                ["run.RemoveTags"] = (_, run, n) => run.RemoveTags(Text(n)),
+            },
+            Shell = new()
+            {
+                ["run begin"] = n => new("", "run", "begin", Text(n)),
+                ["run begin --tag"] = n => new("", "run", "begin", "--tag", Text(n)),
+                ["kv put --run"] = n => new("", "kv", "put", "k", "v", "--run", Text(n)),
+                ["events append"] = n => new("", "events", "append", Text(n)),
+                ["events consumers commit"] = n => new("", "events", "consumers", "commit", Text(n), "0"),
+                ["trace record --tag"] = n => new("", "trace", "record", "thought", "{\"content\":\"x\"}", "--tag", Text(n)),
+                ["state lease acquire"] = n => new("", "state", "lease", "acquire", "lease", Text(n), "1h"),
+            },
+            NotHere =
+            {
+                [Door.Commit] = Whole,
+                [Door.Import] = "the run has the file's name, and none is that long; tags and event types are the importer's own",
+            },
+        },
+        new(nameof(Limits.ValueBytesMax), Low.ValueBytesMax, Low)
+        {
+            Calls = new()
+            {
+                ["kv.Put"] = (at, n) => at.Kv.Put("k", Sized(n)),
+                ["kv.PutMany"] = (at, n) => at.Kv.PutMany([new("k", Sized(n))]),
+                ["kv.TryAdd"] = (at, n) => at.Kv.TryAdd("k", Sized(n)),
+                ["kv.CompareAndSet"] = (at, n) => at.Kv.CompareAndSet("k", Sequence.None, Sized(n)),
+                ["state.Init"] = (at, n) => at.State.Init("c", Sized(n)),
+                ["state.Set"] = (at, n) => at.State.Set("c", Sized(n)),
+                ["state.TransitionOrInit"] = (at, n) => at.State.TransitionOrInit("c", 1, _ => Sized(n)),
+                ["events.Append"] = (at, n) => at.Events.Append("t", SizedObject(n)),
+                ["events.AppendMany"] = (at, n) => at.Events.AppendMany([new NewEvent("t", SizedObject(n))]),
+            },
+            OutsideCalls = new()
+            {
+                ["run.Complete"] = (_, run, n) => run.Complete(Sized(n)),
+                ["kv.PutAsync"] = (_, run, n) => run.Kv.PutAsync("k", Sized(n)).AsTask().GetAwaiter().GetResult(),
+                ["state.SetAsync"] = (_, run, n) => run.State.SetAsync("c", Sized(n)).AsTask().GetAwaiter().GetResult(),
+                ["events.AppendAsync"] = (_, run, n) => run.Events.AppendAsync("t", SizedObject(n)).AsTask().GetAwaiter().GetResult(),
+            },
+            Import = n => Trajectory(1, info: Value.Object(("big", Text(n - 5)))),
+            Shell = new()
+            {
+                ["kv put"] = n => new(Text(n - 5), "kv", "put", "k", "-"),
+                ["state set"] = n => new(Text(n - 5), "state", "set", "c", "-"),
+                ["events append"] = n => new(Value.Object(("m", Text(n - 8))).ToJson(), "events", "append", "t", "-"),
+            },
+            NotHere = { [Door.Commit] = Whole },
+        },
+        new(nameof(Limits.StringBytesMax), Low.StringBytesMax, Low)
+        {
+            Calls = new()
+            {
+                ["kv.Put"] = (at, n) => at.Kv.Put("k", Text(n)),
+                ["kv.Put bytes"] = (at, n) => at.Kv.Put("k", new byte[n].AsSpan()),
+                ["kv.Put member name"] = (at, n) => at.Kv.Put("k", Value.Object((Text(n), 1))),
+                ["state.Set"] = (at, n) => at.State.Set("c", Value.Array(Text(n))),
+                ["events.Append"] = (at, n) => at.Events.Append("t", Value.Object(("m", Text(n)))),
+                ["traces.Record"] = (at, n) => at.Traces.Record(new ThoughtStep(Text(n))),
+            },
+            NotHere =
+            {
+                [Door.Commit] = Whole,
+                [Door.Import] = "at the defaults a string that long makes a value that LIM-3 refuses",
+                [Door.Shell] = "at the defaults a string that long makes a value that LIM-3 refuses",
+            },
+        },
+        new(nameof(Limits.DepthMax), Low.DepthMax, Low)
+        {
+            Calls = new()
+            {
+                ["kv.Put"] = (at, n) => at.Kv.Put("k", Nested(n)),
+                ["kv.PutMany"] = (at, n) => at.Kv.PutMany([new("k", Nested(n))]),
+                ["state.Set"] = (at, n) => at.State.Set("c", Nested(n)),
+                ["events.Append"] = (at, n) => at.Events.Append("t", Value.Object(("m", Nested(n - 1)))),
+            },
+            OutsideCalls = new() { ["run.Complete"] = (_, run, n) => run.Complete(Nested(n)) },
+            Import = n => Trajectory(1, info: Value.Object(("deep", Nested(n)))),
+            Shell = new()
+            {
+                ["kv put"] = n => new(Nested(n).ToJson(), "kv", "put", "k", "-", "--type", "json"),
+                ["events append"] = n => new(Value.Object(("m", Nested(n - 1))).ToJson(), "events", "append", "t", "-"),
+            },
+            NotHere = { [Door.Commit] = Whole },
+        },
+        new(nameof(Limits.ArrayElementsMax), Low.ArrayElementsMax, Low)
+        {
+            Calls = new()
+            {
+                ["kv.Put"] = (at, n) => at.Kv.Put("k", Elements(n)),
+                ["state.Set"] = (at, n) => at.State.Set("c", Value.Object(("m", Elements(n)))),
+                ["events.Append"] = (at, n) => at.Events.Append("t", Value.Object(("m", Elements(n)))),
+            },
+            OutsideCalls = new() { ["run.Complete"] = (_, run, n) => run.Complete(Elements(n)) },
+            Import = n => Trajectory(1, info: Value.Object(("many", Elements(n)))),
+            Shell = new() { ["kv put"] = n => new(Elements(n).ToJson(), "kv", "put", "k", "-", "--type", "json") },
+            NotHere = { [Door.Commit] = Whole },
+        },
+        new(nameof(Limits.ObjectMembersMax), Low.ObjectMembersMax, Low)
+        {
+            Calls = new()
+            {
+                ["kv.Put"] = (at, n) => at.Kv.Put("k", Members(n)),
+                ["state.Set"] = (at, n) => at.State.Set("c", Value.Array(Members(n))),
+                ["events.Append"] = (at, n) => at.Events.Append("t", Members(n)),
+            },
+            OutsideCalls = new() { ["run.Complete"] = (_, run, n) => run.Complete(Members(n)) },
+            Import = n => Trajectory(1, info: Value.Object(("many", Members(n)))),
+            Shell = new() { ["kv put"] = n => new(Members(n).ToJson(), "kv", "put", "k", "-", "--type", "json") },
+            NotHere = { [Door.Commit] = Whole },
+        },
+        new(nameof(Limits.MetadataBytesMax), Low.MetadataBytesMax, Low)
+        {
+            Calls = new()
+            {
+                ["traces.Record"] = (at, n) => at.Traces.Record(new ThoughtStep("x"), new TraceOptions { Metadata = Metadata(n) }),
+                ["run.UpdateMetadata"] = (at, n) => at.AddMetadata(Metadata(n)),
+                ["events.Redact reason"] = (at, n) => at.Events.Redact(default, Text(n)),
+            },
+            OutsideCalls = new()
+            {
+                ["runs.Begin"] = (db, _, n) => db.Runs.Begin(metadata: Metadata(n)),
+                ["run.Fail"] = (_, run, n) => run.Fail(Text(n)),
+                ["run.Cancel"] = (_, run, n) => run.Cancel(Text(n)),
+                ["runs.Abort"] = (db, run, n) => db.Runs.Abort(run.Id, Text(n)),
+                ["run.TransactOnce answer"] = (_, run, n) => run.TransactOnce("k", Value (_) => Text(n - 3)),
+            },
+
+            // Each patch is small; what they make together is known at the commit, from the newest metadata.
+            Commit = (run, n) =>
+            {
+                run.UpdateMetadata(Value.Object(("a", Text(100))));
+                run.UpdateMetadata(Value.Object(("b", Text(n - 109))));
+            },
+            Shell = new()
+            {
+                ["run begin --meta"] = n => new("", "run", "begin", "--meta", Metadata(n).ToJson()),
+                ["run meta"] = n => new("", "run", "meta", "r", Metadata(n).ToJson()),
+                ["run fail"] = n => new("", "run", "fail", "r", Text(n)),
+                ["trace record --meta"] = n => new(
+                    "", "trace", "record", "thought", "{\"content\":\"x\"}", "--meta", Metadata(n).ToJson()),
+                ["events redact"] = n => new("", "events", "redact", "0", Text(n)),
+            },
+            NotHere = { [Door.Import] = "what an import says about its run has a fixed form: source, file, hash, number of steps" },
+        },
+        new(nameof(Limits.TagsMax), Low.TagsMax, Low)
+        {
+            Calls = new()
+            {
+                ["traces.Record"] = (at, n) => at.Traces.Record(new ThoughtStep("x"), new TraceOptions { Tags = Texts(n) }),
+                ["run.AddTags"] = (at, n) => at.AddTags(Texts(n)),
+            },
+            OutsideCalls = new() { ["runs.Begin"] = (db, _, n) => db.Runs.Begin(tags: Texts(n)) },
+            Commit = (run, n) =>
+            {
+                run.AddTags(Texts(n - 1));
+                run.AddTags("one more");
+            },
+            Shell = new()
+            {
+                ["run begin --tag"] = n => new("", ["run", "begin", .. Texts(n).SelectMany(tag => new[] { "--tag", tag })]),
+                ["run tag"] = n => new("", ["run", "tag", "r", .. Texts(n)]),
+                ["trace record --tag"] = n => new(
+                    "", ["trace", "record", "thought", "{\"content\":\"x\"}", .. Texts(n).SelectMany(tag => new[] { "--tag", tag })]),
+            },
+            NotHere = { [Door.Import] = Fixed },
+        },
+        new(nameof(Limits.ManyItemsMax), Low.ManyItemsMax, Low)
+        {
+            Calls = new()
+            {
+                ["kv.PutMany"] = (at, n) => at.Kv.PutMany([.. Texts(n).Select(key => KeyValuePair.Create(key, (Value)1))]),
+                ["kv.GetMany"] = (at, n) => at.Kv.GetMany(Texts(n)),
+                ["kv.DeleteMany"] = (at, n) => at.Kv.DeleteMany(Texts(n)),
+                ["events.AppendMany"] = (at, n) => at.Events.AppendMany([.. Texts(n).Select(type => new NewEvent(type, Value.Object()))]),
+                ["traces.Record causes"] = (at, n) => at.Traces.Record(new ThoughtStep("x"), new TraceOptions { Causes = new long[n] }),
+            },
+            Shell = new()
+            {
+                ["kv put-many"] = n => new("", ["kv", "put-many", .. Texts(n).Select(key => key + "=1")]),
+                ["kv put-many -"] = n => new(Members(n).ToJson(), "kv", "put-many", "-"),
+                ["kv get-many"] = n => new("", ["kv", "get-many", .. Texts(n)]),
+                ["kv delete"] = n => new("", ["kv", "delete", .. Texts(n)]),
+                ["events append-many"] = n => new(string.Concat(Texts(n).Select(_ => "{\"type\":\"t\"}\n")), "events", "append-many"),
+            },
+            NotHere = { [Door.Commit] = Whole, [Door.Import] = "each step is a transaction of single calls" },
+        },
+        new(nameof(Limits.TransactionOperationsMax), 7, Low with { TransactionOperationsMax = 7, ManyItemsMax = 100 })
+        {
+            Calls = new()
+            {
+                ["kv.PutMany"] = (at, n) => at.Kv.PutMany([.. Texts(n).Select(key => KeyValuePair.Create(key, (Value)1))]),
+                ["events.AppendMany"] = (at, n) => at.Events.AppendMany([.. Texts(n).Select(type => new NewEvent(type, Value.Object()))]),
+            },
+            Commit = (run, n) => run.Transact(tx =>
+            {
+                tx.Run.AddTags("tag");
+                foreach (var key in Texts(n - 1))
+                    tx.Kv.Put(key, 1);
+            }),
+
+            // Two events, one trace and the cell of the importer come with the cells of a step.
+            Import = n => Trajectory(Members(n - 4)),
+            NotHere = { [Door.Shell] = "a verb is one call, or one over many, whose own limit is lower at the defaults" },
+        },
+        new(nameof(Limits.TransactionBytesMax), Low.TransactionBytesMax, Low)
+        {
+            Elsewhere =
+            {
+                [Door.Call] = "LimitDoorTests.LIM_17_LIM_41_A_call_over_many_that_is_too_large_is_refused_before_it_is_copied",
+                [Door.Transaction] = "LimitDoorTests.LIM_17_LIM_41_A_transaction_that_is_too_large_is_refused_at_the_call_that_makes_it_so",
+                [Door.Commit] = "TransactionTests.LIM17_The_payload_of_a_transaction_at_n_minus_1_n_and_n_plus_1",
+                [Door.Import] = "LimitShellTests.LIM_17_A_step_and_a_call_over_many_that_are_too_large_are_refused",
+                [Door.Shell] = "LimitShellTests.LIM_17_A_step_and_a_call_over_many_that_are_too_large_are_refused",
+            },
+        },
+        new(nameof(Limits.TransactionTimeMax), 30_000, Low)
+        {
+            Elsewhere =
+            {
+                [Door.Transaction] = "TransactionTests.LIM18_A_timeout_may_not_exceed_the_limit_and_must_be_positive",
+                [Door.Commit] = "TransactionTests.TX32_LIM18_A_transaction_that_lived_too_long_is_refused_at_each_operation_and_at_commit",
+            },
+            NotHere =
+            {
+                [Door.Call] = "a single call has no life of its own",
+                [Door.Import] = "a step's transaction holds what is in memory already",
+                [Door.Shell] = OneVerb,
+            },
+        },
+        new(nameof(Limits.TransactionRunsMax), 3, Low)
+        {
+            Elsewhere = { [Door.Transaction] = "TransactionTests.LIM19_Runs_of_a_transaction_at_n_minus_1_n_and_n_plus_1" },
+            NotHere =
+            {
+                [Door.Call] = "a single call is on one run",
+                [Door.Commit] = Whole,
+                [Door.Import] = "a step is on one run",
+                [Door.Shell] = "a verb is on one run",
+            },
+        },
+        new(nameof(Limits.PageSizeMax), Low.PageSizeMax, Low)
+        {
+            Calls = new()
+            {
+                ["kv.List"] = (at, n) => at.Kv.List(new ScanOptions { Limit = (int)n }),
+                ["kv.Scan"] = (at, n) => at.Kv.Scan(new ScanOptions { Limit = (int)n }),
+                ["state.List"] = (at, n) => at.State.List(new ScanOptions { Limit = (int)n }),
+                ["state.Scan"] = (at, n) => at.State.Scan(new ScanOptions { Limit = (int)n }),
+                ["events.Since"] = (at, n) => at.Events.Since(default, new EventScanOptions { Limit = (int)n }),
+                ["events.ByType"] = (at, n) => at.Events.ByType(new EventScanOptions { Types = ["t"], Limit = (int)n }),
+                ["events.Types"] = (at, n) => at.Events.Types(new ScanOptions { Limit = (int)n }),
+                ["consumers.List"] = (at, n) => at.Events.Consumers.List(new ScanOptions { Limit = (int)n }),
+                ["traces.List"] = (at, n) => at.Traces.List(new TracePage { Limit = (int)n }),
+                ["traces.Roots"] = (at, n) => at.Traces.Roots(new TracePage { Limit = (int)n }),
+                ["traces.ByTag"] = (at, n) => at.Traces.ByTag("t", new TracePage { Limit = (int)n }),
+            },
+            OutsideCalls = new()
+            {
+                ["runs.List"] = (db, _, n) => db.Runs.List(new RunFilter { Limit = (int)n }),
+                ["runs.Children"] = (db, run, n) => db.Runs.Children(run.Id, (int)n),
+            },
+            NotHere =
+            {
+                [Door.Commit] = Whole,
+                [Door.Import] = Fixed,
+                [Door.Shell] = "--limit counts rows of the whole answer, which is read in the largest pages",
+            },
+        },
+        new(nameof(Limits.PageSize), Low.PageSize, Low)
+        {
+            Elsewhere = { [Door.Call] = "KvTests.LIM26_A_page_holds_the_default_the_asked_and_at_most_the_limit" },
+            NotHere =
+            {
+                [Door.Transaction] = "the same listing",
+                [Door.Commit] = Whole,
+                [Door.Import] = Fixed,
+                [Door.Shell] = "the shell always names a size",
+            },
+        },
+        new(nameof(Limits.CursorsMax), 100, Low)
+        {
+            Elsewhere = { [Door.Call] = "KvTests.LIM27_Of_too_many_open_cursors_the_one_not_used_for_longest_expires" },
+            NotHere =
+            {
+                [Door.Transaction] = "a cursor of a transaction lives on the transaction's own pin",
+                [Door.Commit] = Whole,
+                [Door.Import] = Fixed,
+                [Door.Shell] = "a verb has one cursor at a time",
+            },
+        },
+        new(nameof(Limits.SubscriptionsMax), Low.SubscriptionsMax, Low)
+        {
+            OutsideCalls = new() { ["events.WaitAsync"] = (_, run, n) => WaitForEvents(run, n) },
+            NotHere =
+            {
+                [Door.Transaction] = "in a transaction nothing can come, so nothing waits",
+                [Door.Commit] = Whole,
+                [Door.Import] = Fixed,
+                [Door.Shell] = "a verb follows one run",
+            },
+        },
+        new(nameof(Limits.TimeToLiveMin), 1, Low)
+        {
+            IsLeast = true,
+            Calls = Lives,
+            Shell = ShellLives,
+            ShellAllowed = 1,
+            NotHere = { [Door.Commit] = Whole, [Door.Import] = "what is imported does not expire" },
+        },
+        new(nameof(Limits.TimeToLiveMax), (long)Limits.TimeToLiveMax.TotalMilliseconds, Low)
+        {
+            Calls = Lives,
+            Shell = ShellLives,
+            ShellAllowed = (long)Limits.TimeToLiveMax.TotalMilliseconds,
+            NotHere = { [Door.Commit] = Whole, [Door.Import] = "what is imported does not expire" },
+        },
+        new(nameof(Limits.HistoryVersionsMax), Low.HistoryVersionsMax, Low)
+        {
+            Calls = new()
+            {
+                ["kv.History"] = (at, n) => at.Kv.History("k", (int)n),
+                ["state.History"] = (at, n) => at.State.History("c", (int)n),
+            },
+            NotHere =
+            {
+                [Door.Commit] = Whole,
+                [Door.Import] = Fixed,
+                [Door.Shell] = "--limit counts versions of the whole answer, which is read in the largest parts",
+            },
+        },
+        new(nameof(Limits.QueuedCommitsMax), 4, Low)
+        {
+            Elsewhere = { [Door.Commit] = "LimitDoorTests.LIM_36_LIM_37_A_full_queue_is_waited_for_and_then_busy" },
+            NotHere =
+            {
+                [Door.Call] = "met at its commit",
+                [Door.Transaction] = "met at its commit",
+                [Door.Import] = "one commit after another",
+                [Door.Shell] = "one commit",
+            },
+        },
+        new(nameof(Limits.BusyWaitMax), 1, Low)
+        {
+            Elsewhere =
+            {
+                [Door.Call] = "LimitDoorTests.LIM_37_A_run_that_stays_locked_is_waited_for_and_then_busy",
+                [Door.Commit] = "LimitDoorTests.LIM_36_LIM_37_A_full_queue_is_waited_for_and_then_busy",
+            },
+            NotHere =
+            {
+                [Door.Transaction] = "met at its commit",
+                [Door.Import] = "nobody else has the database",
+                [Door.Shell] = "nobody else has the database",
+            },
+        },
+        new(nameof(Limits.IdempotencyKeyBytesMax), Low.IdempotencyKeyBytesMax, Low)
+        {
+            OutsideCalls = new()
+            {
+                ["run.TransactOnce"] = (_, run, n) => run.TransactOnce(Text(n), tx => tx.Kv.Put("k", 1)),
+                ["run.TransactOnceAsync"] = (_, run, n) =>
+                    run.TransactOnceAsync(Text(n), tx => ValueTask.FromResult(Value.Null)).AsTask().GetAwaiter().GetResult(),
+            },
+            Shell = new()
+            {
+                ["kv put --once"] = n => new("", "kv", "put", "k", "v", "--once", Text(n)),
+                ["events append --once"] = n => new("", "events", "append", "t", "--once", Text(n)),
+            },
+            NotHere =
+            {
+                [Door.Transaction] = "a key stands on a transaction; inside another one it is the same call",
+                [Door.Commit] = Whole,
+                [Door.Import] = "an import goes on by the steps that are in, not by keys",
+            },
+        },
+        new(nameof(Limits.IdempotencyKeysMax), Low.IdempotencyKeysMax, Low)
+        {
+            OutsideCalls = new()
+            {
+                ["run.TransactOnce"] = (_, run, n) =>
+                {
+                    foreach (var key in Texts(n))
+                        run.TransactOnce(key, tx => tx.Kv.Put(key, 1));
+                },
+            },
+            Elsewhere = { [Door.Commit] = "IdempotencyTests.LIM_38_Of_two_that_ask_at_once_for_the_last_place_one_is_refused" },
+            NotHere =
+            {
+                [Door.Transaction] = "a key stands on a transaction; inside another one it is the same call",
+                [Door.Import] = "an import goes on by the steps that are in, not by keys",
+                [Door.Shell] = OneVerb,
+            },
+        },
+        new(nameof(Limits.IdempotencyKeyLife), 0, Low)
+        {
+            Elsewhere = { [Door.Call] = "IdempotencyTests.LIM_38_A_key_is_remembered_for_its_life_and_not_a_microsecond_longer" },
+            NotHere =
+            {
+                [Door.Transaction] = "a key stands on a transaction; inside another one it is the same call",
+                [Door.Commit] = Whole,
+                [Door.Import] = "an import goes on by the steps that are in, not by keys",
+                [Door.Shell] = OneVerb,
+            },
+        },
+        new(nameof(Limits.EventCausesMax), Limits.EventCausesMax, new Limits())
+        {
+            Calls = new()
+            {
+                ["events.Append"] = (at, n) => at.Events.Append("t", Value.Object(), new EventNumber[n]),
+                ["events.AppendMany"] = (at, n) => at.Events.AppendMany(
+                    [new NewEvent("t", Value.Object()) { Causes = new EventNumber[n] }]),
+            },
+            Shell = new()
+            {
+                ["events append --cause"] = n => new(
+                    "", ["events", "append", "t", "{}", .. Texts(n).SelectMany(_ => new[] { "--cause", "0" })]),
+            },
+            NotHere = { [Door.Commit] = Whole, [Door.Import] = Fixed },
+        },
+    ];
+
+    private static Dictionary<string, Action<Faces, long>> OfLength(Dictionary<string, Action<Faces, string>> calls) => calls.ToDictionary(
+        pair => pair.Key, pair => (Action<Faces, long>)((at, n) => pair.Value(at, Text(n))), StringComparer.Ordinal);
+
+    private static Dictionary<string, Action<Faces, long>> Lives => new()
+    {
+        ["kv.Put"] = (at, n) => at.Kv.Put("k", 1, Milliseconds(n)),
+        ["kv.Put bytes"] = (at, n) => at.Kv.Put("k", new byte[1].AsSpan(), Milliseconds(n)),
+        ["kv.PutMany"] = (at, n) => at.Kv.PutMany([new("k", 1)], Milliseconds(n)),
+        ["kv.TryAdd"] = (at, n) => at.Kv.TryAdd("k", 1, Milliseconds(n)),
+        ["kv.Expire"] = (at, n) => at.Kv.Expire("k", Milliseconds(n)),
+        ["state.Init"] = (at, n) => at.State.Init("c", 1, Milliseconds(n)),
+        ["state.Set"] = (at, n) => at.State.Set("c", 1, Milliseconds(n)),
+        ["state.TransitionOrInit"] = (at, n) => at.State.TransitionOrInit("c", 1, value => value, Milliseconds(n)),
+        ["state.GetOrInit"] = (at, n) => at.State.GetOrInit("c", () => 1, Milliseconds(n)),
+        ["state.Expire"] = (at, n) => at.State.Expire("c", Milliseconds(n)),
+        ["state.Acquire"] = (at, n) => at.State.Acquire("l", "me", Milliseconds(n)),
+        ["state.Renew"] = (at, n) => at.State.Renew("l", 1, Milliseconds(n)),
+    };
+
+    private static Dictionary<string, Func<long, ShellCall>> ShellLives => new()
+    {
+        ["kv put --ttl"] = n => new("", "kv", "put", "k", "v", "--ttl", $"{n}ms"),
+        ["kv expire"] = n => new("", "kv", "expire", "k", $"{n}ms"),
+        ["state set --ttl"] = n => new("", "state", "set", "c", "v", "--ttl", $"{n}ms"),
+        ["state lease acquire"] = n => new("", "state", "lease", "acquire", "l", "me", $"{n}ms"),
+    };
+
+    private static void WaitForEvents(Run run, long waiters)
+    {
+        using var stop = new CancellationTokenSource();
+        var waits = new List<Task<bool>>();
+        for (var i = 0; i < waiters; i++)
+            waits.Add(run.Events.WaitAsync(new EventNumber(7), Timeout.InfiniteTimeSpan, stop.Token).AsTask());
+        var refused = waits.Find(wait => wait.IsFaulted);
+        stop.Cancel();
+        foreach (var wait in waits.Where(wait => wait != refused))
+        {
+            try
+            {
+                wait.GetAwaiter().GetResult();
+            }
+            catch (OperationCanceledException)
+            {
+                // As it should be.
+            }
+        }
+
+        refused?.GetAwaiter().GetResult();
+    }
+
+    // ---- things of a size -----------------------------------------------------------------------------------------------------
+
+    internal static string Text(long bytes) => new('x', checked((int)bytes));
+
+    internal static string[] Texts(long count) =>
+        [.. Enumerable.Range(0, (int)count).Select(i => i.ToString("D4", CultureInfo.InvariantCulture))];
+
+    private static TimeSpan Milliseconds(long count) => new(count * TimeSpan.TicksPerMillisecond);
+
+    // Five strings of 256 to 65,535 bytes, whose headers have three bytes.
+    private static Value Sized(long bytes)
+    {
+        var rest = bytes - 1 - 5 * 3;
+        return Value.Array([.. Enumerable.Range(0, 4).Select(_ => (Value)Text(rest / 5)), Text(rest - 4 * (rest / 5))]);
+    }
+
+    private static Value SizedObject(long bytes) => Value.Object(("m", Sized(bytes - 3)));
+
+    // A header, a name of one character, and a string: of up to 255 bytes behind a header of two, of up to 65,535 behind one of three.
+    private static Value Metadata(long bytes) => Value.Object(("m", Text(bytes - 6)));
+
+    private static Value Nested(long levels)
+    {
+        Value value = 1;
+        for (var i = 0; i < levels; i++)
+            value = Value.Array(value);
+        return value;
+    }
+
+    private static Value Elements(long count) => Value.Array([.. Enumerable.Repeat((Value)1, (int)count)]);
+
+    private static Value Members(long count) =>
+        Value.Object([.. Enumerable.Range(0, (int)count).Select(i => (i.ToString(CultureInfo.InvariantCulture), (Value)1))]);
+
+    /// <summary>A trajectory of one step with these cells.</summary>
+    internal static string Trajectory(Value cells, Value? info = null)
+    {
+        var text = new StringBuilder("{\"trajectory\":[{\"action\":\"a\",\"observation\":\"o\",\"state\":");
+        text.Append(cells.ToJson()).Append("}]");
+        return (info is { } more ? text.Append(",\"info\":").Append(more.ToJson()) : text).Append('}').ToString();
+    }
+}
