@@ -74,8 +74,40 @@ internal static class CairnCli
 
     private static string Complaint(ParseResult parsed)
     {
-        var path = Help.PathOf(parsed.CommandResult.Command);
+        var command = parsed.CommandResult.Command;
+        var path = Help.PathOf(command);
         var message = parsed.Errors.Count == 0 ? "Something is missing." : parsed.Errors[0].Message.TrimEnd('.') + ".";
+        if (parsed.UnmatchedTokens is [var word, ..] && (word.StartsWith('-') || command.Subcommands.Count > 0))
+        {
+            var isOption = word.StartsWith('-');
+            var known = isOption
+                ? command.Options.Concat(GlobalOptions.All).Select(option => option.Name)
+                : command.Subcommands.Where(verb => !verb.Hidden).Select(verb => verb.Name);
+            message = $"'{path}' has no {(isOption ? "option" : "verb")} '{word}'.";
+            var byDistance = known.OrderBy(name => Distance(name, word)).ThenBy(name => name.Length);
+            if (byDistance.FirstOrDefault() is { } nearest && Distance(nearest, word) <= Math.Max(1, word.Length / 3))
+                message += $" Did you mean '{nearest}'?";
+        }
+
         return $"{message} See '{path} --help'.";
+    }
+
+    // Levenshtein 1966: insertions, deletions and replacements of one character.
+    private static int Distance(string left, string right)
+    {
+        var row = Enumerable.Range(0, right.Length + 1).ToArray();
+        for (var i = 1; i <= left.Length; i++)
+        {
+            var corner = row[0];
+            row[0] = i;
+            for (var j = 1; j <= right.Length; j++)
+            {
+                var replaced = corner + (left[i - 1] == right[j - 1] ? 0 : 1);
+                corner = row[j];
+                row[j] = Math.Min(replaced, Math.Min(row[j], row[j - 1]) + 1);
+            }
+        }
+
+        return row[^1];
     }
 }

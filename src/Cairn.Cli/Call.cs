@@ -10,6 +10,9 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
     /// <summary>Longest text read from standard input: more than any value may have, also with every character escaped.</summary>
     internal const int InputCharsMax = 8 * (64 << 20);
 
+    /// <summary>Reading less than this needs no bar.</summary>
+    internal const long LongBytes = 32 << 20;
+
     private CairnDatabase? _database;
     private Run? _run;
     private string? _input;
@@ -138,10 +141,16 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
 
         var table = new Table { Border = TableBorder.Simple };
         foreach (var column in shown)
-            table.AddColumn(new TableColumn(new Text(column.Title,
-                new Style(decoration: Decoration.Bold))) { Alignment = column.Alignment });
+        {
+            table.AddColumn(new TableColumn(new Text(column.Title, new Style(decoration: Decoration.Bold)))
+            {
+                Alignment = column.Alignment,
+                NoWrap = column != shown[^1],
+            });
+        }
+
         foreach (var item in items)
-            table.AddRow(shown.Select(column => new Text(Streams.OneLine(column.Text(item)))));
+            table.AddRow(shown.Select(column => new Text(Streams.OneLine((column.Short ?? column.Text)(item)))));
         streams.Page.Write(table);
         return ExitCodes.Ok;
     }
@@ -167,6 +176,23 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
             grid.AddRow(new Text(name, new Style(Color.Grey)), new Text(Streams.OneLine(text)));
         streams.Page.Write(grid);
         return ExitCodes.Ok;
+    }
+
+    /// <summary>Something that may take long: on a terminal a bar shows how far it is, and goes when it is over.</summary>
+    /// <param name="most">What the progress ends at; below <see cref="LongBytes"/> there is no bar.</param>
+    internal T Watched<T>(string title, long most, Func<IProgress<long>?, T> work)
+    {
+        if (IsJson || !streams.IsTerminal || most < LongBytes)
+            return work(null);
+        return streams.Page.Progress().AutoClear(true)
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(),
+                new RemainingTimeColumn())
+            .Start(progress => work(new Bar(progress.AddTask(title, maxValue: most))));
+    }
+
+    private sealed class Bar(ProgressTask task) : IProgress<long>
+    {
+        public void Report(long value) => task.Value = value;
     }
 
     /// <summary>All pages of a listing, one after another, up to a limit.</summary>
@@ -197,7 +223,13 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
 }
 
 /// <summary>A column of a list.</summary>
-internal sealed record Column<T>(string Title, Func<T, string> Text, Justify Alignment = Justify.Left);
+/// <param name="Short">What a table on a terminal shows instead.</param>
+internal sealed record Column<T>(string Title, Func<T, string> Text, Justify Alignment = Justify.Left, Func<T, string>? Short = null)
+{
+    /// <summary>A time: to the microsecond, and on a terminal to the second.</summary>
+    internal static Column<T> OfTime(string title, Func<T, DateTimeOffset?> time) =>
+        new(title, item => Show.Time(time(item)), Short: item => Show.Moment(time(item)));
+}
 
 /// <summary>How things look in text and in JSON.</summary>
 internal static class Show
@@ -208,6 +240,10 @@ internal static class Show
     /// <summary>UTC, to the microsecond.</summary>
     internal static string Time(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'",
         CultureInfo.InvariantCulture);
+
+    /// <summary>UTC, to the second.</summary>
+    internal static string Moment(DateTimeOffset? time) =>
+        time is { } known ? known.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture) : "-";
 
     internal static string Time(DateTimeOffset? time) => time is { } known ? Time(known) : "-";
 

@@ -48,13 +48,21 @@ internal static class GlobalOptions
         Recursive = true,
     };
 
+    internal static readonly Option<string[]> Require = new("--require")
+    {
+        Description = "Guard of a write into a run: only if this state cell has this counter (or lease token); otherwise exit code 4. "
+            + "May be given often.",
+        HelpName = "CELL=COUNTER",
+        Recursive = true,
+    };
+
     internal static readonly Option<bool> Json = new(JsonName)
     {
         Description = "Machine output: one JSON document per answer, one per line in a list; failures too.",
         Recursive = true,
     };
 
-    internal static IReadOnlyList<Option> All => [Db, Run, Durability, Once, Json];
+    internal static IReadOnlyList<Option> All => [Db, Run, Durability, Once, Require, Json];
 
     static GlobalOptions() => Durability.CompletionSources.Add("buffered", "strict");
 }

@@ -62,8 +62,7 @@ internal sealed record PastTime(Sequence Sequence, DateTimeOffset? Time)
         var text = result.Tokens[^1].Value;
         if (TryParseSequence(text, out var sequence))
             return new PastTime(sequence, null);
-        if (text.Contains('-', StringComparison.Ordinal) && DateTimeOffset.TryParse(
-            text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var time))
+        if (Parts.TryParseTime(text, out var time))
             return new PastTime(Sequence.None, time);
         result.AddError($"'{text}' is neither a sequence (12) nor a time (2026-01-31T12:00:00Z).");
         return null;

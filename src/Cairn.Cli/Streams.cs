@@ -7,7 +7,7 @@ namespace Cairn.Cli;
 /// <summary>Where one call of the tool reads and writes. A terminal gets tables and colours, everything else plain lines.</summary>
 internal sealed class Streams(TextWriter output, TextWriter error, TextReader input)
 {
-    /// <summary>Width of pages that are not written to a terminal, and the widest on one.</summary>
+    /// <summary>Width of pages that are not written to a terminal, and of help and trees on one.</summary>
     internal const int PageWidth = 100;
 
     private IAnsiConsole? _page;
@@ -50,7 +50,7 @@ internal sealed class Streams(TextWriter output, TextWriter error, TextReader in
             Interactive = IsTerminal ? InteractionSupport.Yes : InteractionSupport.No,
             Out = new AnsiConsoleOutput(Out),
         });
-        console.Profile.Width = IsTerminal ? Math.Clamp(TerminalWidth(), 40, PageWidth) : PageWidth;
+        console.Profile.Width = IsTerminal ? Math.Max(40, TerminalWidth()) : PageWidth;
         console.Profile.Capabilities.Unicode = true;
         console.Profile.Capabilities.Links = false;
         return console;

@@ -97,6 +97,34 @@ internal static class Parts
         CustomParser = result => ParseCount(result),
     };
 
+    internal static Option<DateTimeOffset?> Time(string name, string what) => new(name)
+    {
+        Description = what + " 2026-01-31T12:00:00Z; without a zone: UTC.",
+        HelpName = "TIME",
+        CustomParser = result => ParseTime(result),
+    };
+
+    internal static Argument<DateTimeOffset?> TimeArgument(string name, string what) => new(name)
+    {
+        Description = what + ": 2026-01-31T12:00:00Z; without a zone: UTC.",
+        CustomParser = ParseTime,
+    };
+
+    internal static DateTimeOffset? ParseTime(ArgumentResult result)
+    {
+        if (TryParseTime(result.Tokens[^1].Value, out var time))
+            return time;
+        result.AddError($"'{result.Tokens[^1].Value}' is no time. Write 2026-01-31T12:00:00Z.");
+        return null;
+    }
+
+    internal static bool TryParseTime(string text, out DateTimeOffset time)
+    {
+        time = default;
+        return text.Contains('-', StringComparison.Ordinal)
+            && DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out time);
+    }
+
     internal static Option<long?> Number(string name, string what) => new(name) { Description = what, HelpName = "N" };
 
     internal static TimeSpan? ParseDuration(ArgumentResult result)

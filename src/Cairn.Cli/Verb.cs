@@ -68,6 +68,8 @@ internal sealed class Verb : Command
     {
         if (command is Verb verb)
             verb.SetAction(parsed => verb.Run(parsed, streams));
+        else if (command is Group)
+            command.SetAction(parsed => new Help(streams).Invoke(parsed));
         foreach (var child in command.Subcommands)
             Bind(child, streams);
     }
@@ -76,10 +78,12 @@ internal sealed class Verb : Command
     {
         RefuseMeaningless(parsed, GlobalOptions.Run, UsesRun, "it does not work on one run");
         RefuseMeaningless(parsed, GlobalOptions.Durability, Writes, "it does not write");
+        RefuseMeaningless(parsed, GlobalOptions.Require, Needs == Needs.WriteRun, "it does not write into a run");
         RefuseMeaningless(parsed, GlobalOptions.Once, Needs == Needs.WriteRun, "it does not write into a run");
         RefuseMeaningless(parsed, GlobalOptions.Db, Needs != Needs.Nothing, "it opens no database");
         using var call = new Call(this, parsed, streams);
-        return parsed.GetValue(GlobalOptions.Once) is { } key ? OnceAnswer.Run(call, key, _run) : _run(call);
+        var (key, guards) = (parsed.GetValue(GlobalOptions.Once), parsed.GetValue(GlobalOptions.Require) ?? []);
+        return key is null && guards.Length == 0 ? _run(call) : OnceAnswer.Run(call, key, guards, _run);
     }
 
     // An option that would have no effect is refused, not ignored.

@@ -1,4 +1,5 @@
 using Cairn.Log;
+using Cairn.Primitives;
 using Cairn.Recovery;
 using Cairn.Storage;
 using Cairn.Store;
@@ -11,6 +12,7 @@ public sealed partial class CairnDatabase
     // Removed by the next opening, if a crash leaves it.
     private const string ProbePath = LogNames.LogDirectory + "/probe" + LogNames.Part;
     private const int ProbeBytes = 4096;
+    private const long ProgressBytes = 1 << 20;
 
     /// <summary>Reads the records of the log in order, each with its checks. Costs a read of all the log up to the end of the
     /// range.</summary>
@@ -40,18 +42,22 @@ public sealed partial class CairnDatabase
     }
 
     /// <summary>Reads the whole log again and checks every record: header, payload, and that the payload is what the format says.</summary>
+    /// <param name="progress">Told now and then how many bytes have been read, of <see cref="DatabaseMetrics.LogBytesKept"/>.</param>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the database is in memory and has no log.</exception>
-    public LogVerification VerifyLog()
+    public LogVerification VerifyLog(IProgress<long>? progress = null)
     {
         var log = LogOrThrow();
         var found = new LogVerification { Segments = log.SegmentCount };
         using var reader = new LogReader(log);
         var position = log.FirstPosition;
         var last = Sequence.None;
+        var told = 0L;
         try
         {
             while (reader.HasRecordAt(position))
             {
+                if (progress is not null && found.Bytes - told >= ProgressBytes)
+                    progress.Report(told = found.Bytes);
                 var header = reader.Read(position, out var payload);
                 if (header.Type == RecordType.Transaction)
                     TransactionPayload.Check(payload);
@@ -194,7 +200,20 @@ public sealed partial class CairnDatabase
             body,
             operation.Expiry == 0 ? null : CommitClock.Time(operation.Expiry))
         {
-            Value = operation.Code == (byte)OperationCode.KvPut ? Value.Decode(body) : default(Value?),
+            Value = ValueIn((OperationCode)operation.Code, body),
         };
     }
+
+    // Where the canonical value lies in a body, by docs/format.md.
+    private static Value? ValueIn(OperationCode code, byte[] body) => code switch
+    {
+        OperationCode.KvPut => Value.Decode(body),
+        OperationCode.StateInit or OperationCode.StateSet or OperationCode.StateTransition or OperationCode.StateLease =>
+            Value.Decode(body.AsSpan(sizeof(uint) + sizeof(ulong))),
+        OperationCode.EventAppend => Value.Decode(EventOperations.PayloadIn(body)),
+        OperationCode.TraceRecord or OperationCode.RunCreate or OperationCode.RunUpdate or OperationCode.RunEnd or OperationCode.RunResume
+            or OperationCode.RunArchive => Value.Decode(body),
+        OperationCode.Idempotency when body.Length > 0 => Value.Decode(body),
+        _ => default(Value?),
+    };
 }

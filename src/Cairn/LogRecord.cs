@@ -40,7 +40,8 @@ public sealed record LogRecord
 /// <param name="Expiry">When what it writes expires; null for never.</param>
 public sealed record LogOperation(RunId Run, string Name, ReadOnlyMemory<byte> Key, ReadOnlyMemory<byte> Body, DateTimeOffset? Expiry)
 {
-    /// <summary>The value that is written, where the body is one; otherwise null.</summary>
+    /// <summary>The value in the body: of a key, a state cell, an event's payload, a trace, a change of a run; null where there is
+    /// none.</summary>
     public Value? Value { get; init; }
 }
 

@@ -6,6 +6,10 @@ namespace Cairn.Cli.Demonstration;
 internal sealed class DemoPage(IAnsiConsole page)
 {
     private const int TextWidth = 84;
+
+    /// <summary>Where a line's time ends, behind its mark.</summary>
+    private const int TimeColumn = 94;
+
     private static readonly Style Quiet = new(Color.Grey);
     private static readonly Style Good = new(Color.Green);
     private static readonly Style Bad = new(Color.Red, decoration: Decoration.Bold);
@@ -118,8 +122,9 @@ internal sealed class DemoPage(IAnsiConsole page)
         Result(isGood, isGood ? "Nothing that was acknowledged was lost." : "The demo FAILED: please report what you see above.", time);
         page.Write(new Text("   A kill is the crash that can be shown here. Power loss is simulated by the tests: ./test", Quiet));
         page.WriteLine();
-        if (kept is not null)
-            Line($"kept: cairn run list --db {kept}");
+        Line(kept is not null
+            ? $"kept: cairn run list --db {kept}"
+            : "Look around in it: cairn demo --keep. Begin your own: cairn kv put customer Ada");
         page.WriteLine();
     }
 
@@ -140,7 +145,7 @@ internal sealed class DemoPage(IAnsiConsole page)
     {
         var line = new Paragraph().Append(isGood ? "   ✓ " : "   ✗ ", isGood ? Good : Bad).Append(text, isGood ? Style.Plain : Bad);
         if (time is { } known)
-            line.Append("  " + Show.Duration(known), Quiet);
+            line.Append(Show.Duration(known).PadLeft(Math.Max(9, TimeColumn - text.Length)), Quiet);
         page.Write(line);
         page.WriteLine();
     }

@@ -102,7 +102,7 @@ internal static class DatabaseVerbs
     private static int Verify(Call call, bool isDeep)
     {
         // Opening has read and checked everything once; a damaged database does not get past it, and its failure says where.
-        var found = call.Database.VerifyLog();
+        var found = call.Watched("reading the log", call.Database.Metrics.LogBytesKept, call.Database.VerifyLog);
         var chains = EventChains.Verify(call.Database).ToList();
         var broken = chains.Find(chain => !chain.IsValid);
         var deep = isDeep ? call.Database.VerifyDeep() : null;

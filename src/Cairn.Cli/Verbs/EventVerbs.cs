@@ -9,7 +9,7 @@ internal static class EventVerbs
     internal static Group Group() => new(
         "events",
         "Events of a run: append-only, in one order, chained by hashes.",
-        Append(), AppendMany(), Get(), Range(), ByType(), Types(), Head(), Count(), Verify(), Follow(), Redact(),
+        Append(), AppendMany(), Get(), Range(), ByType(), ByTime(), Types(), Head(), Count(), Verify(), Follow(), Redact(),
         new Group("consumers", "How far readers of the events have come.", Consumers(), Position(), Commit(), Reset()));
 
     private static Verb Append()
@@ -29,7 +29,8 @@ internal static class EventVerbs
 
     private static Verb AppendMany() => new(
         "append-many",
-            "Appends events in one transaction, in the order of standard input: one JSON object {\"type\",\"payload\"} per line.",
+        "Appends events in one transaction, in the order of standard input: "
+            + "one JSON object {\"type\",\"payload\",\"causes\"} per line.",
         "echo '{\"type\":\"note\",\"payload\":{\"text\":\"hi\"}}' | cairn events append-many", Needs.WriteRun,
         call =>
         {
@@ -100,6 +101,20 @@ internal static class EventVerbs
             types, limit, reverse);
     }
 
+    private static Verb ByTime()
+    {
+        var (from, to) = (Parts.TimeArgument("from", "Inclusive"), Parts.TimeArgument("to", "Exclusive"));
+        var types = new Option<string[]>("--type") { Description = "Only events of this type; may be given often.", HelpName = "TYPE" };
+        var (limit, reverse) = (Parts.Limit("events"), new Option<bool>("--reverse") { Description = "Newest first." });
+        return new Verb(
+            "by-time", "Prints the events of a time.", "cairn events by-time 2026-01-31T12:00:00Z 2026-01-31T13:00:00Z", Needs.ReadRun,
+            call => Table(call, call.Pages(call.Get(limit), (count, cursor) => call.Run.Events.RangeByTime(
+                call.Get(from)!.Value,
+                call.Get(to)!.Value,
+                new EventScanOptions { Types = Given(call.Get(types)), Limit = count, Cursor = cursor, Reverse = call.Get(reverse) }))),
+            from, to, types, limit, reverse);
+    }
+
     private static Verb Types() => new(
         "types", "Lists the types of events with how many, first and last.", "cairn events types", Needs.ReadRun,
         call => call.List(
@@ -115,7 +130,7 @@ internal static class EventVerbs
             new Column<EventStreamInfo>("count", info => Show.Plain(info.Count), Justify.Right),
             new Column<EventStreamInfo>("first", info => info.FirstNumber.ToString(), Justify.Right),
             new Column<EventStreamInfo>("last", info => info.LastNumber.ToString(), Justify.Right),
-            new Column<EventStreamInfo>("last at", info => Show.Time(info.LastTime))));
+            Column<EventStreamInfo>.OfTime("last at", info => info.LastTime)));
 
     private static Verb Head() => new(
         "head", "Prints the number and hash of the newest event; the hash stands for the whole history.", "cairn events head",
@@ -234,7 +249,7 @@ internal static class EventVerbs
             ],
             new Column<ConsumerPosition>("consumer", consumer => consumer.Name),
             new Column<ConsumerPosition>("position", consumer => consumer.Position.ToString(), Justify.Right),
-            new Column<ConsumerPosition>("updated", consumer => Show.Time(consumer.UpdatedAt))));
+            Column<ConsumerPosition>.OfTime("updated", consumer => consumer.UpdatedAt)));
 
     private static Verb Position()
     {
@@ -285,10 +300,13 @@ internal static class EventVerbs
         var item = Value.FromJson(line);
         if (item.Kind != ValueKind.Object || !item.TryGetMember("type", out var type) || type.Kind != ValueKind.String)
             throw new RefusedException(ErrorCode.InvalidArgument, $"Event {place} of standard input is not an object with a 'type'.");
-        if (item.AsObject().Keys.FirstOrDefault(name => name is not ("type" or "payload")) is { } unknown)
+        if (item.AsObject().Keys.FirstOrDefault(name => name is not ("type" or "payload" or "causes")) is { } unknown)
             throw new RefusedException(ErrorCode.InvalidArgument,
-                $"Event {place} of standard input has a member '{unknown}'; it may have 'type' and 'payload'.");
-        return new NewEvent(type.AsString(), item.TryGetMember("payload", out var payload) ? payload : Value.Object());
+                $"Event {place} of standard input has a member '{unknown}'; it may have 'type', 'payload' and 'causes'.");
+        return new NewEvent(type.AsString(), item.TryGetMember("payload", out var payload) ? payload : Value.Object())
+        {
+            Causes = item.TryGetMember("causes", out var causes) ? [.. causes.AsArray().Select(cause => Number(cause.AsInt64()))] : null,
+        };
     }
 
     private static int Appended(Call call, EventReceipt receipt)
@@ -335,7 +353,7 @@ internal static class EventVerbs
         events,
         Members,
         new Column<EventRecord>("number", record => record.Number.ToString(), Justify.Right),
-        new Column<EventRecord>("time", record => Show.Time(record.Time)),
+        Column<EventRecord>.OfTime("time", record => record.Time),
         new Column<EventRecord>("type", record => record.Type),
         new Column<EventRecord>("payload", record => record.Payload is { } payload ? payload.ToJson() : "(redacted)"));
 }

@@ -207,7 +207,7 @@ internal static class KvVerbs
                     ("key", call.Get(key)), .. PastTime.Members(item.Version, item.IsDeletion, item.Value, item.Time, item.Expiry),
                 ],
                 new Column<HistoryItem<Value>>("version", item => item.Version.ToString(), Justify.Right),
-                new Column<HistoryItem<Value>>("time", item => Show.Time(item.Time)),
+                Column<HistoryItem<Value>>.OfTime("time", item => item.Time),
                 new Column<HistoryItem<Value>>("value", item => item.IsDeletion ? "(deleted)" : Show.Text(item.Value))),
             key, limit, before);
     }

@@ -9,8 +9,8 @@ internal static class RunVerbs
     internal static Group Group() => new(
         "run",
         "Runs: begin, find, end, pause, adopt after a crash, delete.",
-        Begin(), List(), Show(), Count(), Children(), Ancestors(), Complete(), Fail(), Pause(), Resume(), Cancel(), Archive(), Abort(),
-            Adopt(), Orphaned(),
+        Begin(), List(), Show(), Exists(), Count(), Children(), Ancestors(), Complete(), Fail(), Pause(), Resume(), Cancel(), Archive(),
+        Abort(), Adopt(), Orphaned(),
         Tag(), Untag(), Meta(), Delete());
 
     private static Verb Begin()
@@ -20,6 +20,7 @@ internal static class RunVerbs
         var parent = new Option<string?>("--parent") { Description = "The run that this one belongs to.", HelpName = "RUN" };
         var tags = new Option<string[]>("--tag") { Description = "A tag; may be given often.", HelpName = "TAG" };
         var meta = new Option<string?>("--meta") { Description = "Metadata: a JSON object.", HelpName = "JSON" };
+        var id = new Option<string?>("--id") { Description = "The run's id, a UUID. Default: a new one.", HelpName = "ID" };
         return new Verb(
             "begin", "Begins a run and prints its id.", "cairn run begin refund-4711 --tag refund --meta '{\"customer\":\"Ada\"}'",
                 Needs.WriteDatabase,
@@ -27,11 +28,13 @@ internal static class RunVerbs
             {
                 RunId? above = call.Get(parent) is { } text ? RunNames.Find(call.Database, text).Id : null;
                 var metadata = call.Get(meta) is { } json ? Value.FromJson(json) : default(Value?);
-                var run = call.Database.Runs.Begin(call.Get(name), above, call.Get(tags) ?? [], metadata);
+                RunId? chosen = call.Get(id) is not { } given ? null : RunId.TryParse(given, out var parsed) ? parsed
+                    : throw new UsageException($"'{given}' is no id of a run. Write a UUID.");
+                var run = call.Database.Runs.Begin(call.Get(name), above, call.Get(tags) ?? [], metadata, chosen);
                 return call.Answer(run.Id.ToString(), ("id", run.Id.ToString()), ("name", (Value)run.Name),
                     ("sequence", Failures.Number(run.Info.FirstSequence)));
             },
-            name, parent, tags, meta);
+            name, parent, tags, meta, id);
     }
 
     private static Verb List()
@@ -67,6 +70,19 @@ internal static class RunVerbs
             {
                 var info = RunNames.Find(call.Database, call.Get(run)).Info;
                 return call.Figures(Value.Object(Json(info)), Lines(info));
+            },
+            run);
+    }
+
+    private static Verb Exists()
+    {
+        var run = RunArgument();
+        return new Verb(
+            "exists", "Says whether there is such a run: exit code 0 or 1.", "cairn run exists refund-4711", Needs.ReadDatabase,
+            call =>
+            {
+                var exists = call.Database.Runs.Exists(call.Get(run));
+                return call.Answer(exists, exists ? "true" : "false", ("run", call.Get(run)), ("found", exists));
             },
             run);
     }
@@ -221,7 +237,7 @@ internal static class RunVerbs
         Json,
         new Column<RunInfo>("run", RunNames.Show),
         new Column<RunInfo>("status", info => info.IsOrphaned ? "Orphaned" : info.Status.ToString()),
-        new Column<RunInfo>("begun", info => Cli.Show.Time(info.Created)),
+        Column<RunInfo>.OfTime("begun", info => info.Created),
         new Column<RunInfo>("events", info => Cli.Show.Plain(info.EventCount), Justify.Right),
         new Column<RunInfo>("last", info => info.LastSequence.ToString(), Justify.Right),
         new Column<RunInfo>("tags", info => string.Join(' ', info.Tags)));
@@ -279,13 +295,20 @@ internal static class RunVerbs
             HelpName = "TEXT" };
         private readonly Option<bool> _reverse = new("--reverse") { Description = "Newest first." };
 
-        internal Symbol[] All => [_status, _tag, _prefix, _reverse];
+        private readonly Option<DateTimeOffset?> _from = Parts.Time("--from", "Only runs begun at this time or later.");
+        private readonly Option<DateTimeOffset?> _to = Parts.Time("--to", "Only runs begun before this time.");
+        private readonly Option<string?> _parent = new("--parent") { Description = "Only runs begun under this one.", HelpName = "RUN" };
+
+        internal Symbol[] All => [_status, _tag, _prefix, _from, _to, _parent, _reverse];
 
         internal RunFilter Read(Call call) => new()
         {
             Status = call.Get(_status),
             Tag = call.Get(_tag),
             NamePrefix = call.Get(_prefix),
+            From = call.Get(_from),
+            To = call.Get(_to),
+            Parent = call.Get(_parent) is { } above ? RunNames.Find(call.Database, above).Id : null,
             Reverse = call.Get(_reverse),
         };
     }

@@ -9,7 +9,8 @@ internal static class StateVerbs
     internal static Group Group() => new(
         "state",
         "State cells of a run: named values with a counter of their writes; transitions and leases.",
-        Init(), Get(), Exists(), Set(), CompareAndSet(), Transition(), Delete(), List(), Scan(), Count(), Expire(), Persist(), History(),
+        Init(), Get(), GetOrInit(), Exists(), Set(), CompareAndSet(), Transition(), Delete(), List(),
+        Scan(), Count(), Expire(), Persist(), History(),
         new Group("lease", "Leases: a cell that one owner holds for a time.", Acquire(), Renew(), Release()));
 
     private static Verb Init()
@@ -40,6 +41,21 @@ internal static class StateVerbs
                     : call.Absent("name", asked);
             },
             name, at);
+    }
+
+    private static Verb GetOrInit()
+    {
+        var (name, value, type, ttl) = (Name(), Parts.Value(), ValueText.TypeOption(), Parts.Ttl());
+        return new Verb(
+            "get-or-init", "Prints the value of a cell; one that is absent is created with the value given.",
+            "cairn state get-or-init budget 100 --type int", Needs.WriteRun,
+            call =>
+            {
+                var first = ValueText.Read(call, call.Get(value), call.Get(type)!);
+                var found = call.State.GetOrInit(call.Get(name), () => first, call.Get(ttl));
+                return call.Answer(Show.Text(found), ("name", call.Get(name)), ("value", found));
+            },
+            name, value, type, ttl);
     }
 
     private static Verb Exists()
@@ -219,7 +235,7 @@ internal static class StateVerbs
                 ],
                 new Column<StateHistoryItem>("version", item => item.Version.ToString(), Justify.Right),
                 new Column<StateHistoryItem>("counter", item => item.Counter.ToString(), Justify.Right),
-                new Column<StateHistoryItem>("time", item => Show.Time(item.Time)),
+                Column<StateHistoryItem>.OfTime("time", item => item.Time),
                 new Column<StateHistoryItem>("value", item => item.IsDeletion ? "(deleted)" : Show.Text(item.Value))),
             name, limit, before);
     }

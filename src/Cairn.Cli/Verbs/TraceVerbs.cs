@@ -126,11 +126,10 @@ internal static class TraceVerbs
 
     private static Verb ByTime()
     {
-        var from = new Argument<DateTimeOffset>("from") { Description = "Inclusive: 2026-01-31T12:00:00Z." };
-        var to = new Argument<DateTimeOffset>("to") { Description = "Exclusive." };
+        var (from, to) = (Parts.TimeArgument("from", "Inclusive"), Parts.TimeArgument("to", "Exclusive"));
         return Listing(
             "by-time", "Lists traces of a time.", "cairn trace by-time 2026-01-31T00:00:00Z 2026-02-01T00:00:00Z", [from, to],
-            (call, page) => call.Run.Traces.ByTime(call.Get(from), call.Get(to), page));
+            (call, page) => call.Run.Traces.ByTime(call.Get(from)!.Value, call.Get(to)!.Value, page));
     }
 
     private static Verb Tree()
@@ -188,7 +187,7 @@ internal static class TraceVerbs
                     new TracePage { Limit = count, Cursor = cursor, Reverse = call.Get(reverse) })),
                 Members,
                 new Column<TraceRecord>("id", trace => trace.Id.ToString()),
-                new Column<TraceRecord>("time", trace => Show.Time(trace.Timestamp)),
+                Column<TraceRecord>.OfTime("time", trace => trace.Timestamp),
                 new Column<TraceRecord>("type", trace => NameOf(trace.Type)),
                 new Column<TraceRecord>("step", Steps.Brief)),
             [.. arguments, limit, reverse]);

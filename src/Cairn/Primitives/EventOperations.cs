@@ -240,6 +240,10 @@ internal sealed class EventOperations : OperationSet
         return CausesOffset + 8 * causes + EventHash.SaltSize + payloadBytes;
     }
 
+    /// <summary>The canonical payload in the body of an Append.</summary>
+    internal static ReadOnlySpan<byte> PayloadIn(ReadOnlySpan<byte> body) =>
+        body[(CausesOffset + 8 * BinaryPrimitives.ReadUInt16LittleEndian(body[CauseCountOffset..]) + EventHash.SaltSize)..];
+
     /// <summary>Writes the body of an Append, with its payload hash in place of the hash (E3).</summary>
     /// <param name="body">Exactly <see cref="BodyLength"/> bytes.</param>
     /// <param name="index">How many events the transaction appends to the run before this one.</param>

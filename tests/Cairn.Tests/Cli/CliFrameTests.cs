@@ -90,6 +90,20 @@ public class CliFrameTests
     }
 
     [Fact]
+    public void A_group_alone_shows_its_verbs_and_a_wrong_word_is_told_the_nearest_one()
+    {
+        Assert.Contains("get-many", CliBed.RunBare("", "kv").Out, StringComparison.Ordinal);
+        Assert.Equal(0, CliBed.RunBare("", "events", "consumers").Exit);
+        Assert.Equal("cairn: 'cairn' has no verb 'statt'. Did you mean 'stat'? See 'cairn --help'.\n", CliBed.RunBare("", "statt").Error);
+        Assert.Equal(
+            "cairn: 'cairn kv' has no verb 'lst'. Did you mean 'list'? See 'cairn kv --help'.\n", CliBed.RunBare("", "kv", "lst").Error);
+        Assert.Equal("cairn: 'cairn kv' has no verb 'nonsense'. See 'cairn kv --help'.\n", CliBed.RunBare("", "kv", "nonsense").Error);
+        Assert.Equal(
+            "cairn: 'cairn kv list' has no option '--limt'. Did you mean '--limit'? See 'cairn kv list --help'.\n",
+            CliBed.RunBare("", "kv", "list", "--limt", "3").Error);
+    }
+
+    [Fact]
     public void Failures_are_json_when_asked()
     {
         using var bed = new CliBed();

@@ -19,6 +19,7 @@ public class CliOnceTests
         { "kv put-many a=1 b=2", "@" },
         { "state init fresh v", "counter 1 @" },
         { "state set c v", "counter 2 @" },
+        { "state get-or-init fresh v", "v" },
         { "state cas c v --counter-is 1", "counter 2 @" },
         { "state transition t --add 2 --init 3", "5 (counter 1)" },
         { "state delete c", "deleted" },

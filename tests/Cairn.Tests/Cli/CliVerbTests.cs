@@ -90,6 +90,9 @@ public class CliVerbTests
         Assert.StartsWith("counter 1 ", bed.Good("state", "init", "budget", "100", "--type", "int"), StringComparison.Ordinal);
         Assert.Equal(4, bed.Run("state", "init", "budget", "1", "--type", "int").Exit);
         Assert.Equal("100", bed.Good("state", "get", "budget"));
+        Assert.Equal("100", bed.Good("state", "get-or-init", "budget", "7", "--type", "int"));
+        Assert.Equal("7", bed.Good("state", "get-or-init", "seven", "7", "--type", "int"));
+        bed.Good("state", "delete", "seven");
         Assert.Equal(1, bed.Run("state", "get", "nothing").Exit);
         Assert.Equal("90 (counter 2)", bed.Good("state", "transition", "budget", "--add", "-10"));
         Assert.Equal(1, bed.Run("state", "transition", "missing", "--add", "1").Exit);
@@ -173,6 +176,10 @@ public class CliVerbTests
         Assert.Equal(0, bed.RunWith("{\"type\":\"note\",\"payload\":{\"t\":1}}\n{\"type\":\"note\"}\n", "events", "append-many").Exit);
         Assert.Equal(3, bed.RunWith("{\"type\":\"note\",\"text\":1}\n", "events", "append-many").Exit);
         Assert.Equal("5", bed.Good("events", "count"));
+        const string Caused = "{\"type\":\"why\",\"causes\":[0]}\n";
+        Assert.Equal(3, bed.RunWith(Caused, "events", "append-many", "--run", "other").Exit);
+        Assert.Equal(0, bed.RunWith("{\"type\":\"x\"}\n" + Caused, "events", "append-many", "--run", "other").Exit);
+        Assert.Equal("[0]", bed.Json("events", "get", "1", "--run", "other")[0]["causes"].ToJson());
         Assert.Equal("2", bed.Good("events", "count", "--type", "call"));
         var one = bed.Json("events", "get", "1")[0];
         Assert.Equal(0, one["causes"][0].AsInt64());
@@ -184,6 +191,8 @@ public class CliVerbTests
         Assert.Equal(["call", "note", "result"], bed.Json("events", "types").Select(e => e["type"].AsString()));
         Assert.Equal(bed.Json("events", "get", "4")[0]["hash"], bed.Json("events", "head")[0]["hash"]);
         Assert.Equal("valid: 5 events", bed.Good("events", "verify"));
+        Assert.Equal(2, bed.Json("events", "by-time", "2001-01-31", "2201-01-31", "--type", "call").Count);
+        Assert.Empty(bed.Json("events", "by-time", "2001-01-31T00:00:00Z", "2001-02-01T00:00:00Z"));
         Assert.Equal(3, bed.Json("events", "follow", "--from", "2").Count);
         bed.Good("events", "redact", "0", "personal");
         Assert.True(bed.Json("events", "get", "0")[0]["redacted"].AsBool());
@@ -224,6 +233,11 @@ public class CliVerbTests
         Assert.Equal("child", bed.Json("run", "children", "refund")[0]["name"].AsString());
         Assert.Equal("refund", bed.Json("run", "ancestors", "child")[0]["name"].AsString());
         Assert.Equal(2, bed.Json("run", "list").Count);
+        Assert.Single(bed.Json("run", "list", "--parent", "refund"));
+        Assert.Equal(2, bed.Json("run", "list", "--from", "2001-01-31", "--to", "2201-01-31").Count);
+        Assert.Equal("0", bed.Good("run", "count", "--to", "2001-01-31"));
+        Assert.Equal("true", bed.Good("run", "exists", "refund"));
+        Assert.Equal(1, bed.Run("run", "exists", "nobody").Exit);
         Assert.Single(bed.Json("run", "list", "--tag", "a", "--status", "active"));
         Assert.Equal("2", bed.Good("run", "count"));
         bed.Good("run", "tag", "refund", "urgent");
@@ -244,7 +258,10 @@ public class CliVerbTests
         Assert.Equal(4, bed.Run("run", "fail", "refund", "no").Exit);
         bed.Good("run", "archive", "refund");
         bed.Good("run", "fail", "child", "broke");
-        bed.Good("run", "begin", "c2");
+        const string Chosen = "01a1fdcf-dd6b-7000-b7d5-0d56ac49fc7d";
+        Assert.Equal(Chosen, bed.Good("run", "begin", "c2", "--id", Chosen));
+        Assert.Equal(4, bed.Run("run", "begin", "--id", Chosen).Exit);
+        Assert.Equal(2, bed.Run("run", "begin", "--id", "seven").Exit);
         bed.Good("run", "cancel", "c2", "why");
         bed.Good("run", "begin", "c3");
         Assert.Equal(4, bed.Run("run", "adopt", "c3").Exit);
@@ -335,6 +352,14 @@ public class CliVerbTests
         var records = bed.Json("log", "dump", "--values", "--from", "1", "--to",
             "2").Where(record => record["type"].AsString() == "transaction").ToList();
         Assert.Equal("secret-value", Assert.Single(records)["operations"][0]["value"].AsString());
+        bed.Good("state", "set", "c", "cell-value");
+        bed.Good("events", "append", "t", "{\"m\":1}");
+        bed.Good("run", "begin", "named");
+        bed.Good("trace", "record", "thought", "{\"content\":\"hm\"}");
+        var all = bed.Good("log", "dump", "--values");
+        string[] bodies = ["state.set c \"cell-value\"", "event.append t {\"m\":1}", "{\"name\":\"named\"}", "\"content\":\"hm\""];
+        foreach (var shown in bodies)
+            Assert.Contains(shown, all, StringComparison.Ordinal);
         Assert.Contains("kv.increment", bed.Good("log", "dump", "--values", "--from", "2"), StringComparison.Ordinal);
     }
 
