@@ -51,7 +51,9 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         ArgumentException.ThrowIfNullOrEmpty(directory);
         options = Check(options ?? new CairnOptions());
         if (options.Durability == Durability.InMemory)
-            throw new CairnException(ErrorCode.InvalidArgument, "InMemory has no directory. Use CairnDatabase.OpenInMemory, or open the directory Buffered or Strict.");
+            throw new CairnException(
+                ErrorCode.InvalidArgument,
+                "InMemory has no directory. Use CairnDatabase.OpenInMemory, or open the directory Buffered or Strict.");
         IStorage storage;
         try
         {
@@ -79,7 +81,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         var catalogue = new Catalogue(pins, shared: null) { Limits = options.Limits };
         var counters = new Counters();
         var state = new EngineState();
-        var log = new LogWriter(null, new VisibleSequence(), state, options.TimeProvider, counters, options.Limits.QueuedCommitsMax, default);
+        var log = new LogWriter(
+            null, new VisibleSequence(), state, options.TimeProvider, counters, options.Limits.QueuedCommitsMax, default);
         var engine = Assemble(options, pins, catalogue, counters, state, log, epoch: 1, hooks);
         return new CairnDatabase(engine, null, null, new RecoveryReport { IsNew = true, WasClosedCleanly = true, Epoch = 1 });
     }
@@ -124,7 +127,9 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
                 SyncCommits = options.SyncCommits,
                 Disk = disk,
             };
-            var engine = Assemble(options, pins, catalogue, counters, state, log, recovered.Findings.Epoch, hooks, random, openings, storage.SyncErrorsAreReported);
+            var engine = Assemble(
+                options, pins, catalogue, counters, state, log, recovered.Findings.Epoch, hooks, random, openings,
+                storage.SyncErrorsAreReported);
             var report = ReportOf(recovered, engine, options.TimeProvider.GetElapsedTime(began));
             return new CairnDatabase(engine, storage, directoryLock, report);
         }
@@ -203,7 +208,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
     }
 
     private static OperationTable Operations { get; } = new(
-        new KvOperations(), new EventOperations(), new StateOperations(), new TraceOperations(), new RunOperations(), new IdempotencyOperations());
+        new KvOperations(), new EventOperations(), new StateOperations(), new TraceOperations(), new RunOperations(),
+        new IdempotencyOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {
@@ -228,7 +234,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             Bytes = findings.Bytes,
             Transactions = findings.Transactions,
             LastSequence = new Sequence(recovered.LastSequence),
-            Cut = findings.Cut.Bytes == 0 ? null : new RecoveryCut(findings.Cut.File, findings.Cut.Offset, findings.Cut.Bytes, findings.Cut.Reason),
+            Cut = findings.Cut.Bytes == 0 ? null : new RecoveryCut(
+                findings.Cut.File, findings.Cut.Offset, findings.Cut.Bytes, findings.Cut.Reason),
             CopiedRecords = findings.CopiedRecords,
             Quarantined = findings.Quarantined,
             OrphanedRuns = [.. engine.Catalogue.Runs.Where(engine.IsOrphaned).Select(run => run.Id).Order()],
@@ -361,7 +368,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         _engine.State.ThrowIfFailed();
     }
 
-    /// <summary>Waits for running commits, syncs, seals and closes. Calls that come later get <see cref="ObjectDisposedException"/>.</summary>
+    /// <summary>Waits for running commits, syncs, seals and closes. Calls that come later get
+    /// <see cref="ObjectDisposedException"/>.</summary>
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) == 0)

@@ -23,7 +23,10 @@ public class CairnException : Exception
 public sealed class ConflictException : CairnException
 {
     internal ConflictException(string primitive, string key, string region, Sequence read, Sequence current, int attempts = 1)
-        : base(ErrorCode.Conflict, $"Conflict on {primitive} '{key}'{(region.Length == 0 ? "" : $" ({region})")}: read {read}, changed by {current}, after {attempts} attempt(s). Run the transaction again.")
+        : base(
+            ErrorCode.Conflict,
+            $"Conflict on {primitive} '{key}'{(region.Length == 0 ? "" : $" ({region})")}: read {read}, changed by {current}, "
+            + $"after {attempts} attempt(s). Run the transaction again.")
     {
         Primitive = primitive;
         Key = key;
@@ -54,11 +57,15 @@ public sealed class ConflictException : CairnException
     internal ConflictException WithAttempts(int attempts) => new(Primitive, Key, Region, ReadVersion, CurrentVersion, attempts);
 }
 
-/// <summary>A compare-and-set expected another version. <see cref="CairnException.Code"/> is <see cref="ErrorCode.VersionMismatch"/>.</summary>
+/// <summary>A compare-and-set expected another version. <see cref="CairnException.Code"/> is
+/// <see cref="ErrorCode.VersionMismatch"/>.</summary>
 public sealed class VersionMismatchException : CairnException
 {
     internal VersionMismatchException(string primitive, string key, ulong expected, ulong actual)
-        : base(ErrorCode.VersionMismatch, $"{primitive} '{key}' has version {actual}, expected {expected}{(actual == 0 ? " (0 = absent)" : "")}. Read it again and retry with the version found.")
+        : base(
+            ErrorCode.VersionMismatch,
+            $"{primitive} '{key}' has version {actual}, expected {expected}{(actual == 0 ? " (0 = absent)" : "")}. Read it again "
+            + "and retry with the version found.")
     {
         Expected = expected;
         Actual = actual;
@@ -75,7 +82,10 @@ public sealed class VersionMismatchException : CairnException
 public sealed class RunClosedException : CairnException
 {
     internal RunClosedException(RunId run, RunStatus status)
-        : base(ErrorCode.RunClosed, $"Run {run} is {status} and takes no writes. {(status == RunStatus.Paused ? "Resume it first." : "Fork it to go on from here.")}")
+        : base(
+            ErrorCode.RunClosed,
+            $"Run {run} is {status} and takes no writes. "
+            + $"{(status == RunStatus.Paused ? "Resume it first." : "Fork it to go on from here.")}")
     {
         Run = run;
         Status = status;
@@ -118,7 +128,8 @@ public sealed class InvalidTransitionException : CairnException
     };
 }
 
-/// <summary>The database cannot take the write for now: the log's queue or a run's lock is taken for too long, or the disk is full.</summary>
+/// <summary>The database cannot take the write for now: the log's queue or a run's lock is taken for too long, or the disk is
+/// full.</summary>
 public sealed class BusyException : CairnException
 {
     internal BusyException(ErrorCode code, string message, TimeSpan suggestedWait, Exception? inner = null)
@@ -161,7 +172,10 @@ public sealed class LimitException : CairnException
 public sealed class CorruptionException : CairnException
 {
     internal CorruptionException(string file, long offset, Sequence sequence, string expected)
-        : base(ErrorCode.Corruption, $"{file} is damaged at offset {offset} (sequence {sequence.Value}): {expected}. Restore a backup, or export what is readable with 'cairn salvage'.")
+        : base(
+            ErrorCode.Corruption,
+            $"{file} is damaged at offset {offset} (sequence {sequence.Value}): {expected}. Restore a backup, or export what is "
+            + "readable with 'cairn salvage'.")
     {
         File = file;
         Offset = offset;

@@ -10,10 +10,12 @@ public sealed record CairnOptions
     /// Default 100 ms; from 1 ms to 10 s.</summary>
     public TimeSpan SyncInterval { get; init; } = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>Most unsynced commits before a sync starts in <see cref="Durability.Buffered"/> mode. Default 1,000; from 1 to 1,000,000.</summary>
+    /// <summary>Most unsynced commits before a sync starts in <see cref="Durability.Buffered"/> mode. Default 1,000; from 1 to
+    /// 1,000,000.</summary>
     public int SyncCommits { get; init; } = 1_000;
 
-    /// <summary>Opens for reading only. The directory must have been closed cleanly; any other is refused, because recovery writes.</summary>
+    /// <summary>Opens for reading only. The directory must have been closed cleanly; any other is refused, because recovery
+    /// writes.</summary>
     public bool IsReadOnly { get; init; }
 
     /// <summary>When false, a directory without a database is refused instead of made into one. Default true.</summary>

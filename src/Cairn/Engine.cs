@@ -83,9 +83,12 @@ internal sealed class Engine
             throw new LimitException(nameof(Limits.TransactionRunsMax), Limits.TransactionRunsMax, runs.Length, "runs");
         var timeout = options.Timeout ?? Limits.TransactionTimeMax;
         if (timeout <= TimeSpan.Zero || timeout > Limits.TransactionTimeMax)
-            throw new LimitException(nameof(Limits.TransactionTimeMax), (long)Limits.TransactionTimeMax.TotalMilliseconds, (long)timeout.TotalMilliseconds, "ms");
+            throw new LimitException(
+                nameof(Limits.TransactionTimeMax), (long)Limits.TransactionTimeMax.TotalMilliseconds, (long)timeout.TotalMilliseconds,
+                "ms");
         if (options.Retries is < 0 or > TransactionOptions.RetriesMax)
-            throw new CairnException(ErrorCode.InvalidArgument, $"Retries is {options.Retries}; it must be from 0 to {TransactionOptions.RetriesMax}.");
+            throw new CairnException(
+                ErrorCode.InvalidArgument, $"Retries is {options.Retries}; it must be from 0 to {TransactionOptions.RetriesMax}.");
         Path.NeedsSync(options.Commit);
         Path.ThrowIfNotReadable();
         var sorted = runs.ToArray();
@@ -221,11 +224,13 @@ internal sealed class Engine
 
     /// <summary>The same with a function that is awaited; nothing in it blocks a thread.</summary>
     internal ValueTask<T> TransactAsync<T>(
-        RunState[] runs, TransactionOptions options, int retries, Func<TransactionContext, ValueTask<T>> body, CancellationToken cancellationToken) =>
+        RunState[] runs, TransactionOptions options, int retries, Func<TransactionContext, ValueTask<T>> body,
+        CancellationToken cancellationToken) =>
         TryJoin(runs, out var outer) ? body(outer) : RunAsync(runs, options, retries, body, cancellationToken);
 
     private async ValueTask<T> RunAsync<T>(
-        RunState[] runs, TransactionOptions options, int retries, Func<TransactionContext, ValueTask<T>> body, CancellationToken cancellationToken)
+        RunState[] runs, TransactionOptions options, int retries, Func<TransactionContext, ValueTask<T>> body,
+        CancellationToken cancellationToken)
     {
         using var activity = Meters.Activities.StartActivity("cairn.transact");
         var attempts = 0;
@@ -277,7 +282,9 @@ internal sealed class Engine
         foreach (var run in runs)
         {
             if (outer.Find(run.Id) is null)
-                throw new CairnException(ErrorCode.InvalidArgument, $"Run {run.Id} is not named in the transaction that is running. Name all runs up front: db.Transact(runs, ...).");
+                throw new CairnException(
+                    ErrorCode.InvalidArgument,
+                    $"Run {run.Id} is not named in the transaction that is running. Name all runs up front: db.Transact(runs, ...).");
         }
 
         return true;
@@ -360,7 +367,8 @@ internal sealed class Engine
         var name = code.ToString();
         var primitive = Primitives.FirstOrDefault(prefix => name.StartsWith(prefix, StringComparison.Ordinal));
         var operation = name[(primitive?.Length ?? 0)..];
-        var text = string.Concat(operation.Select((c, i) => char.IsAsciiLetterUpper(c) ? (i == 0 ? "" : "_") + char.ToLowerInvariant(c) : c.ToString()));
+        var text = string.Concat(
+            operation.Select((c, i) => char.IsAsciiLetterUpper(c) ? (i == 0 ? "" : "_") + char.ToLowerInvariant(c) : c.ToString()));
         return $"{primitive?.ToLowerInvariant() ?? "core"}.{text}";
     }
 
@@ -374,7 +382,11 @@ internal sealed class Engine
             ? new HealthPart("disk", HealthStatus.Degraded, State.DiskFull().Message)
             : new HealthPart("disk", HealthStatus.Healthy, ""));
         if (!SyncErrorsAreReported)
-            parts.Add(new HealthPart("storage", HealthStatus.Degraded, "This platform does not report sync errors; durability cannot be verified here."));
+        {
+            parts.Add(new HealthPart(
+                "storage", HealthStatus.Degraded, "This platform does not report sync errors; durability cannot be verified here."));
+        }
+
         foreach (var job in Maintainer?.Jobs ?? [])
         {
             var reason = job.LastError is { } error ? $"failed {job.Failures} time(s), trying again: {error.Message}"

@@ -44,7 +44,8 @@ public class EventConsumersView
     {
         var range = KeyRange.Of(options ?? new ScanOptions(), StoreKeys.Consumer, Engine.Limits);
         var rows = new Listing(
-            Scope, Engine.Cursors, Engine.Pins, ListingConsumers, range.From, range.To, range.Limit, options?.Cursor, options?.Reverse ?? false);
+            Scope, Engine.Cursors, Engine.Pins, ListingConsumers, range.From, range.To, range.Limit, options?.Cursor,
+            options?.Reverse ?? false);
         try
         {
             var positions = new List<ConsumerPosition>();
@@ -74,9 +75,11 @@ public sealed class EventConsumers : EventConsumersView
     {
     }
 
-    /// <summary>Says that a consumer has handled every event before a number. Positions only go forward; the same one again is fine.</summary>
+    /// <summary>Says that a consumer has handled every event before a number. Positions only go forward; the same one again is
+    /// fine.</summary>
     /// <param name="name">1 to 256 bytes of UTF-8, no control character, no <c>/</c>, not beginning with <c>$</c>.</param>
-    /// <param name="position">Number of the first event that is not handled: the last one handled + 1; at most the number of events.</param>
+    /// <param name="position">Number of the first event that is not handled: the last one handled + 1; at most the number of
+    /// events.</param>
     /// <returns>Sequence of the commit; <see cref="Sequence.None"/> inside a transaction.</returns>
     /// <exception cref="CairnException"><see cref="ErrorCode.ConstraintViolation"/>: the consumer is further already (inside a
     /// transaction, at its commit); <see cref="ErrorCode.InvalidArgument"/>: behind the end of the events;
@@ -119,7 +122,9 @@ public sealed class EventConsumers : EventConsumersView
         using var reader = Scope.Run.Store.Read();
         var count = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]).Count;
         if (position > count)
-            throw new CairnException(ErrorCode.InvalidArgument, $"Position #{position} lies behind the end: the run has {count} events. A position is the last event handled + 1.");
+            throw new CairnException(
+                ErrorCode.InvalidArgument,
+                $"Position #{position} lies behind the end: the run has {count} events. A position is the last event handled + 1.");
     }
 
     private void SetPending(ReadOnlySpan<byte> key, ulong position, bool isForced)

@@ -54,7 +54,8 @@ public sealed class Events : EventsView
     /// <param name="causes">As in <see cref="Append(string, Value, ReadOnlySpan{EventNumber})"/>.</param>
     /// <inheritdoc cref="Append(string, Value, ReadOnlySpan{EventNumber})" path="/returns"/>
     /// <inheritdoc cref="Append(string, Value, ReadOnlySpan{EventNumber})" path="/exception"/>
-    [RequiresUnreferencedCode("Reads the public properties of objects by reflection. Trimmed programs use Value.From<T> with a JsonTypeInfo<T>.")]
+    [RequiresUnreferencedCode(
+        "Reads the public properties of objects by reflection. Trimmed programs use Value.From<T> with a JsonTypeInfo<T>.")]
     public EventReceipt Append(string type, object payload, ReadOnlySpan<EventNumber> causes = default) =>
         Append(type, Value.From(payload), causes);
 
@@ -93,7 +94,8 @@ public sealed class Events : EventsView
         foreach (var item in events)
         {
             KeyRules.EncodeName(item.Type, buffer, out var typeBytes);
-            bytes += typeBytes + EventOperations.BodyLength(item.Causes?.Count ?? 0, EventOperations.PayloadLength(item.Payload, Engine.Limits));
+            bytes += typeBytes + EventOperations.BodyLength(
+                item.Causes?.Count ?? 0, EventOperations.PayloadLength(item.Payload, Engine.Limits));
         }
 
         Many.CheckBytes(bytes, Engine.Limits);
@@ -127,7 +129,8 @@ public sealed class Events : EventsView
     /// commit. The payload's hash stays, so the chain still verifies. Allowed in a closed run too. In the log's files the bytes remain
     /// until compaction rewrites them, and a snapshot taken before still shows them until it is disposed.</summary>
     /// <param name="number">The event; of those committed before, not of the transaction itself.</param>
-    /// <param name="reason">Why; at most <see cref="Limits.MetadataBytesMax"/> of UTF-8. It is kept, so it must not repeat what is removed.</param>
+    /// <param name="reason">Why; at most <see cref="Limits.MetadataBytesMax"/> of UTF-8. It is kept, so it must not repeat what is
+    /// removed.</param>
     /// <returns>Of the <c>$redacted</c> event; null when the event was redacted already: nothing was written then.</returns>
     /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: no such event; <see cref="ErrorCode.InvalidArgument"/>: an empty
     /// reason, or a <c>$redacted</c> event, which is the record of such an act.</exception>

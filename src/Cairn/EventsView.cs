@@ -189,7 +189,8 @@ public class EventsView
     {
         var range = KeyRange.Of(options ?? new ScanOptions(), StoreKeys.EventStream, Engine.Limits);
         var rows = new Listing(
-            Scope, Engine.Cursors, Engine.Pins, ListingTypes, range.From, range.To, range.Limit, options?.Cursor, options?.Reverse ?? false);
+            Scope, Engine.Cursors, Engine.Pins, ListingTypes, range.From, range.To, range.Limit, options?.Cursor,
+            options?.Reverse ?? false);
         try
         {
             var types = new List<string>();
@@ -280,13 +281,15 @@ public class EventsView
     }
 
     /// <summary>All events from a number on: first those that are there, then each as it is committed. No gap, no duplicate. Ends when
-    /// the run is closed (not when it is paused) and everything was given; on a snapshot or in a transaction, with what that shows.</summary>
+    /// the run is closed (not when it is paused) and everything was given; on a snapshot or in a transaction, with what that
+    /// shows.</summary>
     /// <param name="from">First number, inclusive.</param>
     /// <param name="types">Only events of these types; null = all.</param>
     /// <param name="cancellationToken">Ends it with an <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="DatabaseFailedException">The database takes no more writes, so nothing more will come.</exception>
     /// <exception cref="ObjectDisposedException">The database was closed meanwhile.</exception>
-    [SuppressMessage("Style", "VSTHRD200", Justification = "A stream of events is not something to await; the name is the one of every client.")]
+    [SuppressMessage(
+        "Style", "VSTHRD200", Justification = "A stream of events is not something to await; the name is the one of every client.")]
     public IAsyncEnumerable<EventRecord> Follow(
         EventNumber from = default, IReadOnlyCollection<string>? types = null, CancellationToken cancellationToken = default)
     {

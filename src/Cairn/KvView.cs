@@ -23,14 +23,16 @@ public class KvView
 
     /// <summary>Reads a value.</summary>
     /// <param name="key">1 to 1,024 bytes of UTF-8, no NUL.</param>
-    /// <returns>The value, owned; null when there is no such key (the value Null is another answer: <see cref="ValueKind.Null"/>).</returns>
+    /// <returns>The value, owned; null when there is no such key (the value Null is another answer:
+    /// <see cref="ValueKind.Null"/>).</returns>
     /// <exception cref="LimitException">The key is too long.</exception>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidKey"/>: empty, NUL or not valid UTF-8.</exception>
     public Value? Get(string key) => TryGet(key, out var value) ? value : default(Value?);
 
     /// <summary>Reads a value.</summary>
     /// <param name="key">1 to 1,024 bytes of UTF-8, no NUL.</param>
-    /// <param name="value">Owned: copied inside the epoch, valid for ever. Without allocation: the overload with a destination span.</param>
+    /// <param name="value">Owned: copied inside the epoch, valid for ever. Without allocation: the overload with a destination
+    /// span.</param>
     /// <returns>False when there is no such key; that is an answer, not an error.</returns>
     /// <inheritdoc cref="Get" path="/exception"/>
     public bool TryGet(string key, out Value value)
@@ -69,7 +71,8 @@ public class KvView
         }
 
         if (!ValueCodec.TryReadBytesOrString(version.Value, out var content, out var kind))
-            throw new CairnException(ErrorCode.WrongType, $"The value is {kind}; copying needs Bytes or String. Use TryGet(key, out Value).");
+            throw new CairnException(
+                ErrorCode.WrongType, $"The value is {kind}; copying needs Bytes or String. Use TryGet(key, out Value).");
         written = content.Length;
         return content.TryCopyTo(destination);
     }
@@ -171,7 +174,8 @@ public class KvView
     /// <param name="key">1 to 1,024 bytes of UTF-8, no NUL.</param>
     /// <param name="limit">Most versions; 0 = <see cref="Limits.HistoryVersionsMax"/>, which it may not exceed.</param>
     /// <param name="before">Only versions before this one; null = from the newest.</param>
-    /// <exception cref="HistoryTrimmedException">Versions that were asked for are no longer kept: an InMemory database keeps the newest only.</exception>
+    /// <exception cref="HistoryTrimmedException">Versions that were asked for are no longer kept: an InMemory database keeps the
+    /// newest only.</exception>
     /// <inheritdoc cref="Get" path="/exception"/>
     public IReadOnlyList<HistoryItem<Value>> History(string key, int limit = 0, Sequence? before = null) =>
         Primitives.History.Read(Scope, StoreKey(key), limit, before, Engine.Limits).ConvertAll(version => new HistoryItem<Value>(

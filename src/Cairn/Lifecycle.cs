@@ -142,7 +142,8 @@ internal sealed class Lifecycle(Engine engine, Scope scope)
         scope.ThrowIfNotWritable(isAllowedWhenClosed: true);
         using var use = scope.Use();
         if (Id == RunId.Default)
-            throw new InvalidTransitionException(Id, RunStatus.Active, to, "The run 'default' is always active: it is long-term memory. Begin a run of its own.");
+            throw new InvalidTransitionException(
+                Id, RunStatus.Active, to, "The run 'default' is always active: it is long-term memory. Begin a run of its own.");
         var status = code is OperationCode.RunEnd or OperationCode.RunUpdate ? (Value)(long)to : default(Value?);
         var adopts = code == OperationCode.RunResume && scope.PendingStatus is null && engine.IsOrphaned(scope.Run);
         Value? from = scope.Transaction is null ? default(Value?) : (Value)(long)JudgeInTransaction(to, adopts);
@@ -196,7 +197,8 @@ internal sealed class Lifecycle(Engine engine, Scope scope)
         if (added.Length + removed.Length == 0 && patch is null)
             return Sequence.None;
         if (scope.Transaction is null)
-            return Commit(OperationCode.RunUpdate, UpdateBody(added, removed, patch is { } one ? [one] : []), added.Length + removed.Length);
+            return Commit(
+                OperationCode.RunUpdate, UpdateBody(added, removed, patch is { } one ? [one] : []), added.Length + removed.Length);
         var write = PendingUpdate();
         Fields.TryRead(write.Value, out var body);
         body.TryTexts("addTags", out var allAdded);

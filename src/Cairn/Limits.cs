@@ -77,7 +77,8 @@ public sealed record Limits
     /// <summary>LIM-36: most commits queued for the log. Default 4,096, at most 65,536; a power of two.</summary>
     public int QueuedCommitsMax { get; init; } = 4_096;
 
-    /// <summary>LIM-37: longest wait for the queue or a run's lock before <see cref="ErrorCode.Busy"/>. Default 5 s, at most 60 s.</summary>
+    /// <summary>LIM-37: longest wait for the queue or a run's lock before <see cref="ErrorCode.Busy"/>. Default 5 s, at most 60
+    /// s.</summary>
     public TimeSpan BusyWaitMax { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>LIM-38: longest idempotency key, in bytes of UTF-8. Default 128, at most 256.</summary>

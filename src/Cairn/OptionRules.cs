@@ -36,7 +36,8 @@ internal static class OptionRules
         Range(nameof(limits.HistoryVersionsMax), limits.HistoryVersionsMax, 1, 10_000);
         Range(nameof(limits.QueuedCommitsMax), limits.QueuedCommitsMax, 4, 65_536);
         if (!System.Numerics.BitOperations.IsPow2(limits.QueuedCommitsMax))
-            throw new CairnException(ErrorCode.InvalidArgument, $"QueuedCommitsMax is {limits.QueuedCommitsMax}; it must be a power of two.");
+            throw new CairnException(
+                ErrorCode.InvalidArgument, $"QueuedCommitsMax is {limits.QueuedCommitsMax}; it must be a power of two.");
         Range(nameof(limits.BusyWaitMax), limits.BusyWaitMax, TimeSpan.FromMilliseconds(1), TimeSpan.FromSeconds(60));
         Range(nameof(limits.IdempotencyKeyBytesMax), limits.IdempotencyKeyBytesMax, 1, 256);
         Range(nameof(limits.IdempotencyKeyLife), limits.IdempotencyKeyLife, TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(30));

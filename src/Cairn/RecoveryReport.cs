@@ -1,6 +1,7 @@
 namespace Cairn;
 
-/// <summary>What opening a database found and did (RCV-11). Kept as <see cref="CairnDatabase.Recovery"/> only; recovery writes no events.</summary>
+/// <summary>What opening a database found and did (RCV-11). Kept as <see cref="CairnDatabase.Recovery"/> only; recovery writes no
+/// events.</summary>
 public sealed record RecoveryReport
 {
     internal RecoveryReport()

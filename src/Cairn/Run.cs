@@ -86,7 +86,8 @@ public sealed class Run
         new(_engine, _engine.Begin([_state], Effective(options)));
 
     /// <summary>Runs a function as one transaction, and again when something it read has changed meanwhile.</summary>
-    /// <param name="body">May run several times: no effects but through the transaction. Its exceptions abort without retry and pass through.</param>
+    /// <param name="body">May run several times: no effects but through the transaction. Its exceptions abort without retry and
+    /// pass through.</param>
     /// <param name="options">Isolation, timeout, retries, durability; null = the defaults.</param>
     /// <exception cref="ConflictException">It lost more often than it may try; nothing was written.</exception>
     public void Transact(Action<Transaction> body, TransactionOptions? options = null)
@@ -118,7 +119,8 @@ public sealed class Run
     {
         ArgumentNullException.ThrowIfNull(body);
         var effective = Effective(options);
-        return _engine.TransactAsync([_state], effective, effective.Retries, context => body(new Transaction(_engine, context)), cancellationToken);
+        return _engine.TransactAsync(
+            [_state], effective, effective.Retries, context => body(new Transaction(_engine, context)), cancellationToken);
     }
 
     /// <summary>Runs a function as one transaction that is done at most once: a repeat with the same idempotency key writes nothing and
@@ -225,7 +227,8 @@ public sealed class Run
     /// <inheritdoc cref="Complete"/>
     public Sequence Pause() => _life.Pause();
 
-    /// <summary>Goes on with a paused run, or adopts an orphaned one (<see cref="RunInfo.IsOrphaned"/>): it becomes or stays Active.</summary>
+    /// <summary>Goes on with a paused run, or adopts an orphaned one (<see cref="RunInfo.IsOrphaned"/>): it becomes or stays
+    /// Active.</summary>
     /// <inheritdoc cref="Complete"/>
     public Sequence Resume() => _life.Resume();
 

@@ -48,7 +48,8 @@ public sealed record RunInfo
     /// <summary>Sequence of the commit that began the run; <see cref="Sequence.None"/> for <c>default</c> and <c>$sys</c>.</summary>
     public Sequence FirstSequence { get; init; }
 
-    /// <summary>Sequence of the newest commit to the run. While one is on its way to the disk, the newest sequence that readers see.</summary>
+    /// <summary>Sequence of the newest commit to the run. While one is on its way to the disk, the newest sequence that readers
+    /// see.</summary>
     public Sequence LastSequence { get; init; }
 
     /// <summary>Events in the run.</summary>
@@ -85,7 +86,8 @@ public sealed record RunFilter
     /// <summary>Only runs begun under this one.</summary>
     public RunId? Parent { get; init; }
 
-    /// <summary>Most items on a page; 0 = <see cref="Limits.PageSize"/>; at most <see cref="Limits.PageSizeMax"/>. Counting ignores it.</summary>
+    /// <summary>Most items on a page; 0 = <see cref="Limits.PageSize"/>; at most <see cref="Limits.PageSizeMax"/>. Counting
+    /// ignores it.</summary>
     public int Limit { get; init; }
 
     /// <summary>Continues a listing: <see cref="Page{T}.Cursor"/> of the page before, with the other options unchanged. Counting ignores

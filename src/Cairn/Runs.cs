@@ -76,7 +76,8 @@ public sealed class Runs
         var isFree = new Expectation(index, RunKeys.Record(id), ExpectationKind.Value, 0);
         var expectations = new List<Expectation> { isFree };
         if (name is not null)
-            expectations.Add(new Expectation(index, RunKeys.Name(stackalloc byte[RunKeys.LengthMax], name).ToArray(), ExpectationKind.Value, 0));
+            expectations.Add(
+                new Expectation(index, RunKeys.Name(stackalloc byte[RunKeys.LengthMax], name).ToArray(), ExpectationKind.Value, 0));
         if (parent is { } above && !RunRecord.IsBuiltIn(above))
             expectations.Add(new Expectation(index, RunKeys.Record(above), ExpectationKind.Present, 0));
         var batch = Batch.RentMine();
@@ -102,7 +103,9 @@ public sealed class Runs
     }
 
     private static CairnException NameTaken(string name) =>
-        new(ErrorCode.AlreadyExists, $"A run of this name ({Utf8.GetByteCount(name)} bytes) exists. Choose another name, or delete that run.");
+        new(
+            ErrorCode.AlreadyExists,
+            $"A run of this name ({Utf8.GetByteCount(name)} bytes) exists. Choose another name, or delete that run.");
 
     private static CairnException IdTaken(RunId id) => new(ErrorCode.AlreadyExists, $"Run {id} exists. Leave the id out to get a new one.");
 
@@ -259,7 +262,8 @@ public sealed class Runs
     private Sequence Walk(RunFilter filter, int limit, ref string? cursor, Action<RunInfo, RunId> found)
     {
         var (from, to) = RangeOf(filter);
-        var rows = new Listing(_index, _engine.Cursors, _engine.Pins, ListingRuns, from, to, limit, cursor, filter.Reverse, Conditions(filter));
+        var rows = new Listing(
+            _index, _engine.Cursors, _engine.Pins, ListingRuns, from, to, limit, cursor, filter.Reverse, Conditions(filter));
         try
         {
             using var reader = _index.Run.Store.Read();
@@ -326,7 +330,9 @@ public sealed class Runs
         if (!exists && !RunRecord.IsBuiltIn(id))
             return null;
         var record = exists ? RunRecord.Read(version.Value) : RunRecord.BuiltIn(id)!;
-        var result = reader.TryGet(RunKeys.Result(key, id), sequence, out var value) && !value.IsTombstone ? Value.Decode(value.Value) : default(Value?);
+        var result = reader.TryGet(RunKeys.Result(key, id), sequence, out var value) && !value.IsTombstone
+            ? Value.Decode(value.Value)
+            : default(Value?);
         return Lifecycle.ToInfo(_engine, _engine.Catalogue.Find(id), exists ? version : default, record, result) with { Id = id };
     }
 
@@ -361,7 +367,8 @@ public sealed class Runs
         return run;
     }
 
-    /// <summary>Ends an active run with an error, as <see cref="Run.Abort"/> does: what to do with an orphan that is not to go on.</summary>
+    /// <summary>Ends an active run with an error, as <see cref="Run.Abort"/> does: what to do with an orphan that is not to go
+    /// on.</summary>
     /// <returns>Sequence of the commit.</returns>
     /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such run.</exception>
     /// <exception cref="InvalidTransitionException">It is not active.</exception>
@@ -373,12 +380,14 @@ public sealed class Runs
     /// keep its id as their parent; handles to it give <see cref="ErrorCode.NotFound"/> from then on. What it wrote remains in the log
     /// until compaction.</summary>
     /// <returns>A receipt: what went with it.</returns>
-    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such run; <see cref="ErrorCode.InvalidArgument"/>: the
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such run;
+    /// <see cref="ErrorCode.InvalidArgument"/>: the
     /// run is <c>default</c>; <see cref="ErrorCode.ReadOnly"/>.</exception>
     public RunDeletion Delete(RunId id)
     {
         if (id == RunId.Default)
-            throw new CairnException(ErrorCode.InvalidArgument, "The run 'default' always exists and cannot be deleted. Delete its keys instead.");
+            throw new CairnException(
+                ErrorCode.InvalidArgument, "The run 'default' always exists and cannot be deleted. Delete its keys instead.");
         var state = Find(id);
         var scope = Scope.Live(_engine.Path, state, CommitOptions.Default);
         var name = new Lifecycle(_engine, scope).Info.Name;
@@ -402,6 +411,13 @@ public sealed class Runs
 
         Failpoint.Hit("run.deleted-before-forgotten");
         _engine.Catalogue.Remove(state);
-        return new RunDeletion { Id = id, Name = name, Sequence = new Sequence(placed.Sequence), Counts = counts, Bytes = state.Store.MemoryBytes };
+        return new RunDeletion
+        {
+            Id = id,
+            Name = name,
+            Sequence = new Sequence(placed.Sequence),
+            Counts = counts,
+            Bytes = state.Store.MemoryBytes,
+        };
     }
 }

@@ -62,7 +62,8 @@ public readonly struct Snapshot : IDisposable, IEquatable<Snapshot>
     public static bool operator !=(Snapshot left, Snapshot right) => !left.Equals(right);
 }
 
-/// <summary>What a snapshot holds while it lives: a pin, and views once somebody reads. Used again for the next snapshot of the thread that let
+/// <summary>What a snapshot holds while it lives: a pin, and views once somebody reads. Used again for the next snapshot of the
+/// thread that let
 /// it go; a count that moves at each taking and each release tells a late copy of an old snapshot from the new one.</summary>
 internal sealed class SnapshotHold
 {

@@ -33,7 +33,8 @@ public sealed class State : StateView
     /// <exception cref="CairnException"><see cref="ErrorCode.AlreadyExists"/>: there is such a cell; nothing was written.</exception>
     public StateReceipt Init(string name, Value value, TimeSpan? ttl = null) => TryInit(name, value, ttl, out var receipt, out _)
         ? receipt
-        : throw new CairnException(ErrorCode.AlreadyExists, "There is a state cell of this name. GetOrInit reads it then; Set replaces it.");
+        : throw new CairnException(
+            ErrorCode.AlreadyExists, "There is a state cell of this name. GetOrInit reads it then; Set replaces it.");
 
     // The refusal outside a transaction tells the cell that is there.
     private bool TryInit(string name, Value value, TimeSpan? ttl, out StateReceipt receipt, out Refusal? refusal)
@@ -138,7 +139,8 @@ public sealed class State : StateView
         return refusal is null;
     }
 
-    /// <summary>Reads a cell, computes, and writes the result, in one transaction that is tried again when somebody else was faster.</summary>
+    /// <summary>Reads a cell, computes, and writes the result, in one transaction that is tried again when somebody else was
+    /// faster.</summary>
     /// <param name="name">As in <see cref="Init"/>.</param>
     /// <param name="transition">From the present value to the next. May run several times: no effects. Its exceptions abort and pass
     /// through.</param>
@@ -192,7 +194,8 @@ public sealed class State : StateView
             }
             else
             {
-                value = initial ?? throw new CairnException(ErrorCode.NotFound, "There is no state cell of this name. Init it first, or use TransitionOrInit.");
+                value = initial ?? throw new CairnException(
+                    ErrorCode.NotFound, "There is no state cell of this name. Init it first, or use TransitionOrInit.");
                 counter = CounterOfAbsent(reader, key);
             }
         }

@@ -169,7 +169,8 @@ public class StateView
     {
         var range = KeyRange.Of(options ?? new ScanOptions(), StoreKeys.State, Engine.Limits);
         return new Listing(
-            Scope, Engine.Cursors, Engine.Pins, ListingCells, range.From, range.To, range.Limit, options?.Cursor, options?.Reverse ?? false);
+            Scope, Engine.Cursors, Engine.Pins, ListingCells, range.From, range.To, range.Limit, options?.Cursor,
+            options?.Reverse ?? false);
     }
 
     private static byte[] StoreKey(string name) => StoreKey(name, stackalloc byte[1 + Limits.KeyBytesMax]).ToArray();

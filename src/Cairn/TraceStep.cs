@@ -98,7 +98,9 @@ public sealed record DecisionStep(string Question, IReadOnlyList<string> Options
         foreach (var option in Options)
             Need(option, nameof(Options));
         if (Options.Count > 0 && !Options.Contains(Chosen, StringComparer.Ordinal))
-            throw new CairnException(ErrorCode.ConstraintViolation, $"The chosen option is none of the {Options.Count} options. Name it as it stands there, or leave the options out.");
+            throw new CairnException(
+                ErrorCode.ConstraintViolation,
+                $"The chosen option is none of the {Options.Count} options. Name it as it stands there, or leave the options out.");
     }
 }
 

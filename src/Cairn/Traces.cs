@@ -57,7 +57,9 @@ public sealed class Traces : TracesView
         }
 
         var parentKey = TraceKeys.Trace(stackalloc byte[TraceKeys.LengthMax], parent).ToArray();
-        return Scope.TryCommitSingle(batch, new Expectation(Scope.Run, parentKey, ExpectationKind.Present, 0), out _) ? id : throw NoParent(parent);
+        return Scope.TryCommitSingle(batch, new Expectation(Scope.Run, parentKey, ExpectationKind.Present, 0), out _)
+            ? id
+            : throw NoParent(parent);
     }
 
     /// <summary>Removes the content of a trace: step, duration, tags, metadata, causes, model and tokens. Id, type, time and parent stay,

@@ -63,7 +63,8 @@ public class TracesView
 
     /// <summary>Traces without a parent.</summary>
     /// <inheritdoc cref="List(TracePage)"/>
-    public Page<TraceRecord> Roots(TracePage? page = null) => List(TraceKeys.ParentPrefix(stackalloc byte[TraceKeys.LengthMax], null), page);
+    public Page<TraceRecord> Roots(TracePage? page = null) =>
+        List(TraceKeys.ParentPrefix(stackalloc byte[TraceKeys.LengthMax], null), page);
 
     /// <summary>Traces recorded under a trace. Empty when there is no such trace.</summary>
     /// <param name="id">The parent.</param>
@@ -224,7 +225,8 @@ public class TracesView
     private static TraceRecord Read(TraceId id, scoped in VersionView version)
     {
         TraceRecord? trace = null;
-        Invariant.Check(Fields.TryRead(version.Value, out var fields) && TraceContent.TryRead(fields, id, out trace), "a stored trace reads back");
+        Invariant.Check(
+            Fields.TryRead(version.Value, out var fields) && TraceContent.TryRead(fields, id, out trace), "a stored trace reads back");
         return trace! with { Version = new Sequence(version.Sequence) };
     }
 }

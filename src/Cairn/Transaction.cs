@@ -43,10 +43,12 @@ public sealed class Transaction : IDisposable
     public TransactionRun Run => Only();
 
     /// <summary>One of the transaction's runs: its primitives and its life.</summary>
-    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the run was not named when the transaction began.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the run was not named when the transaction
+    /// began.</exception>
     public TransactionRun On(RunId run) => _runs.TryGetValue(run, out var found)
         ? found
-        : throw new CairnException(ErrorCode.InvalidArgument, $"Run {run} was not named when the transaction began. Name all runs up front.");
+        : throw new CairnException(
+            ErrorCode.InvalidArgument, $"Run {run} was not named when the transaction began. Name all runs up front.");
 
     /// <inheritdoc cref="On(RunId)"/>
     public TransactionRun On(Run run)
@@ -65,7 +67,8 @@ public sealed class Transaction : IDisposable
     /// <summary>Commits, awaiting durability instead of blocking.</summary>
     /// <param name="cancellationToken">Ends the waiting, not the commit: once it has a place in the log it is committed.</param>
     /// <inheritdoc cref="Commit"/>
-    public ValueTask<Sequence> CommitAsync(CancellationToken cancellationToken = default) => _engine.CommitAsync(Context, cancellationToken);
+    public ValueTask<Sequence> CommitAsync(CancellationToken cancellationToken = default) =>
+        _engine.CommitAsync(Context, cancellationToken);
 
     /// <summary>Drops everything the transaction wrote. Nothing of it was ever visible.</summary>
     public void Rollback() => _engine.End(Context);

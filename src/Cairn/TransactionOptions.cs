@@ -16,7 +16,8 @@ public enum Isolation
 /// <param name="IsRepeat">True when that was an earlier call, and this one wrote nothing.</param>
 public readonly record struct OnceOutcome(Sequence Sequence, bool IsRepeat)
 {
-    /// <summary>What the function gave the first time: remembered with the key, and told to every repeat. Null when it gave nothing.</summary>
+    /// <summary>What the function gave the first time: remembered with the key, and told to every repeat. Null when it gave
+    /// nothing.</summary>
     public Value Answer { get; init; }
 }
 
@@ -33,7 +34,8 @@ public sealed record TransactionOptions
     /// <summary>Longest life; null = <see cref="Limits.TransactionTimeMax"/>, which it may not exceed.</summary>
     public TimeSpan? Timeout { get; init; }
 
-    /// <summary>How often <c>Transact</c> tries again after it lost, beyond the first loss, which is free. From 0 to 10,000; default 3.</summary>
+    /// <summary>How often <c>Transact</c> tries again after it lost, beyond the first loss, which is free. From 0 to 10,000;
+    /// default 3.</summary>
     public int Retries { get; init; } = Engine.TransactRetries;
 
     /// <summary>What the commit asks for.</summary>

@@ -21,15 +21,19 @@ internal readonly record struct KeyRange(byte[] From, byte[] To, int Limit)
             return new KeyRange(start, end[..length].ToArray(), limit);
         }
 
-        return new KeyRange([family, .. Part(options.From)], options.To is null ? [(byte)(family + 1)] : [family, .. Part(options.To)], limit);
+        return new KeyRange(
+            [family, .. Part(options.From)], options.To is null ? [(byte)(family + 1)] : [family, .. Part(options.To)], limit);
     }
 
-    internal static KeyRange OfFamily(byte family, int limit, Limits limits) => new([family], [(byte)(family + 1)], PageLimit(limit, limits));
+    internal static KeyRange OfFamily(byte family, int limit, Limits limits) => new(
+        [family], [(byte)(family + 1)], PageLimit(limit, limits));
 
     internal static int PageLimit(int limit, Limits limits)
     {
         if (limit < 0)
-            throw new CairnException(ErrorCode.InvalidArgument, $"A page limit of {limit} makes no sense. Ask for 1 to {limits.PageSizeMax}, or 0 for the default.");
+            throw new CairnException(
+                ErrorCode.InvalidArgument,
+                $"A page limit of {limit} makes no sense. Ask for 1 to {limits.PageSizeMax}, or 0 for the default.");
         if (limit > limits.PageSizeMax)
             throw new LimitException(nameof(limits.PageSizeMax), limits.PageSizeMax, limit, "items");
         return limit == 0 ? limits.PageSize : limit;
@@ -178,7 +182,8 @@ internal static class Versions
         if (span > Limits.TimeToLiveMax)
         {
             throw new LimitException(
-                nameof(Limits.TimeToLiveMax), (long)Limits.TimeToLiveMax.TotalMilliseconds, (long)Math.Ceiling(span.TotalMilliseconds), "ms");
+                nameof(Limits.TimeToLiveMax), (long)Limits.TimeToLiveMax.TotalMilliseconds, (long)Math.Ceiling(span.TotalMilliseconds),
+                "ms");
         }
 
         return span.Ticks / TimeSpan.TicksPerMicrosecond;

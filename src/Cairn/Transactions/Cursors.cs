@@ -17,7 +17,8 @@ internal sealed class Cursors(SnapshotRegistry pins, TimeProvider clock, TimeSpa
     private readonly Lock _gate = new();
     private readonly Dictionary<(ulong Tag, ulong Sequence), Held> _held = [];
 
-    /// <summary>Text that continues after <paramref name="lastKey"/>, and a pin kept for it. The caller's own pin keeps the sequence meanwhile.</summary>
+    /// <summary>Text that continues after <paramref name="lastKey"/>, and a pin kept for it. The caller's own pin keeps the
+    /// sequence meanwhile.</summary>
     internal string Keep(byte listing, RunState run, ulong sequence, long time, ReadOnlySpan<byte> lastKey, uint request)
     {
         lock (_gate)
@@ -126,7 +127,9 @@ internal sealed class Cursors(SnapshotRegistry pins, TimeProvider clock, TimeSpa
     }
 
     private static CairnException Invalid() =>
-        new(ErrorCode.InvalidArgument, "The cursor is not one of this listing with these options. Pass Page.Cursor back unchanged, with the same options.");
+        new(
+            ErrorCode.InvalidArgument,
+            "The cursor is not one of this listing with these options. Pass Page.Cursor back unchanged, with the same options.");
 
     private sealed class Held(SnapshotPin pin)
     {

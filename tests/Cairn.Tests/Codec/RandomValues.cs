@@ -5,7 +5,8 @@ namespace Cairn.Tests.Codec;
 /// <summary>Random values, all kinds, biased to the edges where encodings change form. The seed repeats them.</summary>
 internal sealed class RandomValues(int seed)
 {
-    private static readonly long[] Edges = [0, 31, 32, 127, 128, 255, 256, 32767, 32768, 65535, 65536, int.MaxValue, uint.MaxValue, long.MaxValue];
+    private static readonly long[] Edges =
+        [0, 31, 32, 127, 128, 255, 256, 32767, 32768, 65535, 65536, int.MaxValue, uint.MaxValue, long.MaxValue];
     private static readonly int[] Lengths = [0, 1, 15, 16, 31, 32, 255, 256];
     private static readonly string[] Pieces = ["a", "Z", "\0", "é", "€", "\U0001F5FF", "～", "$", "\"", "\\", "\n", "~"];
 

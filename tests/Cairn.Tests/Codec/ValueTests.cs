@@ -154,7 +154,8 @@ public sealed partial class ValueTests
         Assert.Equal(Value.Object(("tool", "crm.lookup"), ("id", 4711)), Value.From(new { tool = "crm.lookup", id = 4711 }));
         Assert.Equal(
             Value.Object(("Name", "Ada"), ("Score", 1.0), ("Tags", Value.Array("x"))), Value.From(new Person("Ada", 1, ["x"])));
-        Assert.Equal(Value.Object(("inner", Value.Object(("v", true)))), Value.From(new { inner = (object)(Value)Value.Object(("v", true)) }));
+        Assert.Equal(
+            Value.Object(("inner", Value.Object(("v", true)))), Value.From(new { inner = (object)(Value)Value.Object(("v", true)) }));
     }
 
     [Theory]
@@ -199,7 +200,8 @@ public sealed partial class ValueTests
     {
         var source = new Described
         {
-            Name = "Ada", Score = 1, Data = [1, 2], Day = DayOfWeek.Friday, Next = new Described { Name = "Eve" }, Map = new() { ["k"] = 1 },
+            Name = "Ada", Score = 1, Data = [1, 2], Day = DayOfWeek.Friday, Next = new Described { Name = "Eve" },
+            Map = new() { ["k"] = 1 },
         };
         var value = Value.From(source, Descriptions.Default.Described);
         Assert.Equal("Ada", value["name"].AsString());

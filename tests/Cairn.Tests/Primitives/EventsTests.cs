@@ -117,7 +117,9 @@ public class EventsTests
         Assert.Equal(all.Select(record => record.Sequence), all.Select(record => record.Sequence).Order());
         Assert.True(world.Run.Events.Verify().IsValid);
         for (var thread = 0; thread < 4; thread++)
-            Assert.Equal(Enumerable.Range(0, 50).Select(n => (long)n), all.Where(r => r.Type == $"thread{thread}").Select(r => r.Payload!.Value["n"].AsInt64()));
+            Assert.Equal(
+                Enumerable.Range(0, 50).Select(n => (long)n),
+                all.Where(r => r.Type == $"thread{thread}").Select(r => r.Payload!.Value["n"].AsInt64()));
     }
 
     private static List<EventRecord> Everything(EventsView events)
@@ -208,7 +210,8 @@ public class EventsTests
         var data = new TheoryData<Durability, string>();
         foreach (var mode in new[] { Durability.InMemory, Durability.Buffered, Durability.Strict })
         {
-            foreach (var read in new[] { "count", "head", "get-absent", "since", "range-past", "reverse", "by-type", "by-time", "follow", "types" })
+            string[] reads = ["count", "head", "get-absent", "since", "range-past", "reverse", "by-type", "by-time", "follow", "types"];
+            foreach (var read in reads)
                 data.Add(mode, read);
         }
 
@@ -729,7 +732,8 @@ public class EventsTests
         world.CloseRun();
         Assert.Equal(ErrorCode.RunClosed, Assert.Throws<RunClosedException>(() => world.Run.Events.Append("a", Payload(1))).Code);
         Assert.Equal(ErrorCode.RunClosed, Assert.Throws<RunClosedException>(() => world.Run.Events.Consumers.Commit("c", 1)).Code);
-        Assert.Equal(ErrorCode.RunClosed, Assert.Throws<RunClosedException>(() => world.Run.Transact(tx => tx.Events.Append("a", Payload(1)))).Code);
+        Assert.Equal(
+            ErrorCode.RunClosed, Assert.Throws<RunClosedException>(() => world.Run.Transact(tx => tx.Events.Append("a", Payload(1)))).Code);
         Assert.Equal(1, world.Run.Events.Count());
     }
 
@@ -739,15 +743,18 @@ public class EventsTests
     [MemberData(nameof(Modes))]
     public void EV_1_Every_door_refuses_before_anything_changes(Durability mode)
     {
-        using var world = new ModeDatabase(mode, new CairnOptions { Limits = new Limits { ManyItemsMax = 3, DepthMax = 4, ValueBytesMax = 1000 } });
+        using var world = new ModeDatabase(
+            mode, new CairnOptions { Limits = new Limits { ManyItemsMax = 3, DepthMax = 4, ValueBytesMax = 1000 } });
         var events = world.Run.Events;
         var deep = Value.Object(("a", Value.Array(Value.Array(Value.Array(Value.Array(1))))));
         void Refused(ErrorCode code, string type, Value payload, params EventNumber[] causes)
         {
             Assert.Equal(code, Assert.ThrowsAny<CairnException>(() => events.Append(type, payload, causes)).Code);
             Assert.Equal(code, Assert.ThrowsAny<CairnException>(() => events.AppendMany([new(type, payload) { Causes = causes }])).Code);
-            Assert.Equal(code, Assert.ThrowsAny<CairnException>(() => world.Run.Transact(tx => { tx.Events.Append(type, payload, causes); })).Code);
-            Assert.Equal(code, Assert.ThrowsAny<CairnException>(() => { _ = events.AppendAsync(type, payload, causes).AsTask().GetAwaiter().GetResult(); }).Code);
+            Assert.Equal(
+                code, Assert.ThrowsAny<CairnException>(() => world.Run.Transact(tx => { tx.Events.Append(type, payload, causes); })).Code);
+            Assert.Equal(code, Assert.ThrowsAny<CairnException>(
+                () => { _ = events.AppendAsync(type, payload, causes).AsTask().GetAwaiter().GetResult(); }).Code);
         }
 
         Refused(ErrorCode.InvalidName, "", Payload(1));

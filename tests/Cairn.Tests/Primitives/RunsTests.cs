@@ -47,7 +47,8 @@ public class RunsTests
         Assert.Equal(ErrorCode.AlreadyExists, Code(() => world.Db.Runs.Begin("two", id: run.Id)));
         Assert.Equal(ErrorCode.AlreadyExists, Code(() => world.Db.Runs.Begin("default")));
         Assert.Equal(ErrorCode.AlreadyExists, Code(() => world.Db.Runs.Begin(id: RunId.Default)));
-        Assert.Equal(ErrorCode.NotFound, Code(() => world.Db.Runs.Begin(parent: new RunId(Guid.Parse("01890000-0000-7000-8000-000000000001")))));
+        Assert.Equal(
+            ErrorCode.NotFound, Code(() => world.Db.Runs.Begin(parent: new RunId(Guid.Parse("01890000-0000-7000-8000-000000000001")))));
         Assert.Equal(before, world.Db.Sequence);
         Assert.False(world.Db.Runs.Exists("two"));
         Assert.Equal(1, world.Db.Runs.Count());
@@ -570,7 +571,8 @@ public class RunsTests
         // RUN-13: every call of every handle.
         foreach (var call in new Action[]
         {
-            () => run.Kv.Put("a", 1), () => run.Kv.Get("k1"), () => run.Kv.Count(), () => _ = run.Info, () => _ = run.Status, () => run.AddTags("a"),
+            () => run.Kv.Put("a", 1), () => run.Kv.Get("k1"), () => run.Kv.Count(), () => _ = run.Info, () => _ = run.Status,
+            () => run.AddTags("a"),
             () => run.Archive(), () => run.Transact(tx => tx.Kv.Put("a", 1)), () => snapshot.Kv.Get("k1"), () => runs.Delete(run.Id),
         })
         {
@@ -641,7 +643,8 @@ public class RunsTests
         failed.Fail("why");
         failed.Archive();
         world.Db.Default.AddTags("d");
-        RunInfo[] Infos() => [.. world.Db.Runs.List().Append(world.Db.Default.Info).Select(info => info with { Bytes = 0, IsOrphaned = false })];
+        RunInfo[] Infos() => [.. world.Db.Runs.List().Append(world.Db.Default.Info).Select(
+            info => info with { Bytes = 0, IsOrphaned = false })];
         var before = Infos();
         world.CrashAndReopen();
         AssertSame(before, Infos());

@@ -306,7 +306,8 @@ public class StateTests
         Assert.Equal(first with { IsAcquired = false }, state.Acquire("lock", "eve", TimeSpan.FromSeconds(10)));
         world.Clock.Advance(TimeSpan.FromSeconds(8));
         var renewed = state.Renew("lock", first.Token, TimeSpan.FromSeconds(10));
-        Assert.Equal((true, first.Token, world.Clock.GetUtcNow().AddSeconds(10)), (renewed.IsAcquired, renewed.Token, renewed.Expiry!.Value));
+        Assert.Equal(
+            (true, first.Token, world.Clock.GetUtcNow().AddSeconds(10)), (renewed.IsAcquired, renewed.Token, renewed.Expiry!.Value));
         world.Clock.Advance(TimeSpan.FromSeconds(9));
         Assert.False(state.Acquire("lock", "eve", TimeSpan.FromSeconds(10)).IsAcquired);
         world.Reopen();
@@ -419,7 +420,12 @@ public class StateTests
         using var world = new ModeDatabase(mode, new CairnOptions { Limits = new Limits { ValueBytesMax = 1000, DepthMax = 3 } });
         var state = world.Run.State;
         var big = (Value)new string('x', 1000);
-        foreach (var (code, name) in new[] { (ErrorCode.InvalidKey, ""), (ErrorCode.InvalidKey, "a\0b"), (ErrorCode.InvalidKey, "$x"), (ErrorCode.LimitExceeded, new string('x', 1025)) })
+        (ErrorCode, string)[] bad =
+        [
+            (ErrorCode.InvalidKey, ""), (ErrorCode.InvalidKey, "a\0b"), (ErrorCode.InvalidKey, "$x"),
+            (ErrorCode.LimitExceeded, new string('x', 1025)),
+        ];
+        foreach (var (code, name) in bad)
         {
             Assert.Equal(code, CodeOf(() => state.Set(name, 1)));
             Assert.Equal(code, CodeOf(() => state.Init(name, 1)));

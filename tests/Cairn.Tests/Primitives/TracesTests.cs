@@ -98,7 +98,8 @@ public class TracesTests
         var elsewhere = world.Db.Default.Traces.Record(Steps[0]);
         var at = world.Db.Sequence;
         Assert.Equal(ErrorCode.NotFound, Code(() => run.Traces.Record(Steps[0], new TraceOptions { Parent = elsewhere })));
-        Assert.Equal(ErrorCode.NotFound, Code(() => run.Transact(tx => tx.Traces.Record(Steps[0], new TraceOptions { Parent = elsewhere }))));
+        Assert.Equal(
+            ErrorCode.NotFound, Code(() => run.Transact(tx => tx.Traces.Record(Steps[0], new TraceOptions { Parent = elsewhere }))));
         Assert.Equal(at, world.Db.Sequence);
         Assert.Equal(0, run.Traces.Count());
     }
@@ -202,7 +203,8 @@ public class TracesTests
     [Fact]
     public void TR_6_What_contradicts_itself_is_refused_before_anything_is_written()
     {
-        using var world = new RunWorld(Durability.InMemory, new Limits { TagsMax = 2, MetadataBytesMax = 16, ManyItemsMax = 2, ValueBytesMax = 1000 });
+        using var world = new RunWorld(
+            Durability.InMemory, new Limits { TagsMax = 2, MetadataBytesMax = 16, ManyItemsMax = 2, ValueBytesMax = 1000 });
         var run = world.Db.Runs.Begin();
         var traces = run.Traces;
         void Refused(ErrorCode code, TraceStep step, TraceOptions? options = null)
