@@ -28,6 +28,22 @@ internal static class KvGates
     internal static readonly Gate DoorToCommit = Gate.AtMost("perf1-B/A1", 5);
     internal static readonly Gate DoorToDictionary = Gate.AtMost("perf1-B/A0", 30);
 
+    // PERF-2 to PERF-7 of the requirements, in time and rate.
+    internal static readonly Gate InMemoryCommitTime = Gate.AtMost("perf2-commit-us", 3);
+    internal static readonly Gate InMemoryPutTime = Gate.AtMost("perf2-put-us", 8);
+    internal static readonly Gate InMemoryPutRate = Gate.AtLeast("perf2-puts-per-second", 250_000);
+    internal static readonly Gate BufferedPutTime = Gate.AtMost("perf3-put-us", 30);
+    internal static readonly Gate BufferedPutRate = Gate.AtLeast("perf3-puts-per-second", 50_000);
+    internal static readonly Gate StrictRate = Gate.AtLeast("perf4-puts-per-second", 500);
+    internal static readonly Gate StrictGain = Gate.AtLeast("perf4-64-writers/1-writer", 10);
+    internal static readonly Gate GetMedian = Gate.AtMost("perf5-get-p50-us", 5);
+    internal static readonly Gate GetTail = Gate.AtMost("perf5-get-p99-us", 50);
+    internal static readonly Gate GetTailToMean = Gate.AtMost("perf5-get-p99/mean", 20);
+    internal static readonly Gate TwoRuns = Gate.AtLeast("perf6-2-runs/1-run", 1.8);
+    internal static readonly Gate FourRuns = Gate.AtLeast("perf6-4-runs/1-run", 3.2);
+    internal static readonly Gate EightRuns = Gate.AtLeast("perf6-8-runs/1-run", 6);
+    internal static readonly Gate SameKey = Gate.AtLeast("perf7-4-threads-one-key/1-thread", 0.25);
+
     // Buffered: one write per answer.
     internal static readonly Gate BufferedToWrites = Gate.AtLeast("buffered/pwrite-loop", 0.6);
     internal static readonly Gate BufferedManyToInMemory = Gate.AtLeast("buffered-many-100/inmemory-many-100", 0.5);
@@ -50,6 +66,12 @@ internal static class KvGates
     // Replay of a log of small commits; rates against read + checksum + presized dictionary.
     internal static readonly Gate ReplayToFirstRead = Gate.AtLeast("replay-first-read/bare-rebuild", 0.5);
     internal static readonly Gate ReplayToFirstScan = Gate.AtLeast("replay-first-scan/bare-rebuild", 0.3);
+
+    internal static IReadOnlyList<Gate> OfSpecification { get; } =
+    [
+        InMemoryCommitTime, InMemoryPutTime, InMemoryPutRate, BufferedPutTime, BufferedPutRate, StrictRate, StrictGain,
+        GetMedian, GetTail, GetTailToMean, TwoRuns, FourRuns, EightRuns, SameKey,
+    ];
 
     internal static IReadOnlyList<Gate> All { get; } =
         [.. typeof(KvGates).GetFields(BindingFlags.Static | BindingFlags.NonPublic)

@@ -18,6 +18,7 @@ internal static class KvSuite
         ("inmemory", InMemory),
         ("snapshot", run => new SnapshotPart(run).Run()),
         ("layers", run => new LayersPart(run).Run()),
+        ("specification", run => new SpecificationPart(run).Run()),
         ("scaling", run => new ScalingPart(run).Run()),
         ("buffered", run => new BufferedPart(run).Run()),
         ("strict", run => new StrictPart(run).Run()),
