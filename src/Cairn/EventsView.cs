@@ -263,7 +263,11 @@ public class EventsView
     {
         using var wait = new EventWait(Engine.Feed, Scope, from.Value, timeout);
         while (!wait.IsOver(out var next))
+        {
+            Failpoint.Wait("events.wait");
             next.Wait(Timeout.InfiniteTimeSpan);
+        }
+
         return wait.HasCome;
     }
 

@@ -84,7 +84,9 @@ internal sealed class SnapshotHold
         _spare = null;
         hold._engine = engine;
         hold._run = run;
-        hold._pin = engine.Pins.Take(run.Visible, run.Store.RunTag);
+        hold._pin = Mutant.Is("snapshot-before-visible")
+            ? engine.Pins.TakeAt(engine.Path.Log.LastSequence, run.Store.RunTag)
+            : engine.Pins.Take(run.Visible, run.Store.RunTag);
         hold._time = engine.Path.ReadTime();
         return new Snapshot(hold, ++hold._taken);
     }

@@ -277,6 +277,11 @@ internal sealed class LogWriter : IDisposable
                         throw _state.DiskFull();
                 }
             }
+            catch (ObjectDisposedException) when (_state.IsClosed)
+            {
+                _state.ThrowIfNotWritable();
+                throw;
+            }
             catch (Exception cause) when (cause is not CairnException)
             {
                 throw _state.Fail(cause);

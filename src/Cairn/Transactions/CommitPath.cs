@@ -168,6 +168,7 @@ internal sealed class CommitPath(
                 Enter(only);
             try
             {
+                state.ThrowIfNotWritable(batch.OnlyDeletes);        // again: closing may have come between
                 Failpoint.Hit("commit.locked");
                 if (Refuse(batch, runs, reads, expectations, now, attempt, out var mustRecheck) is { } refusal)
                     return new Placed(NewestOf(batch, runs), 0, false, refusal);
@@ -376,6 +377,8 @@ internal sealed class CommitPath(
             {
                 operations.FillAndApply(batch.OperationsOf(part), new ApplyContext(part.Run, catalogue, sequence, time), counters.Operations);
                 Applied(part.Run, sequence, position, epoch);
+                if (Mutant.Is("two-run-commit-run-by-run"))
+                    LogWriter.Filled(batch.Record);
                 Failpoint.Hit("commit.run-applied");
             }
 
