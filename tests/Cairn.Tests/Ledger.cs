@@ -1,11 +1,11 @@
-using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using Xunit;
 
 namespace Cairn.Tests;
 
 /// <summary>What random suites did, one line of JSON each, appended to the file that CAIRN_TEST_LEDGER names: from these lines, and from
-/// nothing else, docs/reliability.md is made (<c>./test nightly</c>). Without the variable nothing is written.</summary>
+/// nothing else, docs/reliability.md is made (<c>tests/nightly</c>). Without the variable nothing is written.</summary>
 internal static class Ledger
 {
     private static readonly Lock Gate = new();
@@ -21,9 +21,8 @@ internal static class Ledger
         if (File is not { } path)
             return;
         var test = TestContext.Current.TestMethod is { } method ? $"{method.TestClass.TestClassSimpleName}.{method.MethodName}" : "";
-        var line = string.Create(
-            CultureInfo.InvariantCulture,
-            $$"""{"id":"{{id}}","what":"{{what}}","test":"{{test}}","seed":{{seed}},"count":{{count}},"seconds":{{time.TotalSeconds:F3}}}""");
+        var commit = Environment.GetEnvironmentVariable("CAIRN_TEST_COMMIT") ?? "";
+        var line = JsonSerializer.Serialize(new { id, what, commit, test, seed, count, seconds = Math.Round(time.TotalSeconds, 3) });
         lock (Gate)
             System.IO.File.AppendAllText(path, line + "\n", new UTF8Encoding(false));
     }

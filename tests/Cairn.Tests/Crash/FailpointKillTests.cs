@@ -29,6 +29,7 @@ public sealed partial class FailpointKillTests : IDisposable
         var acknowledged = 0L;
         var deleted = new HashSet<long>();
         var wasKilled = false;
+        var clock = System.Diagnostics.Stopwatch.StartNew();
         foreach (var nth in (int[])[1, 9])
         {
             using var process = Crasher.Start("die", _directory, mode.ToString(), failpoint, nth.ToString(CultureInfo.InvariantCulture));
@@ -48,6 +49,7 @@ public sealed partial class FailpointKillTests : IDisposable
         // In memory alone, where nothing survives, or when a disk fails.
         var isOfMemory = failpoint is "commit.run-bound" or "commit.runs-published" or "commit.run-published";
         Assert.Equal(!isOfMemory && failpoint != "state.failing", wasKilled);
+        Ledger.Add("C1", "kills at a step survived", 0, wasKilled ? 2 : 0, clock.Elapsed);
     }
 
     private void Check(Durability mode, long acknowledged, HashSet<long> deleted)

@@ -27,6 +27,7 @@ public sealed class KillTests : IDisposable
         var seed = Seeds.Begin(nameof(G1_G2_A_killed_process_has_lost_no_acknowledged_commit_and_shows_no_half_of_one));
         var random = new Random((int)seed);
         var acknowledged = new long[Threads];
+        var clock = System.Diagnostics.Stopwatch.StartNew();
         for (var kill = 0; kill < Seeds.Scaled(11); kill++)
         {
             using (var process = Crasher.Start(
@@ -52,6 +53,8 @@ public sealed class KillTests : IDisposable
                 acknowledged[thread] = n;
             }
         }
+
+        Ledger.Add("C1", $"kills survived, {mode}", seed, Seeds.Scaled(11), clock.Elapsed);
     }
 
     // The last line may be cut short by the kill; then it was not acknowledged to us.

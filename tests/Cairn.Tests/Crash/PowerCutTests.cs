@@ -38,6 +38,7 @@ public class PowerCutTests
             }
         }
 
+        Ledger.Add("C3", $"power cuts of the engine, {mode}", seed, crashes, clock.Elapsed);
         TestContext.Current.TestOutputHelper?.WriteLine($"{crashes} crashes, {crashes / clock.Elapsed.TotalSeconds:f0} per second");
     }
 
@@ -83,9 +84,11 @@ public class PowerCutTests
         CrashStorage storage, Durability mode, List<ImmutableSortedDictionary<string, long>> states, ulong acknowledged, ulong issued)
     {
         ulong sequence;
+        Hash256 hash;
         using (var db = CairnDatabase.Open(storage, CrashScript.Options(mode), CrashScript.Hooks))
         {
             sequence = db.Sequence.Value;
+            hash = db.StateHash();
             Assert.InRange(sequence, acknowledged, issued);
             Assert.Equal(states[(int)sequence], CrashScript.Read(db));
         }
@@ -93,6 +96,7 @@ public class PowerCutTests
         using (var again = CairnDatabase.Open(storage, CrashScript.Options(mode), CrashScript.Hooks))
         {
             Assert.Equal(sequence, again.Sequence.Value);
+            Assert.Equal(hash, again.StateHash());
             Assert.Equal(states[(int)sequence], CrashScript.Read(again));
         }
 

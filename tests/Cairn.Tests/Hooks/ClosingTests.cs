@@ -27,7 +27,7 @@ public sealed class ClosingTests
             var commit = new Thread(() => refusal = Record.Exception(() => db.Default.Kv.Put("late", 1))) { IsBackground = true };
             gate.Enter();
             commit.Start();
-            Assert.True(plan.WaitsForLock.Wait(Patience), "the commit comes to the lock");
+            Assert.True(plan.WaitsForLock.Wait(Patience, TestContext.Current.CancellationToken), "the commit comes to the lock");
             gate.Exit();
             db.Dispose();
             Assert.True(commit.Join(Patience), "the commit comes back");

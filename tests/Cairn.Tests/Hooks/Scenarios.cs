@@ -115,7 +115,9 @@ internal static class Scenarios
                 world.Run.Kv.Put($"{key}{i}", new byte[3000]);
         }
 
-        return ([() => Write("a"), () => Write("b"), () => world.Db.Engine.Maintainer!.Step()], () => Assert.Equal(8, world.Run.Kv.Count()));
+        return (
+            [() => Write("a"), () => Write("b"), () => world.Db.Engine.Maintainer!.Step()],
+            () => Assert.Equal(8, world.Run.Kv.Count()));
     }
 
     private static (Action[], Action) Transfers(ScheduleWorld world)

@@ -20,7 +20,8 @@ namespace Cairn.Tests.Hooks;
 //
 // Nobody gets on: a deadlock or a lost wake-up, and the schedule fails with where each task stands.
 
-/// <summary>See the essay above. Under <see cref="Failpoint.Use"/> while databases are opened and tasks run. One schedule at a time.</summary>
+/// <summary>See the essay above. Under <see cref="Failpoint.Use"/> while databases are opened and tasks run. One schedule at a
+/// time.</summary>
 internal sealed class Schedule : FailpointPlan, IDisposable
 {
     private const int TasksMax = 4;
@@ -251,8 +252,11 @@ internal sealed class Schedule : FailpointPlan, IDisposable
     public void Dispose()
     {
         _stopped = true;
+        if (IsStuck)
+            return;                                          // its threads are lost
         foreach (var worker in _workers)
-            worker.Start();
+            worker.Dispose();
+        _done.Dispose();
     }
 
     private enum TaskState
@@ -264,7 +268,7 @@ internal sealed class Schedule : FailpointPlan, IDisposable
     }
 
     // A thread that runs task after task.
-    private sealed class Worker
+    private sealed class Worker : IDisposable
     {
         private readonly SemaphoreSlim _start = new(0);
         private readonly SemaphoreSlim _turn = new(0);
@@ -309,6 +313,14 @@ internal sealed class Schedule : FailpointPlan, IDisposable
             // Each turn that is given is taken once: by the failpoint that waits for it.
             if (!_turn.Wait(0))
                 _turn.Wait();
+        }
+
+        public void Dispose()
+        {
+            Start();
+            _thread.Join();
+            _start.Dispose();
+            _turn.Dispose();
         }
 
         private void Serve()

@@ -1,12 +1,11 @@
 using System.Diagnostics;
 using Cairn.Diagnostics;
-using Cairn.Tests.Transactions;
 using Xunit;
 
 namespace Cairn.Tests.Hooks;
 
-/// <summary>S1: two to four tasks of the engine under controlled schedules. What must hold, holds in every order; nobody waits for ever; and
-/// the database recovers to the state it had.</summary>
+/// <summary>S1: two to four tasks of the engine under controlled schedules. What must hold, holds in every order; nobody waits for
+/// ever; and the database recovers to the state it had.</summary>
 [Trait("Promise", "G4")]
 [Trait("Promise", "G8")]
 [Trait("Test", "S1")]

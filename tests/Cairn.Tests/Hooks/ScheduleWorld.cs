@@ -7,7 +7,6 @@ namespace Cairn.Tests.Hooks;
 internal sealed class ScheduleWorld : IDisposable
 {
     private readonly CairnOptions _options;
-    private readonly MemoryStorage _storage = new();
 
     internal ScheduleWorld(ulong seed)
     {
@@ -24,6 +23,8 @@ internal sealed class ScheduleWorld : IDisposable
         };
         Db = Open();
     }
+
+    private MemoryStorage Storage { get; } = new();
 
     internal Random Random { get; }
 
@@ -66,7 +67,7 @@ internal sealed class ScheduleWorld : IDisposable
     }
 
     private CairnDatabase Open() => HasLog
-        ? CairnDatabase.Open(_storage, _options, new EngineHooks { IsMaintenanceManual = true })
+        ? CairnDatabase.Open(Storage, _options, new EngineHooks { IsMaintenanceManual = true })
         : CairnDatabase.OpenInMemory(_options, new EngineHooks { IsMaintenanceManual = true });
 
     public void Dispose() => Db.Dispose();

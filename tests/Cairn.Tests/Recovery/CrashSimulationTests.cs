@@ -28,7 +28,7 @@ public class CrashSimulationTests
         var crashes = 0;
         for (var i = 0ul; i < (ulong)Seeds.Scaled(Lives); i++)
             crashes += Run(seed + i, RunLifetime);
-        Print("power cuts", crashes, began);
+        Print("power cuts", crashes, began, seed);
         Assert.True(crashes >= 2000, $"only {crashes} crashes");
     }
 
@@ -43,7 +43,7 @@ public class CrashSimulationTests
         var crashes = 0;
         for (var i = 0ul; i < (ulong)Seeds.Scaled(Lives); i++)
             crashes += Run(seed + i, RunWithLyingCache);
-        Print("failed syncs", crashes, began);
+        Print("failed syncs", crashes, began, seed);
     }
 
     [Fact]
@@ -263,9 +263,10 @@ public class CrashSimulationTests
         return 1;
     }
 
-    private static void Print(string what, int count, long began)
+    private static void Print(string what, int count, long began, ulong seed = 0)
     {
         var seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
+        Ledger.Add("C3", what + " of the log", seed, count, Stopwatch.GetElapsedTime(began));
         TestContext.Current.TestOutputHelper?.WriteLine($"{what}: {count}, {count / seconds:F0} per second");
     }
 }

@@ -23,8 +23,12 @@ public sealed class EngineModelTests(ITestOutputHelper output)
     {
         var seed = unchecked((int)Seeds.Begin(nameof(M1_The_engine_answers_every_program_as_the_model_does)));
         var program = Program(seed, Seeds.Scaled(Operations));
+        var clock = System.Diagnostics.Stopwatch.StartNew();
         if (ModelRun.FirstDifference(program, () => new EngineSubject(mode)) is not { } difference)
+        {
+            Ledger.Add("M1", $"operations as the model, {mode}", (ulong)seed, program.Count, clock.Elapsed);
             return;
+        }
 
         var shrunk = ModelRun.Shrink(difference, () => new EngineSubject(mode), runsMax: 1_000);
         output.WriteLine($"{difference.Index + 1} operations became {shrunk.Program.Count}");

@@ -77,6 +77,7 @@ public sealed class IsolationTests(ITestOutputHelper output)
         var seed = unchecked((int)Seeds.Begin(nameof(TX23_TX24_Random_transactions_of_many_threads_show_no_anomaly_that_their_level_forbids)));
         for (var round = 0; round < Seeds.Scaled(2); round++)
         {
+            var clock = System.Diagnostics.Stopwatch.StartNew();
             using var database = new TestDatabase(mode);
             if (isOverTwoRuns)
                 database.OtherRun();
@@ -96,6 +97,7 @@ public sealed class IsolationTests(ITestOutputHelper output)
             var sequences = committed.Where(t => t.Sequence != 0).Select(t => t.Sequence).Order().ToList();
             Assert.Equal(sequences.Distinct(), sequences);
             Assert.Equal(database.Sequence, before + (ulong)sequences.Count);      // TX-I17: dense
+            Ledger.Add("L2", $"transactions judged, {level}", (ulong)seed, work.Traces.Count, clock.Elapsed);
         }
     }
 }

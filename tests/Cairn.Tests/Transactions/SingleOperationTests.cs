@@ -31,6 +31,7 @@ public sealed class SingleOperationTests
     private static void Judge(Durability mode, ObjectKind kind, string test, Func<TestDatabase, OperationExecutor> executor)
     {
         var seed = unchecked((int)Seeds.Begin(test));
+        var clock = System.Diagnostics.Stopwatch.StartNew();
         for (var round = 0; round < Seeds.Scaled(7); round++)
         {
             using var database = new TestDatabase(mode);
@@ -41,6 +42,8 @@ public sealed class SingleOperationTests
             var report = work.Judge();
             Assert.True(report.Verdict == Verdict.Ok, $"round {round}: {report}");
         }
+
+        Ledger.Add("L1", $"linearizable histories, {kind}", (ulong)seed, Seeds.Scaled(7), clock.Elapsed);
     }
 
     private static OperationExecutor OnKv(Kv kv) => (operation, key, arguments) => EngineStore.Ask(() =>
