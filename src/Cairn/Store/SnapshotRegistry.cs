@@ -41,8 +41,6 @@ internal sealed class SnapshotRegistry
         var index = Claim(runTag);
         for (var sequence = visible.Value; ;)
         {
-            if (Mutant.Is("store-take-no-recheck"))
-                Thread.SpinWait(2_000);                     // in the mutant the race is not left to luck
             Failpoint.Hit("snapshot.word-read-before-pinned");
             Store(index, sequence);
             var now = visible.Value;

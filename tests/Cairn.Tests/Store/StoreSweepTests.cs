@@ -115,6 +115,33 @@ public class StoreSweepTests
         Assert.Equal(["k0000=again"], bed.Scan("", "", 4));
     }
 
+    /// <summary>Pins go after their versions were parked, one list for each pin, and the sweeper looks at a few lists in a turn: a key's
+    /// deletion is judged while an older version still points at it, turns before that is judged.</summary>
+    [Fact]
+    public void A_deleted_key_waits_for_an_older_version_that_is_still_parked()
+    {
+        const int Keys = 200;
+        using var bed = new StoreTestBed(debugSlab: true);
+        var pins = new List<SnapshotPin>();
+        for (var k = 0; k < Keys; k++)
+        {
+            bed.Commit($"k{k:D3}", "first", 2 * (ulong)k + 1);
+            pins.Add(bed.Pin());
+            bed.Commit($"k{k:D3}", "second", 2 * (ulong)k + 2);
+        }
+
+        Assert.Equal(Keys, bed.SweepAll());
+        for (var k = 0; k < Keys; k++)
+            bed.Delete($"k{k:D3}", 10_000);
+        bed.Visible.Publish(10_000);
+        pins.ForEach(bed.Pins.Release);
+        Assert.Equal(0, bed.SweepAll());
+        Assert.Equal(0, bed.Store.EntryCount);
+        for (var k = 0; k < Keys; k++)
+            bed.Commit($"k{k:D3}", "again", 10_001 + (ulong)k);
+        Assert.Equal(Keys, bed.Scan("", "", 20_000).Count);
+    }
+
     [Fact]
     public void A_tombstone_that_is_not_visible_stays()
     {
