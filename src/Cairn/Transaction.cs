@@ -4,6 +4,7 @@ namespace Cairn;
 
 /// <summary>A transaction over one run, or several that were named up front: one snapshot, one commit, one sequence, all or nothing over
 /// all primitives. Belongs to one thread at a time. Disposing one that was not committed drops it.</summary>
+/// <exception cref="InvalidOperationException">Every call: the transaction has ended, or another thread is in it just now.</exception>
 public sealed class Transaction : IDisposable
 {
     private readonly Engine _engine;

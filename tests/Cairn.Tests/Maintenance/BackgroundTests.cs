@@ -97,12 +97,14 @@ public sealed class BackgroundTests
         using var maintainer = new Maintainer(new EngineState(), clock, ownThread: true, job);
         reached.Wait(TestContext.Current.CancellationToken);
         clock.Advance(TimeSpan.FromSeconds(30));
-        Assert.Null(maintainer.StalledFor(job));
+        var before = maintainer.StalledFor(job);
         clock.Advance(TimeSpan.FromMilliseconds(1));
-        Assert.Equal(TimeSpan.FromMilliseconds(30_001), maintainer.StalledFor(job));
+        var then = maintainer.StalledFor(job);
         job.InStep = null;
         go.Set();
         SpinWait.SpinUntil(() => job.Steps > 0);
+        Assert.Null(before);
+        Assert.Equal(TimeSpan.FromMilliseconds(30_001), then);
         Assert.Null(maintainer.StalledFor(job));
     }
 
