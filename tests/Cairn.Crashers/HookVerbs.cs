@@ -62,6 +62,7 @@ internal static class HookVerbs
             run.Kv.Put("n", from);
             Say('r', from);
             db.Engine.Maintainer!.Step();
+            db.Sync();                                       // a mark follows a sync, which is not due by itself on a fast machine
             db.Engine.Path.Log.MarkIfIdle(TimeSpan.Zero);
             db.Runs.Delete(run.Id);
             Say('d', from);
