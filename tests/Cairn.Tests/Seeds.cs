@@ -1,4 +1,5 @@
 using System.Globalization;
+using Cairn.Tests.Tidy;
 using Xunit;
 
 namespace Cairn.Tests;
@@ -17,6 +18,12 @@ internal static class Seeds
         TestContext.Current.TestOutputHelper?.WriteLine($"seed={seed} test={test}");
         return seed;
     }
+
+    /// <summary>Seeds that once found something, from <c>tests/Seeds</c>: they run at every merge. The file is named for the test; a line
+    /// is a seed and what it found.</summary>
+    internal static IEnumerable<ulong> Kept(string test) => File.ReadLines(Repository.Full($"tests/Seeds/{test}.txt"))
+        .Where(line => line.Length > 0 && line[0] != '#')
+        .Select(line => ulong.Parse(line.Split(' ')[0], CultureInfo.InvariantCulture));
 
     /// <summary>How many times to do something whose number at a merge is <paramref name="count"/>.</summary>
     internal static int Scaled(int count)

@@ -7,8 +7,10 @@ namespace Cairn.Tests.Checkers;
 /// <param name="TransactionShare">Of 100 operations, how many are transactions.</param>
 /// <param name="WithRuns">Begin, end and delete runs; otherwise everything happens in <c>default</c>.</param>
 /// <param name="WithBadArguments">One key or name in fifty breaks a rule.</param>
+/// <param name="MaintainEvery">Every n-th operation is a turn of the maintainer; 0 = none. Nothing is drawn for it.</param>
 public sealed record GeneratorOptions(
-    int RestartEvery = 500, int Keys = 12, int TransactionShare = 15, bool WithRuns = true, bool WithBadArguments = true);
+    int RestartEvery = 500, int Keys = 12, int TransactionShare = 15, bool WithRuns = true, bool WithBadArguments = true,
+    int MaintainEvery = 29);
 
 /// <summary>An endless list of operations from a seed: the same seed gives the same list, for ever (<see cref="Random"/> with a seed
 /// keeps its algorithm). Lists are data: print them, shrink them, run them on the model and on the engine.</summary>
@@ -29,11 +31,14 @@ public sealed class Generator(int seed, GeneratorOptions? options = null)
     private long _lastTimestamp = 1_600_000_000_000_000;
     private long _events;
     private long _traces;
+    private int _operations;
 
     public IEnumerable<Operation> Take(int count) => Enumerable.Range(0, count).Select(_ => Next());
 
     public Operation Next()
     {
+        if (_options.MaintainEvery > 0 && ++_operations % _options.MaintainEvery == 0)
+            return new Maintain();
         if (_options.RestartEvery > 0 && _random.Next(_options.RestartEvery) == 0)
             return new Restart(Chance(50));
         if (Chance(3))

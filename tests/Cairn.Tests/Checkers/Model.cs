@@ -93,7 +93,7 @@ public sealed class Model(ModelRules? rules = null)
             case Advance advance:
                 Now += advance.Microseconds;
                 return new Result(ErrorCode.None, Plain.Done);
-            case Restart:
+            case Restart or Maintain:
                 return new Result(ErrorCode.None, Plain.Done);
             case TransactionOperation transaction:
                 return Transact(transaction);
@@ -104,6 +104,16 @@ public sealed class Model(ModelRules? rules = null)
                 var alternative = _isOnClosed ? ErrorCode.RunClosed : isThere ? ErrorCode.None : ErrorCode.NotFound;
                 return result with { Sequence = Finish(), Alternative = alternative };
         }
+    }
+
+    /// <summary>The maintainer has removed what had expired (TTL-5). No answer shows that, but it is a commit like any other, so the
+    /// clock of commits does not go back behind it (TIM-2). When it commits is its own affair; the model says what it may find.</summary>
+    public void MaintainerCommitted()
+    {
+        var time = Math.Max(Now, World.LastCommitTime);
+        if (!World.Runs.Values.Any(run => run.Kv.Values.Any(e => e.Expiry <= time) || run.Cells.Values.Any(c => c.Expiry <= time)))
+            throw new InvalidOperationException("the maintainer committed, and nothing has expired");
+        World = World with { LastCommitTime = time };
     }
 
     private Result Transact(TransactionOperation transaction)

@@ -53,6 +53,11 @@ public sealed record Advance(long Microseconds) : Operation;
 /// <summary>Close and open again; with a crash where the driver can. Changes nothing that a later operation could see.</summary>
 public sealed record Restart(bool Crash) : Operation;
 
+/// <summary>One turn of the maintainer. Changes nothing that a later operation could see, except that a commit of its own moves the
+/// clock of commits (<see cref="Model.MaintainerCommitted"/>). It is an operation like any other, and not something that the driver
+/// does at its n-th call, so that a shorter list keeps it where it was.</summary>
+public sealed record Maintain : Operation;
+
 public abstract record RunOperation(int Run) : Operation;
 
 /// <summary>Several operations as one commit. Answer: one inner result each; a refused operation inside does not end it.</summary>

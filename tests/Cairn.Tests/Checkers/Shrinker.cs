@@ -1,7 +1,9 @@
 namespace Cairn.Tests.Checkers;
 
 /// <summary>Makes a failing list short: delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input",
-/// 2002), then single items, then smaller forms of the items that are left.</summary>
+/// 2002), then single items, then smaller forms of the items that are left, until nothing gets smaller any more.</summary>
+/// <remarks>It can only be as good as the list is honest: an effect that hangs on the <em>number</em> of items before it (work at every
+/// n-th call, a random draw per item) moves when an item goes, and then hardly any item can go. Make such an effect an item.</remarks>
 public static class Shrinker
 {
     /// <summary>The shortest list found on which <paramref name="fails"/> still answers true. It must be true for the whole list.
@@ -13,66 +15,115 @@ public static class Shrinker
     public static List<T> Shrink<T>(
         IReadOnlyList<T> items, Func<IReadOnlyList<T>, bool> fails, Func<T, IEnumerable<T>>? simpler = null, int runsMax = 5_000)
     {
-        var best = items.ToList();
-        var runs = 0;
-        bool Fails(List<T> candidate) => runs++ < runsMax && fails(candidate);
-
-        bool isSmaller;
+        var search = new Search<T>(items, fails, runsMax);
+        // Long chunks first: most of a random list has nothing to do with the failure. Again after each success, because what one
+        // item needed may be gone with it.
         do
         {
-            isSmaller = false;
-            for (var chunk = Math.Max(1, best.Count / 2); chunk >= 1 && runs < runsMax; chunk /= 2)
-            {
-                for (var at = best.Count - chunk; at > -chunk && runs < runsMax; at -= chunk)
-                {
-                    var from = Math.Max(0, at);
-                    var length = Math.Min(chunk, best.Count - from);
-                    if (length <= 0 || (at < 0 && at + chunk <= 0))
-                        continue;
-                    var candidate = best.ToList();
-                    candidate.RemoveRange(from, length);
-                    if (candidate.Count < best.Count && Fails(candidate))
-                    {
-                        best = candidate;
-                        isSmaller = true;
-                    }
-                }
-            }
+            search.HasShrunk = false;
+            for (var chunk = Math.Max(1, search.Best.Count / 2); chunk >= 1; chunk /= 2)
+                search.LeaveOut(chunk);
+            if (simpler is not null)
+                search.Simplify(simpler);
+        }
+        while (search.HasShrunk && !search.IsSpent);
+        return search.Best;
+    }
 
-            for (var i = 0; simpler is not null && i < best.Count && runs < runsMax; i++)
+    private sealed class Search<T>(IReadOnlyList<T> items, Func<IReadOnlyList<T>, bool> fails, int runsMax)
+    {
+        private int _runs;
+
+        internal List<T> Best { get; private set; } = [.. items];
+
+        internal bool HasShrunk { get; set; }
+
+        internal bool IsSpent => _runs >= runsMax;
+
+        /// <summary>Tries the list without each chunk in turn, from its end: what comes late needs what comes early, hardly ever the
+        /// other way round.</summary>
+        internal void LeaveOut(int chunk)
+        {
+            for (var end = Best.Count; end > 0 && !IsSpent; end = Math.Min(end - chunk, Best.Count))
             {
-                foreach (var form in simpler(best[i]))
+                var from = Math.Max(0, end - chunk);
+                if (end - from < Best.Count)
+                    Try([.. Best.Take(from), .. Best.Skip(end)]);
+            }
+        }
+
+        internal void Simplify(Func<T, IEnumerable<T>> simpler)
+        {
+            for (var i = 0; i < Best.Count && !IsSpent; i++)
+            {
+                // A form that fails has forms of its own.
+                while (simpler(Best[i]).Any(form => Try([.. Best.Take(i), form, .. Best.Skip(i + 1)])))
                 {
-                    var candidate = best.ToList();
-                    candidate[i] = form;
-                    if (Fails(candidate))
-                    {
-                        best = candidate;
-                        isSmaller = true;
-                        i--;
-                        break;
-                    }
                 }
             }
         }
-        while (isSmaller && runs < runsMax);
-        return best;
+
+        private bool Try(List<T> candidate)
+        {
+            if (IsSpent)
+                return false;
+            _runs++;
+            if (!fails(candidate))
+                return false;
+            Best = candidate;
+            HasShrunk = true;
+            return true;
+        }
     }
 
-    /// <summary>Smaller forms of an operation: a transaction with fewer operations inside, or one of them by itself.</summary>
-    public static IEnumerable<Operation> Simpler(Operation operation)
+    /// <summary>Smaller forms of an operation: a transaction with fewer operations inside, or one of them by itself; a write of fewer
+    /// things, or of the plainest value. Each is smaller by some measure, so that taking them again and again comes to an end.</summary>
+    public static IEnumerable<Operation> Simpler(Operation operation) => operation switch
     {
-        if (operation is not TransactionOperation transaction)
-            yield break;
+        TransactionOperation o => Simpler(o),
+        KvPut o => Without(o.TtlMicroseconds is not null, o with { TtlMicroseconds = null }).Concat(Plainer(o.Value, value => o with { Value = value })),
+        KvTryAdd o => Plainer(o.Value, value => o with { Value = value }),
+        KvCompareAndSet o => Plainer(o.Value, value => o with { Value = value }),
+        KvCompareAndSetValue o => Plainer(o.Value, value => o with { Value = value }),
+        KvPutMany o => Fewer(o.Pairs, pairs => o with { Pairs = pairs }),
+        KvGetMany o => Fewer(o.Keys, keys => o with { Keys = keys }),
+        KvDeleteMany o => Fewer(o.Keys, keys => o with { Keys = keys }),
+        EventsAppend o => Without(o.Payload.Members is { Count: > 0 }, o with { Payload = Plain.Map() }),
+        EventsAppendMany o => Fewer(o.Items, items => o with { Items = items }),
+        StateInit o => Plainer(o.Value, value => o with { Value = value }),
+        StateSet o => Without(o.TtlMicroseconds is not null, o with { TtlMicroseconds = null }).Concat(Plainer(o.Value, value => o with { Value = value })),
+        StateCompareAndSet o => Plainer(o.Value, value => o with { Value = value }),
+        StateGetOrInit o => Plainer(o.Value, value => o with { Value = value }),
+        TracesRecord o => Without(o.Tags.Count > 0, o with { Tags = [] }).Concat(Without(o.Parent is not null, o with { Parent = null })),
+        RunsBegin o => Without(o.Tags.Count > 0, o with { Tags = [] }).Concat(Without(o.Parent is not null, o with { Parent = null }))
+            .Concat(Without(o.Name is not null, o with { Name = null })).Concat(Without(o.Metadata.Members is { Count: > 0 }, o with { Metadata = Plain.Map() })),
+        Restart { Crash: true } o => [o with { Crash = false }],
+        _ => [],
+    };
+
+    private static IEnumerable<Operation> Simpler(TransactionOperation transaction)
+    {
         if (transaction.Commit)
         {
             foreach (var inner in transaction.Body)
                 yield return inner;
         }
 
-        for (var i = 0; i < transaction.Body.Count && transaction.Body.Count > 1; i++)
-            yield return transaction with { Body = [.. transaction.Body.Where((_, at) => at != i)] };
         for (var half = transaction.Body.Count / 2; half > 1; half /= 2)
             yield return transaction with { Body = [.. transaction.Body.Take(half)] };
+        for (var i = 0; i < transaction.Body.Count && transaction.Body.Count > 1; i++)
+            yield return transaction with { Body = [.. transaction.Body.Where((_, at) => at != i)] };
+        for (var i = 0; i < transaction.Body.Count; i++)
+        {
+            foreach (var form in Simpler(transaction.Body[i]).OfType<RunOperation>())
+                yield return transaction with { Body = [.. transaction.Body.Take(i), form, .. transaction.Body.Skip(i + 1)] };
+        }
     }
+
+    private static IEnumerable<Operation> Without(bool isThere, Operation form) => isThere ? [form] : [];
+
+    private static IEnumerable<Operation> Plainer(Plain value, Func<Plain, Operation> with) => Without(!value.Equals(0L), with(0L));
+
+    private static IEnumerable<Operation> Fewer<T>(IReadOnlyList<T> items, Func<IReadOnlyList<T>, Operation> with) => items.Count < 2
+        ? [] : Enumerable.Range(0, items.Count).Select(left => with([.. items.Where((_, at) => at != left)]));
 }

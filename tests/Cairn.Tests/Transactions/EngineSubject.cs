@@ -9,8 +9,6 @@ using Model = Cairn.Tests.Checkers.Model;
 /// know; but each operation must move the engine's sequence by exactly one when it writes and not at all when it does not (VER-2).</summary>
 internal sealed class EngineSubject : IModelSubject
 {
-    private const int MaintenanceEvery = 29;
-
     /// <summary>A version or token that nothing has.</summary>
     private const ulong Nowhere = 1UL << 60;
 
@@ -20,7 +18,6 @@ internal sealed class EngineSubject : IModelSubject
     private readonly Dictionary<ulong, ulong> _toEngine = [];
     private readonly Dictionary<ulong, ulong> _toModel = [];
     private readonly Dictionary<int, Slot> _slots = [];
-    private int _operations;
 
     internal EngineSubject(Durability mode)
     {
@@ -31,11 +28,11 @@ internal sealed class EngineSubject : IModelSubject
     public Result Execute(Operation operation, Result expected, Model model)
     {
         _database.Clock.Microseconds = model.Now;
-        if (++_operations % MaintenanceEvery == 0)
-            _database.Maintain();
         if (operation is Restart restart)
             Reopen(restart.Crash);
-        if (operation is Advance or Restart)
+        if (operation is Maintain)
+            LetMaintain(model);
+        if (operation is Advance or Restart or Maintain)
             return new Result(ErrorCode.None, Plain.Done);
 
         var before = _database.Sequence;
@@ -63,6 +60,14 @@ internal sealed class EngineSubject : IModelSubject
             throw new InvalidOperationException($"deep verification: {wrong.Findings[0]}");
         foreach (var slot in _slots.Values)
             slot.Run = _database.Db.Runs.Get(slot.Id);
+    }
+
+    private void LetMaintain(Model model)
+    {
+        var before = _database.Sequence;
+        _database.Maintain();
+        if (_database.Sequence != before)
+            model.MaintainerCommitted();
     }
 
     // EV-3: the hashes over the model's own numbers, with the engine's time and salt.
