@@ -81,7 +81,9 @@ public static class Shrinker
     public static IEnumerable<Operation> Simpler(Operation operation) => operation switch
     {
         TransactionOperation o => Simpler(o),
-        KvPut o => Without(o.TtlMicroseconds is not null, o with { TtlMicroseconds = null }).Concat(Plainer(o.Value, value => o with { Value = value })),
+        KvPut o => [
+            .. Without(o.TtlMicroseconds is not null, o with { TtlMicroseconds = null }),
+            .. Plainer(o.Value, value => o with { Value = value })],
         KvTryAdd o => Plainer(o.Value, value => o with { Value = value }),
         KvCompareAndSet o => Plainer(o.Value, value => o with { Value = value }),
         KvCompareAndSetValue o => Plainer(o.Value, value => o with { Value = value }),
@@ -91,12 +93,19 @@ public static class Shrinker
         EventsAppend o => Without(o.Payload.Members is { Count: > 0 }, o with { Payload = Plain.Map() }),
         EventsAppendMany o => Fewer(o.Items, items => o with { Items = items }),
         StateInit o => Plainer(o.Value, value => o with { Value = value }),
-        StateSet o => Without(o.TtlMicroseconds is not null, o with { TtlMicroseconds = null }).Concat(Plainer(o.Value, value => o with { Value = value })),
+        StateSet o => [
+            .. Without(o.TtlMicroseconds is not null, o with { TtlMicroseconds = null }),
+            .. Plainer(o.Value, value => o with { Value = value })],
         StateCompareAndSet o => Plainer(o.Value, value => o with { Value = value }),
         StateGetOrInit o => Plainer(o.Value, value => o with { Value = value }),
-        TracesRecord o => Without(o.Tags.Count > 0, o with { Tags = [] }).Concat(Without(o.Parent is not null, o with { Parent = null })),
-        RunsBegin o => Without(o.Tags.Count > 0, o with { Tags = [] }).Concat(Without(o.Parent is not null, o with { Parent = null }))
-            .Concat(Without(o.Name is not null, o with { Name = null })).Concat(Without(o.Metadata.Members is { Count: > 0 }, o with { Metadata = Plain.Map() })),
+        TracesRecord o => [
+            .. Without(o.Tags.Count > 0, o with { Tags = [] }),
+            .. Without(o.Parent is not null, o with { Parent = null })],
+        RunsBegin o => [
+            .. Without(o.Tags.Count > 0, o with { Tags = [] }),
+            .. Without(o.Parent is not null, o with { Parent = null }),
+            .. Without(o.Name is not null, o with { Name = null }),
+            .. Without(o.Metadata.Members is { Count: > 0 }, o with { Metadata = Plain.Map() })],
         Restart { Crash: true } o => [o with { Crash = false }],
         _ => [],
     };

@@ -46,7 +46,8 @@ public sealed class EngineModelTests(ITestOutputHelper output)
         const long Second = 1_000_000;
         Answers(
             [
-                new KvPut(0, "gone", 1L, Second), new KvPut(0, "kept", 2L), new Advance(60 * Second), new Maintain(), new Advance(-5 * Second),
+                new KvPut(0, "gone", 1L, Second), new KvPut(0, "kept", 2L),
+                new Advance(60 * Second), new Maintain(), new Advance(-5 * Second),
                 new KvExpire(0, "kept", 2 * Second), new KvGetVersioned(0, "kept"),
             ],
             mode);
