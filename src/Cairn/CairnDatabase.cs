@@ -81,8 +81,11 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         var catalogue = new Catalogue(pins, shared: null) { Limits = options.Limits };
         var counters = new Counters();
         var state = new EngineState();
+        // The clock of commits begins when the database is made, as it does in a directory (G3): a clock that goes back behind that
+        // moment must be answered alike in all modes.
+        var start = default(LogPosition) with { Time = Mutant.Is("memory-has-no-beginning") ? 0 : options.TimeProvider.Microseconds() };
         var log = new LogWriter(
-            null, new VisibleSequence(), state, options.TimeProvider, counters, options.Limits.QueuedCommitsMax, default);
+            null, new VisibleSequence(), state, options.TimeProvider, counters, options.Limits.QueuedCommitsMax, start);
         var engine = Assemble(options, pins, catalogue, counters, state, log, epoch: 1, hooks);
         return new CairnDatabase(engine, null, null, new RecoveryReport { IsNew = true, WasClosedCleanly = true, Epoch = 1 });
     }

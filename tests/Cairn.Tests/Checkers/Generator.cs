@@ -8,9 +8,10 @@ namespace Cairn.Tests.Checkers;
 /// <param name="WithRuns">Begin, end and delete runs; otherwise everything happens in <c>default</c>.</param>
 /// <param name="WithBadArguments">One key or name in fifty breaks a rule.</param>
 /// <param name="MaintainEvery">Every n-th operation is a turn of the maintainer; 0 = none. Nothing is drawn for it.</param>
+/// <param name="SyncEvery">Every n-th is a sync; 0 = none. Nothing is drawn for it either.</param>
 public sealed record GeneratorOptions(
     int RestartEvery = 500, int Keys = 12, int TransactionShare = 15, bool WithRuns = true, bool WithBadArguments = true,
-    int MaintainEvery = 29);
+    int MaintainEvery = 29, int SyncEvery = 0);
 
 /// <summary>An endless list of operations from a seed: the same seed gives the same list, for ever (<see cref="Random"/> with a seed
 /// keeps its algorithm). Lists are data: print them, shrink them, run them on the model and on the engine.</summary>
@@ -37,8 +38,11 @@ public sealed class Generator(int seed, GeneratorOptions? options = null)
 
     public Operation Next()
     {
-        if (_options.MaintainEvery > 0 && ++_operations % _options.MaintainEvery == 0)
+        _operations++;
+        if (_options.MaintainEvery > 0 && _operations % _options.MaintainEvery == 0)
             return new Maintain();
+        if (_options.SyncEvery > 0 && _operations % _options.SyncEvery == 0)
+            return new Sync();
         if (_options.RestartEvery > 0 && _random.Next(_options.RestartEvery) == 0)
             return new Restart(Chance(50));
         if (Chance(3))

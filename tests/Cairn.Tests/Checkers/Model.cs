@@ -77,7 +77,8 @@ public sealed class Model(ModelRules? rules = null)
     /// <summary>The clock, microseconds since 1970. A driver sets the engine's fake clock to the same.</summary>
     public long Now { get; set; } = 1_700_000_000_000_000;
 
-    public World World { get; set; } = new(0, long.MinValue, ImmutableSortedDictionary<int, RunState>.Empty
+    /// <summary>The clock of commits begins when the database is made, and that is now.</summary>
+    public World World { get; set; } = new(0, 1_700_000_000_000_000, ImmutableSortedDictionary<int, RunState>.Empty
         .Add(0, new RunState("default", null, RunStatusName.Active, [], Plain.Map())));
 
     /// <summary>The function of the transition operations: adds to a number, replaces anything else.</summary>
@@ -93,7 +94,7 @@ public sealed class Model(ModelRules? rules = null)
             case Advance advance:
                 Now += advance.Microseconds;
                 return new Result(ErrorCode.None, Plain.Done);
-            case Restart or Maintain:
+            case Restart or Maintain or Sync:
                 return new Result(ErrorCode.None, Plain.Done);
             case TransactionOperation transaction:
                 return Transact(transaction);
@@ -111,9 +112,19 @@ public sealed class Model(ModelRules? rules = null)
     public void MaintainerCommitted()
     {
         var time = Math.Max(Now, World.LastCommitTime);
-        if (!World.Runs.Values.Any(run => run.Kv.Values.Any(e => e.Expiry <= time) || run.Cells.Values.Any(c => c.Expiry <= time)))
+        if (ExpiredCount == 0)
             throw new InvalidOperationException("the maintainer committed, and nothing has expired");
         World = World with { LastCommitTime = time };
+    }
+
+    /// <summary>What a turn of the maintainer can find at the most.</summary>
+    public int ExpiredCount
+    {
+        get
+        {
+            var time = Math.Max(Now, World.LastCommitTime);
+            return World.Runs.Values.Sum(run => run.Kv.Values.Count(e => e.Expiry <= time) + run.Cells.Values.Count(c => c.Expiry <= time));
+        }
     }
 
     private Result Transact(TransactionOperation transaction)

@@ -58,6 +58,9 @@ public sealed record Restart(bool Crash) : Operation;
 /// does at its n-th call, so that a shorter list keeps it where it was.</summary>
 public sealed record Maintain : Operation;
 
+/// <summary>Makes durable what was committed. Changes nothing that a later operation could see; it says what a crash may not lose.</summary>
+public sealed record Sync : Operation;
+
 public abstract record RunOperation(int Run) : Operation;
 
 /// <summary>Several operations as one commit. Answer: one inner result each; a refused operation inside does not end it.</summary>

@@ -1,4 +1,6 @@
+using Cairn.Storage;
 using Cairn.Tests.Checkers;
+using Cairn.Tests.Crash;
 
 namespace Cairn.Tests.Transactions;
 
@@ -19,11 +21,25 @@ internal sealed class EngineSubject : IModelSubject
     private readonly Dictionary<ulong, ulong> _toModel = [];
     private readonly Dictionary<int, Slot> _slots = [];
 
-    internal EngineSubject(Durability mode)
+    /// <param name="mode">Which of the three.</param>
+    /// <param name="storage">Null = memory without faults.</param>
+    /// <param name="change">Other options than those of the test database.</param>
+    internal EngineSubject(Durability mode, IStorage? storage = null, Func<CairnOptions, CairnOptions>? change = null)
     {
-        _database = new TestDatabase(mode);
+        _database = new TestDatabase(mode, change, storage);
         _slots.Add(0, new Slot(RunId.Default, _database.Run));
     }
+
+    /// <summary>What model and engine tell at the same moment: a consumer that goes back inside a transaction is told at the commit by the
+    /// engine, and at the call by the model.</summary>
+    internal static IEnumerable<Operation> Playable(IEnumerable<Operation> operations) => operations
+        .Select(operation => operation is TransactionOperation transaction
+            ? transaction with { Body = [.. transaction.Body.Where(inner => inner is not EventsConsumerCommit { Forced: false })] }
+            : operation);
+
+    internal TestDatabase Database => _database;
+
+    internal IReadOnlyDictionary<int, Slot> Slots => _slots;
 
     public Result Execute(Operation operation, Result expected, Model model)
     {
@@ -32,7 +48,9 @@ internal sealed class EngineSubject : IModelSubject
             Reopen(restart.Crash);
         if (operation is Maintain)
             LetMaintain(model);
-        if (operation is Advance or Restart or Maintain)
+        if (operation is Sync)
+            _database.Db.Sync();
+        if (operation is Advance or Restart or Maintain or Sync)
             return new Result(ErrorCode.None, Plain.Done);
 
         var before = _database.Sequence;
@@ -60,6 +78,21 @@ internal sealed class EngineSubject : IModelSubject
             throw new InvalidOperationException($"deep verification: {wrong.Findings[0]}");
         foreach (var slot in _slots.Values)
             slot.Run = _database.Db.Runs.Get(slot.Id);
+    }
+
+    /// <summary>After a crash: the world that came back, the ids of what nobody was told of, and the runs whose beginning was lost.</summary>
+    internal void Resume(World world, RecoveredWorld recovered, IEnumerable<int> lost)
+    {
+        foreach (var number in lost)
+            _slots.Remove(number);
+        foreach (var (number, id) in recovered.Runs)
+            _slots.TryAdd(number, new Slot(id, null));
+        foreach (var (number, slot) in _slots)
+        {
+            slot.Run = _database.Db.Runs.Get(slot.Id);
+            if (slot.Run is not null)
+                slot.Recover(world.Runs[number], recovered.Traces[number]);
+        }
     }
 
     private void LetMaintain(Model model)
@@ -206,7 +239,7 @@ internal sealed class EngineSubject : IModelSubject
                     info.Status.ToString(), info.Name ?? Plain.Null, info.Parent is { } up ? (long)SlotOf(up) : Plain.Null,
                     Plain.Array(info.Tags.Order(Utf8Order.Instance).Select(tag => (Plain)tag)), ToPlain(info.Metadata), info.EventCount);
             case RunsList o:
-                return Slots(All(cursor => runs.List(new RunFilter
+                return Numbers(All(cursor => runs.List(new RunFilter
                 {
                     Status = o.Status is { } status ? Enum.Parse<RunStatus>(status.ToString()) : null, Tag = o.Tag, NamePrefix = o.NamePrefix, Limit = 3, Cursor = cursor,
                 })));
@@ -215,7 +248,7 @@ internal sealed class EngineSubject : IModelSubject
             case RunsChildren o:
                 if (!runs.Exists(IdOf(o.Run)))
                     throw Lifecycle.NotFound(IdOf(o.Run));   // the engine gives an empty page, as for any filter
-                return Slots(All(cursor => runs.Children(IdOf(o.Run), limit: 2, cursor)));
+                return Numbers(All(cursor => runs.Children(IdOf(o.Run), limit: 2, cursor)));
             case RunsAncestors o:
                 return Plain.Array(runs.Ancestors(IdOf(o.Run)).Select(above => (Plain)(long)SlotOf(above.Id)));
             default:
@@ -245,9 +278,9 @@ internal sealed class EngineSubject : IModelSubject
 
     private int SlotOf(RunId id) => _slots.First(slot => slot.Value.Id == id).Key;
 
-    private Plain Slots(IEnumerable<RunInfo> runs) => Plain.Array(runs.Select(info => SlotOf(info.Id)).Order().Select(slot => (Plain)(long)slot).ToList());
+    private Plain Numbers(IEnumerable<RunInfo> runs) => Plain.Array(runs.Select(info => SlotOf(info.Id)).Order().Select(slot => (Plain)(long)slot).ToList());
 
-    private static List<T> All<T>(Func<string?, Page<T>> next)
+    internal static List<T> All<T>(Func<string?, Page<T>> next)
     {
         var all = new List<T>();
         string? cursor = null;
@@ -263,19 +296,30 @@ internal sealed class EngineSubject : IModelSubject
 
     // ---- conversions ---------------------------------------------------------------------------------------------------------
 
+    internal static Plain FieldsOf(TraceStep step) => step switch
+    {
+        ToolCallStep o => Plain.Map(("tool", o.Tool), ("arguments", ToPlain(o.Arguments))),
+        DecisionStep o => Plain.Map(("question", o.Question), ("options", Plain.Array(o.Options.Select(option => (Plain)option))), ("chosen", o.Chosen)),
+        QueryStep o => Plain.Map(("kind", o.Kind), ("query", o.Query)),
+        ThoughtStep o => Plain.Map(("content", o.Content), ("confidence", Plain.Of(o.Confidence!.Value))),
+        ErrorStep o => Plain.Map(("kind", o.Kind), ("message", o.Message), ("recoverable", o.IsRecoverable)),
+        CustomStep o => Plain.Map(("name", o.Name), ("data", ToPlain(o.Data))),
+        _ => throw new ArgumentException(step.GetType().Name),
+    };
+
     private static TimeSpan? Life(long? microseconds) => microseconds is { } life ? TimeSpan.FromMicroseconds(life) : null;
 
-    private static Value ToValue(Plain plain) => Value.Decode(plain.Canonical);
+    internal static Value ToValue(Plain plain) => Value.Decode(plain.Canonical);
 
-    private static Plain ToPlain(Value value) => Plain.FromCanonical(value.Encode());
+    internal static Plain ToPlain(Value value) => Plain.FromCanonical(value.Encode());
 
-    private static Plain ToPlain(Value? value) => value is { } present ? ToPlain(present) : Plain.Absent;
+    internal static Plain ToPlain(Value? value) => value is { } present ? ToPlain(present) : Plain.Absent;
 
-    private static long Microseconds(DateTimeOffset time) => (time - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
+    internal static long Microseconds(DateTimeOffset time) => (time - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
 
-    private static DateTimeOffset Time(long microseconds) => DateTimeOffset.UnixEpoch.AddTicks(microseconds * TimeSpan.TicksPerMicrosecond);
+    internal static DateTimeOffset Time(long microseconds) => DateTimeOffset.UnixEpoch.AddTicks(microseconds * TimeSpan.TicksPerMicrosecond);
 
-    private Plain ToModel(Sequence version) => _toModel.TryGetValue(version.Value, out var model) ? model : throw new InvalidOperationException($"version {version} was never written");
+    internal Plain ToModel(Sequence version) => _toModel.TryGetValue(version.Value, out var model) ? model : throw new InvalidOperationException($"version {version} was never written");
 
     // 0 = absent, also when the refusal comes before the expectation.
     private Sequence ToEngine(Plain? expectation)
@@ -285,7 +329,7 @@ internal sealed class EngineSubject : IModelSubject
     }
 
     /// <summary>A run, and what the model names in it.</summary>
-    private sealed class Slot(RunId id, Run? run)
+    internal sealed class Slot(RunId id, Run? run)
     {
         internal RunId Id { get; } = id;
 
@@ -300,6 +344,15 @@ internal sealed class EngineSubject : IModelSubject
         internal int Sealed { get; set; }
 
         internal Slot Copy() => new(Id, Run) { Traces = [.. Traces], Tokens = new(Tokens) };
+
+        internal void Recover(RunState state, List<TraceId> traces)
+        {
+            Traces = traces;
+            Sealed = Math.Min(Sealed, state.Events.Count);
+            // What is held is known by name; a token that was given and lost again is nobody's.
+            Tokens = new(Run!.State.Scan(new ScanOptions { Prefix = "lease-", Limit = 1_000 })
+                .Select(pair => KeyValuePair.Create((pair.Key, RecoveredWorld.Holder(pair.Value.Value).AsText!), pair.Value.Counter)));
+        }
 
         internal void Restore(Slot before) => (Traces, Tokens) = (before.Traces, before.Tokens);
     }
@@ -560,16 +613,5 @@ internal sealed class EngineSubject : IModelSubject
                 _ => new CustomStep(Text("name"), ToValue(fields["data"])),
             };
         }
-
-        private static Plain FieldsOf(TraceStep step) => step switch
-        {
-            ToolCallStep o => Plain.Map(("tool", o.Tool), ("arguments", ToPlain(o.Arguments))),
-            DecisionStep o => Plain.Map(("question", o.Question), ("options", Plain.Array(o.Options.Select(option => (Plain)option))), ("chosen", o.Chosen)),
-            QueryStep o => Plain.Map(("kind", o.Kind), ("query", o.Query)),
-            ThoughtStep o => Plain.Map(("content", o.Content), ("confidence", Plain.Of(o.Confidence!.Value))),
-            ErrorStep o => Plain.Map(("kind", o.Kind), ("message", o.Message), ("recoverable", o.IsRecoverable)),
-            CustomStep o => Plain.Map(("name", o.Name), ("data", ToPlain(o.Data))),
-            _ => throw new ArgumentException(step.GetType().Name),
-        };
     }
 }

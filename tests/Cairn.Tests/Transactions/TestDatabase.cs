@@ -36,7 +36,7 @@ internal sealed class TestDatabase : IDisposable
 
     internal FakeClock Clock { get; } = new();
 
-    internal IStorage Storage { get; }
+    internal IStorage Storage { get; private set; }
 
     internal CairnDatabase Db { get; private set; }
 
@@ -57,6 +57,27 @@ internal sealed class TestDatabase : IDisposable
             Kill(Db);
         Db.Dispose();
         Db = Open();
+    }
+
+    /// <summary>The process is gone and so is, perhaps, the power: opens what came back.</summary>
+    internal void MoveTo(IStorage storage)
+    {
+        Abandon();
+        Storage = storage;
+        Db = Open();
+    }
+
+    /// <summary>As if the process had ended here, also on a storage that takes nothing any more.</summary>
+    internal void Abandon()
+    {
+        try
+        {
+            Kill(Db);
+            Db.Dispose();
+        }
+        catch (Exception end) when (end is PowerLossException or CairnException)
+        {
+        }
     }
 
     /// <summary>Runs the test's claims, and once more after reopening: what holds must hold then too.</summary>
