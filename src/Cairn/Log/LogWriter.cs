@@ -226,7 +226,7 @@ internal sealed class LogWriter : IDisposable
     private bool PlanRotation(ulong length)
     {
         var room = (ulong)_device!.PreparedBytes;
-        if (_places.RotationPlanned || length > room)
+        if (_places.RotationPlanned || _places.IsPreparing || length > room)
             return false;
         var seal = new PendingRecord { Type = RecordType.Seal };
         seal.Extend(Seal.Size).Clear();
@@ -245,11 +245,7 @@ internal sealed class LogWriter : IDisposable
     internal void MakeRoom(int recordLength, bool onlyDeletes = false)
     {
         Drive(mayLeave: false);
-
-        // A rotation that is planned waits in the queue behind records that are still being filled. The segment it was planned
-        // for stays as it is until then: the caller comes again.
-        if (!Volatile.Read(ref _places.RotationPlanned))
-            Prepare(recordLength, onlyDeletes);
+        Prepare(recordLength, onlyDeletes);
     }
 
     /// <summary>Prepares the next segment if the current one is half full; called by the maintainer.</summary>
@@ -264,11 +260,14 @@ internal sealed class LogWriter : IDisposable
         }
     }
 
+    /// <summary>Prepares the next segment, if none is prepared that has so much room. Outside all locks that committers hold.</summary>
     /// <exception cref="BusyException">The disk is full; nothing was taken.</exception>
     internal void Prepare(long recordBytesMin, bool onlyDeletes = false)
     {
         lock (_prepareGate)
         {
+            if (!TryBeginPreparing())
+                return;
             try
             {
                 while (!TryPrepare(recordBytesMin, out var full))
@@ -286,7 +285,25 @@ internal sealed class LogWriter : IDisposable
             {
                 throw _state.Fail(cause);
             }
+            finally
+            {
+                _gate.Enter();
+                _places.IsPreparing = false;
+                _gate.Exit();
+            }
         }
+    }
+
+    // A rotation that is planned waits in the queue behind records that are still being filled, and its positions rest on the room in
+    // the segment that was prepared. So that one stays as it is until then, and none is planned while it may be replaced by a larger
+    // one: who needs room comes again.
+    private bool TryBeginPreparing()
+    {
+        _gate.Enter();
+        var begins = !_places.RotationPlanned || Mutant.Is("prepared-segment-replaced");
+        _places.IsPreparing = begins && !Mutant.Is("rotation-planned-too-early");
+        _gate.Exit();
+        return begins;
     }
 
     private bool TryPrepare(long recordBytesMin, [NotNullWhen(false)] out Storage.StorageException? noSpace)
@@ -609,6 +626,8 @@ internal sealed class LogWriter : IDisposable
 
     private void Finish(PendingRecord record, Span<byte> bytes, uint salted, ulong durable)
     {
+        if (Mutant.Is("durable-up-to-too-high"))
+            durable = record.Position;
         var check = RecordFrame.PayloadCheck(salted, record.Payload);
         RecordFrame.Finish(bytes, record.PayloadLength, salted, record.Position, record.Sequence, durable, _chain, check, record.Type);
         _chain = check;
@@ -878,6 +897,8 @@ internal sealed class LogWriter : IDisposable
         internal long NextSlot;
         [FieldOffset(168)]
         internal bool RotationPlanned;
+        [FieldOffset(169)]
+        internal bool IsPreparing;      // the segment that is prepared may be replaced
     }
 
     [StructLayout(LayoutKind.Explicit, Size = 320)]
