@@ -5,8 +5,9 @@ namespace Cairn.Crashers;
 /// <summary>Verbs that use the engine through its public door.</summary>
 internal static class EngineVerbs
 {
-    /// <summary>`write DIR MODE SEED THREADS`: commits for ever. Each commit n of thread t writes the keys t/a and t/b, both n, and t/sum.
-    /// Says `t n sequence` after each acknowledgement.</summary>
+    /// <summary>`write DIR MODE SEED THREADS`: commits for ever. Each commit n of thread t writes the keys t/a and t/b, both n, and t/sum;
+    /// and in a run of the thread's own, in the same transaction, the n-th event, trace and state of a cell. Says `t n` after each
+    /// acknowledgement.</summary>
     internal static void Write(string[] arguments)
     {
         var mode = Enum.Parse<Durability>(arguments[1]);
@@ -17,16 +18,20 @@ internal static class EngineVerbs
         var workers = Enumerable.Range(0, threads).Select(thread => new Thread(() =>
         {
             var run = db.Default;
+            var own = db.Runs.Get($"thread-{thread}") ?? db.Runs.Begin($"thread-{thread}");
             var from = run.Kv.Get($"{thread}/a")?.AsInt64() ?? 0;
             for (var n = from + 1; ; n++)
             {
                 var number = n;
-                run.Transact(tx =>
-                {
-                    tx.Kv.Put($"{thread}/a", number);
-                    tx.Kv.Put($"{thread}/b", number);
-                    tx.Kv.Add($"{thread}/sum", number);
-                });
+                using var transaction = db.BeginTransaction([run, own]);
+                var (shared, inside) = (transaction.On(run.Id), transaction.On(own.Id));
+                shared.Kv.Put($"{thread}/a", number);
+                shared.Kv.Put($"{thread}/b", number);
+                shared.Kv.Add($"{thread}/sum", number);
+                inside.Events.Append("step", Value.Object(("n", number)));
+                inside.Traces.Record(new ThoughtStep("step", 1));
+                inside.State.Set("cell", number);
+                transaction.Commit();
                 lock (output)
                     Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{thread} {number}"));
             }

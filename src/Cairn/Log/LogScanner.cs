@@ -62,6 +62,7 @@ internal sealed class LogScanner(int bufferBytes = LogScanner.BufferBytes) : IDi
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(bufferBytes);
     private int _start;
     private int _filled;
+    private int _recordLength;
     private IFile? _file;
     private string _path = "";
     private uint _salted;
@@ -90,6 +91,9 @@ internal sealed class LogScanner(int bufferBytes = LogScanner.BufferBytes) : IDi
 
     /// <summary>Where the segment's seal begins, when one was read.</summary>
     internal ulong? SealPosition { get; private set; }
+
+    /// <summary>All bytes of the record that was read last; good until the next call.</summary>
+    internal ReadOnlySpan<byte> Record => _buffer.AsSpan(_start - _recordLength, _recordLength);
 
     internal string Path => _path;
 
@@ -244,6 +248,7 @@ internal sealed class LogScanner(int bufferBytes = LogScanner.BufferBytes) : IDi
             Witness = header.DurableUpTo;
         _isContinued = true;
         _start += recordLength;
+        _recordLength = recordLength;
     }
 
     private bool Stop(RecordFault fault)

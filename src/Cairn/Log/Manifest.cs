@@ -143,6 +143,8 @@ internal sealed record Manifest
     internal void Publish(IStorage storage)
     {
         CheckFence(storage, Number - 1);
+        if (Mutant.Is("old-manifest-unlinked-first"))
+            (this with { Number = Number + 1 }).UnlinkOlder(storage);
         try
         {
             PublishedFile.Write(storage, Name, Encode());

@@ -257,10 +257,14 @@ internal sealed class SegmentedLog : LogDevice
             if (!(Mutant.Is("seal-not-synced") && _isSealed))
                 _file!.DataSync();
         }
-        catch (Exception cause)
+        catch (Exception cause) when (!Mutant.Is("sync-tried-again"))
         {
             Latch(cause);
             throw;
+        }
+        catch (StorageException)
+        {
+            _file!.DataSync();
         }
 
         Volatile.Write(ref _synced, upTo);

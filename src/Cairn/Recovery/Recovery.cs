@@ -389,7 +389,7 @@ internal sealed class Recovery
         DirectorySurvey directory, Manifest manifest, SegmentHeader[] headers, List<uint> leftovers, LogScanner scanner, IFile file, in Tail tail)
     {
         var last = manifest.Segments[^1];
-        var ended = last.IsOpen ? last.EndedAt(tail.Floor, DigestOf(file, SegmentHeader.Size + (long)(tail.Floor - last.BasePosition))) : last;
+        var ended = last.IsOpen ? last.EndedAt(tail.Floor, DigestOf(scanner, file, headers[^1], tail.Floor)) : last;
         var start = BuildStart(manifest, ended, headers[^1], scanner, file, tail);
         EndPhase("verdict");
 
@@ -531,11 +531,24 @@ internal sealed class Recovery
         return Publish(none, [], [], SegmentStart.Build(header, null, 0, 0, _lastCommitTime), 0);
     }
 
-    private static Digest DigestOf(IFile file, long bytes)
+    // Over bytes that were checked in the same buffer: a digest of a plain second read would keep for ever what a bit that was read
+    // wrong once said, and call the sound segment damaged from then on.
+    private Digest DigestOf(LogScanner scanner, IFile file, in SegmentHeader header, ulong end)
     {
-        var digest = RunningDigest.OfFile(file, bytes);
-        Invariant.Check(digest is not null, "what was scanned is there");
-        return digest.Value;
+        if (Mutant.Is("digest-of-unchecked-bytes"))
+            return RunningDigest.OfFile(file, SegmentHeader.Size + (long)(end - header.BasePosition)).GetValueOrDefault();
+        using var digest = new RunningDigest();
+        var head = new byte[SegmentHeader.Size];
+        header.Write(head);
+        digest.Append(head);
+        Span<byte> salt = stackalloc byte[RecordFrame.SaltBytes];
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt128LittleEndian(salt, header.Salt);
+        scanner.BeginAt(file, LogNames.SegmentPath(header.Number), salt, header.BasePosition, header.BasePosition, end);
+        while (scanner.Read(out _, out _))
+            digest.Append(scanner.Record);
+        if (scanner.Position != end)
+            throw Damaged(scanner, file, default, $"below position {end}, where it read well before");
+        return digest.Current();
     }
 
     /// <summary>Named by place and content, so that doing it again after a crash finds it done.</summary>

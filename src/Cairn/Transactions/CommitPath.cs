@@ -466,6 +466,8 @@ internal sealed class CommitPath(
             while (part.MoveNext(out var operation))
                 operations.Apply(operation, context);
             Applied(run, sequence, position, writtenIn);
+            if (Mutant.Is("recovery-applies-one-run"))
+                break;
             if (run.IsDeleted)
                 Forget(catalogue, run);
             else if (catalogue.Find(run.Id) != run)

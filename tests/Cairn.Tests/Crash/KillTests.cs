@@ -50,8 +50,16 @@ public sealed class KillTests : IDisposable
                 Assert.True(n <= acknowledged[thread] + 1, $"thread {thread} shows {n}, beyond what it can have issued");
                 Assert.Equal(n, db.Default.Kv.Get($"{thread}/b")?.AsInt64() ?? 0);
                 Assert.Equal(n * (n + 1) / 2, db.Default.Kv.Get($"{thread}/sum")?.AsInt64() ?? 0);
+                var own = db.Runs.Get($"thread-{thread}");
+                Assert.Equal(n, own?.Events.Count() ?? 0);
+                Assert.True(own?.Events.Verify().IsValid ?? true);
+                Assert.Equal(n, own?.Traces.Count() ?? 0);
+                Assert.Equal(n, own?.State.Get("cell")?.Value.AsInt64() ?? 0);
+                Assert.Equal((ulong)n, own?.State.Get("cell")?.Counter.Value ?? 0);
                 acknowledged[thread] = n;
             }
+
+            Assert.True(db.VerifyDeep().IsValid);
         }
 
         Ledger.Add("C1", $"kills survived, {mode}", seed, Seeds.Scaled(11), clock.Elapsed);
