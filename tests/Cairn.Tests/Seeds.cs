@@ -19,6 +19,18 @@ internal static class Seeds
         return seed;
     }
 
+    /// <summary>The seeds 1, 2, ... of a test that always runs the same ones; or the one seed that was asked for.</summary>
+    internal static IEnumerable<int> Take(int count, ITestOutputHelper output)
+    {
+        var text = Environment.GetEnvironmentVariable("CAIRN_TEST_SEED");
+        var only = text is { Length: > 0 } ? unchecked((int)ulong.Parse(text, CultureInfo.InvariantCulture)) : (int?)null;
+        foreach (var seed in only is { } asked ? [asked] : Enumerable.Range(1, count))
+        {
+            output.WriteLine($"seed={seed}");
+            yield return seed;
+        }
+    }
+
     /// <summary>Seeds that once found something, from <c>tests/Seeds</c>: they run at every merge. The file is named for the test; a line
     /// is a seed and what it found.</summary>
     internal static IEnumerable<ulong> Kept(string test) => File.ReadLines(Repository.Full($"tests/Seeds/{test}.txt"))

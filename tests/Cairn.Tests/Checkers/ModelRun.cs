@@ -67,23 +67,3 @@ internal static class ModelRun
         return FirstDifference(program, open, rules) ?? difference;
     }
 }
-
-/// <summary>Seeds of random tests: printed first, and one alone when <c>CAIRN_SEED</c> is set.</summary>
-internal static class Seeds
-{
-    internal static IEnumerable<int> Take(int count, Xunit.ITestOutputHelper output)
-    {
-        if (int.TryParse(Environment.GetEnvironmentVariable("CAIRN_SEED"), CultureInfo.InvariantCulture, out var only))
-        {
-            output.WriteLine($"seed={only}");
-            yield return only;
-            yield break;
-        }
-
-        for (var seed = 1; seed <= count; seed++)
-        {
-            output.WriteLine($"seed={seed}");
-            yield return seed;
-        }
-    }
-}

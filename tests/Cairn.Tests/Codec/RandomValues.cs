@@ -75,15 +75,8 @@ internal sealed class RandomValues(int seed)
         return Value.Object(members);
     }
 
-    /// <summary>A seed of this run, printed so that a failure can be repeated: set CAIRN_SEED to it.</summary>
-    internal static int PrintSeed()
-    {
-        var seed = Environment.GetEnvironmentVariable("CAIRN_SEED") is { } fixedSeed
-            ? int.Parse(fixedSeed, System.Globalization.CultureInfo.InvariantCulture)
-            : Random.Shared.Next();
-        TestContext.Current.TestOutputHelper?.WriteLine($"seed={seed}");
-        return seed;
-    }
+    /// <summary>A seed of this run, printed so that a failure can be repeated: <c>./test sim SEED</c>.</summary>
+    internal static int PrintSeed() => unchecked((int)Seeds.Begin(TestContext.Current.TestMethod?.MethodName ?? nameof(RandomValues)));
 
     internal static string Hex(ReadOnlySpan<byte> bytes) => Convert.ToHexStringLower(bytes);
 }

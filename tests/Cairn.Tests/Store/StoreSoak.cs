@@ -32,7 +32,7 @@ public class StoreSoak(ITestOutputHelper output)
     public void Soak()
     {
         var seconds = int.Parse(Environment.GetEnvironmentVariable("CAIRN_SOAK_SECONDS") ?? "60", CultureInfo.InvariantCulture);
-        var seed = int.Parse(Environment.GetEnvironmentVariable("CAIRN_SEED") ?? "1", CultureInfo.InvariantCulture);
+        var seed = unchecked((int)ulong.Parse(Environment.GetEnvironmentVariable("CAIRN_TEST_SEED") ?? "1", CultureInfo.InvariantCulture));
         for (var part = 0; part < 4; part++)
             Run(Math.Max(1, seconds / 4), seed + part, part % 2 == 0 ? 200_000 : 300, readers: 3, debugSlab: part >= 2);
     }
