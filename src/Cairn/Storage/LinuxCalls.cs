@@ -33,6 +33,7 @@ internal static unsafe partial class LinuxCalls
     private const int EmptyPath = 0x1000;               // AT_EMPTY_PATH
     private const int NoFollowStat = 0x100;             // AT_SYMLINK_NOFOLLOW
     private const int RenameNoReplace = 1;
+    private const int LargePages = 14;                  // MADV_HUGEPAGE
     private const uint BasicStats = 0x7ff;
     private const int StatxBytes = 256;
 
@@ -114,6 +115,9 @@ internal static unsafe partial class LinuxCalls
             return outcome;
         }
     }
+
+    /// <summary>A hint: pages of 2 MiB behind memory that is looked into at random. False where the system does not take it.</summary>
+    internal static bool AdviseLargePages(void* start, nuint bytes) => madvise(start, bytes, LargePages) == 0;
 
     internal static long DataSync(SafeFileHandle file)
     {
@@ -345,6 +349,9 @@ internal static unsafe partial class LinuxCalls
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial nint pwritev(SafeFileHandle file, Vector* vectors, int count, long offset);
+
+    [LibraryImport("libc")]
+    private static partial int madvise(void* start, nuint bytes, int advice);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fdatasync(SafeFileHandle file);

@@ -18,6 +18,7 @@ internal sealed unsafe class RunMemory : IDisposable
     private readonly bool _debug;
     private readonly Slab _slab;
     private readonly Slab _orderSlab;
+    private readonly Slab _tableSlab;
     private readonly Limbo _limbo;
     private readonly PointTable _table;
     private readonly OrderedIndex _order;
@@ -37,9 +38,10 @@ internal sealed unsafe class RunMemory : IDisposable
         RunTag = runTag;
         _debug = debug;
         _slab = new Slab(debug);
-        _orderSlab = new Slab(debug);
+        _orderSlab = new Slab(debug, inLargePages: true);
+        _tableSlab = new Slab(debug, inLargePages: true);
         _limbo = new Limbo(this, _slab);
-        _table = new PointTable(_slab, _limbo);
+        _table = new PointTable(_tableSlab, _limbo);
         _order = new OrderedIndex(_orderSlab, _limbo);
         _sweep = new VersionSweep(this, _slab, _limbo);
     }
@@ -54,11 +56,11 @@ internal sealed unsafe class RunMemory : IDisposable
 
     internal long EntryCount => _table.Count;
 
-    internal long MemoryBytes => _slab.Taken + _orderSlab.Taken;
+    internal long MemoryBytes => _slab.Taken + _orderSlab.Taken + _tableSlab.Taken;
 
     internal (long Records, long Order, long OrderTaken) Parts => (_slab.Live, _orderSlab.Live, _orderSlab.Taken);
 
-    internal long LiveBytes => _slab.Live + _orderSlab.Live;
+    internal long LiveBytes => _slab.Live + _orderSlab.Live + _tableSlab.Live;
 
     internal long Retries => _order.Retries;
 
@@ -72,7 +74,8 @@ internal sealed unsafe class RunMemory : IDisposable
     {
         const long RecordBytes = Version.HeaderBytes + 16 + Entry.KeyOffset + 16;
         var small = Math.Min(bytes, (long)writes * (Slab.SmallMax + Entry.KeyBytesMax)) + writes * RecordBytes;
-        _slab.Ensure(small + _table.BytesFor(writes) + VersionSweep.BytesFor(writes));
+        _slab.Ensure(small + VersionSweep.BytesFor(writes));
+        _tableSlab.Ensure(_table.BytesFor(writes));
         _slab.EnsureLarge(bytes);
         if (_isLoading && !_isOrdered)
             return;
@@ -271,6 +274,7 @@ internal sealed unsafe class RunMemory : IDisposable
             {
                 _slab.Dispose();
                 _orderSlab.Dispose();
+                _tableSlab.Dispose();
                 return;
             }
 

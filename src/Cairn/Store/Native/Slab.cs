@@ -9,6 +9,9 @@ namespace Cairn.Store.Native;
 /// 2 MiB, so that a small run stays small; a freed block serves the next of its class, or is split when its class does not
 /// come again. Blocks have no header: whoever frees one knows its size, and may free a part of it. Blocks above
 /// <see cref="SmallMax"/> are the system's and go back to it. Not for two threads at once, except <see cref="Taken"/>.
+/// <para>The slabs of the two indexes ask the system for large pages behind full chunks: an index is looked into at random, and each
+/// look outside the processor's page table costs as much as the look itself (docs/decisions/0010). Records do not: they would ask
+/// fifteen times as often, and a large page is filled with zeros in one stroke.</para>
 /// <para>The one finaliser of the room: memory goes back when the store is disposed of or forgotten.</para>
 /// <para>The debug form fills freed blocks with <see cref="Dead"/> and holds them back for a while, so that a reader which
 /// comes too late, or a writer which writes too late, is caught and not answered.</para>
@@ -27,6 +30,7 @@ internal sealed unsafe class Slab : SafeHandle
     private const int HeldBack = 512;                     // freed blocks the debug form holds back
 
     private readonly bool _debug;
+    private readonly bool _inLargePages;
     private readonly Queue<(nint Block, int Size)>? _held;
 
     private byte* _bump;
@@ -42,10 +46,12 @@ internal sealed unsafe class Slab : SafeHandle
     private long _free;
     private long _taken;
 
-    internal Slab(bool debug)
+    /// <param name="inLargePages">Asks the system for large pages behind full chunks.</param>
+    internal Slab(bool debug, bool inLargePages = false)
         : base(0, ownsHandle: true)
     {
         _debug = debug;
+        _inLargePages = inLargePages;
         if (debug)
             _held = new Queue<(nint, int)>();
         SetHandle(1);
@@ -160,7 +166,7 @@ internal sealed unsafe class Slab : SafeHandle
         if (_end - _bump >= bytes || _spareBytes >= bytes)
             return;
         var size = Math.Max(_nextChunk, (bytes + 2 * HeaderBytes + 4095) & ~4095L);
-        var chunk = (Header*)Take(size);
+        var chunk = (Header*)(_inLargePages && size == ChunkMax ? TakeInLargePages() : Take(size));
         chunk->Next = _chunks;
         chunk->Size = size;
         _chunks = chunk;
@@ -391,6 +397,16 @@ internal sealed unsafe class Slab : SafeHandle
         var memory = (byte*)NativeMemory.AlignedAlloc((nuint)size, 64);
         Invariant.Check(((ulong)memory + (ulong)size) >> 48 == 0, "addresses have 48 bits");
         Volatile.Write(ref _taken, _taken + size);
+        return memory;
+    }
+
+    private byte* TakeInLargePages()
+    {
+        var memory = (byte*)NativeMemory.AlignedAlloc(ChunkMax, ChunkMax);
+        Invariant.Check(((ulong)memory + ChunkMax) >> 48 == 0, "addresses have 48 bits");
+        if (OperatingSystem.IsLinux())
+            Storage.LinuxCalls.AdviseLargePages(memory, ChunkMax);
+        Volatile.Write(ref _taken, _taken + ChunkMax);
         return memory;
     }
 
