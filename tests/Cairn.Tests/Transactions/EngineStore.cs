@@ -2,16 +2,21 @@ using Cairn.Tests.Checkers;
 
 namespace Cairn.Tests.Transactions;
 
-/// <summary>The engine as the judges of transactions want it: over one run, or with its keys spread over two, so that every
-/// transaction may span both.</summary>
-internal sealed class EngineStore(TestDatabase database, bool isOverTwoRuns = false) : ITransactionalStore
+/// <summary>The engine as the judges of transactions want it: over one run, or with its keys spread over several, so that every
+/// transaction may span them; in a primitive of choice.</summary>
+internal sealed class EngineStore(CairnDatabase db, IReadOnlyList<Run> runs, Func<Registers> registers) : ITransactionalStore
 {
+    /// <summary>In Kv.</summary>
+    internal EngineStore(TestDatabase database, bool isOverTwoRuns = false)
+        : this(database.Db, isOverTwoRuns ? [database.Run, database.OtherRun()] : [database.Run], () => new KvRegisters())
+    {
+    }
+
     public ITransactionHandle Begin(IsolationLevel level)
     {
         var options = new TransactionOptions { Isolation = level == IsolationLevel.Serializable ? Isolation.Serializable : Isolation.Snapshot };
-        return isOverTwoRuns
-            ? new Handle(database.BeginOver(1, options), [database.Run.Id, database.OtherRun().Id])
-            : new Handle(database.Run.BeginTransaction(options), [database.Run.Id]);
+        var transaction = runs.Count == 1 ? runs[0].BeginTransaction(options) : db.BeginTransaction(runs, options);
+        return new Handle(transaction, [.. runs.Select(transaction.On)], registers());
     }
 
     /// <summary>Runs a call of the engine; its errors in the judges' words.</summary>
@@ -31,35 +36,26 @@ internal sealed class EngineStore(TestDatabase database, bool isOverTwoRuns = fa
         }
     }
 
-    private sealed class Handle(Transaction transaction, RunId[] runs) : ITransactionHandle
+    private sealed class Handle(Transaction transaction, TransactionRun[] runs, Registers registers) : ITransactionHandle
     {
         public ulong? ReadAt => transaction.Sequence.Value;
 
-        public string? Get(string key) => Ask(() => On(key).Get(key)?.AsString());
+        public string? Get(string key) => Ask(() => registers.Get(On(key), key));
 
-        public void Put(string key, string value) => Ask(() => On(key).Put(key, value));
-
-        public void Delete(string key) => Ask(() => On(key).Delete(key));
-
-        // In pages of changing size, so that ranges are also remembered as the pieces that limits cut.
-        public IReadOnlyList<KeyValuePair<string, string>> Scan(string low, string high) => Ask(() =>
+        public void Put(string key, string value) => Ask(() =>
         {
-            var pairs = new List<KeyValuePair<string, string>>();
-            foreach (var run in runs)
-            {
-                string? cursor = null;
-                do
-                {
-                    var page = transaction.On(run).Kv.Scan(new ScanOptions { From = low, To = high, Limit = pairs.Count % 2 == 0 ? 3 : 100, Cursor = cursor });
-                    pairs.AddRange(page.Select(pair => KeyValuePair.Create(pair.Key, pair.Value.Value.AsString())));
-                    cursor = page.Cursor;
-                }
-                while (cursor is not null);
-            }
-
-            pairs.Sort((left, right) => string.CompareOrdinal(left.Key, right.Key));
-            return pairs;
+            registers.Put(On(key), key, value);
+            return true;
         });
+
+        public void Delete(string key) => Ask(() =>
+        {
+            registers.Delete(On(key), key);
+            return true;
+        });
+
+        public IReadOnlyList<KeyValuePair<string, string>> Scan(string low, string high) => Ask(() =>
+            runs.SelectMany(run => registers.Scan(run, low, high)).OrderBy(pair => pair.Key, StringComparer.Ordinal).ToList());
 
         public ulong Commit() => Ask(() => transaction.Commit().Value);
 
@@ -67,6 +63,6 @@ internal sealed class EngineStore(TestDatabase database, bool isOverTwoRuns = fa
 
         public void Dispose() => transaction.Dispose();
 
-        private Kv On(string key) => transaction.On(runs[key.Sum(c => c) % runs.Length]).Kv;
+        private TransactionRun On(string key) => runs[key.Sum(c => c) % runs.Length];
     }
 }
