@@ -12,7 +12,7 @@ namespace Cairn.Tests.Hooks;
 //
 // Two ways to choose, half of the seeds each: with priorities that change at a few places drawn beforehand (Burckhardt et al., A
 // Randomized Scheduler with Probabilistic Guarantees of Finding Bugs, ASPLOS 2010), which finds orders of small depth soonest; and
-// a new draw at each place.
+// a new draw every few places, how few depends on the seed.
 //
 // A task that waits for another (Failpoint.Wait) lets it go on and really waits meanwhile; it queues up again at its next failpoint.
 // Where the engine blocks without saying so (a lock held by a task that stands at a failpoint), the watch sees that the running
@@ -46,6 +46,7 @@ internal sealed class Schedule : FailpointPlan, IDisposable
     private int _steps;
     private int _lowest;
     private bool _usesPriorities;
+    private int _stretch = 2;
     private double _rarely;
     private bool _stopped;
 
@@ -61,6 +62,7 @@ internal sealed class Schedule : FailpointPlan, IDisposable
         (_seed, _draws) = (seed, 0);
         _random = new Random((int)(seed ^ (seed >> 32)));
         _usesPriorities = _random.Next(2) == 0;
+        _stretch = 2 << _random.Next(4);                     // failpoints, on the average, between two draws
         _rarely = _random.Next(3) == 0 ? 3 : 0;
         for (var i = 0; i < _changesAt.Length; i++)
             _changesAt[i] = 1 + _random.Next(ExpectedSteps);
@@ -114,7 +116,7 @@ internal sealed class Schedule : FailpointPlan, IDisposable
                     me.Priority = --_lowest;
                 GiveWay(me);
             }
-            else if (_random.Next(2) == 0)
+            else if (_random.Next(_stretch) == 0)
             {
                 GiveWay(me);
             }

@@ -13,6 +13,7 @@ public sealed class ScheduleTests
 {
     private const int SchedulesInAll = 500;
     private const int SchedulesInAllAtAMerge = 20_000;
+    private const int CutsAtAMerge = 2_000;
 
     public static TheoryData<string> Names() => [.. Scenarios.All.Keys.Order(StringComparer.Ordinal)];
 
@@ -28,6 +29,13 @@ public sealed class ScheduleTests
     [Trait("Gate", "Merge")]
     public void S1_Tasks_in_thousands_of_orders_keep_what_must_hold(string scenario) =>
         Run(scenario, Seeds.Scaled(SchedulesInAllAtAMerge / Scenarios.All.Count));
+
+    [Fact]
+    [Trait("Kind", "Random")]
+    [Trait("Gate", "Merge")]
+    [Trait("Requirement", "TX-35")]
+    public void S1_TX35_No_order_shows_half_of_a_commit_over_two_runs() =>
+        Run("commit over two runs and a cut", Seeds.Scaled(CutsAtAMerge));
 
     private static void Run(string name, int count)
     {
