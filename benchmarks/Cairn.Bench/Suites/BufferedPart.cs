@@ -14,7 +14,6 @@ namespace Cairn.Bench.Suites;
 internal sealed class BufferedPart(KvRun run)
 {
     private const int ManyKeys = 100;
-    private const long FileBytes = 256 << 20;
 
     private readonly Lane _cairn = new(CairnSubject.Missing, run.Slice);
     private readonly Lane _writes = new(null, run.Slice);
@@ -36,10 +35,10 @@ internal sealed class BufferedPart(KvRun run)
     {
         var opened = new List<IDisposable>();
         var record = new byte[RecordBytes.Put(Keys.Bytes, run.Value.Length)];
-        var file = new PrewrittenFile(Path.Combine(run.NewDirectory(), "bare"), FileBytes);
+        var file = new PrewrittenFile(Path.Combine(run.NewDirectory(), "bare"), run.FileBytes);
         opened.Add(file);
         _writes.Write = _ => file.Append(record);
-        var pieces = new PrewrittenFile(Path.Combine(run.NewDirectory(), "bare"), FileBytes, PrewrittenFile.SmallSteps);
+        var pieces = new PrewrittenFile(Path.Combine(run.NewDirectory(), "bare"), run.FileBytes, PrewrittenFile.SmallSteps);
         opened.Add(pieces);
         _writesInSmallPieces.Write = _ => pieces.Append(record);
         if (CairnSubject.Missing is null)

@@ -16,7 +16,6 @@ internal sealed class EventsPart(KvRun run)
     private const string EventType = "tool_call";
     private const int BodyNameBytes = 4;
     private const int ScansPerRound = 5;                     // one is over in milliseconds: the median of some, in turns
-    private const long FileBytes = 256 << 20;
 
     private readonly Series _append = Series.For(CairnSubject.EventsMissing);
     private readonly Series _chain = Series.For(null);
@@ -41,7 +40,7 @@ internal sealed class EventsPart(KvRun run)
 
     private void Append()
     {
-        using var file = new PrewrittenFile(Path.Combine(run.NewDirectory(), "bare"), FileBytes);
+        using var file = new PrewrittenFile(Path.Combine(run.NewDirectory(), "bare"), run.FileBytes);
         var payload = new byte[RecordBytes.ObjectOfBytes(BodyNameBytes, run.Value.Length)];
         var chain = new HashChain(file, EventType.Length, payload.Length);
         KvRun.Settle();

@@ -19,7 +19,8 @@ internal sealed class KvRun
         KeyCount = IsQuick ? QuickKeys : FullKeys;
         Rounds = IsQuick ? 3 : 5;
         Slice = IsQuick ? TimeSpan.FromSeconds(2.0 / 3) : TimeSpan.FromSeconds(2);
-        PeerSlice = IsQuick ? TimeSpan.FromSeconds(0.25) : Slice;
+        PeerSlice = IsQuick ? TimeSpan.FromSeconds(0.2) : Slice;
+        Glance = IsQuick ? TimeSpan.FromSeconds(0.1) : TimeSpan.FromSeconds(0.5);
         Insertion = Keys.Shuffled(KeyCount, seed: 1);
         Access = Keys.Shuffled(KeyCount, seed: 2);
     }
@@ -39,6 +40,12 @@ internal sealed class KvRun
 
     /// <summary>The same for peers. A quick run gives them less: their goals are wide.</summary>
     internal TimeSpan PeerSlice { get; }
+
+    /// <summary>The same for gates that are met by an order of magnitude.</summary>
+    internal TimeSpan Glance { get; }
+
+    /// <summary>Bytes of a prewritten file: it is written over again when its end is reached.</summary>
+    internal long FileBytes => IsQuick ? 64 << 20 : 256 << 20;
 
     /// <summary>All keys, in the order of insertion.</summary>
     internal string[] Insertion { get; }

@@ -13,13 +13,12 @@ internal sealed class StrictPart(KvRun run)
 {
     private const int Some = 16;
     private const int Many = 64;
-    private const long FileBytes = 128 << 20;
 
     private readonly List<Case> _cases = [];
 
     internal void Run()
     {
-        using var file = new PrewrittenFile(Path.Combine(run.NewDirectory(), "bare"), FileBytes);
+        using var file = new PrewrittenFile(Path.Combine(run.NewDirectory(), "bare"), run.FileBytes);
         var record = new byte[RecordBytes.Put(Keys.Bytes, run.Value.Length)];
         using var cairn = CairnSubject.Missing is null ? CairnSubject.Open(Durability.Strict, run.NewDirectory()) : null;
         using var rocksDb = PeerCatalogue.RocksDb.Missing is null
