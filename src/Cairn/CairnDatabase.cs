@@ -77,6 +77,9 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
 
     internal static CairnDatabase OpenInMemory(CairnOptions options, EngineHooks hooks)
     {
+        // DUR-2: what has to answer questions about the past has a log, in segments that lie in memory.
+        if (options.Retention is { } policy && policy != Retention.KeepLast(1))
+            return Open(new MemoryStorage(), options, hooks);
         var pins = new SnapshotRegistry();
         var catalogue = new Catalogue(pins, shared: null) { Limits = options.Limits };
         var counters = new Counters();

@@ -24,6 +24,12 @@ public sealed record CairnOptions
     /// <summary>After an I/O failure, reads go on at the last visible sequence. False refuses them too. Default true.</summary>
     public bool ReadsAfterFailure { get; init; } = true;
 
+    /// <summary>What of the past is kept, in runs that have no policy of their own (<see cref="Run.Retention"/>). Null (the default) is
+    /// <see cref="Cairn.Retention.KeepAll"/> with a log, and in memory <c>KeepLast(1)</c>: the newest versions, and older ones as long as a
+    /// snapshot or a transaction needs them. In memory any other policy keeps the log in memory too, and nothing of it is given
+    /// up. <c>KeepLast</c> of more than 1 is refused: see <see cref="ErrorCode.InvalidArgument"/>.</summary>
+    public Retention? Retention { get; init; }
+
     /// <summary>The limits in force.</summary>
     public Limits Limits { get; init; } = new();
 

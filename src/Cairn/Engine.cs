@@ -54,6 +54,9 @@ internal sealed class Engine
 
     internal Limits Limits => Options.Limits;
 
+    /// <summary>The policy of runs that have none of their own.</summary>
+    internal Retention Retention => Options.Retention ?? (Path.IsUnlogged ? Retention.KeepLast(1) : Retention.KeepAll);
+
     internal Catalogue Catalogue => Path.Catalogue;
 
     internal EngineState State => Path.State;

@@ -48,7 +48,7 @@ internal sealed class Lifecycle(Engine engine, Scope scope)
         var after = before;
         foreach (var write in scope.Writes!.InOrder)
         {
-            if (((byte)write.Code & 0xF0) != StoreKeys.Run)
+            if (((byte)write.Code & 0xF0) != StoreKeys.Run && write.Code != OperationCode.Retention)
                 continue;
             Fields.TryRead(write.Value, out var body);
             Invariant.Check(after!.TryChange(write.Code, body, scope.Time, out after), "a pending change of a run has its form");
@@ -62,6 +62,8 @@ internal sealed class Lifecycle(Engine engine, Scope scope)
             Metadata = after.Metadata,
             Error = after.Error,
             Result = after.Result ?? info.Result,
+            OwnRetention = after.Retention,
+            Retention = after.Retention ?? engine.Retention,
         };
     }
 
@@ -72,6 +74,7 @@ internal sealed class Lifecycle(Engine engine, Scope scope)
         Tags = [.. info.Tags],
         Metadata = info.Metadata,
         Error = info.Error,
+        Retention = info.OwnRetention,
     };
 
     internal static RunInfo ToInfo(Engine engine, RunState? run, scoped in VersionView version, RunRecord record, Value? result)
@@ -90,6 +93,8 @@ internal sealed class Lifecycle(Engine engine, Scope scope)
             Metadata = record.Metadata,
             Error = record.Error,
             Result = record.Completed is null ? null : result,
+            OwnRetention = record.Retention,
+            Retention = record.Retention ?? engine.Retention,
             Version = new Sequence(version.Sequence),
             FirstSequence = new Sequence(record.Created is null ? 0 : version.Created),
             LastSequence = new Sequence(run is null ? 0 : Math.Min(run.LastSequence, visible)),
@@ -168,6 +173,39 @@ internal sealed class Lifecycle(Engine engine, Scope scope)
         }
 
         return from;
+    }
+
+    // ---- retention ------------------------------------------------------------------------------------------------------------
+
+    /// <param name="policy">Null = the database's from now on.</param>
+    internal Sequence SetRetention(Retention? policy)
+    {
+        if (policy is not null)
+            RetentionRules.Check(policy, hasLog: !engine.Path.IsUnlogged);
+        scope.ThrowIfNotWritable(isAllowedWhenClosed: true);
+        using var use = scope.Use();
+        var body = policy is null ? Value.Object() : RunRecord.ToValue(policy);
+        if (scope.Transaction is null)
+            return Commit(OperationCode.Retention, body, tags: 0);
+
+        // Blind: the last one of the transaction counts.
+        ReadOnlySpan<byte> key = [StoreKeys.RunRetention];
+        if (scope.Writes!.Find(key) is { } write)
+        {
+            write.Value = body.Encode();
+        }
+        else
+        {
+            scope.Writes.Add(new PendingWrite
+            {
+                StoreKey = key.ToArray(),
+                Code = OperationCode.Retention,
+                OperationKey = [],
+                Value = body.Encode(),
+            });
+        }
+
+        return Sequence.None;
     }
 
     // ---- tags and metadata ----------------------------------------------------------------------------------------------------

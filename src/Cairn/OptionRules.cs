@@ -11,6 +11,8 @@ internal static class OptionRules
         Range(nameof(options.SegmentBytesMin), options.SegmentBytesMin, 16 << 10, options.SegmentBytesMax);
         if (!Enum.IsDefined(options.Durability))
             throw Refused(nameof(options.Durability), options.Durability.ToString(), "InMemory", "Strict");
+        if (options.Retention is { } policy)
+            RetentionRules.Check(policy, hasLog: true);
         ArgumentNullException.ThrowIfNull(options.TimeProvider);
         Check(options.Limits);
     }

@@ -24,6 +24,7 @@ public sealed class Run
         Events = new Events(engine, scope);
         State = new State(engine, scope);
         Traces = new Traces(engine, scope);
+        Retention = new RunRetention(engine, scope, _life);
     }
 
     internal Engine Engine => _engine;
@@ -56,6 +57,9 @@ public sealed class Run
 
     /// <summary>Steps of the agent.</summary>
     public Traces Traces { get; }
+
+    /// <summary>What of the run's past is kept.</summary>
+    public RunRetention Retention { get; }
 
     /// <summary>The same run, with other options for each write made through the result.</summary>
     public Run With(CommitOptions options)

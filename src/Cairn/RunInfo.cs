@@ -41,6 +41,12 @@ public sealed record RunInfo
     /// <summary>What it completed with; null when nothing was given (the value Null is another answer).</summary>
     public Value? Result { get; init; }
 
+    /// <summary>What of its past is kept: its own policy, or the database's.</summary>
+    public Retention Retention { get; init; } = Retention.KeepAll;
+
+    /// <summary>Its own policy; null when it has none.</summary>
+    public Retention? OwnRetention { get; init; }
+
     /// <summary>Sequence of the commit that wrote this record; <see cref="Sequence.None"/> as long as there is none, and inside a
     /// transaction that has changed it the committed version beneath.</summary>
     public Sequence Version { get; init; }

@@ -152,6 +152,10 @@ public sealed class TransactionRun
     /// <inheritdoc cref="Run.RemoveTags"/>
     public void RemoveTags(params IReadOnlyCollection<string> tags) => _life.RemoveTags(tags);
 
+    /// <summary>Gives the run a policy of retention of its own, or takes it away: null = the database's. Blind.</summary>
+    /// <inheritdoc cref="RunRetention.Apply" path="/exception"/>
+    public void SetRetention(Retention? policy) => _life.SetRetention(policy);
+
     /// <summary>Changes the metadata by a merge patch. Blind.</summary>
     /// <inheritdoc cref="Run.UpdateMetadata"/>
     public void UpdateMetadata(Value patch) => _life.UpdateMetadata(patch);

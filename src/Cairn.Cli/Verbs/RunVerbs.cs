@@ -11,7 +11,7 @@ internal static class RunVerbs
         "Runs: begin, find, end, pause, adopt after a crash, delete.",
         Begin(), List(), Show(), Exists(), Count(), Children(), Ancestors(), Complete(), Fail(), Pause(), Resume(), Cancel(), Archive(),
         Abort(), Adopt(), Orphaned(),
-        Tag(), Untag(), Meta(), Delete());
+        Tag(), Untag(), Meta(), Retain(), Delete());
 
     private static Verb Begin()
     {
@@ -199,6 +199,55 @@ internal static class RunVerbs
             run, patch);
     }
 
+    private static Verb Retain()
+    {
+        var run = RunArgument();
+        var policy = new Argument<string[]>("policy")
+        {
+            Description = "all; for TIME (36h, 30d); last 1; several joined by 'or'; or default, the database's. Left out: shows it.",
+            Arity = ArgumentArity.ZeroOrMore,
+        };
+        var preview = new Option<bool>("--preview") { Description = "Says what the policy would let go of, and changes nothing." };
+        return new Verb(
+            "retention", "Shows or sets what of a run's past is kept.", "cairn run retention refund-4711 for 30d --preview",
+            Needs.WriteDatabase,
+            call =>
+            {
+                var found = RunNames.Find(call.Database, call.Get(run)).Retention;
+                var text = string.Join(' ', call.Get(policy) ?? []);
+                var asked = text is "" or "default" ? null : Retention.TryParse(text, out var parsed) ? parsed
+                    : throw new UsageException($"'{text}' is no policy. Write: all, for 30d, last 1, or 'for 30d or last 1'.");
+                if (call.Get(preview))
+                    return Preview(call, found.Preview(asked ?? found.Policy));
+                if (text.Length > 0)
+                {
+                    var receipt = found.Apply(asked);
+                    return call.Answer(
+                        $"{receipt.Policy} {receipt.Sequence}", ("policy", receipt.Policy.ToString()),
+                        ("before", receipt.Before.ToString()), ("sequence", Failures.Number(receipt.Sequence)));
+                }
+
+                return call.Answer(
+                    found.Own is null ? $"{found.Policy}, the database's" : found.Policy.ToString(),
+                    ("policy", found.Policy.ToString()), ("own", found.Own is not null));
+            },
+            run, policy, preview);
+    }
+
+    private static int Preview(Call call, RetentionPreview preview) => call.Figures(
+        Value.Object(
+            ("policy", preview.Policy.ToString()),
+            ("versions", preview.Versions),
+            ("bytes", preview.Bytes),
+            ("versions_now", preview.VersionsNow),
+            ("earliest_kept", Failures.Number(preview.EarliestKept))),
+        [
+            ("policy", preview.Policy.ToString()),
+            ("versions", $"{Cli.Show.Number(preview.Versions)} of {Cli.Show.Number(preview.VersionsNow)} would go"),
+            ("log bytes", Cli.Show.Bytes(preview.Bytes)),
+            ("earliest kept", preview.EarliestKept.ToString()),
+        ]);
+
     private static Verb Delete()
     {
         var run = RunArgument();
@@ -256,6 +305,7 @@ internal static class RunVerbs
         ("metadata", info.Metadata),
         ("error", info.Error),
         .. info.Result is { } result ? (ReadOnlySpan<(string, Value)>)[("result", result)] : [],
+        ("retention", info.Retention.ToString()),
         ("version", Failures.Number(info.Version)),
         ("first_sequence", Failures.Number(info.FirstSequence)),
         ("last_sequence", Failures.Number(info.LastSequence)),
@@ -280,6 +330,7 @@ internal static class RunVerbs
             yield return ("error", error);
         if (info.Result is { } result)
             yield return ("result", Cli.Show.Text(result));
+        yield return ("retention", info.OwnRetention is null ? $"{info.Retention}, the database's" : info.Retention.ToString());
         yield return ("sequences", $"{info.FirstSequence} to {info.LastSequence}");
         yield return ("events", Cli.Show.Number(info.EventCount));
         yield return ("memory", Cli.Show.Bytes(info.Bytes));

@@ -22,6 +22,8 @@ internal sealed class IdempotencyOperations : OperationSet
 {
     internal override byte Family => 0x90;
 
+    internal override bool Takes(OperationCode code) => code == OperationCode.Idempotency;
+
     internal override string Name => "idempotency";
 
     internal override bool Owns(byte storeFamily) => storeFamily == StoreKeys.Idempotency;

@@ -11,10 +11,11 @@
 //                   63 tag 0 id      runs with a tag
 //                   64 status id     runs in a status
 //                   65 id            the result it completed with, apart, so that changing a tag does not copy it
+//                   66 id            runs with a policy of retention of their own, so that they are found without reading all records
 //                   01 60            how many
-//   operations      60 Create, 61 Update, 62 End, 63 Resume, 64 Delete, 67 Archive (docs/format.md has the bodies)
-//   conflicts       a run's record is one point. Tags and metadata are blind: each change is decided under the lock against the newest
-//                   record, so two adders of different tags both succeed. A change of status outside a transaction is decided there
+//   operations      60 Create, 61 Update, 62 End, 63 Resume, 64 Delete, 67 Archive, 95 Retention (docs/format.md has the bodies)
+//   conflicts       a run's record is one point. Tags, metadata, retention are blind: each change is decided under the lock against the
+//                   newest record, so two adders of different tags both succeed. A change of status outside a transaction is decided there
 //                   too; inside one it is judged at the call and expects the record unchanged at the commit
 //   text            id, name, status, tags, strings of the metadata, error (RUN-14)
 //   diff, merge     a run's record is not part of what it holds: both leave it alone
@@ -54,9 +55,11 @@ internal sealed class RunOperations : OperationSet
 {
     internal override byte Family => 0x60;
 
+    internal override bool Takes(OperationCode code) => base.Takes(code) || code == OperationCode.Retention;
+
     internal override string Name => "runs";
 
-    internal override bool Owns(byte storeFamily) => storeFamily is >= StoreKeys.Run and <= StoreKeys.RunResult;
+    internal override bool Owns(byte storeFamily) => storeFamily is >= StoreKeys.Run and <= StoreKeys.RunRetention;
 
     internal override bool IsDerived(byte storeFamily) => storeFamily is not (StoreKeys.Run or StoreKeys.RunResult);
 
@@ -176,6 +179,7 @@ internal sealed class RunOperations : OperationSet
         run.RecordBytes = encoded.Length;
         run.RecordTags = after?.Tags.Length ?? 0;
         WriteResult(index, run.Id, after);
+        WriteRetention(index, run.Id, before?.Retention, after?.Retention);
         if (RunRecord.IsBuiltIn(run.Id))
             return;
         if ((before is null) != (after is null))
@@ -231,6 +235,17 @@ internal sealed class RunOperations : OperationSet
         }
     }
 
+    private static void WriteRetention(in ApplyContext index, RunId id, Retention? before, Retention? after)
+    {
+        if (before == after)
+            return;
+        Span<byte> key = stackalloc byte[1 + RunId.Size];
+        if (after is null)
+            index.Delete(RunKeys.Retention(key, id));
+        else
+            index.Put(RunKeys.Retention(key, id), RunRecord.ToValue(after).Encode());
+    }
+
     private static void WriteResult(in ApplyContext index, RunId id, RunRecord? after)
     {
         Span<byte> key = stackalloc byte[1 + RunId.Size];
@@ -277,6 +292,8 @@ internal static class RunKeys
     internal static byte[] Record(RunId id) => Record(stackalloc byte[1 + RunId.Size], id).ToArray();
 
     internal static ReadOnlySpan<byte> Result(Span<byte> target, RunId id) => Of(target, StoreKeys.RunResult, id);
+
+    internal static ReadOnlySpan<byte> Retention(Span<byte> target, RunId id) => Of(target, StoreKeys.RunRetention, id);
 
     internal static ReadOnlySpan<byte> Name(Span<byte> target, string name)
     {

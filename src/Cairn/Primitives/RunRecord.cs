@@ -4,7 +4,7 @@ namespace Cairn.Primitives;
 
 /// <summary>What the index of runs keeps of one run, and how operations change it: pure functions, used by Apply, by the decision
 /// under the locks, and by a transaction that reads its own writes. Stored as a canonical object: created, status, and when they are
-/// there name, parent, tags, metadata, completed, error. The result has a key of its own.</summary>
+/// there name, parent, tags, metadata, completed, error, retention. The result has a key of its own.</summary>
 internal sealed record RunRecord
 {
     private static readonly RunRecord Unborn = new();
@@ -25,6 +25,9 @@ internal sealed record RunRecord
     internal Value Metadata { get; init; } = Value.Object();
 
     internal string? Error { get; init; }
+
+    /// <summary>The run's own policy; null = the database's.</summary>
+    internal Retention? Retention { get; init; }
 
     /// <summary>Given by the operation just applied; not part of the stored object.</summary>
     internal Value? Result { get; init; }
@@ -56,7 +59,37 @@ internal sealed record RunRecord
         ("completed", Fields.Of(Completed)),
         ("tags", Fields.Of(Tags)),
         ("metadata", Metadata.Count == 0 ? default(Value?) : Metadata),
-        ("error", Fields.Of(Error)));
+        ("error", Fields.Of(Error)),
+        ("retention", Retention is null ? default(Value?) : ToValue(Retention)));
+
+    /// <summary>A policy in operations and records: <c>all</c>, or <c>for</c> in microseconds and <c>last</c> in versions.</summary>
+    internal static Value ToValue(Retention policy) => Fields.Write(
+        ("all", Fields.Of(policy.KeepsAll)),
+        ("for", Fields.Of(policy.Duration?.Ticks / TimeSpan.TicksPerMicrosecond)),
+        ("last", Fields.Of((long?)policy.Versions)));
+
+    /// <summary>Reads what <see cref="ToValue(Retention)"/> wrote; an empty object is null, no policy.</summary>
+    internal static bool TryRetention(in Fields body, out Retention? policy)
+    {
+        policy = null;
+        if (!body.TryFlag("all", out var all) || !body.TryNumber("for", out var time) || !body.TryNumber("last", out var last)
+            || (all && (time ?? last) is not null) || last is < 1 or > Retention.VersionsMax || (time is { } given && !IsDuration(given)))
+        {
+            return false;
+        }
+
+        if (all)
+            policy = Retention.KeepAll;
+        if (time is { } microseconds)
+            policy = Retention.KeepFor(TimeSpan.FromMicroseconds(microseconds));
+        if (last is { } versions)
+            policy = policy?.Or(Retention.KeepLast((int)versions)) ?? Retention.KeepLast((int)versions);
+        return true;
+    }
+
+    private static bool IsDuration(long microseconds) =>
+        microseconds >= Retention.DurationMin.Ticks / TimeSpan.TicksPerMicrosecond
+        && microseconds <= Retention.DurationMax.Ticks / TimeSpan.TicksPerMicrosecond;
 
     internal static RunRecord Read(ReadOnlySpan<byte> stored)
     {
@@ -71,7 +104,9 @@ internal sealed record RunRecord
         if (!fields.TryText("name", out var name) || !fields.TryId("parent", out var parent) || !fields.TryNumber("status", out var status)
             || !fields.TryNumber("created", out var created) || !fields.TryNumber("completed", out var completed)
             || !fields.TryTexts("tags", out var tags) || !fields.TryObject("metadata", out var metadata)
-            || !fields.TryText("error", out var error) || status is not (>= 0 and <= (long)RunStatus.Archived))
+            || !fields.TryText("error", out var error) || !fields.TryObject("retention", out var kept)
+            || !Fields.TryRead(kept, out var policy) || !TryRetention(policy, out var retention)
+            || status is not (>= 0 and <= (long)RunStatus.Archived))
         {
             return false;
         }
@@ -86,6 +121,7 @@ internal sealed record RunRecord
             Tags = tags,
             Metadata = metadata,
             Error = error,
+            Retention = retention,
         };
         return true;
     }
@@ -118,6 +154,7 @@ internal sealed record RunRecord
     {
         OperationCode.RunResume => RunStatus.Active,
         OperationCode.RunArchive => RunStatus.Archived,
+        OperationCode.Retention => null,
         _ when body.TryNumber("status", out var status) && status is >= 0 and <= (long)RunStatus.Archived => (RunStatus)status,
         _ => null,
     };
@@ -134,6 +171,9 @@ internal sealed record RunRecord
                 return TryUpdate(body, status, out after);
             case OperationCode.RunEnd when status is { } ended && body.TryText("error", out var error):
                 after = this with { Status = ended, Completed = time, Error = error, Result = body.Any("result") };
+                return true;
+            case OperationCode.Retention when TryRetention(body, out var policy):
+                after = this with { Retention = policy };
                 return true;
             case OperationCode.RunResume:
                 after = this with { Status = RunStatus.Active };

@@ -30,6 +30,7 @@ internal enum OperationCode : byte
     RunDelete = 0x64,
     RunArchive = 0x67,
 
+    Retention = 0x95,
     Idempotency = 0x97,
 }
 
@@ -39,7 +40,7 @@ internal static class OperationCodes
     /// <summary>A closed run still takes it (RUN-7): what changes the run's own record, and redaction.</summary>
     internal static bool IsAllowedWhenClosed(this OperationCode code) => code is OperationCode.RunUpdate or OperationCode.RunEnd
         or OperationCode.RunResume or OperationCode.RunDelete or OperationCode.RunArchive or OperationCode.TraceRedact
-        or OperationCode.EventRedact;
+        or OperationCode.EventRedact or OperationCode.Retention;
 
     /// <summary>It only takes away: a full disk still takes it (DUR-9). Redacting an event is none, because it appends one.</summary>
     internal static bool IsDeletion(this OperationCode code) => code is OperationCode.KvDelete or OperationCode.StateDelete

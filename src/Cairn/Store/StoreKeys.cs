@@ -12,7 +12,8 @@ namespace Cairn.Store;
 ///  30 number u64         events; 31 type: stream of a type; 32: head; 33 consumer: its position
 ///  40 name               state cells
 ///  50 id                 traces; 51 time id; 52 type 0 time id; 53 tag 0 time id; 54 parent time id: their orders
-///  60 id                 runs (catalogue); 61 name; 62 parent id; 63 tag 0 id; 64 status id; 65 id: its result
+///  60 id                 runs (catalogue); 61 name; 62 parent id; 63 tag 0 id; 64 status id; 65 id: its result;
+///     66 id: its policy of retention
 ///  97 key                idempotency keys </code>
 /// Numbers are big-endian, because order is their meaning.
 /// </summary>
@@ -37,6 +38,7 @@ internal static class StoreKeys
     internal const byte RunTag = 0x63;
     internal const byte RunStatusOrder = 0x64;
     internal const byte RunResult = 0x65;
+    internal const byte RunRetention = 0x66;
     internal const byte Idempotency = 0x97;
 
     internal const int ExpiryPrefixBytes = 9;

@@ -13,6 +13,9 @@ internal abstract class OperationSet
     /// <summary>High four bits of the codes.</summary>
     internal abstract byte Family { get; }
 
+    /// <summary>Whether operations of this code are its own.</summary>
+    internal virtual bool Takes(OperationCode code) => ((byte)code & 0xF0) == Family;
+
     /// <summary>The primitive's name in errors, addresses and dumps.</summary>
     internal abstract string Name { get; }
 
@@ -133,20 +136,28 @@ internal readonly ref struct ApplyContext(RunState run, Catalogue catalogue, ulo
     internal void AddCount(byte family, long delta) => Run.Store.AddCount(family, delta, Sequence, Time);
 }
 
-/// <summary>The sets by family; the engine has one table. Dispatch of the one Apply.</summary>
+/// <summary>The sets by code; the engine has one table. Dispatch of the one Apply.</summary>
 internal sealed class OperationTable
 {
-    private readonly OperationSet?[] _byFamily = new OperationSet?[16];
+    private readonly OperationSet?[] _byCode = new OperationSet?[256];
+    private readonly OperationSet[] _sets;
 
     internal OperationTable(params ReadOnlySpan<OperationSet> sets)
     {
+        _sets = sets.ToArray();
         foreach (var set in sets)
-            _byFamily[set.Family >> 4] = set;
+        {
+            for (var code = 0; code < _byCode.Length; code++)
+            {
+                if (set.Takes((OperationCode)code))
+                    _byCode[code] = set;
+            }
+        }
     }
 
-    internal OperationSet? Find(OperationCode code) => _byFamily[(byte)code >> 4];
+    internal OperationSet? Find(OperationCode code) => _byCode[(byte)code];
 
-    internal IEnumerable<OperationSet> Sets => _byFamily.OfType<OperationSet>();
+    internal IReadOnlyList<OperationSet> Sets => _sets;
 
     /// <summary>The last step before a sequence is taken: numbers that rest on the newest committed state.</summary>
     internal CairnException? Resolve(Span<byte> part, RunState run, Catalogue catalogue, long time)
@@ -194,9 +205,9 @@ internal sealed class OperationTable
     /// <summary>Primitive and text of a store key, for conflicts.</summary>
     internal (string Primitive, string Key) Describe(ReadOnlySpan<byte> storeKey)
     {
-        foreach (var set in _byFamily)
+        foreach (var set in _sets)
         {
-            if (set is not null && storeKey.Length > 0 && set.Owns(storeKey[0]))
+            if (storeKey.Length > 0 && set.Owns(storeKey[0]))
                 return (set.Name, set.Describe(storeKey));
         }
 

@@ -94,6 +94,7 @@ public class CompletenessTests
             yield return new($"{primitive.Name} model", HasModelTest(primitive), $"a test with [Trait(\"Model\", \"{primitive.Name}\")]");
         }
 
+        yield return new("Retention apply", applied.Contains(OperationCode.Retention), "a registered OperationSet");
         yield return new("Idempotency apply", applied.Contains(OperationCode.Idempotency), "a registered OperationSet");
         foreach (var room in new[] { "Checkpoints", "Text", "Vectors", "Graph", "Search", "Replay" })
             yield return new($"room {room}", EngineTypes.Any(type => type.Namespace == "Cairn." + room), $"namespace Cairn.{room}");

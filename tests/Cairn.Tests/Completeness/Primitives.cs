@@ -41,6 +41,7 @@ internal static class SampleOperations
         (OperationCode.RunCreate, 0, [], Value.Object(("name", "sample")).Encode()),
         (OperationCode.RunUpdate, 0, [], Value.Object(("addTags", Value.Array("tag"))).Encode()),
         (OperationCode.RunResume, 0, [], Value.Object(("adopt", true)).Encode()),
+        (OperationCode.Retention, 0, [], Value.Object(("for", 3_600_000_000), ("last", 1)).Encode()),
         (OperationCode.KvPut, 1, "key"u8.ToArray(), [.. Int64(2_000_000_000_000_000), .. ((Value)"text").Encode()]),
         (OperationCode.KvExpire, 0, "key"u8.ToArray(), []),
         (OperationCode.KvIncrement, 0, "number"u8.ToArray(), [.. Int64(5), .. Int64(5), .. Int64(0)]),

@@ -1,0 +1,131 @@
+using Cairn.Log;
+using Cairn.Store;
+using Cairn.Transactions;
+
+namespace Cairn.Primitives;
+
+/// <summary>
+/// What a policy of retention would let go of in one run (RET-6): walks the run's records from the newest back, so that the successor of
+/// each version is met before it. A version was valid until its successor came; a policy by time keeps it while that moment lies within the
+/// duration, one by number counts successors.
+/// </summary>
+internal static class RetentionForecast
+{
+    internal static RetentionPreview Of(Scope scope, Retention policy, long now)
+    {
+        scope.ThrowIfNotReadable();
+        ulong position, newest;
+        lock (scope.Run.CommitLock)
+        {
+            position = scope.Run.LastPosition;
+            newest = scope.Run.LastSequence;
+        }
+
+        if (scope.Path.Log.Device is not SegmentedLog log)
+        {
+            // Newest and pinned versions alone: there is nothing that any policy could let go of.
+            return new RetentionPreview
+            {
+                Policy = policy, Versions = 0, Bytes = 0, VersionsNow = 0, EarliestKept = new Sequence(newest),
+            };
+        }
+
+        scope.Path.Log.WaitVisible(newest);
+        var walk = new Walk(policy, policy.Duration is { } duration ? now - duration.Ticks / TimeSpan.TicksPerMicrosecond : long.MaxValue);
+        using var reader = new LogReader(log);
+        while (position != RunState.NoPosition && position >= log.FirstPosition)
+        {
+            var header = reader.Read(position, out var payload);
+            var transaction = new TransactionPayload(payload);
+            position = RunState.NoPosition;
+            while (transaction.MoveNext(out var part))
+            {
+                if (part.Run != scope.Run.Id)
+                    continue;
+                position = part.Previous;
+                walk.Meet(ref part, header.Sequence, transaction.CommitTime);
+            }
+        }
+
+        return new RetentionPreview
+        {
+            Policy = policy,
+            Versions = walk.Versions,
+            Bytes = walk.Bytes,
+            VersionsNow = walk.VersionsNow,
+            EarliestKept = new Sequence(walk.EarliestKept),
+        };
+    }
+
+    /// <param name="floor">What was valid at or after this time is kept by time.</param>
+    private sealed class Walk(Retention policy, long floor)
+    {
+        private readonly Dictionary<byte[], Later> _later = new(ByteArrayComparer.Instance);
+        private bool _isBelowFloor;
+
+        internal long Versions { get; private set; }
+
+        internal long Bytes { get; private set; }
+
+        internal long VersionsNow { get; private set; }
+
+        internal ulong EarliestKept { get; private set; }
+
+        internal void Meet(ref RunPart part, ulong sequence, long time)
+        {
+            // The state of the run at the floor is the one after its last commit at or before it.
+            if (policy.KeepsAll || EarliestKept == 0 || (policy.Duration is not null && !_isBelowFloor))
+                EarliestKept = sequence;
+            _isBelowFloor |= time <= floor;
+
+            // Several operations on one key in one record are one version, the last of them.
+            while (part.MoveNext(out var operation))
+            {
+                var kind = KindOf((OperationCode)operation.Code);
+                if (kind != 0)
+                    Meet([kind, .. operation.Key], operation.Bytes.Length, sequence, time);
+            }
+        }
+
+        private void Meet(byte[] key, int bytes, ulong sequence, long time)
+        {
+            if (!_later.TryGetValue(key, out var later))
+            {
+                _later.Add(key, new Later(sequence, time, 1, false));
+                VersionsNow++;
+                return;
+            }
+
+            if (later.Sequence == sequence)
+            {
+                if (later.Goes)
+                    Bytes += bytes;
+                return;
+            }
+
+            var goes = !policy.KeepsAll && (policy.Duration is null || later.Time <= floor)
+                && (policy.Versions is not { } versions || later.Count >= versions);
+            VersionsNow++;
+            if (goes)
+            {
+                Versions++;
+                Bytes += bytes;
+            }
+
+            _later[key] = new Later(sequence, time, later.Count + 1, goes);
+        }
+
+        private readonly record struct Later(ulong Sequence, long Time, int Count, bool Goes);
+    }
+
+    // Things that have versions one after another; of an event, a trace and a run's own record nothing goes by policy.
+    private static byte KindOf(OperationCode code) => code switch
+    {
+        OperationCode.KvPut or OperationCode.KvDelete or OperationCode.KvIncrement or OperationCode.KvExpire => StoreKeys.Kv,
+        OperationCode.StateInit or OperationCode.StateSet or OperationCode.StateTransition or OperationCode.StateDelete
+            or OperationCode.StateLease or OperationCode.StateExpire => StoreKeys.State,
+        OperationCode.EventConsumerCommit => StoreKeys.Consumer,
+        OperationCode.Idempotency => StoreKeys.Idempotency,
+        _ => 0,
+    };
+}

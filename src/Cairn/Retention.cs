@@ -1,0 +1,146 @@
+using System.Globalization;
+using System.Text;
+
+namespace Cairn;
+
+/// <summary>How much of the past is kept: a policy of the database (<see cref="CairnOptions.Retention"/>) that a run may replace by one
+/// of its own (<see cref="Run.Retention"/>). It governs older versions, never the newest one: what is current stays whatever the policy
+/// says. A policy promises the least that is kept; what lies beyond may still be there, and is then told truly. Below what is kept,
+/// history answers <see cref="HistoryTrimmedException"/>. An immutable value.</summary>
+public sealed record Retention
+{
+    /// <summary>Least duration of <see cref="KeepFor"/>.</summary>
+    public static readonly TimeSpan DurationMin = TimeSpan.FromSeconds(1);
+
+    /// <summary>Largest duration of <see cref="KeepFor"/>: a hundred years.</summary>
+    public static readonly TimeSpan DurationMax = TimeSpan.FromDays(36_500);
+
+    /// <summary>Largest number of <see cref="KeepLast"/>.</summary>
+    public const int VersionsMax = 1_000_000;
+
+    private Retention()
+    {
+    }
+
+    /// <summary>Keeps everything: each version of each key can be asked for.</summary>
+    public static Retention KeepAll { get; } = new();
+
+    /// <summary>Keeps what was valid at any time within the duration before now.</summary>
+    /// <param name="duration">1 second to 36,500 days; a fraction below a microsecond is dropped.</param>
+    /// <exception cref="ArgumentOutOfRangeException">It is not in that range.</exception>
+    public static Retention KeepFor(TimeSpan duration)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(duration, DurationMin);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(duration, DurationMax);
+        return new Retention { Duration = new TimeSpan(duration.Ticks / TimeSpan.TicksPerMicrosecond * TimeSpan.TicksPerMicrosecond) };
+    }
+
+    /// <summary>Keeps the newest versions of each key.</summary>
+    /// <param name="versions">How many: 1 to 1,000,000. 1 = the newest alone.</param>
+    /// <exception cref="ArgumentOutOfRangeException">It is not in that range.</exception>
+    public static Retention KeepLast(int versions)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(versions, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(versions, VersionsMax);
+        return new Retention { Versions = versions };
+    }
+
+    /// <summary>Whether everything is kept.</summary>
+    public bool KeepsAll => Duration is null && Versions is null;
+
+    /// <summary>What was valid within this time before now is kept; null when time says nothing.</summary>
+    public TimeSpan? Duration { get; private init; }
+
+    /// <summary>So many of the newest versions of each key are kept; null when their number says nothing.</summary>
+    public int? Versions { get; private init; }
+
+    /// <summary>Both: a version is kept if either of the two says so.</summary>
+    public Retention Or(Retention other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        if (KeepsAll || other.KeepsAll)
+            return KeepAll;
+        return new Retention { Duration = Most(Duration, other.Duration), Versions = Most(Versions, other.Versions) };
+    }
+
+    private static T? Most<T>(T? one, T? other)
+        where T : struct, IComparable<T> => one is { } a && other is { } b ? (a.CompareTo(b) >= 0 ? one : other) : one ?? other;
+
+    /// <summary>As <see cref="TryParse"/> reads it: <c>all</c>, <c>for 30.00:00:00</c>, <c>last 3</c>, <c>for 1.00:00:00 or last
+    /// 3</c>.</summary>
+    public override string ToString()
+    {
+        if (KeepsAll)
+            return "all";
+        var text = new StringBuilder();
+        if (Duration is { } duration)
+            text.Append(CultureInfo.InvariantCulture, $"for {duration:c}");
+        if (Versions is { } versions)
+            text.Append(text.Length == 0 ? "" : " or ").Append(CultureInfo.InvariantCulture, $"last {versions}");
+        return text.ToString();
+    }
+
+    /// <summary>Reads a policy from text.</summary>
+    /// <param name="text"><c>all</c>, <c>for TIME</c>, <c>last N</c>, or several of them joined by <c>or</c>. A time is a number with one
+    /// of the units s, m, h, d (<c>36h</c>), or <c>d.hh:mm:ss</c>.</param>
+    /// <param name="policy">What it says.</param>
+    /// <returns>False when it says none.</returns>
+    public static bool TryParse(string? text, out Retention policy)
+    {
+        policy = KeepAll;
+        var words = (text ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        Retention? read = null;
+        for (var i = 0; i < words.Length; i++)
+        {
+            if (i > 0 && words[i++] != "or")
+                return false;
+            if (i == words.Length)
+                return false;
+            var more = words[i] switch
+            {
+                "all" => KeepAll,
+                "for" when ++i < words.Length && TryReadTime(words[i], out var time) => KeepFor(time),
+                "last" when ++i < words.Length && TryReadCount(words[i], out var versions) => KeepLast(versions),
+                _ => null,
+            };
+            if (more is null)
+                return false;
+            read = read is null ? more : read.Or(more);
+        }
+
+        policy = read ?? KeepAll;
+        return read is not null;
+    }
+
+    private static bool TryReadCount(string word, out int versions) =>
+        int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out versions) && versions is >= 1 and <= VersionsMax;
+
+    private static bool TryReadTime(string word, out TimeSpan time)
+    {
+        time = default;
+        var unit = word[^1] switch
+        {
+            's' => TimeSpan.FromSeconds(1),
+            'm' => TimeSpan.FromMinutes(1),
+            'h' => TimeSpan.FromHours(1),
+            'd' => TimeSpan.FromDays(1),
+            _ => default,
+        };
+        if (unit == default)
+        {
+            if (!TimeSpan.TryParseExact(word, "c", CultureInfo.InvariantCulture, out time))
+                return false;
+        }
+        else if (!long.TryParse(word.AsSpan(0, word.Length - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+            || number > DurationMax / unit)
+        {
+            return false;
+        }
+        else
+        {
+            time = unit * number;
+        }
+
+        return time >= DurationMin && time <= DurationMax;
+    }
+}
