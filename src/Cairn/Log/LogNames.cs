@@ -8,6 +8,8 @@ internal static class LogNames
     internal const string Root = "";
     internal const string LogDirectory = "log";
     internal const string QuarantineDirectory = "quarantine";
+    internal const string TableDirectory = "tables";
+    internal const string ArchiveDirectory = "archives";
     internal const string Lock = "LOCK";
     internal const string Reserve = "reserve";
     internal const string Prepared = "prepared";
@@ -18,6 +20,8 @@ internal static class LogNames
 
     private const string ManifestPrefix = "manifest-";
     private const string SegmentSuffix = ".segment";
+    private const string TableSuffix = ".table";
+    private const string ArchiveSuffix = ".archive";
     private const int Digits = 10;
 
     internal static string Manifest(ulong number) => ManifestPrefix + Number(number);
@@ -32,11 +36,23 @@ internal static class LogNames
         return name.StartsWith(ManifestPrefix, StringComparison.Ordinal) && TryParseNumber(name.AsSpan(ManifestPrefix.Length), out number);
     }
 
-    internal static bool TryParseSegment(string name, out uint number)
+    internal static string Table(uint number) => Number(number) + TableSuffix;
+
+    internal static string TablePath(uint number) => TableDirectory + "/" + Table(number);
+
+    internal static string ArchivePath(uint number) => ArchiveDirectory + "/" + Number(number) + ArchiveSuffix;
+
+    internal static bool TryParseSegment(string name, out uint number) => TryParse(name, SegmentSuffix, out number);
+
+    internal static bool TryParseTable(string name, out uint number) => TryParse(name, TableSuffix, out number);
+
+    internal static bool TryParseArchive(string name, out uint number) => TryParse(name, ArchiveSuffix, out number);
+
+    private static bool TryParse(string name, string suffix, out uint number)
     {
         number = 0;
-        if (!name.EndsWith(SegmentSuffix, StringComparison.Ordinal)
-            || !TryParseNumber(name.AsSpan(0, name.Length - SegmentSuffix.Length), out var value) || value > uint.MaxValue)
+        if (!name.EndsWith(suffix, StringComparison.Ordinal)
+            || !TryParseNumber(name.AsSpan(0, name.Length - suffix.Length), out var value) || value > uint.MaxValue)
             return false;
         number = (uint)value;
         return true;

@@ -29,7 +29,11 @@
 //      17         4096    4096        8200    77c0...        ended by recovery at the floor: its later bytes have no meaning
 //      18         8200    8712        0       0              open; 8200 to 8712 written by recovery, synced before it was named
 //
-// A manifest says nothing about what the records mean: it does not know runs, keys or values.
+// 6  The two newest checkpoints stay, and every table that one of them names (T3 of docs/storage.md). Numbers of tables and archives
+//    are never used twice: the manifest says which come next, so a file that only a lost attempt wrote is known as such.
+//
+// A manifest says nothing about what the records mean: it does not know runs, keys or values. What is in a table or an archive is
+// not its business either: it names the files, with their lengths and digests, and which tables are the image at which sequence.
 
 using System.Buffers.Binary;
 using Cairn.Storage;
@@ -55,6 +59,27 @@ internal readonly record struct ManifestSegment(
         this with { End = end, FileBytes = SegmentHeader.Size + (long)(end - BasePosition), Digest = digest };
 
     internal bool IsOpen => Digest == default;
+
+    internal static ManifestSegment Read(ReadOnlySpan<byte> source) => new(
+        BinaryPrimitives.ReadUInt32LittleEndian(source),
+        BinaryPrimitives.ReadUInt64LittleEndian(source[8..]),
+        BinaryPrimitives.ReadUInt64LittleEndian(source[16..]),
+        BinaryPrimitives.ReadUInt64LittleEndian(source[24..]),
+        BinaryPrimitives.ReadUInt64LittleEndian(source[32..]),
+        BinaryPrimitives.ReadInt64LittleEndian(source[40..]),
+        Digest.Read(source[48..]));
+
+    internal void Write(Span<byte> target)
+    {
+        BinaryPrimitives.WriteUInt32LittleEndian(target, Number);
+        BinaryPrimitives.WriteUInt32LittleEndian(target[4..], 0);
+        BinaryPrimitives.WriteUInt64LittleEndian(target[8..], BasePosition);
+        BinaryPrimitives.WriteUInt64LittleEndian(target[16..], CopiedTo);
+        BinaryPrimitives.WriteUInt64LittleEndian(target[24..], FirstSequence);
+        BinaryPrimitives.WriteUInt64LittleEndian(target[32..], End);
+        BinaryPrimitives.WriteInt64LittleEndian(target[40..], FileBytes);
+        Digest.Write(target[48..]);
+    }
 }
 
 /// <summary>What a manifest says. Layout of the body, little-endian: <code>
@@ -72,16 +97,33 @@ internal readonly record struct ManifestSegment(
 ///  84  u32  payload bytes max  the same
 ///  88  32   previous digest    SHA-256 that the manifest before carries; zero in the first
 /// 120  u32  segments S
-/// 124  u32  zero
-/// 128  the segments, ascending, 80 bytes each </code></summary>
+/// 124  u32  tables T
+/// 128  u32  checkpoints C     0 to 2
+/// 132  u32  archives A
+/// 136  u32  next table        number that the next table file gets
+/// 140  u32  next archive      number that the next archive file gets
+/// 144  u64  retention floor   lowest sequence of which history is kept; 0 = all of it
+/// 152  the segments, ascending, 80 bytes each
+///      the tables, ascending, 96 bytes each
+///      the archives, ascending, 64 bytes each
+///      the checkpoints, ascending, 48 bytes and their list of tables each </code></summary>
 internal sealed record Manifest
 {
     internal const int CopyHeaderBytes = 32;
-    internal const int BodyFixedBytes = 128;
+    internal const int BodyFixedBytes = 152;
     internal const int CopyAlignment = 4096;
 
     /// <summary>Most segments a manifest can name: a bound for reading (64 TiB of full segments).</summary>
     internal const int SegmentsMax = 1 << 20;
+
+    /// <summary>The same for tables; merging keeps them to a few dozen.</summary>
+    internal const int TablesMax = 1 << 16;
+
+    /// <summary>The same for archives.</summary>
+    internal const int ArchivesMax = 1 << 20;
+
+    /// <summary>Checkpoints that stay.</summary>
+    internal const int CheckpointsMax = 2;
 
     private const uint CleanFlag = 1;
 
@@ -115,14 +157,44 @@ internal sealed record Manifest
 
     internal required IReadOnlyList<ManifestSegment> Segments { get; init; }
 
+    /// <summary>Every table that a checkpoint names, ascending by number.</summary>
+    internal IReadOnlyList<TableInfo> Tables { get; init; } = [];
+
+    /// <summary>Ascending: the last one is the newest.</summary>
+    internal IReadOnlyList<ManifestCheckpoint> Checkpoints { get; init; } = [];
+
+    /// <summary>Ascending by number.</summary>
+    internal IReadOnlyList<ManifestArchive> Archives { get; init; } = [];
+
+    internal uint NextTable { get; init; } = 1;
+
+    internal uint NextArchive { get; init; } = 1;
+
+    internal ulong RetentionFloor { get; init; }
+
     internal static ReadOnlySpan<byte> Magic => "CAIRNMAN"u8;
 
     internal string Name => LogNames.Manifest(Number);
 
+    /// <summary>The tables of a checkpoint, newest first.</summary>
+    internal IReadOnlyList<TableInfo> TablesOf(ManifestCheckpoint checkpoint) =>
+        [.. checkpoint.Tables.Select(number => Tables.First(table => table.Number == number))];
+
+    private int CopyBytes => CopyHeaderBytes + BodyFixedBytes + Segments.Count * ManifestSegment.Size + Tables.Count * TableInfo.Size
+        + Archives.Count * ManifestArchive.Size + Checkpoints.Sum(checkpoint => checkpoint.Bytes) + Log.Digest.Size;
+
     /// <summary>The whole file: both copies.</summary>
     internal byte[] Encode()
     {
-        var copyBytes = CopyHeaderBytes + BodyFixedBytes + Segments.Count * ManifestSegment.Size + Log.Digest.Size;
+        Invariant.Check(
+            Segments.Count <= SegmentsMax && Tables.Count <= TablesMax && Archives.Count <= ArchivesMax && FindContradiction() is null,
+            "a manifest does not contradict itself");
+        return EncodeUnchecked();
+    }
+
+    internal byte[] EncodeUnchecked()
+    {
+        var copyBytes = CopyBytes;
         var second = NextCopy(copyBytes);
         var file = new byte[second + copyBytes];
         WriteCopy(file.AsSpan(0, copyBytes));
@@ -133,7 +205,7 @@ internal sealed record Manifest
     /// <summary>The SHA-256 that the copies of this manifest carry.</summary>
     internal Digest Digest()
     {
-        var copy = new byte[CopyHeaderBytes + BodyFixedBytes + Segments.Count * ManifestSegment.Size + Log.Digest.Size];
+        var copy = new byte[CopyBytes];
         WriteCopy(copy);
         return Log.Digest.Read(copy.AsSpan(copy.Length - Log.Digest.Size));
     }
@@ -227,7 +299,6 @@ internal sealed record Manifest
 
     private void WriteBody(Span<byte> body)
     {
-        Invariant.Check(Segments.Count is > 0 and <= SegmentsMax && FindContradiction() is null, "a manifest does not contradict itself");
         BinaryPrimitives.WriteUInt64LittleEndian(body, Number);
         BinaryPrimitives.WriteUInt128LittleEndian(body[8..], DatabaseId);
         BinaryPrimitives.WriteUInt64LittleEndian(body[24..], Epoch);
@@ -242,20 +313,35 @@ internal sealed record Manifest
         BinaryPrimitives.WriteUInt32LittleEndian(body[84..], PayloadBytesMax);
         PreviousDigest.Write(body[88..]);
         BinaryPrimitives.WriteUInt32LittleEndian(body[120..], (uint)Segments.Count);
-        BinaryPrimitives.WriteUInt32LittleEndian(body[124..], 0);
-        for (var i = 0; i < Segments.Count; i++)
-        {
-            var target = body.Slice(BodyFixedBytes + i * ManifestSegment.Size, ManifestSegment.Size);
-            var segment = Segments[i];
-            BinaryPrimitives.WriteUInt32LittleEndian(target, segment.Number);
-            BinaryPrimitives.WriteUInt32LittleEndian(target[4..], 0);
-            BinaryPrimitives.WriteUInt64LittleEndian(target[8..], segment.BasePosition);
-            BinaryPrimitives.WriteUInt64LittleEndian(target[16..], segment.CopiedTo);
-            BinaryPrimitives.WriteUInt64LittleEndian(target[24..], segment.FirstSequence);
-            BinaryPrimitives.WriteUInt64LittleEndian(target[32..], segment.End);
-            BinaryPrimitives.WriteInt64LittleEndian(target[40..], segment.FileBytes);
-            segment.Digest.Write(target[48..]);
-        }
+        BinaryPrimitives.WriteUInt32LittleEndian(body[124..], (uint)Tables.Count);
+        BinaryPrimitives.WriteUInt32LittleEndian(body[128..], (uint)Checkpoints.Count);
+        BinaryPrimitives.WriteUInt32LittleEndian(body[132..], (uint)Archives.Count);
+        BinaryPrimitives.WriteUInt32LittleEndian(body[136..], NextTable);
+        BinaryPrimitives.WriteUInt32LittleEndian(body[140..], NextArchive);
+        BinaryPrimitives.WriteUInt64LittleEndian(body[144..], RetentionFloor);
+        var rest = body[BodyFixedBytes..];
+        foreach (var segment in Segments)
+            segment.Write(Take(ref rest, ManifestSegment.Size));
+        foreach (var table in Tables)
+            table.Write(Take(ref rest, TableInfo.Size));
+        foreach (var archive in Archives)
+            archive.Write(Take(ref rest, ManifestArchive.Size));
+        foreach (var checkpoint in Checkpoints)
+            checkpoint.Write(Take(ref rest, checkpoint.Bytes));
+    }
+
+    private static Span<byte> Take(ref Span<byte> rest, int bytes)
+    {
+        var taken = rest[..bytes];
+        rest = rest[bytes..];
+        return taken;
+    }
+
+    private static ReadOnlySpan<byte> Take(ref ReadOnlySpan<byte> rest, int bytes)
+    {
+        var taken = rest[..bytes];
+        rest = rest[bytes..];
+        return taken;
     }
 
     private static int NextCopy(int end) => (end + CopyAlignment - 1) & ~(CopyAlignment - 1);
@@ -263,7 +349,9 @@ internal sealed record Manifest
     private static byte[] ReadAll(IStorage storage, string name)
     {
         using var file = storage.Open(name, writable: false);
-        const long most = 2L * (CopyHeaderBytes + BodyFixedBytes + (long)SegmentsMax * ManifestSegment.Size + 2 * CopyAlignment);
+        const long most = 2L * (CopyHeaderBytes + BodyFixedBytes + (long)SegmentsMax * ManifestSegment.Size
+            + (long)TablesMax * (TableInfo.Size + CheckpointsMax * sizeof(uint)) + (long)ArchivesMax * ManifestArchive.Size
+            + CheckpointsMax * ManifestCheckpoint.FixedBytes + 2 * CopyAlignment);
         var bytes = new byte[(int)Math.Min(file.Length, most)];
         var read = file.ReadAt(bytes, 0);
         return read == bytes.Length ? bytes : bytes[..read];
@@ -305,22 +393,35 @@ internal sealed record Manifest
     {
         if (body.Length < BodyFixedBytes)
             return null;
-        var count = BinaryPrimitives.ReadUInt32LittleEndian(body[120..]);
-        if (count > SegmentsMax || body.Length < BodyFixedBytes + (long)count * ManifestSegment.Size)
+        var counts = (
+            Segments: BinaryPrimitives.ReadUInt32LittleEndian(body[120..]),
+            Tables: BinaryPrimitives.ReadUInt32LittleEndian(body[124..]),
+            Checkpoints: BinaryPrimitives.ReadUInt32LittleEndian(body[128..]),
+            Archives: BinaryPrimitives.ReadUInt32LittleEndian(body[132..]));
+        if (counts.Segments > SegmentsMax || counts.Tables > TablesMax || counts.Checkpoints > CheckpointsMax
+            || counts.Archives > ArchivesMax)
+            return null;
+        var rest = body[BodyFixedBytes..];
+        if (rest.Length < (long)counts.Segments * ManifestSegment.Size + counts.Tables * TableInfo.Size
+            + counts.Archives * ManifestArchive.Size)
             return null;
 
-        var segments = new ManifestSegment[count];
+        var segments = new ManifestSegment[counts.Segments];
         for (var i = 0; i < segments.Length; i++)
+            segments[i] = ManifestSegment.Read(Take(ref rest, ManifestSegment.Size));
+        var tables = new TableInfo[counts.Tables];
+        for (var i = 0; i < tables.Length; i++)
+            tables[i] = TableInfo.Read(Take(ref rest, TableInfo.Size));
+        var archives = new ManifestArchive[counts.Archives];
+        for (var i = 0; i < archives.Length; i++)
+            archives[i] = ManifestArchive.Read(Take(ref rest, ManifestArchive.Size));
+        var checkpoints = new ManifestCheckpoint[counts.Checkpoints];
+        for (var i = 0; i < checkpoints.Length; i++)
         {
-            var source = body.Slice(BodyFixedBytes + i * ManifestSegment.Size, ManifestSegment.Size);
-            segments[i] = new ManifestSegment(
-                BinaryPrimitives.ReadUInt32LittleEndian(source),
-                BinaryPrimitives.ReadUInt64LittleEndian(source[8..]),
-                BinaryPrimitives.ReadUInt64LittleEndian(source[16..]),
-                BinaryPrimitives.ReadUInt64LittleEndian(source[24..]),
-                BinaryPrimitives.ReadUInt64LittleEndian(source[32..]),
-                BinaryPrimitives.ReadInt64LittleEndian(source[40..]),
-                Log.Digest.Read(source[48..]));
+            if (ManifestCheckpoint.TryRead(rest) is not { } checkpoint)
+                return null;
+            checkpoints[i] = checkpoint;
+            rest = rest[checkpoint.Bytes..];
         }
 
         return new Manifest
@@ -340,6 +441,12 @@ internal sealed record Manifest
             PayloadBytesMax = BinaryPrimitives.ReadUInt32LittleEndian(body[84..]),
             PreviousDigest = Log.Digest.Read(body[88..]),
             Segments = segments,
+            Tables = tables,
+            Checkpoints = checkpoints,
+            Archives = archives,
+            NextTable = BinaryPrimitives.ReadUInt32LittleEndian(body[136..]),
+            NextArchive = BinaryPrimitives.ReadUInt32LittleEndian(body[140..]),
+            RetentionFloor = BinaryPrimitives.ReadUInt64LittleEndian(body[144..]),
         };
     }
 
@@ -366,6 +473,54 @@ internal sealed record Manifest
             return IsClean ? "an end of the last segment after a clean close" : "an open last segment";
         if (IsClean && EndPosition != Segments[^1].End)
             return "the end of a clean close at the end of the last segment";
+        return FindTableContradiction() ?? FindCheckpointContradiction();
+    }
+
+    private string? FindTableContradiction()
+    {
+        for (var i = 0; i < Tables.Count; i++)
+        {
+            var table = Tables[i];
+            if (table.Number == 0 || table.Number >= NextTable || (i > 0 && table.Number <= Tables[i - 1].Number))
+                return $"tables that ascend below number {NextTable}, not table {table.Number}";
+            if (table.FileBytes <= 0 || table.FirstSequence > table.LastSequence)
+                return $"length and sequences of table {table.Number} that can be";
+            if (!Checkpoints.Any(checkpoint => checkpoint.Tables.Contains(table.Number)))
+                return $"a checkpoint that names table {table.Number}";
+        }
+
+        for (var i = 0; i < Archives.Count; i++)
+        {
+            var archive = Archives[i];
+            if (archive.Number == 0 || archive.Number >= NextArchive || (i > 0 && archive.Number <= Archives[i - 1].Number))
+                return $"archives that ascend below number {NextArchive}, not archive {archive.Number}";
+            if (archive.FileBytes <= 0 || archive.FirstPosition > archive.EndPosition)
+                return $"length and positions of archive {archive.Number} that can be";
+        }
+
+        return null;
+    }
+
+    // The older checkpoint has its mark in the log that is kept (T3), and no mark lies where the log was not synced.
+    private string? FindCheckpointContradiction()
+    {
+        for (var i = 0; i < Checkpoints.Count; i++)
+        {
+            var checkpoint = Checkpoints[i];
+            if (checkpoint.Number == 0 || (i > 0 && checkpoint.Number <= Checkpoints[i - 1].Number))
+                return $"checkpoints that ascend, not checkpoint {checkpoint.Number}";
+            if (i > 0 && (checkpoint.Sequence < Checkpoints[i - 1].Sequence || checkpoint.MarkPosition <= Checkpoints[i - 1].MarkPosition))
+                return $"checkpoint {checkpoint.Number} behind checkpoint {Checkpoints[i - 1].Number}";
+            if (checkpoint.MarkPosition % RecordFrame.Alignment != 0 || checkpoint.MarkPosition < Segments[0].BasePosition
+                || checkpoint.MarkPosition >= DurablePosition || checkpoint.Sequence > LastSequence)
+                return $"a mark of checkpoint {checkpoint.Number} in the log that was synced";
+            foreach (var number in checkpoint.Tables)
+            {
+                if (Tables.FirstOrDefault(table => table.Number == number) is not { } table || table.LastSequence > checkpoint.Sequence)
+                    return $"tables of checkpoint {checkpoint.Number} up to its sequence";
+            }
+        }
+
         return null;
     }
 

@@ -41,5 +41,5 @@ internal static class PublishedFile
             storage.SyncDirectory(directory);
     }
 
-    private static string DirectoryOf(string path) => path.LastIndexOf('/') is var slash and >= 0 ? path[..slash] : LogNames.Root;
+    internal static string DirectoryOf(string path) => path.LastIndexOf('/') is var slash and >= 0 ? path[..slash] : LogNames.Root;
 }

@@ -16,6 +16,12 @@ internal sealed class DirectorySurvey
     /// <summary>Ascending.</summary>
     internal List<uint> Segments { get; } = [];
 
+    /// <summary>Ascending; those that no manifest names too.</summary>
+    internal List<uint> Tables { get; } = [];
+
+    /// <summary>The same for archives.</summary>
+    internal List<uint> Archives { get; } = [];
+
     /// <summary>Paths of files that were being written, and of the prepared segment: no part of the database.</summary>
     internal List<string> Unfinished { get; } = [];
 
@@ -31,6 +37,10 @@ internal sealed class DirectorySurvey
             survey.AddRoot(name);
         foreach (var name in storage.List(LogNames.LogDirectory))
             survey.AddLog(name);
+        foreach (var name in storage.List(LogNames.TableDirectory))
+            survey.AddNumbered(LogNames.TableDirectory, name, LogNames.TryParseTable(name, out var number), number, survey.Tables);
+        foreach (var name in storage.List(LogNames.ArchiveDirectory))
+            survey.AddNumbered(LogNames.ArchiveDirectory, name, LogNames.TryParseArchive(name, out var number), number, survey.Archives);
         foreach (var name in storage.List(LogNames.QuarantineDirectory))
         {
             if (name.EndsWith(LogNames.Part, StringComparison.Ordinal))
@@ -41,6 +51,8 @@ internal sealed class DirectorySurvey
 
         survey.Manifests.Sort();
         survey.Segments.Sort();
+        survey.Tables.Sort();
+        survey.Archives.Sort();
         return survey;
     }
 
@@ -66,5 +78,15 @@ internal sealed class DirectorySurvey
             Unfinished.Add(path);
         else
             Foreign.Add(path);
+    }
+
+    private void AddNumbered(string directory, string name, bool isNumbered, uint number, List<uint> numbers)
+    {
+        if (isNumbered)
+            numbers.Add(number);
+        else if (name.EndsWith(LogNames.Part, StringComparison.Ordinal))
+            Unfinished.Add(directory + "/" + name);
+        else
+            Foreign.Add(directory + "/" + name);
     }
 }

@@ -37,7 +37,7 @@ internal sealed class Quarantine(IStorage storage, RecoveryFindings findings)
             target = PathOf(string.Create(CultureInfo.InvariantCulture, $"{name}-{n}"));
         KeepReport(target, report);
         PublishedFile.Rename(storage, path, target);
-        PublishedFile.SyncDirectory(storage, path.Contains('/') ? LogNames.LogDirectory : LogNames.Root);
+        PublishedFile.SyncDirectory(storage, PublishedFile.DirectoryOf(path));
         findings.Quarantine(target);
     }
 

@@ -213,12 +213,13 @@ internal sealed class Recovery
         return null;
     }
 
-    /// <summary>Sorts the segments that no manifest names (7.3).</summary>
-    /// <returns>Those that mean nothing and go.</returns>
+    /// <summary>Sorts what no manifest names: segments (7.3), tables and archives. A table or an archive that is not named was given up, or
+    /// its publication did not come to its end: it has nothing that the named files have not.</summary>
+    /// <returns>Paths of those that mean nothing and go.</returns>
     /// <exception cref="CorruptionException">One of them proves that a manifest was lost.</exception>
-    private List<uint> FindLeftovers(DirectorySurvey directory, Manifest? manifest)
+    private List<string> FindLeftovers(DirectorySurvey directory, Manifest? manifest)
     {
-        var leftovers = new List<uint>();
+        var leftovers = new List<string>();
         foreach (var number in directory.Segments)
         {
             // Below the first named one: given up by retention, and its name came back with a crash.
@@ -228,7 +229,18 @@ internal sealed class Recovery
                 continue;
             if (!isGivenUp)
                 CheckLeftover(number, manifest);
-            leftovers.Add(number);
+            leftovers.Add(LogNames.SegmentPath(number));
+        }
+
+        var tables = manifest?.Tables.Select(table => table.Number).ToHashSet() ?? [];
+        var archives = manifest?.Archives.Select(archive => archive.Number).ToHashSet() ?? [];
+        foreach (var path in directory.Tables.Where(number => !tables.Contains(number)).Select(LogNames.TablePath)
+            .Concat(directory.Archives.Where(number => !archives.Contains(number)).Select(LogNames.ArchivePath)))
+        {
+            // Neither is made before there is a manifest.
+            if (manifest is null)
+                throw Damaged(path, 0, 0, "a manifest; none is here");
+            leftovers.Add(path);
         }
 
         return leftovers;
@@ -386,7 +398,7 @@ internal sealed class Recovery
 
     /// <summary>The writing half: everything up to the new manifest.</summary>
     private RecoveredLog Begin(
-        DirectorySurvey directory, Manifest manifest, SegmentHeader[] headers, List<uint> leftovers, LogScanner scanner, IFile file, in Tail tail)
+        DirectorySurvey directory, Manifest manifest, SegmentHeader[] headers, List<string> leftovers, LogScanner scanner, IFile file, in Tail tail)
     {
         var last = manifest.Segments[^1];
         var ended = last.IsOpen ? last.EndedAt(tail.Floor, DigestOf(scanner, file, headers[^1], tail.Floor)) : last;
@@ -490,16 +502,14 @@ internal sealed class Recovery
     }
 
     /// <summary>Removes what a crash left unfinished, durably, before new files take the names.</summary>
-    private void Tidy(DirectorySurvey directory, List<uint> leftovers)
+    private void Tidy(DirectorySurvey directory, List<string> leftovers)
     {
         foreach (var path in directory.Unfinished)
             Remove(path);
-        foreach (var number in leftovers)
-            Remove(LogNames.SegmentPath(number));
-        if (_findings.Removed.Count == 0)
-            return;
-        PublishedFile.SyncDirectory(_storage, LogNames.LogDirectory);
-        PublishedFile.SyncDirectory(_storage, LogNames.Root);
+        foreach (var path in leftovers)
+            Remove(path);
+        foreach (var changed in _findings.Removed.Select(PublishedFile.DirectoryOf).Distinct().OrderDescending())
+            PublishedFile.SyncDirectory(_storage, changed);
     }
 
     private void Remove(string path)

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Cairn.Codec;
 using Cairn.Log;
+using Cairn.Storage;
 using Xunit;
 
 namespace Cairn.Tests.Log;
@@ -100,7 +101,9 @@ public class FormatTests
     {
         var manifest = AnyManifest();
         var file = manifest.Encode();
-        var copy = Manifest.CopyHeaderBytes + Manifest.BodyFixedBytes + 2 * ManifestSegment.Size + 32;
+        var lists = Manifest.CopyHeaderBytes + Manifest.BodyFixedBytes + 2 * ManifestSegment.Size;
+        var checkpoints = lists + 2 * TableInfo.Size + ManifestArchive.Size;
+        var copy = checkpoints + 2 * ManifestCheckpoint.FixedBytes + 3 * sizeof(uint) + 32;
 
         Compare(FormatTable.Read("Manifest"), new()
         {
@@ -129,7 +132,12 @@ public class FormatTests
             ["payload bytes max"] = U32(268435456),
             ["previous digest"] = DigestBytes(manifest.PreviousDigest),
             ["segments S"] = U32(2),
-            ["zero"] = U32(0),
+            ["tables T"] = U32(2),
+            ["checkpoints C"] = U32(2),
+            ["archives A"] = U32(1),
+            ["next table"] = U32(9),
+            ["next archive"] = U32(4),
+            ["retention floor"] = U64(33),
         }, file.AsSpan(Manifest.CopyHeaderBytes));
 
         Compare(FormatTable.Read("Manifest", 2), new()
@@ -143,6 +151,132 @@ public class FormatTests
             ["file bytes"] = U64(8200),
             ["digest"] = DigestBytes(Digest.Of("b"u8)),
         }, file.AsSpan(Manifest.CopyHeaderBytes + Manifest.BodyFixedBytes + ManifestSegment.Size));
+
+        Compare(FormatTable.Read("Manifest", 3), new()
+        {
+            ["number"] = U32(8),
+            ["zero"] = U32(0),
+            ["file bytes"] = U64(90_000),
+            ["first sequence"] = U64(61),
+            ["last sequence"] = U64(100),
+            ["entries"] = U64(40),
+            ["tombstones"] = U64(5),
+            ["content references"] = U64(9),
+            ["content bytes"] = U64(70_000),
+            ["digest"] = DigestBytes(Digest.Of("table"u8)),
+        }, file.AsSpan(lists + TableInfo.Size));
+
+        Compare(FormatTable.Read("Manifest", 4), new()
+        {
+            ["number"] = U32(3),
+            ["zero"] = U32(0),
+            ["file bytes"] = U64(5_000),
+            ["first position"] = U64(64),
+            ["end position"] = U64(2_048),
+            ["digest"] = DigestBytes(Digest.Of("archive"u8)),
+        }, file.AsSpan(lists + 2 * TableInfo.Size));
+
+        Compare(FormatTable.Read("Manifest", 5), new()
+        {
+            ["number"] = U64(6),
+            ["sequence"] = U64(100),
+            ["commit time"] = U64(1_650_000_000_000_000),
+            ["mark position"] = U64(7_000),
+            ["mark check"] = U32(0xABCD0123),
+            ["flags"] = U32(0),
+            ["tables N"] = U32(2),
+            ["zero"] = U32(0),
+        }, file.AsSpan(checkpoints + ManifestCheckpoint.FixedBytes + sizeof(uint)));
+        Assert.Equal([.. U32(8), .. U32(7)], file[(copy - 40)..(copy - 32)]);
+    }
+
+    [Fact]
+    [Trait("Promise", "G6")]
+    [Trait("Requirement", "CKP-5")]
+    public void A_manifest_is_read_back_as_it_was_written()
+    {
+        var manifest = AnyManifest();
+        using var storage = new MemoryStorage();
+        PublishedFile.Write(storage, manifest.Name, manifest.Encode());
+
+        var read = Manifest.Load(storage, manifest.Number, forWriting: true, out var warning);
+
+        Assert.Null(warning);
+        Assert.Equal(manifest.Segments, read.Segments);
+        Assert.Equal(manifest.Tables, read.Tables);
+        Assert.Equal(manifest.Archives, read.Archives);
+        Assert.Equal(manifest.Checkpoints, read.Checkpoints);
+        Assert.Equal(manifest.Digest(), read.Digest());
+    }
+
+    [Fact]
+    [Trait("Promise", "G6")]
+    [Trait("Requirement", "CKP-5")]
+    public void Every_flipped_bit_and_every_truncation_of_a_manifest_leaves_the_other_copy_or_is_named()
+    {
+        var manifest = AnyManifest();
+        var original = manifest.Encode();
+        var digest = manifest.Digest();
+        var bytes = (byte[])original.Clone();
+        for (var bit = 0; bit < bytes.Length * 8; bit++)
+        {
+            bytes[bit / 8] ^= (byte)(1 << (bit % 8));
+            Assert.Equal(digest, Load(bytes)?.Digest());
+            bytes[bit / 8] ^= (byte)(1 << (bit % 8));
+        }
+
+        for (var length = 0; length < original.Length; length++)
+        {
+            var read = Load(original[..length]);
+            Assert.True(read is null || read.Digest() == digest, $"cut to {length}");
+        }
+    }
+
+    private static Manifest? Load(byte[] bytes)
+    {
+        using var storage = new MemoryStorage();
+        PublishedFile.Write(storage, LogNames.Manifest(43), bytes);
+        try
+        {
+            return Manifest.Load(storage, 43, forWriting: true, out _);
+        }
+        catch (CorruptionException)
+        {
+            return null;
+        }
+    }
+
+    public static TheoryData<string> Contradictions => [.. Contradicting.Keys];
+
+    private static readonly Dictionary<string, Func<Manifest, Manifest>> Contradicting = new()
+    {
+        ["a checkpoint that names table"] = manifest => manifest with { Checkpoints = [manifest.Checkpoints[0]] },
+        ["checkpoints that ascend"] = manifest => manifest with { Checkpoints = [.. manifest.Checkpoints.Reverse()] },
+        ["tables that ascend"] = manifest => manifest with { NextTable = 8 },
+        ["archives that ascend"] = manifest => manifest with { NextArchive = 3 },
+        ["in the log that was synced"] = manifest => manifest with
+        {
+            Checkpoints = [manifest.Checkpoints[0], manifest.Checkpoints[1] with { MarkPosition = 8200 }],
+        },
+        ["up to its sequence"] = manifest => manifest with
+        {
+            Checkpoints = [manifest.Checkpoints[0], manifest.Checkpoints[1] with { Sequence = 99 }],
+        },
+        ["length and sequences"] = manifest => manifest with { Tables = [manifest.Tables[0], manifest.Tables[1] with { FileBytes = 0 }] },
+    };
+
+    // What cannot be true, in a manifest whose copies are whole, is corruption; and the engine never writes it.
+    [Theory]
+    [MemberData(nameof(Contradictions))]
+    [Trait("Promise", "G6")]
+    [Trait("Requirement", "CKP-5")]
+    public void A_manifest_that_contradicts_itself_is_neither_written_nor_taken(string expected)
+    {
+        Assert.Throws<Cairn.Diagnostics.InvariantException>(() => Contradicting[expected](AnyManifest()).Encode());
+        using var storage = new MemoryStorage();
+        PublishedFile.Write(storage, LogNames.Manifest(43), Contradicting[expected](AnyManifest()).EncodeUnchecked());
+        var refused = Assert.Throws<CorruptionException>(() => Manifest.Load(storage, 43, forWriting: true, out _));
+        Assert.Contains(expected, refused.Expected, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -238,6 +372,20 @@ public class FormatTests
             new ManifestSegment(17, 0, 0, 1, 4096, 8192, Digest.Of("a"u8)),
             new ManifestSegment(18, 4096, 5000, 50, 8200, 8200, Digest.Of("b"u8)),
         ],
+        Tables =
+        [
+            new TableInfo(7, 80_000, Digest.Of("older table"u8), 1, 60, 50, 0, 0, 0),
+            new TableInfo(8, 90_000, Digest.Of("table"u8), 61, 100, 40, 5, 9, 70_000),
+        ],
+        Archives = [new ManifestArchive(3, 5_000, 64, 2_048, Digest.Of("archive"u8))],
+        Checkpoints =
+        [
+            new ManifestCheckpoint(5, 60, 1_640_000_000_000_000, 4_800, 0x12345678, [7]),
+            new ManifestCheckpoint(6, 100, 1_650_000_000_000_000, 7_000, 0xABCD0123, [8, 7]),
+        ],
+        NextTable = 9,
+        NextArchive = 4,
+        RetentionFloor = 33,
     };
 
     private static void Compare(List<Dictionary<string, string>> table, Dictionary<string, byte[]> expected, ReadOnlySpan<byte> bytes)
