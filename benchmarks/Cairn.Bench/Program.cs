@@ -1,16 +1,21 @@
 using Cairn.Bench.Harness;
 using Cairn.Bench.Suites;
 
-if (args is [Probe.Verb, ..])
+// Some measurements have a process of their own: see Probe.
+if (args is [Probe.Verb, var probe, ..])
 {
-    FootprintPart.Answer(args.AsSpan(1));
+    double[] figures = probe switch
+    {
+        FootprintPart.MemoryProbe or FootprintPart.PauseProbe => FootprintPart.Answer(args.AsSpan(1)),
+        ContentsPart.ProbeName => ContentsPart.Answer(args.AsSpan(2)),
+        MixedPart.ProbeName => MixedPart.Answer(args.AsSpan(2)),
+        _ => throw new ArgumentException($"no probe {probe}"),
+    };
+    Probe.Answer(figures);
     return 0;
 }
 
-var suites = new Dictionary<string, Action<BenchOptions, Report, string>>(StringComparer.Ordinal)
-{
-    [KvSuite.Name] = KvSuite.Run,
-};
+Suite[] suites = [KvSuite.Suite, StorageSuite.Suite, ScaleSuite.Suite];
 
 BenchOptions options;
 try
@@ -23,15 +28,15 @@ catch (ArgumentException mistake)
     return 2;
 }
 
-if (!suites.TryGetValue(options.Suite, out var suite))
+if (Array.Find(suites, suite => suite.Name == options.Suite) is not { } suite)
 {
-    Console.Error.WriteLine($"bench: no suite {options.Suite}; there are: {string.Join(", ", suites.Keys)}");
+    Console.Error.WriteLine($"bench: no suite {options.Suite}; there are: {string.Join(", ", suites.Select(each => each.Name))}");
     return 2;
 }
 
-if (options.Part is { } part && !KvSuite.Parts.Contains(part))
+if (options.Part is { } part && !suite.Parts.Contains(part))
 {
-    Console.Error.WriteLine($"bench: no part {part}; there are: {string.Join(", ", KvSuite.Parts)}");
+    Console.Error.WriteLine($"bench: no part {part} of {suite.Name}; there are: {string.Join(", ", suite.Parts)}");
     return 2;
 }
 
@@ -41,7 +46,7 @@ Directory.CreateDirectory(directory);
 try
 {
     var report = new Report(options, Machine.Describe(directory));
-    suite(options, report, directory);
+    suite.Run(options, report, directory);
     if (options.JsonFile is not null)
         report.WriteJson(options.JsonFile);
     if (!options.IsQuick && options.Part is null)

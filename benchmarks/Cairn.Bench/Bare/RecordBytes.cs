@@ -22,7 +22,8 @@ internal static class RecordBytes
     /// <summary>A canonical object with one member: a short name, and a byte string of at most 255 bytes.</summary>
     internal static int ObjectOfBytes(int nameBytes, int valueBytes) => 1 + 1 + nameBytes + ByteString(valueBytes);
 
-    private static int ByteString(int bytes) => 2 + bytes;
+    /// <summary>A canonical byte string of at most 255 bytes.</summary>
+    internal static int ByteString(int bytes) => 2 + bytes;
 
     private static int Aligned(int bytes) => (bytes + 7) & ~7;
 }

@@ -1,3 +1,5 @@
+using System.Reflection;
+
 namespace Cairn.Bench.Harness;
 
 internal enum Verdict
@@ -28,6 +30,12 @@ internal sealed record Gate
     internal static Gate AtLeast(string name, double bound) => new(name, isLowerBound: true, bound);
 
     internal static Gate AtMost(string name, double bound) => new(name, isLowerBound: false, bound);
+
+    /// <summary>Every goal that a class writes down as a field.</summary>
+    internal static IReadOnlyList<Gate> AllOf(Type gates) =>
+        [.. gates.GetFields(BindingFlags.Static | BindingFlags.NonPublic)
+            .Where(field => field.FieldType == typeof(Gate))
+            .Select(field => (Gate)field.GetValue(null)!)];
 
     /// <summary>Met or missed when every round agrees; unsure when the rounds straddle the goal.</summary>
     internal Verdict Judge(Series figure)

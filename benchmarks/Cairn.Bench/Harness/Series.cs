@@ -30,6 +30,15 @@ internal sealed class Series
     /// <summary>Round by round, the greater: the better of two limits.</summary>
     internal static Series Greater(Series left, Series right) => Combine(left, right, Math.Max);
 
+    /// <summary>Round by round, the lesser.</summary>
+    internal static Series Lesser(Series left, Series right) => Combine(left, right, Math.Min);
+
+    /// <summary>Round by round, both together.</summary>
+    internal static Series Sum(Series left, Series right) => Combine(left, right, static (a, b) => a + b);
+
+    /// <summary>Every round, so many times.</summary>
+    internal Series Times(double factor) => Combine(this, this, (value, _) => value * factor);
+
     private static Series Combine(Series left, Series right, Func<double, double, double> combine)
     {
         var combined = For(left.Missing ?? right.Missing);

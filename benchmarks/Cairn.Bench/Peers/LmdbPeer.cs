@@ -44,7 +44,20 @@ internal sealed unsafe partial class LmdbPeer : Peer
         ResetReading(_reading);
     }
 
+    private LmdbPeer(string directory)
+    {
+        Check(CreateEnvironment(out _environment), "create");
+        Check(SetMapSize(_environment, (nuint)MapMebibytes << 20), "map size");
+        Check(Open(_environment, directory, NoThreadLocal | ReadOnly, OwnerReadsAndWrites), "open");
+        Check(Begin(_environment, 0, ReadOnly, out _reading), "begin");
+        Check(OpenDatabase(_reading, null, 0, out _database), "database");
+        ResetReading(_reading);
+    }
+
     internal static string? Missing => SharedLibrary.Missing(Library);
+
+    /// <summary>Opens what is there, for reading only.</summary>
+    internal static LmdbPeer OpenReading(string directory) => new(directory);
 
     internal override string Name => PeerName;
 

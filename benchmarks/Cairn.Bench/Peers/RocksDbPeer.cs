@@ -13,21 +13,25 @@ internal sealed unsafe partial class RocksDbPeer : Peer
 
     private const string Library = "librocksdb.so.7.8";
     private const int NoCompression = 0;
+    private const int BufferBytes = 256 << 20;
     private static readonly TimeSpan SyncInterval = TimeSpan.FromMilliseconds(100);
 
     private readonly Durability _durability;
+    private readonly int _bufferBytes;
     private readonly nint _options;
     private readonly nint _writing;
     private readonly nint _reading;
     private readonly nint _database;
     private readonly PeriodicSync? _sync;
 
-    internal RocksDbPeer(Durability durability, string directory)
+    /// <param name="bufferBytes">Of a memtable: so much is written to the log before it goes into a table.</param>
+    internal RocksDbPeer(Durability durability, string directory, int bufferBytes = BufferBytes)
     {
         _durability = durability;
+        _bufferBytes = bufferBytes;
         _options = CreateOptions();
         SetCreateIfMissing(_options, 1);
-        SetWriteBufferBytes(_options, 256 << 20);
+        SetWriteBufferBytes(_options, (nuint)bufferBytes);
         SetCompression(_options, NoCompression);
         _writing = CreateWriteOptions();
         SetSync(_writing, durability == Durability.Strict ? (byte)1 : (byte)0);
@@ -44,8 +48,8 @@ internal sealed unsafe partial class RocksDbPeer : Peer
 
     internal override string Name => PeerName;
 
-    internal override string Configuration => $"{Library["librocksdb.so.".Length..]}, no compression, 256 MiB write buffer, "
-        + _durability switch
+    internal override string Configuration => $"{Library["librocksdb.so.".Length..]}, no compression, "
+        + $"{_bufferBytes >> 20} MiB write buffer, " + _durability switch
         {
             Durability.InMemory => "no log",
             Durability.Buffered => "log written per put, synced every 100 ms",

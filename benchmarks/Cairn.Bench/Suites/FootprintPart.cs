@@ -11,8 +11,8 @@ namespace Cairn.Bench.Suites;
 /// </summary>
 internal sealed class FootprintPart(KvRun run)
 {
-    private const string MemoryProbe = "memory";
-    private const string PauseProbe = "pause";
+    internal const string MemoryProbe = "memory";
+    internal const string PauseProbe = "pause";
     private const int Million = 1_000_000;
     private const int PauseSeconds = 10;
     private const int MemoryRounds = 3;
@@ -37,16 +37,15 @@ internal sealed class FootprintPart(KvRun run)
 
     /// <summary>In the child process.</summary>
     /// <param name="arguments">The probe, the peer's name, the number of keys, and for pauses the seconds.</param>
-    internal static void Answer(ReadOnlySpan<string> arguments)
+    internal static double[] Answer(ReadOnlySpan<string> arguments)
     {
         var (probe, name) = (arguments[0], arguments[1]);
         var keys = int.Parse(arguments[2], CultureInfo.InvariantCulture);
         var entry = Array.Find(Entries, entry => entry.Name == name)
             ?? throw new ArgumentException($"no peer {name}");
-        if (probe == MemoryProbe)
-            Probe.Answer(BytesPerEntry(entry, keys));
-        else
-            Probe.Answer(PausesOf(entry, keys, TimeSpan.FromSeconds(double.Parse(arguments[3], CultureInfo.InvariantCulture))));
+        return probe == MemoryProbe
+            ? [BytesPerEntry(entry, keys)]
+            : PausesOf(entry, keys, TimeSpan.FromSeconds(double.Parse(arguments[3], CultureInfo.InvariantCulture)));
     }
 
     private void Memory()

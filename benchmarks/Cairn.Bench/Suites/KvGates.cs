@@ -1,4 +1,3 @@
-using System.Reflection;
 using Cairn.Bench.Harness;
 
 namespace Cairn.Bench.Suites;
@@ -73,8 +72,5 @@ internal static class KvGates
         GetMedian, GetTail, GetTailToMean, TwoRuns, FourRuns, EightRuns, SameKey,
     ];
 
-    internal static IReadOnlyList<Gate> All { get; } =
-        [.. typeof(KvGates).GetFields(BindingFlags.Static | BindingFlags.NonPublic)
-            .Where(field => field.FieldType == typeof(Gate))
-            .Select(field => (Gate)field.GetValue(null)!)];
+    internal static IReadOnlyList<Gate> All { get; } = Gate.AllOf(typeof(KvGates));
 }

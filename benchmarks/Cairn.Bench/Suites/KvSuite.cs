@@ -27,9 +27,9 @@ internal static class KvSuite
         ("footprint", Footprint),
     ];
 
-    internal static IReadOnlyList<string> Parts { get; } = [.. All.Select(part => part.Name)];
+    internal static Suite Suite { get; } = new(Name, [.. All.Select(part => part.Name)], Run);
 
-    internal static void Run(BenchOptions options, Report report, string directory)
+    private static void Run(BenchOptions options, Report report, string directory)
     {
         foreach (var peer in PeerCatalogue.All)
         {
@@ -38,18 +38,12 @@ internal static class KvSuite
         }
 
         var run = new KvRun(options, report, directory);
-        foreach (var (name, measure) in All)
-        {
-            if (options.Part is not null && options.Part != name)
-                continue;
-            measure(run);
-            run.DiscardDirectories();
-        }
-
+        SuiteRun.RunParts(run, options, All);
         if (run.IsQuick)
             report.SkipRest(FootprintPart.Gates, "needs full");
         report.SkipRest(KvGates.All, "was not measured");
     }
+
     private static void InMemory(KvRun run)
     {
         if (!run.IsQuick)

@@ -1,0 +1,123 @@
+using System.Globalization;
+
+namespace Cairn.Bench;
+
+// The other half of Subject.cs: what the suites about storage and scale ask of the engine, all of it through the public door.
+
+/// <summary>A Cairn database in a directory, opened with options of its own. Thread-safe as the database is.</summary>
+internal sealed class DirectorySubject : IDisposable
+{
+    private const int LoadChunk = 1_000;
+
+    private readonly CairnDatabase _db;
+    private readonly Run _run;
+
+    internal DirectorySubject(string directory, CairnOptions options)
+    {
+        _db = CairnDatabase.Open(directory, options);
+        _run = _db.Default;
+    }
+
+    /// <summary>Why there is nothing to measure about checkpoints; null when there is.</summary>
+    internal static string? CheckpointMissing => "the engine has no checkpoints yet";
+
+    /// <summary>The same for compaction and retention.</summary>
+    internal static string? CompactionMissing => "the engine has no compaction yet";
+
+    /// <summary>The same for online backup.</summary>
+    internal static string? BackupMissing => "the engine has no backup yet";
+
+    /// <summary>The same for a budget that memory stays inside.</summary>
+    internal static string? BudgetMissing => "the engine has no memory budget yet";
+
+    /// <summary>Buffered, otherwise the defaults.</summary>
+    internal static CairnOptions Buffered { get; } = new() { Durability = Durability.Buffered };
+
+    /// <summary>Buffered, for reading only.</summary>
+    internal static CairnOptions ReadOnly { get; } = Buffered with { IsReadOnly = true };
+
+    /// <summary>Buffered, and only an explicit call makes a checkpoint: what is written after it is left to the next opening.</summary>
+    internal static CairnOptions WithoutCheckpoints { get; } = Buffered;
+
+    /// <summary>Of each key the newest version alone is kept.</summary>
+    internal static CairnOptions Churned { get; } = Buffered;
+
+    /// <summary>The same, with a checkpoint each time the log has grown by so much.</summary>
+    internal static CairnOptions ChurnedAt(long logBytes) => throw Absent(CompactionMissing);
+
+    internal static string RunName(int number) => string.Create(CultureInfo.InvariantCulture, $"agent-{number:000000}");
+
+    /// <summary>Puts the keys with the numbers from <paramref name="first"/> on into the run <c>default</c>, many to a commit.</summary>
+    internal void Load(int first, int count, ReadOnlySpan<byte> value) => Load(_run, first, count, value);
+
+    /// <summary>The same into runs of their own, <paramref name="perRun"/> keys to each; the runs are made.</summary>
+    internal void LoadRuns(int count, int perRun, ReadOnlySpan<byte> value)
+    {
+        for (var at = 0; at < count; at += perRun)
+            Load(_db.Runs.Begin(RunName(at / perRun)), at, Math.Min(perRun, count - at), value);
+    }
+
+    internal void Put(string key, ReadOnlySpan<byte> value) => _run.Kv.Put(key, value);
+
+    internal bool TryGet(string key, Span<byte> destination, out int written) => _run.Kv.TryGet(key, destination, out written);
+
+    /// <summary>From a run that is found by its name first.</summary>
+    internal bool TryGet(string run, string key, Span<byte> destination, out int written)
+    {
+        written = 0;
+        return _db.Runs.TryGet(run, out var found) && found.Kv.TryGet(key, destination, out written);
+    }
+
+    /// <summary>The first pairs in key order; returns how many there were.</summary>
+    internal int ScanFirst(int count) => _run.Kv.Scan(new ScanOptions { Limit = count }).Count;
+
+    /// <summary>All pairs by pages; returns how many there are and the bytes of their values.</summary>
+    /// <param name="look">Called after each page.</param>
+    internal (long Count, long Bytes) ScanAll(Action? look = null)
+    {
+        var (count, bytes) = (0L, 0L);
+        string? cursor = null;
+        do
+        {
+            var page = _run.Kv.Scan(new ScanOptions { Limit = _db.Limits.PageSizeMax, Cursor = cursor });
+            foreach (var pair in page)
+                bytes += pair.Value.Value.AsBytes().Length;
+            count += page.Count;
+            look?.Invoke();
+            cursor = page.Cursor;
+        }
+        while (cursor is not null);
+
+        return (count, bytes);
+    }
+
+    internal void Sync() => _db.Sync();
+
+    /// <summary>Makes a checkpoint and returns how many bytes of tables it wrote.</summary>
+    internal long Checkpoint() => throw Absent(CheckpointMissing);
+
+    /// <summary>Compacts on demand.</summary>
+    internal void Compact() => throw Absent(CompactionMissing);
+
+    /// <summary>A full backup into an empty directory.</summary>
+    internal void Backup(string directory) => throw Absent(BackupMissing, directory);
+
+    /// <summary>From the mark of the older of the two checkpoints to the end of the log.</summary>
+    internal long LogBytesSinceOlderCheckpoint => throw Absent(CheckpointMissing);
+
+    public void Dispose() => _db.Dispose();
+
+    private static NotSupportedException Absent(string? reason, string? what = null) => new($"{what}{reason}");
+
+    private static void Load(Run run, int first, int count, ReadOnlySpan<byte> value)
+    {
+        var shared = Value.Bytes(value);
+        for (var at = 0; at < count; at += LoadChunk)
+        {
+            var pairs = new KeyValuePair<string, Value>[Math.Min(LoadChunk, count - at)];
+            for (var i = 0; i < pairs.Length; i++)
+                pairs[i] = new(Harness.Keys.At(first + at + i), shared);
+            run.Kv.PutMany(pairs);
+        }
+    }
+}
