@@ -1,1 +1,2 @@
 global using Cairn.Diagnostics;
+global using Cairn.Tables;

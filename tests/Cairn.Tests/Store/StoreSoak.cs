@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Globalization;
-using Cairn.Store;
 using Xunit;
 
 namespace Cairn.Tests.Store;
