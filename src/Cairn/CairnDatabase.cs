@@ -1,4 +1,3 @@
-using Cairn.Content;
 using Cairn.Log;
 using Cairn.Maintenance;
 using Cairn.Primitives;
@@ -106,13 +105,11 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             directoryLock = storage.Lock($"pid {Environment.ProcessId}");
             var pins = new SnapshotRegistry();
             var visible = new VisibleSequence();
-            var content = new ContentStore(options.ContentThreshold, options.ContentMemoryBytes);
-            catalogue = new Catalogue(pins, visible, content) { Limits = options.Limits };
+            catalogue = new Catalogue(pins, visible) { Limits = options.Limits };
             var random = new RandomSource(options.RandomSeed);
             var openings = new Openings(catalogue, Operations);
             catalogue.BeginLoad();
-            var recovered = Cairn.Recovery.Recovery.Open(storage, LogOptionsOf(options, random), openings.Follow, content);
-            content.ReadFrom(recovered.Log);
+            var recovered = Cairn.Recovery.Recovery.Open(storage, LogOptionsOf(options, random), openings.Follow);
             catalogue.EndLoad();
             random.BeginOpening(recovered.Findings.Epoch);
             openings.End(recovered.Findings.WasClosedCleanly || recovered.Findings.IsCreated);
@@ -197,14 +194,15 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             jobs.Add(new MarkJob(log));
             jobs.Add(new DigestJob(log));
             jobs.Add(new SegmentJob(log, state));
-            jobs.Add(new WatchJob(log, options.TimeProvider));
+            jobs.Add(new WatchJob(log, options.TimeProvider, options.Limits.QueuedCommitsMax));
         }
 
         if (!options.IsReadOnly)
             jobs.Add(new ExpiryJob(path));
-        jobs.Add(new TimeoutJob(engine.CloseOldTransactions, cursors));
+        jobs.Add(new TimeoutJob(engine.CloseOldTransactions, () => engine.OpenTransactions + cursors.Open, cursors));
         jobs.Add(new SweepJob(catalogue));
-        engine.Maintainer = new Maintainer(state, options.TimeProvider, !hooks.IsMaintenanceManual, [.. jobs]);
+        engine.Maintainer = new Maintainer(
+            state, options.TimeProvider, options.Maintenance, !hooks.IsMaintenanceManual, () => log.LastSequence, jobs);
         engine.Meters = new Meters(engine.ReadMetrics);
         log.Due = now =>
         {
@@ -280,6 +278,9 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
 
     /// <summary>State of the database and of its parts.</summary>
     public Health Health => _engine.ReadHealth();
+
+    /// <summary>What each job of the maintainer has to do, does and did. Each call reads them anew.</summary>
+    public IReadOnlyList<JobStatistics> Maintenance => _engine.ReadJobs();
 
     /// <summary>The index of runs: beginning, finding, listing and deleting them.</summary>
     public Runs Runs { get; }
@@ -426,7 +427,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         _engine.Catalogue.State.CommitLock.Exit();
     }
 
-    /// <summary>The same as <see cref="Dispose"/>, awaited: the maintainer's thread closes, as its last deed, and no other thread waits.
+    /// <summary>The same as <see cref="Dispose"/>, awaited: a thread of its own closes, and no other thread waits.
     /// A second call is done when the first one is.</summary>
     public ValueTask DisposeAsync() => Interlocked.Exchange(ref _disposed, 1) == 0
         ? new ValueTask(_engine.Maintainer!.EndAsync(Close))

@@ -364,6 +364,9 @@ internal sealed class Engine
         };
     }
 
+    internal IReadOnlyList<JobStatistics> ReadJobs() =>
+        [.. (Maintainer?.Jobs ?? []).Select(job => job.Statistics(Volatile.Read(ref Counters.Bytes)))];
+
     // KvCompareAndSet -> kv.compare_and_set
     internal static string OperationName(OperationCode code)
     {
@@ -395,7 +398,10 @@ internal sealed class Engine
             var reason = job.LastError is { } error ? $"failed {job.Failures} time(s), trying again: {error.Message}"
                 : Maintainer!.StalledFor(job) is { } time ? $"no progress for {time.TotalSeconds:F0} s"
                 : "";
-            parts.Add(new HealthPart(job.Name, reason.Length == 0 ? HealthStatus.Healthy : HealthStatus.Degraded, reason));
+            var status = reason.Length == 0 ? HealthStatus.Healthy : HealthStatus.Degraded;
+            if (job.Alarm is { } alarm)
+                (status, reason) = (HealthStatus.Failed, alarm);
+            parts.Add(new HealthPart(job.Name, status, reason));
         }
 
         return new Health(parts.Max(part => part.Status), parts);

@@ -9,14 +9,25 @@ internal static class OptionRules
         Range(nameof(options.SyncCommits), options.SyncCommits, 1, 1_000_000);
         Range(nameof(options.SegmentBytesMax), options.SegmentBytesMax, 16 << 10, 1 << 30);
         Range(nameof(options.SegmentBytesMin), options.SegmentBytesMin, 16 << 10, options.SegmentBytesMax);
-        Range(nameof(options.ContentThreshold), options.ContentThreshold, 64, 64 << 20);
-        Range(nameof(options.ContentMemoryBytes), options.ContentMemoryBytes, 0, 1L << 40);
         if (!Enum.IsDefined(options.Durability))
             throw Refused(nameof(options.Durability), options.Durability.ToString(), "InMemory", "Strict");
         if (options.Retention is { } policy)
             RetentionRules.Check(policy, hasLog: true);
         ArgumentNullException.ThrowIfNull(options.TimeProvider);
         Check(options.Limits);
+        Check(options.Maintenance);
+    }
+
+    private static void Check(MaintenanceOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        Range(nameof(options.IntervalMax), options.IntervalMax, TimeSpan.FromTicks(1), TimeSpan.FromSeconds(10));
+        Range(nameof(options.Interval), options.Interval, TimeSpan.FromTicks(1), options.IntervalMax);
+        Range(nameof(options.IntervalMin), options.IntervalMin, TimeSpan.FromTicks(1), options.Interval);
+        Range(nameof(options.Smoothing), options.Smoothing, double.Epsilon, 1);
+        Range(nameof(options.Window), options.Window, 2, 10_000);
+        Range(nameof(options.BatchMax), options.BatchMax, 1, 10_000);
+        Range(nameof(options.WarnAt), options.WarnAt, double.Epsilon, 1);
     }
 
     private static void Check(Limits limits)

@@ -9,6 +9,12 @@ internal sealed class Counters
     internal long Bytes;
     internal long LargestGroup;
 
+    /// <summary>Times a commit waited for a place in the queue (TX-33).</summary>
+    internal long QueueWaits;
+
+    /// <summary>Times a commit waited for room in a segment (TX-33).</summary>
+    internal long RoomWaits;
+
     /// <summary>From the call to the answer; every commit.</summary>
     internal LatencyHistogram CommitLatency { get; } = new();
 
@@ -16,6 +22,13 @@ internal sealed class Counters
     internal LatencyHistogram ReadLatency { get; } = new();
 
     internal OperationCounts Operations { get; } = new();
+
+    /// <summary>A commit had to wait; each is counted once however long it waits.</summary>
+    internal void BackPressure(bool isForRoom, bool isFirst)
+    {
+        if (isFirst && !Mutant.Is("back-pressure-uncounted"))
+            Interlocked.Increment(ref isForRoom ? ref RoomWaits : ref QueueWaits);
+    }
 
     /// <summary>Called by the one writer.</summary>
     internal void Round(int commits, long bytes)

@@ -66,6 +66,9 @@ internal abstract class LogDevice : IDisposable
     /// more is left.</summary>
     internal abstract bool StepDigest();
 
+    /// <summary>Bytes that <see cref="StepDigest"/> has still to hash.</summary>
+    internal abstract long UndigestedBytes { get; }
+
     /// <summary>Reads the bytes at a position of the log, wherever they lie; returns how many: 0 past the last append, fewer
     /// than asked at the end of a segment, which no record crosses.</summary>
     /// <exception cref="CorruptionException">The bytes should be there and are not.</exception>

@@ -77,6 +77,7 @@ internal sealed class LogWriter : IDisposable
     private int _isAwaited;
     private byte[] _roundBuffer = GC.AllocateUninitializedArray<byte>(64 << 10, pinned: true);
     private uint _chain;
+    private ulong _askedFor;                                 // base of the segment behind which one was asked for, + 1
     private bool _stopping;
     private CommitRound? _syncAsked;
     private volatile ICommitObserver[] _observers = [];
@@ -151,13 +152,18 @@ internal sealed class LogWriter : IDisposable
 
     internal LogDevice? Device => _device;
 
+    internal Counters Counters => _counters;
+
+    /// <summary>Time since the last sync.</summary>
+    internal TimeSpan SinceSync => _clock.GetElapsedTime(Volatile.Read(ref _progress.SyncedAt));
+
     /// <summary>Watches the room on the disk; null without a device, and where nothing is written.</summary>
     internal DiskSpace? Disk { get; init; }
 
     /// <summary>Unsynced commits from which on a sync is due at once.</summary>
     internal int SyncCommits { get; init; } = int.MaxValue;
 
-    /// <summary>Called after each round, to wake whoever syncs and marks in the background; must only signal. True: a sync is due.</summary>
+    /// <summary>Called after each round, to wake whoever works in the background; must only signal. True: a sync or a segment is due.</summary>
     internal Action<bool>? Due { get; set; }
 
     /// <summary>Without a log: blocks until a record was handed to the observers and its buffer is free again.</summary>
@@ -571,8 +577,19 @@ internal sealed class LogWriter : IDisposable
         _counters.Round(commits, bytes);
         Observe(written);
         if (_device is not null)
-            Due?.Invoke(!needsSync && _progress.WrittenCommits - Volatile.Read(ref _progress.SyncedCommits) >= SyncCommits);
+            Due?.Invoke(IsDue(needsSync));
         return needsSync;
+    }
+
+    // A segment is asked for once: whoever prepares it takes its time.
+    private bool IsDue(bool synced)
+    {
+        if (!synced && _progress.WrittenCommits - Volatile.Read(ref _progress.SyncedCommits) >= SyncCommits)
+            return true;
+        if (!NeedsPreparing || _askedFor == _device!.BasePosition + 1)
+            return false;
+        _askedFor = _device.BasePosition + 1;
+        return true;
     }
 
     private ReadOnlyMemory<byte> Append(long first, long end, int bytes, PendingRecord? seal)

@@ -29,7 +29,7 @@ using Cairn.Storage;
 
 namespace Cairn.Log;
 
-internal sealed class SegmentedLog : LogDevice, ILogBytes
+internal sealed class SegmentedLog : LogDevice
 {
     private const int DigestReadBytes = 128 << 10;
 
@@ -112,18 +112,6 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
 
     /// <summary>Behind the last append.</summary>
     internal ulong AppendedPosition => Volatile.Read(ref _appended);
-
-    ulong ILogBytes.FirstPosition => FirstPosition;
-
-    ulong ILogBytes.WrittenPosition => AppendedPosition;
-
-    int ILogBytes.Read(ulong position, Span<byte> buffer) => Read(position, buffer);
-
-    LogPlace ILogBytes.PlaceOf(ulong position)
-    {
-        var segment = SegmentAt(position);
-        return new LogPlace(segment.Path, segment.OffsetOf(position), segment.FirstSequence);
-    }
 
     internal ulong Epoch => _manifest.Epoch;
 
@@ -362,6 +350,9 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
             return _digested < appended;
         }
     }
+
+    internal override long UndigestedBytes =>
+        Volatile.Read(ref _isClosed) ? 0 : Math.Max(0, (long)(Volatile.Read(ref _appended) - Volatile.Read(ref _digested)));
 
     private Digest DigestOfAll()
     {

@@ -1,17 +1,26 @@
 // The maintainer: the one owner of background work. Nothing else in the engine loops by itself but the log's own thread.
 //
-// A job is a step function with bounded work. In production one thread runs all jobs in turn; tests make no thread and call the
-// steps with a clock of their own. Between turns the thread waits: a tick while some job has work in sight, otherwise until it
-// is woken. Whoever creates work (a commit that is not synced yet) wakes it.
+// A job is a step function with bounded work. In production two threads run the jobs, those with a promise in time on one and the long
+// ones on the other (Lane.cs), each job at an interval that follows its load (Pacing.cs). Tests make no thread and call the steps
+// with a clock of their own. Whoever creates work (a commit that is not synced yet) wakes the lane.
 //
-//   sync       Buffered: no later than SyncInterval or SyncCommits after the oldest unsynced commit (DUR-3)
-//   mark       after an idle spell behind a sync: one durable mark, the witness of the group before it (D:5.9)
-//   digest     hashes what was written, behind the commits, so that the segment's seal finds the work done
-//   segment    prepares the next segment when the current one is half full (D:5.7)
-//   expiry     removes expired values by ordinary transactions, only if they are still the expired version (TTL-5)
-//   timeout    closes transactions that lived too long, so that they pin no versions (TX-32)
-//   sweep      frees superseded versions of idle runs
-//   watch      looks whether the log's writer gets on, whoever that is
+//   lane    job         what it does                                                               its backlog, of its capacity
+//   prompt  sync        Buffered: no later than SyncInterval or SyncCommits after the oldest         commits not synced,
+//                       unsynced commit (DUR-3)                                                    of 2 x SyncCommits
+//   prompt  mark        after an idle spell behind a sync: one durable mark, the witness of the      0 or 1
+//                       group before it (D:5.9)
+//   prompt  digest      hashes what was written, behind the commits, so that the segment's seal      bytes not hashed,
+//                       finds the work done                                                        of 16 MiB
+//   prompt  segment     prepares the next segment when the current one is half full (D:5.7)          bytes written to a segment
+//                                                                                                  with none behind it, of its size
+//   prompt  timeout     closes transactions that lived too long, so that they pin nothing (TX-32)    -
+//   prompt  watch       looks whether the log's writer gets on, whoever that is                      commits queued, of the queue
+//   long    expiry      removes expired values by ordinary transactions, only if they are still      keys found at the last look
+//                       the expired version (TTL-5)
+//   long    sweep       frees superseded versions of idle runs                                       versions, of 100,000
+//
+// Overload slows writers, and drops nothing: the queue of commits and the room in the segment are bounded, and a commit waits for them
+// before it takes a place (TX-33). Each such wait is counted where it was caused: `sync` for the queue, `segment` for the room.
 //
 // A failure of sync or mark fails the database where it happens and surfaces at the next call. Any other job that throws is
 // tried again with back-off, and its error stays in Health until it has succeeded. Nothing stops in silence: an exception
@@ -25,82 +34,145 @@ namespace Cairn.Maintenance;
 /// <summary>See the essay above.</summary>
 internal sealed class Maintainer : IDisposable
 {
-    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(10);
-    private static readonly TimeSpan IdleWait = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan BackOffMax = TimeSpan.FromSeconds(10);
+
+    /// <summary>A job without work is looked at so often, while its lane has a thread.</summary>
+    internal static readonly TimeSpan IdlePoll = TimeSpan.FromSeconds(1);
 
     /// <summary>A step that takes longer is called stalled (durability rule 14).</summary>
     internal static readonly TimeSpan StallAfter = TimeSpan.FromSeconds(30);
 
+    /// <summary>Chosen: long beside a burst of commits, short beside the life of a database that rests.</summary>
+    internal static readonly TimeSpan RetireAfter = TimeSpan.FromSeconds(5);
+
     private readonly MaintenanceJob[] _jobs;
     private readonly EngineState _state;
     private readonly TimeProvider _clock;
-    private readonly ManualResetEventSlim _signal = new(false, spinCount: 0);
-    private readonly Thread? _thread;
-    private readonly Lock _stepping = new();
-    private volatile bool _idle;
-    private volatile bool _stopping;
-    private Action? _last;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly Lock[] _stepping = [new(), new()];      // by lane: a test's step and a thread's take turns
+    private readonly Lane? _prompt;
+    private readonly Lane? _long;
 
-    /// <param name="ownThread">False: the steps are driven by hand.</param>
-    internal Maintainer(EngineState state, TimeProvider clock, bool ownThread, params MaintenanceJob[] jobs)
+    /// <param name="ownThreads">False: the steps are driven by hand.</param>
+    /// <param name="lastCommit">Newest commit of any run: a lane rests only while it stays the same.</param>
+    internal Maintainer(
+        EngineState state, TimeProvider clock, MaintenanceOptions options, bool ownThreads, Func<ulong> lastCommit,
+        IEnumerable<MaintenanceJob> jobs, TimeSpan? retireAfter = null)
     {
         _state = state;
         _clock = clock;
-        _jobs = jobs;
-        if (!ownThread)
+        _jobs = [.. jobs];
+        Options = options;
+        LastCommit = lastCommit;
+        foreach (var job in _jobs)
+            job.Join(options, clock, _stopping.Token);
+        if (!ownThreads)
             return;
-        _thread = new Thread(Run) { IsBackground = true, Name = "cairn-maintainer" };
-        _thread.Start();
+        _prompt = MakeLane(LaneKind.Prompt, retireAfter ?? RetireAfter);
+        _long = MakeLane(LaneKind.Long, retireAfter ?? RetireAfter);
+        _prompt.Start(isFirst: true);
+        _long.Start(isFirst: true);
     }
+
+    private Lane MakeLane(LaneKind kind, TimeSpan retireAfter) =>
+        new(this, _clock, kind, [.. _jobs.Where(job => job.Lane == kind)], retireAfter);
 
     internal IReadOnlyList<MaintenanceJob> Jobs => _jobs;
 
-    /// <summary>Cheap unless the thread sleeps.</summary>
-    internal void Wake()
+    internal MaintenanceOptions Options { get; }
+
+    internal Func<ulong> LastCommit { get; }
+
+    /// <summary>Told on the lane's thread when a job's warning comes or goes.</summary>
+    internal Action<MaintenanceJob, PaceReading>? Warned { get; set; }
+
+    /// <summary>Told on the lane's thread when a job fails the first time, and when it succeeds again (with null).</summary>
+    internal Action<MaintenanceJob, Exception?>? Failing { get; set; }
+
+    /// <summary>Steps are still taken.</summary>
+    internal bool IsRunning => !_state.HasFailed && !_state.IsClosed;
+
+    /// <summary>Threads that it has now; none while the database rests.</summary>
+    internal int Threads => (_prompt is { HasThread: true } ? 1 : 0) + (_long is { HasThread: true } ? 1 : 0);
+
+    /// <summary>After commits were written. Cheap unless the thread sleeps.</summary>
+    internal void Wake() => _prompt?.Wake();
+
+    /// <summary>A sync or a segment is due: at once, also when the thread is between steps.</summary>
+    internal void WakeNow() => _prompt?.WakeNow();
+
+    /// <summary>A job has work that it could not see coming.</summary>
+    internal void Wake(MaintenanceJob job)
     {
-        if (_idle)
-            _signal.Set();
+        job.NextAt = 0;
+        (job.Lane == LaneKind.Prompt ? _prompt : _long)?.WakeNow();
     }
 
-    /// <summary>At once, also when it is between ticks.</summary>
-    internal void WakeNow() => _signal.Set();
-
-    /// <summary>One turn of all jobs. True when some job has more work in sight.</summary>
+    /// <summary>One turn of all jobs, whatever their intervals. True when some job has more work in sight.</summary>
     internal bool Step()
     {
-        lock (_stepping)
+        var busy = false;
+        foreach (var job in _jobs)
+            busy |= Step(job, out _);
+        return busy;
+    }
+
+    /// <param name="interval">Until the next step, if there is work for it.</param>
+    internal bool Step(MaintenanceJob job, out TimeSpan interval)
+    {
+        lock (_stepping[(int)job.Lane])
         {
-            var busy = false;
-            foreach (var job in _jobs)
-                busy |= Step(job);
-            return busy;
+            interval = Options.IntervalMax;
+            if (!IsRunning)
+                return false;
+            var now = _clock.GetTimestamp();
+            if (job.RetryAt is { } at && now < at)
+                return true;
+            job.Observe(now);
+            var more = Try(job, now);
+            var reading = job.Observe(_clock.GetTimestamp());
+            if (reading.IsWarned != job.IsWarned)
+            {
+                job.IsWarned = reading.IsWarned;
+                Warned?.Invoke(job, reading);
+            }
+
+            interval = reading.Interval;
+            return more;
         }
     }
 
-    private bool Step(MaintenanceJob job)
+    private bool Try(MaintenanceJob job, long now)
     {
-        if (_state.HasFailed || _state.IsClosed)
-            return false;
-        if (job.RetryAt is { } at && _clock.GetTimestamp() < at)
-            return true;
         try
         {
-            job.Begin(_clock.GetTimestamp());
+            job.Begin(now);
             Failpoint.Hit("maintainer.step");
             var more = job.Step();
-            job.Steps++;
-            job.LastError = null;
-            job.Failures = 0;
-            job.RetryAt = null;
+            job.Ended();
+            if (job.LastError is not null)
+            {
+                job.LastError = null;
+                job.Failures = 0;
+                job.RetryAt = null;
+                Failing?.Invoke(job, null);
+            }
+
             return more;
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        {
+            return false;                                    // closing asked for it
         }
         catch (Exception error) when (!job.IsFatal && error is not InvariantException)
         {
+            var isFirst = job.LastError is null;
             job.LastError = error;
             job.Failures++;
             var wait = TimeSpan.FromMilliseconds(Math.Min(10 * Math.Pow(2, Math.Min(job.Failures, 20)), BackOffMax.TotalMilliseconds));
             job.RetryAt = _clock.GetTimestamp() + (long)(wait.TotalSeconds * _clock.TimestampFrequency);
+            if (isFirst)
+                Failing?.Invoke(job, error);
             return true;
         }
         catch (Exception error)
@@ -124,65 +196,40 @@ internal sealed class Maintainer : IDisposable
         return _clock.GetElapsedTime(began) is var time && time > StallAfter && !Mutant.Is("stalled-step-unseen") ? time : job.StalledFor;
     }
 
-    private void Run()
+    // ---- for the lanes ---------------------------------------------------------------------------------------------------------
+
+    internal void Fail(Exception cause) => _state.Fail(cause);
+
+    /// <summary>A lane ends its thread, if somebody looks after it then.</summary>
+    internal bool TryRest() => IdleWatch.TryAdd(this);
+
+    /// <summary>Starts the threads of lanes that have something to do. True when no lane rests any more.</summary>
+    internal bool WakeIfNeeded()
     {
         try
         {
-            Loop();
+            foreach (var lane in (ReadOnlySpan<Lane?>)[_prompt, _long])
+            {
+                if (lane is { HasThread: false, NeedsThread: true })
+                    lane.WakeNow();
+            }
         }
         catch (Exception bug)
         {
-            _state.Fail(bug);                                // nothing stops in silence: the next call is told
+            _state.Fail(bug);
         }
 
-        while (!_stopping)
-        {
-            _signal.Wait();
-            _signal.Reset();
-        }
-
-        _last?.Invoke();
+        return _prompt is { HasThread: true } && _long is { HasThread: true };
     }
 
-    private void Loop()
-    {
-        while (!_stopping)
-        {
-            var busy = Step();
-            if (busy)
-            {
-                _signal.Wait(Tick);
-            }
-            else
-            {
-                _idle = true;
-                if (!_stopping && !HasWorkInSight())
-                    _signal.Wait(IdleWait);
-                _idle = false;
-            }
+    // ---- the end ---------------------------------------------------------------------------------------------------------------
 
-            _signal.Reset();
-        }
-    }
-
-    // After _idle is up: whoever created work before did not wake us.
-    private bool HasWorkInSight()
-    {
-        foreach (var job in _jobs)
-        {
-            if (job.HasWorkInSight && !_state.HasFailed)
-                return true;
-        }
-
-        return false;
-    }
-
-    /// <summary>Ends the thread; its last deed is what is given, and the task ends with that. Without a thread the caller does
-    /// it.</summary>
+    /// <summary>Runs what is given on a thread of its own, and the task ends with that: closing waits for the device, and who awaits it
+    /// should not. Where steps are driven by hand the caller does it.</summary>
     internal Task EndAsync(Action last)
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _last = () =>
+        void Last()
         {
             try
             {
@@ -193,57 +240,22 @@ internal sealed class Maintainer : IDisposable
             {
                 done.SetException(failure);                  // thrown where it is awaited
             }
-        };
-        if (_thread is null)
-        {
-            _last();
-            return done.Task;
         }
 
-        _stopping = true;
-        _signal.Set();
+        if (_prompt is null)
+            Last();
+        else
+            new Thread(Last) { IsBackground = true, Name = "cairn-closing" }.Start();
         return done.Task;
     }
 
     public void Dispose()
     {
-        _stopping = true;
-        _signal.Set();
-        if (_thread != Thread.CurrentThread)
-            _thread?.Join();
-        _signal.Dispose();
+        IdleWatch.Remove(this);
+        _stopping.Cancel();
+        _prompt?.Dispose();
+        _long?.Dispose();
+        IdleWatch.Remove(this);                       // a lane may have begun to rest meanwhile
+        _stopping.Dispose();
     }
-}
-
-/// <summary>One kind of background work.</summary>
-internal abstract class MaintenanceJob(string name)
-{
-    private long _began;
-
-    internal string Name { get; } = name;
-
-    /// <summary>When the step that is running began, as a time stamp; 0 = none is.</summary>
-    internal long Began => Volatile.Read(ref _began);
-
-    internal void Begin(long now) => Volatile.Write(ref _began, now);
-
-    /// <summary>For a job that watches: how long what it watches makes no progress, once that is too long.</summary>
-    internal virtual TimeSpan? StalledFor => null;
-
-    /// <summary>An error of this job ends writing.</summary>
-    internal virtual bool IsFatal => false;
-
-    internal long Steps { get; set; }
-
-    internal int Failures { get; set; }
-
-    internal Exception? LastError { get; set; }
-
-    internal long? RetryAt { get; set; }
-
-    /// <summary>Work that will be due without anybody waking the maintainer again.</summary>
-    internal virtual bool HasWorkInSight => false;
-
-    /// <summary>Does a bounded piece of work. True when more is in sight.</summary>
-    internal abstract bool Step();
 }

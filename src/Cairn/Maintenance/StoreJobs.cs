@@ -8,22 +8,53 @@ internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
 {
     private const int KeysPerStep = 256;
 
-    internal long Removed { get; private set; }
+    private long _found;
+    private long _earliest = long.MaxValue;                  // expiry that the last look over all runs saw first
+    private long _removed;
+
+    internal long Removed => Volatile.Read(ref _removed);
+
+    internal override long Backlog => Volatile.Read(ref _found);
+
+    internal override long Capacity => BatchMax;
+
+    // A value written since the last look is seen at the next one, within a second of its commit.
+    internal override TimeSpan? DueIn
+    {
+        get
+        {
+            var earliest = Volatile.Read(ref _earliest);
+            if (earliest == long.MaxValue || path.State.IsDiskFull)
+                return null;
+            var left = earliest - path.ReadTime();
+            return left <= 0 ? TimeSpan.Zero : left > TimeSpan.MaxValue.Ticks / 20 ? null : TimeSpan.FromMicroseconds(left);
+        }
+    }
 
     internal override bool Step()
     {
         if (path.State.IsDiskFull)
             return false;
         var more = false;
+        var found = 0L;
+        var earliest = long.MaxValue;
         foreach (var run in path.Catalogue.Runs)
-            more |= Step(run);
+        {
+            if (Stopping.IsCancellationRequested)
+                return false;
+            more |= Step(run, ref found, ref earliest);
+        }
+
+        Volatile.Write(ref _found, more ? found : 0);
+        Volatile.Write(ref _earliest, earliest);
         return more;
     }
 
-    private bool Step(RunState run)
+    private bool Step(RunState run, ref long found, ref long earliest)
     {
         var time = path.ReadTime();
-        var expired = FindExpired(run, time);
+        var most = Math.Min(KeysPerStep, BatchMax);
+        var expired = FindExpired(run, time, most, ref earliest);
         foreach (var (key, sequence) in expired)
         {
             var set = path.Operations.Sets.First(set => set.Owns(key[0]));
@@ -36,22 +67,33 @@ internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
             var expected = new Expectation(run, key, ExpectationKind.Newest, sequence);
             var placed = path.Place(batch, null, [expected], path.Clock.GetTimestamp());
             if (placed.Refusal is null)
-                Removed++;
+            {
+                Interlocked.Increment(ref _removed);
+                Did(1);
+            }
+
             path.Log.Drive(mayLeave: true);
         }
 
-        return expired.Count == KeysPerStep;
+        found += expired.Count;
+        return expired.Count == most;
     }
 
-    private static List<(byte[] Key, ulong Sequence)> FindExpired(RunState run, long time)
+    private static List<(byte[] Key, ulong Sequence)> FindExpired(RunState run, long time, int most, ref long earliest)
     {
         var expired = new List<(byte[], ulong)>();
         Span<byte> from = stackalloc byte[StoreKeys.ExpiryPrefixBytes];
         Span<byte> to = stackalloc byte[StoreKeys.ExpiryPrefixBytes];
         using var reader = run.Store.Read();
-        var scan = reader.Scan(StoreKeys.Expiry(from, 0, default), StoreKeys.Expiry(to, time + 1, default), ulong.MaxValue);
-        while (expired.Count < KeysPerStep && scan.MoveNext())
+        var scan = reader.Scan(StoreKeys.Expiry(from, 0, default), StoreKeys.Expiry(to, long.MaxValue, default), ulong.MaxValue);
+        while (expired.Count < most && scan.MoveNext())
         {
+            if (StoreKeys.ExpiryTime(scan.Key) is var at && at > time)
+            {
+                earliest = Math.Min(earliest, at);
+                break;
+            }
+
             var key = scan.Key[StoreKeys.ExpiryPrefixBytes..].ToArray();
             if (reader.TryGetNewest(key, out var version) && !version.IsTombstone && !version.IsLiveAt(time))
                 expired.Add((key, version.Sequence));
@@ -66,7 +108,14 @@ internal sealed class SweepJob(Catalogue catalogue) : MaintenanceJob("sweep")
 {
     private const int StepsPerRun = 1024;
 
-    private long _pendingBefore;
+    private long _pending;
+
+    internal override long Backlog => Volatile.Read(ref _pending);
+
+    internal override long Capacity => 100_000;
+
+    // What pins hold: they go without telling anybody.
+    internal override TimeSpan? DueIn => Volatile.Read(ref _pending) > 0 ? Maintainer.IdlePoll : null;
 
     internal override bool Step()
     {
@@ -75,9 +124,10 @@ internal sealed class SweepJob(Catalogue catalogue) : MaintenanceJob("sweep")
             pending += Sweep(run);
 
         // What pins hold is pending too, and stays so however often this looks: more is in sight only while the number moves.
-        var more = pending > 0 && pending != _pendingBefore;
-        _pendingBefore = pending;
-        return more;
+        var before = Volatile.Read(ref _pending);
+        Did(Math.Max(0, before - pending));
+        Volatile.Write(ref _pending, pending);
+        return pending > 0 && pending != before;
     }
 
     private static long Sweep(RunState run)
@@ -96,11 +146,13 @@ internal sealed class SweepJob(Catalogue catalogue) : MaintenanceJob("sweep")
 }
 
 /// <summary>Ends what was left open for too long: transactions and cursors, so that they pin no versions (TX-32).</summary>
-internal sealed class TimeoutJob(Func<int> closeTransactions, Cursors cursors) : MaintenanceJob("timeout")
+internal sealed class TimeoutJob(Func<int> closeTransactions, Func<int> open, Cursors cursors) : MaintenanceJob("timeout", LaneKind.Prompt)
 {
+    internal override TimeSpan? DueIn => open() > 0 ? Maintainer.IdlePoll : null;
+
     internal override bool Step()
     {
-        closeTransactions();
+        Did(closeTransactions());
         cursors.CloseIdle();
         return false;
     }

@@ -31,26 +31,13 @@ internal sealed class DeepVerification(SegmentedLog log, Cut cut, OperationTable
     {
         foreach (var damage in log.Scrub())
             Find("segment", damage.Message);
-        using var replayed = new Catalogue(new SnapshotRegistry(), new VisibleSequence(), cut.Catalogue.Content) { Limits = limits };
+        using var replayed = new Catalogue(new SnapshotRegistry(), new VisibleSequence()) { Limits = limits };
         var isWhole = TryReplay(replayed);
-        Reading(() => State = _hash.OfAll(cut.Catalogue, Living));
+        State = _hash.OfAll(cut.Catalogue, Living);
         if (isWhole)
-            Reading(() => Compare(replayed));
+            Compare(replayed);
         foreach (var id in _hash.RunsOf(cut.Catalogue))
-            Reading(() => VerifyChain(path, Living(id)));
-    }
-
-    // Values that are read from the log on the way: every reference that the state holds resolves, or that is found.
-    private void Reading(Action verify)
-    {
-        try
-        {
-            verify();
-        }
-        catch (CorruptionException damage)
-        {
-            Find("content", damage.Message);
-        }
+            VerifyChain(path, Living(id));
     }
 
     private RunState Living(RunId id)

@@ -47,7 +47,6 @@
 //
 // Not here: checkpoints (the start position would be theirs), what a transaction means (Apply), the lock.
 
-using Cairn.Content;
 using Cairn.Log;
 using Cairn.Storage;
 
@@ -59,7 +58,6 @@ internal sealed class Recovery
     private readonly IStorage _storage;
     private readonly LogOptions _options;
     private readonly ApplyRecord _apply;
-    private readonly ContentStore? _content;
     private readonly RecoveryFindings _findings = new();
     private long _phaseBegan;
 
@@ -67,9 +65,8 @@ internal sealed class Recovery
     private ulong _lastSequence;
     private long _lastCommitTime;
 
-    private Recovery(IStorage storage, LogOptions options, ApplyRecord apply, ContentStore? content)
+    private Recovery(IStorage storage, LogOptions options, ApplyRecord apply)
     {
-        _content = content;
         _storage = storage;
         _options = options;
         _apply = apply;
@@ -78,18 +75,17 @@ internal sealed class Recovery
 
     /// <summary>Opens the log. <paramref name="apply"/> has been called for every recovered record when this returns; after an
     /// exception, what it built must be thrown away.</summary>
-    /// <param name="content">Reads from the log as it is recovered; to be told of the recovered one.</param>
     /// <exception cref="CorruptionException">Acknowledged data is damaged. No file was changed.</exception>
     /// <exception cref="FormatVersionException">Written by a newer version. No file was changed.</exception>
     /// <exception cref="CairnException"><see cref="ErrorCode.NotADatabase"/>: there are files, and not a database's, or there is
     /// none and it may not be created; <see cref="ErrorCode.ReadOnly"/>: read-only, and it was not closed cleanly.</exception>
     /// <exception cref="DatabaseFailedException">Fenced: another owner writes here.</exception>
     /// <exception cref="StorageException">The disk failed, or is full.</exception>
-    internal static RecoveredLog Open(IStorage storage, LogOptions options, ApplyRecord apply, ContentStore? content = null)
+    internal static RecoveredLog Open(IStorage storage, LogOptions options, ApplyRecord apply)
     {
         try
         {
-            return new Recovery(storage, options, apply, content).Open();
+            return new Recovery(storage, options, apply).Open();
         }
         catch (CorruptionException) when (Mutant.Is("recovery-opens-empty"))
         {
@@ -97,7 +93,7 @@ internal sealed class Recovery
                 storage.Unlink(LogNames.LogDirectory + "/" + name);
             foreach (var name in storage.List(LogNames.Root))
                 storage.Unlink(name);
-            return new Recovery(storage, options, apply, content).Open();
+            return new Recovery(storage, options, apply).Open();
         }
     }
 
@@ -119,8 +115,6 @@ internal sealed class Recovery
         var leftovers = FindLeftovers(directory, manifest);
         EndPhase("manifest");
 
-        using var segments = new NamedSegments(_storage, headers);
-        _content?.ReadFrom(segments);                     // for an operation that reads what a record before it wrote
         using var scanner = new LogScanner();
         for (var i = 0; i < manifest.Segments.Count - 1; i++)
             ScanEnded(scanner, manifest.Segments[i], headers[i]);

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Cairn.Content;
 using Cairn.Log;
 
 namespace Cairn.Store;
@@ -15,18 +14,14 @@ internal sealed class Catalogue : IDisposable
     private bool _loading;
 
     /// <param name="shared">The database's visible word; null when each run has its own (no log).</param>
-    /// <param name="content">Of a database with a log: what is large stays there.</param>
-    internal Catalogue(SnapshotRegistry pins, VisibleSequence? shared, ContentStore? content = null)
+    internal Catalogue(SnapshotRegistry pins, VisibleSequence? shared)
     {
-        Content = content;
         _pins = pins;
         _shared = shared;
         State = NewState(default);
         Default = GetOrAdd(RunId.Default);
         System = GetOrAdd(RunId.System);
     }
-
-    internal ContentStore? Content { get; }
 
     /// <summary>The catalogue's own state, with an id that no run has.</summary>
     internal RunState State { get; }
@@ -54,7 +49,7 @@ internal sealed class Catalogue : IDisposable
 
     internal RunState NewState(RunId id)
     {
-        var run = new RunState(id, Interlocked.Increment(ref _lastTag), _pins, _shared ?? new VisibleSequence(), Content);
+        var run = new RunState(id, Interlocked.Increment(ref _lastTag), _pins, _shared ?? new VisibleSequence());
         if (_loading)
             run.Store.BeginLoad(0);
         return run;

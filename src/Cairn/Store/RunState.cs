@@ -1,4 +1,3 @@
-using Cairn.Content;
 using Cairn.Log;
 
 namespace Cairn.Store;
@@ -12,11 +11,11 @@ internal sealed class RunState : IDisposable
     /// <summary>Stands for "no record of this run before".</summary>
     internal const ulong NoPosition = ulong.MaxValue;
 
-    internal RunState(RunId id, ulong tag, SnapshotRegistry pins, VisibleSequence visible, ContentStore? content = null)
+    internal RunState(RunId id, ulong tag, SnapshotRegistry pins, VisibleSequence visible)
     {
         Id = id;
         Visible = visible;
-        Store = new RunStore(pins, visible, tag, content);
+        Store = new RunStore(pins, visible, tag);
     }
 
     internal RunId Id { get; }

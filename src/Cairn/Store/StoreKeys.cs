@@ -68,4 +68,7 @@ internal static class StoreKeys
         storeKey.CopyTo(target[ExpiryPrefixBytes..]);
         return target[..(ExpiryPrefixBytes + storeKey.Length)];
     }
+
+    /// <summary>The expiry in a key of the expiry order.</summary>
+    internal static long ExpiryTime(ReadOnlySpan<byte> orderKey) => BinaryPrimitives.ReadInt64BigEndian(orderKey[1..]);
 }

@@ -375,7 +375,7 @@ internal sealed class CommitPath(
             Failpoint.Hit("commit.placed-before-applied");
             foreach (ref readonly var part in batch.Parts)
             {
-                operations.FillAndApply(batch.OperationsOf(part), new ApplyContext(part.Run, catalogue, sequence, time, batch.Record.Payload, position), counters.Operations);
+                operations.FillAndApply(batch.OperationsOf(part), new ApplyContext(part.Run, catalogue, sequence, time), counters.Operations);
                 Applied(part.Run, sequence, position, epoch);
                 if (Mutant.Is("two-run-commit-run-by-run"))
                     LogWriter.Filled(batch.Record);
@@ -462,7 +462,7 @@ internal sealed class CommitPath(
         while (transaction.MoveNext(out var part))
         {
             var run = catalogue.Find(part.Run) ?? catalogue.NewState(part.Run);
-            var context = new ApplyContext(run, catalogue, sequence, transaction.CommitTime, payload, position);
+            var context = new ApplyContext(run, catalogue, sequence, transaction.CommitTime);
             while (part.MoveNext(out var operation))
                 operations.Apply(operation, context);
             Applied(run, sequence, position, writtenIn);
@@ -578,6 +578,7 @@ internal sealed class CommitPath(
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void MakeRoom(TakeResult take, Batch batch, ref long busySince)
     {
+        counters.BackPressure(take == TakeResult.NoRoom, isFirst: busySince == 0);
         if (busySince == 0)
             busySince = clock.GetTimestamp();
         else if (clock.GetElapsedTime(busySince) > limits.BusyWaitMax)

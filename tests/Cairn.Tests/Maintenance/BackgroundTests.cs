@@ -24,7 +24,7 @@ public sealed class BackgroundTests
         var state = new EngineState();
         var job = new ScriptedJob { Failure = Make(failure) };
         var other = new ScriptedJob();
-        using var maintainer = new Maintainer(state, clock, ownThread: false, job, other);
+        using var maintainer = Make(state, clock, job, other);
         var tries = new List<int>();
         for (var i = 0; i < 100; i++)
         {
@@ -55,7 +55,7 @@ public sealed class BackgroundTests
         {
             var state = new EngineState();
             job.Failure = cause;
-            using var maintainer = new Maintainer(state, new FakeClock(), ownThread: false, job);
+            using var maintainer = Make(state, new FakeClock(), job);
             maintainer.Step();
             Assert.True(state.HasFailed);
             Assert.Same(cause, state.Cause);
@@ -71,7 +71,8 @@ public sealed class BackgroundTests
         var state = new EngineState();
         using var failed = new ManualResetEventSlim(false);
         state.OnFailed = _ => failed.Set();
-        var maintainer = new Maintainer(state, TimeProvider.System, ownThread: true, new ScriptedJob { BreaksOutsideItsStep = true });
+        var breaking = new ScriptedJob { BreaksOutsideItsStep = true };
+        var maintainer = new Maintainer(state, TimeProvider.System, new MaintenanceOptions(), ownThreads: true, () => 0, [breaking]);
         failed.Wait(TestContext.Current.CancellationToken);
         Assert.True(state.HasFailed);
         var closed = false;
@@ -94,7 +95,7 @@ public sealed class BackgroundTests
                 go.Wait();
             },
         };
-        using var maintainer = new Maintainer(new EngineState(), clock, ownThread: true, job);
+        using var maintainer = new Maintainer(new EngineState(), clock, new MaintenanceOptions(), ownThreads: true, () => 0, [job]);
         reached.Wait(TestContext.Current.CancellationToken);
         clock.Advance(TimeSpan.FromSeconds(30));
         var before = maintainer.StalledFor(job);
@@ -242,6 +243,9 @@ public sealed class BackgroundTests
             Directory.Delete(directory, recursive: true);
         }
     }
+
+    private static Maintainer Make(EngineState state, TimeProvider clock, params MaintenanceJob[] jobs) =>
+        new(state, clock, new MaintenanceOptions(), ownThreads: false, () => 0, jobs);
 
     private static Exception Make(string failure) => failure switch
     {
