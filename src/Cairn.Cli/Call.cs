@@ -190,6 +190,28 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
             .Start(progress => work(new Bar(progress.AddTask(title, maxValue: most))));
     }
 
+    /// <summary>The same for what can be cancelled: an interrupt ends it, and it takes back what it began.</summary>
+    internal T Watched<T>(string title, Func<IProgress<TransferProgress>?, CancellationToken, T> work)
+    {
+        using var interruption = new Interruption();
+        if (IsJson || !streams.IsTerminal)
+            return work(null, interruption.Token);
+        return streams.Page.Progress().AutoClear(true)
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(),
+                new RemainingTimeColumn())
+            .Start(progress => work(new TransferBar(progress.AddTask(title), title), interruption.Token));
+    }
+
+    private sealed class TransferBar(ProgressTask task, string title) : IProgress<TransferProgress>
+    {
+        public void Report(TransferProgress value)
+        {
+            task.MaxValue = Math.Max(1, value.Total);
+            task.Value = Math.Min(value.Done, value.Total);
+            task.Description = Markup.Escape($"{title} {value.Step}");
+        }
+    }
+
     private sealed class Bar(ProgressTask task) : IProgress<long>
     {
         public void Report(long value) => task.Value = value;

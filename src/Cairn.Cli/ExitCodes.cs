@@ -71,6 +71,7 @@ internal static class ExitCodes
         [ErrorCode.Corruption] = Damaged,
         [ErrorCode.FormatVersion] = Damaged,
         [ErrorCode.NotADatabase] = Damaged,
+        [ErrorCode.NotABackup] = Damaged,
         [ErrorCode.UnsupportedProtocol] = Damaged,
 
         [ErrorCode.OutcomeUnknown] = Failed,

@@ -36,6 +36,8 @@ internal static class Failures
             UsageException => (ExitCodes.Usage, "Usage", 0, failure.Message),
             DecoderFallbackException => (ExitCodes.Refused, nameof(ErrorCode.InvalidArgument), (int)ErrorCode.InvalidArgument,
                 "The input is not valid UTF-8. Give text in UTF-8, or bytes as base64 with --type bytes."),
+            OperationCanceledException => (ExitCodes.Of(ErrorCode.Cancelled), nameof(ErrorCode.Cancelled), (int)ErrorCode.Cancelled,
+                "Cancelled. What was begun was taken back."),
             IOException or UnauthorizedAccessException => (ExitCodes.Failed, nameof(ErrorCode.Io), (int)ErrorCode.Io, failure.Message),
             _ => (ExitCodes.Bug, "Bug", 0, $"This is a bug, please report it: {failure.GetType().Name}: {failure.Message}"),
         };

@@ -120,6 +120,9 @@ public enum ErrorCode
     /// <summary>The directory holds something, and it is not a Cairn database.</summary>
     NotADatabase = 88,
 
+    /// <summary>The directory is not a finished backup.</summary>
+    NotABackup = 89,
+
     // Edge (ERR-7): 100..
     /// <summary>The caller is not known.</summary>
     Unauthenticated = 100,

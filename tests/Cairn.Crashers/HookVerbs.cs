@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Cairn.Diagnostics;
 using Cairn.Storage;
+using Cairn.Transfer;
 
 namespace Cairn.Crashers;
 
@@ -66,6 +67,9 @@ internal static class HookVerbs
             db.Engine.Path.Log.MarkIfIdle(TimeSpan.Zero);
             db.Runs.Delete(run.Id);
             Say('d', from);
+            var backup = new MemoryStorage();
+            db.BackupTo(backup, null, new BackupOptions());
+            CairnDatabase.RestoreTo(BackupChain.Open([backup], default), new MemoryStorage(), new RestoreOptions());
         }
     }
 

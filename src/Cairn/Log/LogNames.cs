@@ -15,6 +15,9 @@ internal static class LogNames
     internal const string Prepared = "prepared";
     internal const string PreparedPath = LogDirectory + "/" + Prepared;
 
+    /// <summary>The list of a backup's files: a directory that has it is a backup and no database.</summary>
+    internal const string Backup = "backup.jsonl";
+
     /// <summary>Ending of a file that is being written; such files are removed at open.</summary>
     internal const string Part = ".part";
 

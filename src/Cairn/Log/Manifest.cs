@@ -264,7 +264,13 @@ internal sealed record Manifest
     internal static Manifest Load(IStorage storage, ulong number, bool forWriting, out string? warning)
     {
         var name = LogNames.Manifest(number);
-        var file = ReadAll(storage, name);
+        return Decode(ReadAll(storage, name), name, number, forWriting, out warning);
+    }
+
+    /// <summary>The same from bytes that were read, or kept elsewhere.</summary>
+    /// <param name="name">For messages.</param>
+    internal static Manifest Decode(byte[] file, string name, ulong number, bool forWriting, out string? warning)
+    {
         warning = null;
 
         var first = TryReadCopy(file, name, out var firstEnd);

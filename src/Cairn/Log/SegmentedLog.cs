@@ -457,6 +457,27 @@ internal sealed class SegmentedLog : LogDevice
         }
     }
 
+    /// <summary>Holds the database as the newest manifest names it, its log up to what is synced now.</summary>
+    internal LogCapture Capture()
+    {
+        while (true)
+        {
+            Manifest manifest;
+            SegmentFile[] segments;
+            ulong position;
+            lock (_manifestGate)                             // manifest and segments change together
+            {
+                ThrowIfFailed();
+                manifest = _manifest;
+                segments = _segments;
+                position = manifest.IsClean ? manifest.EndPosition : SyncedPosition;
+            }
+
+            if (LogCapture.TryHold(_storage, manifest, segments, position, () => Manifest == manifest) is { } held)
+                return held;
+        }
+    }
+
     internal override void Truncate(ulong upToPosition)
     {
         lock (_manifestGate)
@@ -631,9 +652,14 @@ internal sealed class SegmentedLog : LogDevice
 
     private void ThrowIfEnded()
     {
+        ThrowIfFailed();
+        ObjectDisposedException.ThrowIf(_isClosed, this);
+    }
+
+    private void ThrowIfFailed()
+    {
         if (Volatile.Read(ref _failure) is { } cause)
             throw new DatabaseFailedException(ErrorCode.DatabaseFailed, "The log failed earlier; reopen the database to recover.", cause);
-        ObjectDisposedException.ThrowIf(_isClosed, this);
     }
 
     /// <summary>Remembers the first failure (4).</summary>

@@ -520,6 +520,12 @@ internal sealed class Recovery
 
     private RecoveredLog Create(DirectorySurvey directory)
     {
+        if (directory.Foreign.Contains(LogNames.Backup))
+        {
+            throw new CairnException(
+                ErrorCode.NotADatabase, $"{_storage.Description} is a backup and not a database. Restore it: cairn restore.");
+        }
+
         var leftovers = FindLeftovers(directory, null);
         if (directory.Foreign.Count > 0 || directory.HasQuarantine)
         {

@@ -26,6 +26,7 @@ public class FolderOrderTests
         ["Replay"] = 11,
         ["Recovery"] = 12,
         ["Maintenance"] = 12,
+        ["Transfer"] = 13,
     };
 
     // What has identity or wires the rooms together: for the root alone.

@@ -1,0 +1,62 @@
+using Cairn.Cli;
+using Xunit;
+
+namespace Cairn.Tests.Cli;
+
+/// <summary>OPS-5 from the shell.</summary>
+[Trait("Requirement", "OPS-5")]
+public sealed class CliBackupTests : IDisposable
+{
+    private readonly CliBed _bed = new();
+
+    public void Dispose() => _bed.Dispose();
+
+    [Fact]
+    public void A_chain_is_made_verified_and_restored_to_a_commit()
+    {
+        File.WriteAllBytes(_bed["key"], [.. Enumerable.Range(0, 32).Select(i => (byte)i)]);
+        string[] key = ["--key-file", _bed["key"]];
+        _bed.Good("kv", "put", "a", "1");
+        var full = Assert.Single(_bed.Json(["backup", "create", _bed["monday"], .. key]));
+        Assert.Equal(1, full["sequence"].AsInt64());
+        Assert.True(full["parent"].IsNull);
+        _bed.Good("kv", "put", "a", "2");
+        _bed.Good("kv", "put", "a", "3");
+        Assert.Contains("sequence 3", _bed.Good(["backup", "create", _bed["tuesday"], "--parent", _bed["monday"], .. key]),
+            StringComparison.Ordinal);
+
+        Assert.Equal(ExitCodes.Ok, CliBed.RunBare("", ["backup", "verify", _bed["tuesday"], _bed["monday"], .. key]).Exit);
+        var alone = CliBed.RunBare("", ["backup", "verify", _bed["tuesday"], .. key]);
+        Assert.Equal(ExitCodes.Damaged, alone.Exit);
+        Assert.Contains("MISSING", alone.Out, StringComparison.Ordinal);
+        var unkeyed = CliBed.RunBare("", "backup", "verify", _bed["monday"]);
+        Assert.Equal(ExitCodes.Refused, unkeyed.Exit);
+
+        string[] chain = ["restore", _bed["monday"], _bed["tuesday"], .. key];
+        Assert.Equal(ExitCodes.Ok, CliBed.RunBare("", [.. chain, "--to", _bed["two"], "--sequence", "2"]).Exit);
+        Assert.Equal("2", CliBed.RunBare("", "kv", "get", "a", "--db", _bed["two"]).Out.TrimEnd('\n'));
+        Assert.Equal(ExitCodes.Ok, CliBed.RunBare("", [.. chain, "--to", _bed["three"], "--json"]).Exit);
+        Assert.Equal("3", CliBed.RunBare("", "kv", "get", "a", "--db", _bed["three"]).Out.TrimEnd('\n'));
+        Assert.Equal(ExitCodes.Refused, CliBed.RunBare("", [.. chain, "--to", _bed["three"]]).Exit);
+        Assert.Equal(ExitCodes.Refused, CliBed.RunBare("", [.. chain, "--to", _bed.Path]).Exit);
+        Assert.Equal("3", _bed.Good("kv", "get", "a"));
+    }
+
+    [Fact]
+    public void Damage_is_named_and_a_directory_without_a_list_is_no_backup()
+    {
+        _bed.Good("kv", "put", "a", "1");
+        _bed.Good("backup", "create", _bed["backup"]);
+        Damage.Flip(_bed["backup"], 4_100);
+        var found = CliBed.RunBare("", "backup", "verify", _bed["backup"], "--json");
+        Assert.Equal(ExitCodes.Damaged, found.Exit);
+        var finding = Assert.Single(Value.FromJson(found.Out)["findings"].AsArray());
+        Assert.EndsWith("0000000001.segment", finding["file"].AsString(), StringComparison.Ordinal);
+
+        File.Delete(Path.Combine(_bed["backup"], "backup.jsonl"));
+        var none = CliBed.RunBare("", "restore", _bed["backup"], "--to", _bed["new"], "--json");
+        Assert.Equal(ExitCodes.Damaged, none.Exit);
+        Assert.Equal("NotABackup", none.ErrorJson["code"].AsString());
+        Assert.False(Directory.Exists(_bed["new"]));
+    }
+}
