@@ -1,3 +1,4 @@
+using Cairn.Content;
 using Cairn.Log;
 using Cairn.Maintenance;
 using Cairn.Primitives;
@@ -105,11 +106,13 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             directoryLock = storage.Lock($"pid {Environment.ProcessId}");
             var pins = new SnapshotRegistry();
             var visible = new VisibleSequence();
-            catalogue = new Catalogue(pins, visible) { Limits = options.Limits };
+            var content = new ContentStore(options.ContentThreshold, options.ContentMemoryBytes);
+            catalogue = new Catalogue(pins, visible, content) { Limits = options.Limits };
             var random = new RandomSource(options.RandomSeed);
             var openings = new Openings(catalogue, Operations);
             catalogue.BeginLoad();
-            var recovered = Cairn.Recovery.Recovery.Open(storage, LogOptionsOf(options, random), openings.Follow);
+            var recovered = Cairn.Recovery.Recovery.Open(storage, LogOptionsOf(options, random), openings.Follow, content);
+            content.ReadFrom(recovered.Log);
             catalogue.EndLoad();
             random.BeginOpening(recovered.Findings.Epoch);
             openings.End(recovered.Findings.WasClosedCleanly || recovered.Findings.IsCreated);

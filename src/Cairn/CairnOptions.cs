@@ -40,6 +40,15 @@ public sealed record CairnOptions
     /// <summary>First segment after an open, in bytes. Default 1 MiB; from 16 KiB to <see cref="SegmentBytesMax"/>.</summary>
     public long SegmentBytesMin { get; init; } = 1 << 20;
 
+    /// <summary>Longest value that the run keeps itself, encoded, in bytes. A longer one is a content: it stands once, in the log record
+    /// that carried it, and memory is only a cache of it. Has no effect in memory, where there is no log. Default 4 KiB; from 64 bytes
+    /// to 64 MiB, which is no content at all. May differ from opening to opening.</summary>
+    public int ContentThreshold { get; init; } = 4 << 10;
+
+    /// <summary>Most bytes of content that memory keeps beside the log, those not counted that are not written yet. Default 128 MiB; from
+    /// 0, where every read of a content reads the log, to 1 TiB.</summary>
+    public long ContentMemoryBytes { get; init; } = 128 << 20;
+
     /// <summary>How background work is paced.</summary>
     public MaintenanceOptions Maintenance { get; init; } = new();
 

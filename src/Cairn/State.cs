@@ -451,7 +451,7 @@ public sealed class State : StateView
             return false;
         if (Scope.Writes!.Find(key) is not { } write)
         {
-            Scope.Writes.CheckRoom(key, version.Value.Length);
+            Scope.Writes.CheckRoom(key, version.ValueLength);
             write = PendingFor(key, OperationCode.StateExpire);
             write.Value = version.Value[StateOperations.CounterBytes..].ToArray();
             write.IsRelative = true;

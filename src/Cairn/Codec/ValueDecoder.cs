@@ -56,6 +56,40 @@ internal static class ValueDecoder
         return true;
     }
 
+    /// <summary>The encoding of an object's member, as it stands in the encoding of the object.</summary>
+    /// <param name="canonical">Judged before.</param>
+    /// <returns>False when it is no object or has no such member.</returns>
+    internal static bool TryFindMember(ReadOnlySpan<byte> canonical, ReadOnlySpan<byte> name, out ReadOnlySpan<byte> member)
+    {
+        var reader = new ValueReader(canonical);
+        member = default;
+        if (reader.Read(out var top) != DecodeFault.None || top.Kind != ValueKind.Object)
+            return false;
+        for (var left = top.Bits; left > 0; left--)
+        {
+            reader.Read(out var found);
+            var start = reader.Offset;
+            for (var pending = 1L; pending > 0; pending--)
+            {
+                if (reader.Read(out var item) != DecodeFault.None)
+                    return false;
+                pending += item.Kind switch
+                {
+                    ValueKind.Array => item.Bits,
+                    ValueKind.Object => 2 * item.Bits,
+                    _ => 0,
+                };
+            }
+
+            if (!found.Content.SequenceEqual(name))
+                continue;
+            member = canonical[start..reader.Offset];
+            return true;
+        }
+
+        return false;
+    }
+
     private static Value Build(ReadOnlySpan<byte> canonical)
     {
         var reader = new ValueReader(canonical);

@@ -29,7 +29,7 @@ using Cairn.Storage;
 
 namespace Cairn.Log;
 
-internal sealed class SegmentedLog : LogDevice
+internal sealed class SegmentedLog : LogDevice, ILogBytes
 {
     private const int DigestReadBytes = 128 << 10;
 
@@ -112,6 +112,18 @@ internal sealed class SegmentedLog : LogDevice
 
     /// <summary>Behind the last append.</summary>
     internal ulong AppendedPosition => Volatile.Read(ref _appended);
+
+    ulong ILogBytes.FirstPosition => FirstPosition;
+
+    ulong ILogBytes.WrittenPosition => AppendedPosition;
+
+    int ILogBytes.Read(ulong position, Span<byte> buffer) => Read(position, buffer);
+
+    LogPlace ILogBytes.PlaceOf(ulong position)
+    {
+        var segment = SegmentAt(position);
+        return new LogPlace(segment.Path, segment.OffsetOf(position), segment.FirstSequence);
+    }
 
     internal ulong Epoch => _manifest.Epoch;
 

@@ -97,6 +97,10 @@ internal sealed class EventOperations : OperationSet
         {
             case OperationCode.EventAppend:
                 return CheckCauses(holes, run);
+            case OperationCode.EventRedact:
+                Span<byte> key = stackalloc byte[9];
+                run.Store.HoldContent(StoreKeys.Of(key, StoreKeys.Event, BinaryPrimitives.ReadUInt64LittleEndian(operation.FullBody)));
+                return null;
             case OperationCode.EventConsumerCommit when holes[8] == 0:
                 return CheckMonotone(operation, holes, run);
             default:
@@ -297,6 +301,7 @@ internal sealed class EventOperations : OperationSet
     {
         WriteRedact(batch.Add(OperationCode.EventRedact, 0, default, RedactBytes, 1), number, payloadHash);
         batch.AddWriteBytes(RedactedBytesMax);
+        batch.NeedsResolve = true;
     }
 
     /// <summary>Body of a Redact.</summary>
@@ -323,6 +328,7 @@ internal sealed class EventOperations : OperationSet
         {
             OperationCode.EventAppend => BinaryPrimitives.ReadUInt16LittleEndian(write.Value.AsSpan(CauseCountOffset)) > 0,
             OperationCode.EventConsumerCommit => write.Value[8] == 0,
+            OperationCode.EventRedact => true,
             _ => false,
         };
     }

@@ -9,7 +9,6 @@
 //   diff, merge   per key
 //   replay        a Put, an Increment's result and an Expire replace the newest version; a Delete is a tombstone
 
-using System.Buffers;
 using System.Buffers.Binary;
 using Cairn.Codec;
 using Cairn.Log;
@@ -87,29 +86,10 @@ internal sealed class KvOperations : OperationSet
                     context.AddCount(StoreKeys.Kv, 1);
                 return true;
             case OperationCode.KvExpire:
-                return ApplyExpire(key, operation.Expiry, context);
+                return context.PutExpiry(key, operation.Expiry);
             default:
                 return false;
         }
-    }
-
-    /// <summary>A new version with the same bytes and another expiry.</summary>
-    internal static bool ApplyExpire(ReadOnlySpan<byte> storeKey, long expiry, in ApplyContext context)
-    {
-        byte[] copy;
-        int length;
-        using (var reader = context.Read())
-        {
-            if (!reader.TryGetNewest(storeKey, out var version) || version.IsTombstone)
-                return false;
-            length = version.Value.Length;
-            copy = ArrayPool<byte>.Shared.Rent(length);
-            version.Value.CopyTo(copy);
-        }
-
-        context.Put(storeKey, copy.AsSpan(0, length), expiry);
-        ArrayPool<byte>.Shared.Return(copy);
-        return true;
     }
 
     internal override Projected Project(in Operation operation, ReadOnlySpan<byte> storeKey, out byte[]? stored, out long expiry)

@@ -125,7 +125,7 @@ internal sealed class RunOperations : OperationSet
         if (!operation.Key.IsEmpty || operation.HasExpiry)
             return false;
         var run = context.Run;
-        var index = new ApplyContext(context.Catalogue.State, context.Catalogue, context.Sequence, context.Time);
+        var index = context.On(context.Catalogue.State);
         var before = FindNewest(index, run.Id);
         var code = (OperationCode)operation.Code;
         if (code == OperationCode.RunDelete)
@@ -146,7 +146,7 @@ internal sealed class RunOperations : OperationSet
                 return false;
         }
 
-        Write(index, run, before, after!);
+        Write(index, run, before, after!, operation.Body);
         run.Status = after!.Status;
         return true;
     }
@@ -168,7 +168,7 @@ internal sealed class RunOperations : OperationSet
     }
 
     // The record and every place in the orders that differs.
-    private static void Write(in ApplyContext index, RunState run, RunRecord? before, RunRecord? after)
+    private static void Write(in ApplyContext index, RunState run, RunRecord? before, RunRecord? after, ReadOnlySpan<byte> body = default)
     {
         Span<byte> key = stackalloc byte[RunKeys.LengthMax];
         var encoded = after?.ToValue().Encode() ?? [];
@@ -178,7 +178,7 @@ internal sealed class RunOperations : OperationSet
             index.Put(RunKeys.Record(key, run.Id), encoded);
         run.RecordBytes = encoded.Length;
         run.RecordTags = after?.Tags.Length ?? 0;
-        WriteResult(index, run.Id, after);
+        WriteResult(index, run.Id, after, body);
         WriteRetention(index, run.Id, before?.Retention, after?.Retention);
         if (RunRecord.IsBuiltIn(run.Id))
             return;
@@ -246,13 +246,15 @@ internal sealed class RunOperations : OperationSet
             index.Put(RunKeys.Retention(key, id), RunRecord.ToValue(after).Encode());
     }
 
-    private static void WriteResult(in ApplyContext index, RunId id, RunRecord? after)
+    // The result as it stands in the operation: a large one is a content, and that is a piece of the record.
+    private static void WriteResult(in ApplyContext index, RunId id, RunRecord? after, ReadOnlySpan<byte> body)
     {
         Span<byte> key = stackalloc byte[1 + RunId.Size];
         var storeKey = RunKeys.Result(key, id);
-        if (after?.Result is { } result)
+        if (after?.Result is not null)
         {
-            index.Put(storeKey, result.Encode());
+            Invariant.Check(ValueDecoder.TryFindMember(body, "result"u8, out var result), "a result comes from its operation");
+            index.Put(storeKey, result);
             return;
         }
 

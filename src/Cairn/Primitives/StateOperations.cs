@@ -87,7 +87,7 @@ internal sealed class StateOperations : OperationSet
                     context.AddCount(StoreKeys.State, -1);
                 return true;
             case OperationCode.StateExpire:
-                return operation.Body.IsEmpty && KvOperations.ApplyExpire(key, operation.Expiry, context);
+                return operation.Body.IsEmpty && context.PutExpiry(key, operation.Expiry);
             default:
                 return false;
         }

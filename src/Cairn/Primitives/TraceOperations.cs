@@ -59,6 +59,15 @@ internal sealed class TraceOperations : OperationSet
             _ => "all",
         };
 
+    // What Apply will read is at hand before a sequence is taken: a damaged or unreadable content refuses the commit and no more.
+    internal override CairnException? Resolve(in Operation operation, Span<byte> holes, RunState run, Catalogue catalogue, long time)
+    {
+        Span<byte> key = stackalloc byte[TraceKeys.LengthMax];
+        if (operation.Code == (byte)OperationCode.TraceRedact)
+            run.Store.HoldContent(TraceKeys.Trace(key, TraceId.Read(operation.Key)));
+        return null;
+    }
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         if (operation.Key.Length != TraceId.Size || operation.HasExpiry)
@@ -125,8 +134,11 @@ internal sealed class TraceOperations : OperationSet
         batch.Add(OperationCode.TraceRecord, 0, id, bodyBytes, OrderWrites + tags, OrderWrites * (long)TraceKeys.FixedBytesMax + tags * (long)TraceKeys.LengthMax);
 
     /// <inheritdoc cref="AddRecord"/>
-    internal static void AddRedact(Batch batch, ReadOnlySpan<byte> id, int tags) =>
+    internal static void AddRedact(Batch batch, ReadOnlySpan<byte> id, int tags)
+    {
         batch.Add(OperationCode.TraceRedact, 0, id, 0, OrderWrites + tags, RedactedBytesMax + tags * (long)TraceKeys.LengthMax);
+        batch.NeedsResolve = true;
+    }
 
     /// <summary>The trace, its places by time, type and parent, the count.</summary>
     private const int OrderWrites = 5;

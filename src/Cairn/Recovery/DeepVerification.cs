@@ -31,13 +31,26 @@ internal sealed class DeepVerification(SegmentedLog log, Cut cut, OperationTable
     {
         foreach (var damage in log.Scrub())
             Find("segment", damage.Message);
-        using var replayed = new Catalogue(new SnapshotRegistry(), new VisibleSequence()) { Limits = limits };
+        using var replayed = new Catalogue(new SnapshotRegistry(), new VisibleSequence(), cut.Catalogue.Content) { Limits = limits };
         var isWhole = TryReplay(replayed);
-        State = _hash.OfAll(cut.Catalogue, Living);
+        Reading(() => State = _hash.OfAll(cut.Catalogue, Living));
         if (isWhole)
-            Compare(replayed);
+            Reading(() => Compare(replayed));
         foreach (var id in _hash.RunsOf(cut.Catalogue))
-            VerifyChain(path, Living(id));
+            Reading(() => VerifyChain(path, Living(id)));
+    }
+
+    // Values that are read from the log on the way: every reference that the state holds resolves, or that is found.
+    private void Reading(Action verify)
+    {
+        try
+        {
+            verify();
+        }
+        catch (CorruptionException damage)
+        {
+            Find("content", damage.Message);
+        }
     }
 
     private RunState Living(RunId id)

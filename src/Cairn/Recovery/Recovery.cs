@@ -47,6 +47,7 @@
 //
 // Not here: checkpoints (the start position would be theirs), what a transaction means (Apply), the lock.
 
+using Cairn.Content;
 using Cairn.Log;
 using Cairn.Storage;
 
@@ -58,6 +59,7 @@ internal sealed class Recovery
     private readonly IStorage _storage;
     private readonly LogOptions _options;
     private readonly ApplyRecord _apply;
+    private readonly ContentStore? _content;
     private readonly RecoveryFindings _findings = new();
     private long _phaseBegan;
 
@@ -65,8 +67,9 @@ internal sealed class Recovery
     private ulong _lastSequence;
     private long _lastCommitTime;
 
-    private Recovery(IStorage storage, LogOptions options, ApplyRecord apply)
+    private Recovery(IStorage storage, LogOptions options, ApplyRecord apply, ContentStore? content)
     {
+        _content = content;
         _storage = storage;
         _options = options;
         _apply = apply;
@@ -75,17 +78,18 @@ internal sealed class Recovery
 
     /// <summary>Opens the log. <paramref name="apply"/> has been called for every recovered record when this returns; after an
     /// exception, what it built must be thrown away.</summary>
+    /// <param name="content">Reads from the log as it is recovered; to be told of the recovered one.</param>
     /// <exception cref="CorruptionException">Acknowledged data is damaged. No file was changed.</exception>
     /// <exception cref="FormatVersionException">Written by a newer version. No file was changed.</exception>
     /// <exception cref="CairnException"><see cref="ErrorCode.NotADatabase"/>: there are files, and not a database's, or there is
     /// none and it may not be created; <see cref="ErrorCode.ReadOnly"/>: read-only, and it was not closed cleanly.</exception>
     /// <exception cref="DatabaseFailedException">Fenced: another owner writes here.</exception>
     /// <exception cref="StorageException">The disk failed, or is full.</exception>
-    internal static RecoveredLog Open(IStorage storage, LogOptions options, ApplyRecord apply)
+    internal static RecoveredLog Open(IStorage storage, LogOptions options, ApplyRecord apply, ContentStore? content = null)
     {
         try
         {
-            return new Recovery(storage, options, apply).Open();
+            return new Recovery(storage, options, apply, content).Open();
         }
         catch (CorruptionException) when (Mutant.Is("recovery-opens-empty"))
         {
@@ -93,7 +97,7 @@ internal sealed class Recovery
                 storage.Unlink(LogNames.LogDirectory + "/" + name);
             foreach (var name in storage.List(LogNames.Root))
                 storage.Unlink(name);
-            return new Recovery(storage, options, apply).Open();
+            return new Recovery(storage, options, apply, content).Open();
         }
     }
 
@@ -115,6 +119,8 @@ internal sealed class Recovery
         var leftovers = FindLeftovers(directory, manifest);
         EndPhase("manifest");
 
+        using var segments = new NamedSegments(_storage, headers);
+        _content?.ReadFrom(segments);                     // for an operation that reads what a record before it wrote
         using var scanner = new LogScanner();
         for (var i = 0; i < manifest.Segments.Count - 1; i++)
             ScanEnded(scanner, manifest.Segments[i], headers[i]);

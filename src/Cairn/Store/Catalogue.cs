@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Cairn.Content;
 using Cairn.Log;
 
 namespace Cairn.Store;
@@ -14,14 +15,18 @@ internal sealed class Catalogue : IDisposable
     private bool _loading;
 
     /// <param name="shared">The database's visible word; null when each run has its own (no log).</param>
-    internal Catalogue(SnapshotRegistry pins, VisibleSequence? shared)
+    /// <param name="content">Of a database with a log: what is large stays there.</param>
+    internal Catalogue(SnapshotRegistry pins, VisibleSequence? shared, ContentStore? content = null)
     {
+        Content = content;
         _pins = pins;
         _shared = shared;
         State = NewState(default);
         Default = GetOrAdd(RunId.Default);
         System = GetOrAdd(RunId.System);
     }
+
+    internal ContentStore? Content { get; }
 
     /// <summary>The catalogue's own state, with an id that no run has.</summary>
     internal RunState State { get; }
@@ -49,7 +54,7 @@ internal sealed class Catalogue : IDisposable
 
     internal RunState NewState(RunId id)
     {
-        var run = new RunState(id, Interlocked.Increment(ref _lastTag), _pins, _shared ?? new VisibleSequence());
+        var run = new RunState(id, Interlocked.Increment(ref _lastTag), _pins, _shared ?? new VisibleSequence(), Content);
         if (_loading)
             run.Store.BeginLoad(0);
         return run;

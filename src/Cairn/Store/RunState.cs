@@ -1,3 +1,4 @@
+using Cairn.Content;
 using Cairn.Log;
 
 namespace Cairn.Store;
@@ -11,11 +12,11 @@ internal sealed class RunState : IDisposable
     /// <summary>Stands for "no record of this run before".</summary>
     internal const ulong NoPosition = ulong.MaxValue;
 
-    internal RunState(RunId id, ulong tag, SnapshotRegistry pins, VisibleSequence visible)
+    internal RunState(RunId id, ulong tag, SnapshotRegistry pins, VisibleSequence visible, ContentStore? content = null)
     {
         Id = id;
         Visible = visible;
-        Store = new RunStore(pins, visible, tag);
+        Store = new RunStore(pins, visible, tag, content);
     }
 
     internal RunId Id { get; }

@@ -8,6 +8,7 @@
 //     RunStore ── RunMemory ─┬─ PointTable    hash of the key -> entry; lock-free reads       touched when a key comes or goes
 //                            ├─ OrderedIndex  B+-tree over the entries; optimistic reads      touched when a key comes or goes
 //                            ├─ entries       word: newest version | key | home               touched by every write
+//                            ├─ AttachedBytes the bytes of large values, beside their versions          writer only, but for the address
 //                            ├─ VersionSweep  superseded versions: waiting, parked at pins    writer only
 //                            └─ Limbo         out of reach, until old readers have left       writer only
 //
@@ -45,6 +46,9 @@
 // move home (are copied; entries point there) once they are the only one and the home is free again. Keys that are written once,
 // or updated at leisure, are therefore always read with two misses: bucket, entry.
 //
+// A large value stands in the log (Content/ContentStore.cs): its version keeps the reference, and the address of the attached bytes for
+// as long as memory has them. A reader that finds the address uses it inside its epoch; one that finds none reads the log.
+//
 // Who may write what
 // ------------------
 //     the writer            entries, versions, both indexes, the sweeper's queues, limbo, the slabs
@@ -64,10 +68,11 @@
 // What it does not do
 // -------------------
 // No decision about conflicts, expiry or retention: an expired version is returned with its expiry, and removed only when somebody
-// deletes it. No history: what memory has swept is read from the log and the tables. No content tier, no eviction, no fall-through
+// deletes it. No history: what memory has swept is read from the log and the tables. No eviction but of attached bytes, no fall-through
 // to a fork's parent: the callers' business. Chunks of the slab are used again for any size but return to the system only with the run;
 // values above 8 KiB return at once. Nothing here blocks on a disk.
 
+using Cairn.Content;
 using Cairn.Log;
 using Cairn.Store.Native;
 
@@ -81,13 +86,13 @@ internal sealed class RunStore : IDisposable
 {
     internal const byte CountFamily = 0x01;
 
-    internal RunStore(SnapshotRegistry pins, VisibleSequence visible, ulong runTag)
-        : this(pins, visible, runTag, DebugSlab)
+    internal RunStore(SnapshotRegistry pins, VisibleSequence visible, ulong runTag, ContentStore? content = null)
+        : this(pins, visible, runTag, DebugSlab, content)
     {
     }
 
-    internal RunStore(SnapshotRegistry pins, VisibleSequence visible, ulong runTag, bool debugSlab) =>
-        Memory = new RunMemory(pins, visible, runTag, debugSlab);
+    internal RunStore(SnapshotRegistry pins, VisibleSequence visible, ulong runTag, bool debugSlab, ContentStore? content = null) =>
+        Memory = new RunMemory(pins, visible, runTag, debugSlab, content);
 
     /// <summary>New stores fill freed memory, hold it back and check each hop: slow, and finds every use after free. For tests; from
     /// the environment variable CAIRN_DEBUG_SLAB=1.</summary>
@@ -111,6 +116,9 @@ internal sealed class RunStore : IDisposable
 
     /// <summary>Bytes of it that are in use; the rest serves the next writes.</summary>
     internal long LiveBytes => Memory.LiveBytes;
+
+    /// <summary>Bytes of it that hold large values, which the log has too (<see cref="ForgetContent"/>).</summary>
+    internal long ContentBytes => Memory.AttachedBytes;
 
     /// <summary>A fork's store hides its parent's keys by tombstones: they stay. Set before the first write.</summary>
     internal bool KeepsTombstones
@@ -138,6 +146,26 @@ internal sealed class RunStore : IDisposable
     /// replaces the first.</summary>
     internal PreviousVersion Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry) =>
         Memory.Write(key, value, sequence, time, expiry, isTombstone: false);
+
+    /// <summary>Adds a version whose value stands in the log. Copies the bytes: memory keeps them until there is need of room.</summary>
+    internal PreviousVersion PutContent(
+        ReadOnlySpan<byte> key, in ContentReference reference, ReadOnlySpan<byte> bytes, ulong sequence, long time, long expiry) =>
+        Memory.WriteContent(key, reference, bytes, sequence, time, expiry);
+
+    /// <summary>Adds a version with the value of the newest one, which is a content: the old place in the log stays its place.</summary>
+    internal PreviousVersion CarryContent(ReadOnlySpan<byte> key, ulong sequence, long time, long expiry)
+    {
+        Memory.CarryContent(key, sequence, time, expiry, out var previous);
+        return previous;
+    }
+
+    /// <summary>Before a sequence is taken: sees to it that Apply need not read the log for the newest value of a key.</summary>
+    /// <exception cref="CorruptionException">The content is damaged. Nothing has changed.</exception>
+    internal void HoldContent(ReadOnlySpan<byte> key) => Memory.HoldContent(key);
+
+    /// <summary>Lets the memory of large values go that the log has and that nobody has read for a while: looks at up to
+    /// <paramref name="steps"/> of them. Returns the bytes, which are free once the readers of before have left.</summary>
+    internal long ForgetContent(int steps) => Memory.ForgetContent(steps);
 
     /// <summary>Adds a tombstone. Without <paramref name="remains"/> it goes, with its key, once no reader needs it; with
     /// remains it stays for ever (the counter of a deleted state cell).</summary>

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Numerics;
+using Cairn.Content;
 
 namespace Cairn.Tables;
 
@@ -53,7 +54,7 @@ internal static class DataBlock
             var entry = block[(int)at..];
             var valueBytes = BinaryPrimitives.ReadUInt32LittleEndian(entry[4..]);
             if ((entry[2] & ~KnownFlags) != 0 || entry[3] != 0 || valueBytes > TableFormat.BlockBytesMax
-                || ((entry[2] & Content) != 0 && valueBytes != VersionView.ContentReferenceBytes))
+                || ((entry[2] & Content) != 0 && valueBytes != ContentReference.Size))
                 return false;
             at += EntryBytes(BinaryPrimitives.ReadUInt16LittleEndian(entry), entry[2], (int)valueBytes);
         }
@@ -210,13 +211,13 @@ internal sealed class DataBlockBuilder
         var flags = (version.IsTombstone ? DataBlock.Tombstone : 0) | (version.IsContent ? DataBlock.Content : 0)
             | (version.Created != version.Sequence ? DataBlock.HasCreated : 0) | (version.Expiry != 0 ? DataBlock.HasExpiry : 0)
             | (isAgain ? DataBlock.Again : 0);
-        var bytes = DataBlock.EntryBytes(key.Length, flags, version.Value.Length);
+        var bytes = DataBlock.EntryBytes(key.Length, flags, version.Stored.Length);
         Grow(ref _raw, _rawBytes, bytes);
         var target = _raw.AsSpan(_rawBytes, bytes);
         BinaryPrimitives.WriteUInt16LittleEndian(target, (ushort)key.Length);
         target[2] = (byte)flags;
         target[3] = 0;
-        BinaryPrimitives.WriteInt32LittleEndian(target[4..], version.Value.Length);
+        BinaryPrimitives.WriteInt32LittleEndian(target[4..], version.Stored.Length);
         BinaryPrimitives.WriteUInt64LittleEndian(target[8..], version.Sequence);
         BinaryPrimitives.WriteInt64LittleEndian(target[16..], version.Time);
         var at = DataBlock.EntryFixedBytes;
@@ -233,7 +234,7 @@ internal sealed class DataBlockBuilder
         }
 
         key.CopyTo(target[at..]);
-        version.Value.CopyTo(target[(at + key.Length)..]);
+        version.Stored.CopyTo(target[(at + key.Length)..]);
         _entries.Add((_rawBytes, key.Length, hash));
         _rawBytes += bytes;
 

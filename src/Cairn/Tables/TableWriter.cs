@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Cairn.Content;
 using Cairn.Log;
 using Cairn.Storage;
 
@@ -74,7 +75,7 @@ internal sealed class TableWriter : IDisposable
         Invariant.Check(!_isFinished && key.Length <= TableFormat.KeyBytesMax, "an open table takes keys of up to 32,767 bytes");
         Invariant.Check(version.Sequence > 0 && version.Created <= version.Sequence, "a version is not older than its key");
         Invariant.Check(
-            !version.IsContent || (version.Value.Length == VersionView.ContentReferenceBytes && !version.IsTombstone),
+            !version.IsContent || (version.Stored.Length == ContentReference.Size && !version.IsTombstone),
             "a content reference has 16 bytes");
         var bytes = RunId.Size + key.Length;
         Grow(ref _key, bytes);
@@ -89,7 +90,7 @@ internal sealed class TableWriter : IDisposable
         // Where the run changes a block ends early rather than lose its prefix.
         var isOtherRun = _entries > 0 && !isAgain && !probe.StartsWith(_last.AsSpan(0, RunId.Size));
         if (_data.Count > 0 && (_data.Bytes >= (isOtherRun ? TableFormat.DataBlockBytes / 2 : TableFormat.DataBlockBytes)
-            || _data.BytesWith(bytes, version.Value.Length) > TableFormat.DataBlockBytesMax))
+            || _data.BytesWith(bytes, version.Stored.Length) > TableFormat.DataBlockBytesMax))
             EndDataBlock();
         if (_data.Count == 0)
             BeginDataBlock(probe, isAgain);
@@ -104,7 +105,7 @@ internal sealed class TableWriter : IDisposable
         _data.Add(probe, _hash, isAgain, version);
         Remember(probe, version);
         if (version.IsContent)
-            AddContent(version.Value);
+            AddContent(version.Stored);
     }
 
     /// <summary>Ends the file and publishes it: footer, sync, name, sync of the directory.</summary>

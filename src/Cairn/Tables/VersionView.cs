@@ -1,16 +1,24 @@
+using System.Runtime.CompilerServices;
+using Cairn.Content;
+
 namespace Cairn.Tables;
 
 /// <summary>One version of a key, as a reader sees it. Borrowed: of a version in memory the spans live only as long as the store's reader
-/// (the epoch) they were read in; of a version in a table they hold their block.</summary>
+/// (the epoch) they were read in; of a version in a table they hold their block. A large value may be read from the log when it is asked
+/// for (<see cref="ContentStore"/>): ask once.</summary>
 internal readonly ref struct VersionView
 {
-    /// <summary>Bytes of a content reference: position u64, length u32, CRC-32C u32.</summary>
-    internal const int ContentReferenceBytes = 16;
+    private readonly ReadOnlySpan<byte> _stored;
+    private readonly ContentStore? _content;
 
+    /// <param name="stored">The value; of a content its reference, and behind it the bytes if they are at hand.</param>
+    /// <param name="content">Where a content is read whose bytes are not at hand. Null = it is not asked for its value.</param>
     internal VersionView(
-        ReadOnlySpan<byte> value, ulong sequence, ulong created, long time, long expiry, bool isTombstone, bool isContent = false)
+        ReadOnlySpan<byte> stored, ulong sequence, ulong created, long time, long expiry, bool isTombstone, bool isContent = false,
+        ContentStore? content = null)
     {
-        Value = value;
+        _stored = stored;
+        _content = content;
         Sequence = sequence;
         Created = created;
         Time = time;
@@ -19,14 +27,21 @@ internal readonly ref struct VersionView
         IsContent = isContent;
     }
 
-    /// <summary>The stored bytes; a tombstone may carry some too (the counter of a deleted state cell).</summary>
-    internal ReadOnlySpan<byte> Value { get; }
+    /// <summary>The value; a tombstone may carry some bytes too (the counter of a deleted state cell).</summary>
+    /// <exception cref="CorruptionException">A content whose bytes are not what was written.</exception>
+    internal ReadOnlySpan<byte> Value
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => IsContent ? ContentValue() : _stored;
+    }
+
+    /// <summary>Length of the value, without reading it.</summary>
+    internal int ValueLength => IsContent ? Reference.Length : _stored.Length;
 
     /// <summary>Sequence of the commit that wrote this version.</summary>
     internal ulong Sequence { get; }
 
-    /// <summary>Sequence of the commit that created the key in its present life (equal to <see cref="Sequence"/> for the first
-    /// version).</summary>
+    /// <summary>Sequence of the commit that created the key in its present life (of the first version, <see cref="Sequence"/>).</summary>
     internal ulong Created { get; }
 
     /// <summary>Commit time of <see cref="Sequence"/>, microseconds since 1970.</summary>
@@ -37,12 +52,31 @@ internal readonly ref struct VersionView
 
     internal bool IsTombstone { get; }
 
-    /// <summary>The value is the reference of a content in the log, <see cref="ContentReferenceBytes"/> long.</summary>
+    /// <summary>The value stands in the log, and what is stored is a reference.</summary>
     internal bool IsContent { get; }
 
+    /// <summary>Where the value stands; of a content only.</summary>
+    internal ContentReference Reference => ContentReference.Read(_stored);
+
+    /// <summary>What a table keeps: the value, or <see cref="ContentReference.Size"/> bytes of reference.</summary>
+    internal ReadOnlySpan<byte> Stored => IsContent ? _stored[..ContentReference.Size] : _stored;
+
     /// <summary>A tombstone that leaves nothing behind.</summary>
-    internal bool IsPlainTombstone => IsTombstone && Value.Length == 0;
+    internal bool IsPlainTombstone => IsTombstone && _stored.Length == 0;
 
     /// <summary>Live at a time: not a tombstone and not expired (TTL-4: an expired newest version hides older ones).</summary>
     internal bool IsLiveAt(long time) => !IsTombstone && (Expiry == 0 || Expiry > time);
+
+    /// <summary>The same, with contents read from here.</summary>
+    internal VersionView ReadingFrom(ContentStore? content) =>
+        new(_stored, Sequence, Created, Time, Expiry, IsTombstone, IsContent, content);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private ReadOnlySpan<byte> ContentValue()
+    {
+        if (_stored.Length > ContentReference.Size)
+            return _stored[ContentReference.Size..];
+        Invariant.Check(_content is not null, "who asks for the value of a content has said where contents are read");
+        return _content.Read(Reference, Sequence);
+    }
 }

@@ -375,7 +375,7 @@ internal sealed class CommitPath(
             Failpoint.Hit("commit.placed-before-applied");
             foreach (ref readonly var part in batch.Parts)
             {
-                operations.FillAndApply(batch.OperationsOf(part), new ApplyContext(part.Run, catalogue, sequence, time), counters.Operations);
+                operations.FillAndApply(batch.OperationsOf(part), new ApplyContext(part.Run, catalogue, sequence, time, batch.Record.Payload, position), counters.Operations);
                 Applied(part.Run, sequence, position, epoch);
                 if (Mutant.Is("two-run-commit-run-by-run"))
                     LogWriter.Filled(batch.Record);
@@ -462,7 +462,7 @@ internal sealed class CommitPath(
         while (transaction.MoveNext(out var part))
         {
             var run = catalogue.Find(part.Run) ?? catalogue.NewState(part.Run);
-            var context = new ApplyContext(run, catalogue, sequence, transaction.CommitTime);
+            var context = new ApplyContext(run, catalogue, sequence, transaction.CommitTime, payload, position);
             while (part.MoveNext(out var operation))
                 operations.Apply(operation, context);
             Applied(run, sequence, position, writtenIn);

@@ -1,4 +1,8 @@
+using System.Buffers;
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using Cairn.Codec;
+using Cairn.Content;
 using Cairn.Log;
 using Cairn.Store;
 
@@ -89,8 +93,15 @@ internal enum Projected
 }
 
 /// <summary>What an operation is applied to.</summary>
-internal readonly ref struct ApplyContext(RunState run, Catalogue catalogue, ulong sequence, long time)
+/// <param name="payload">Of the record that carries the operation.</param>
+/// <param name="position">Of that record; <see cref="RunState.NoPosition"/> without a log.</param>
+internal readonly ref struct ApplyContext(
+    RunState run, Catalogue catalogue, ulong sequence, long time, ReadOnlySpan<byte> payload = default,
+    ulong position = RunState.NoPosition)
 {
+    private readonly ReadOnlySpan<byte> _payload = payload;
+    private readonly ulong _position = position;
+
     internal RunState Run { get; } = run;
 
     internal Catalogue Catalogue { get; } = catalogue;
@@ -106,11 +117,59 @@ internal readonly ref struct ApplyContext(RunState run, Catalogue catalogue, ulo
     internal PreviousVersion Put(ReadOnlySpan<byte> storeKey, ReadOnlySpan<byte> value, long expiry = 0)
     {
         var time = Mutant.Is("apply-uses-clock") ? TimeProvider.System.GetUtcNow().Ticks : Time;
-        var previous = Run.Store.Put(storeKey, value, Sequence, time, expiry);
+        var previous = value.Length > ContentStore.ThresholdMin && TryRefer(value, out var reference)
+            ? Run.Store.PutContent(storeKey, reference, value, Sequence, time, expiry)
+            : Run.Store.Put(storeKey, value, Sequence, time, expiry);
+        Written(storeKey, previous, expiry);
+        return previous;
+    }
+
+    /// <summary>Writes a version with the newest value of a key and another expiry.</summary>
+    /// <returns>False: the key has no value.</returns>
+    internal bool PutExpiry(ReadOnlySpan<byte> storeKey, long expiry)
+    {
+        byte[] copy;
+        int length;
+        using (var reader = Read())
+        {
+            if (!reader.TryGetNewest(storeKey, out var version) || version.IsTombstone)
+                return false;
+            if (version.IsContent && !Mutant.Is("content-expire-copies"))
+            {
+                Written(storeKey, Run.Store.CarryContent(storeKey, Sequence, Time, expiry), expiry);
+                return true;
+            }
+
+            length = version.Value.Length;
+            copy = ArrayPool<byte>.Shared.Rent(length);
+            version.Value.CopyTo(copy);
+        }
+
+        Written(storeKey, Run.Store.Put(storeKey, copy.AsSpan(0, length), Sequence, Time, expiry), expiry);
+        ArrayPool<byte>.Shared.Return(copy);
+        return true;
+    }
+
+    /// <summary>The same commit on another run.</summary>
+    internal ApplyContext On(RunState run) => new(run, Catalogue, Sequence, Time, _payload, _position);
+
+    private void Written(ReadOnlySpan<byte> storeKey, PreviousVersion previous, long expiry)
+    {
         Run.Recent?.Add(Sequence, storeKey);
         if ((previous.Expiry | expiry) != 0)
             MoveExpiry(storeKey, previous.Expiry, expiry);
-        return previous;
+    }
+
+    // A large value that is a piece of the record is its content (CNT-7). One that was put together by Apply has no place in the log.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryRefer(ReadOnlySpan<byte> value, out ContentReference reference)
+    {
+        reference = default;
+        if (Catalogue.Content is not { } content || value.Length <= content.Threshold || !_payload.Overlaps(value, out var offset))
+            return false;
+        Invariant.Check(offset >= 0 && offset + value.Length <= _payload.Length, "a content lies inside its record");
+        reference = new ContentReference(_position + RecordHeader.Size + (uint)offset, value.Length, Crc32C.Of(value));
+        return true;
     }
 
     internal PreviousVersion Delete(ReadOnlySpan<byte> storeKey, ReadOnlySpan<byte> remains = default)

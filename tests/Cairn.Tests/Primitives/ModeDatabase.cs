@@ -13,6 +13,8 @@ internal sealed class ModeDatabase : IDisposable
     internal ModeDatabase(Durability mode, CairnOptions? options = null)
     {
         _options = (options ?? new CairnOptions()) with { Durability = mode, TimeProvider = Clock };
+        if (mode == Durability.Buffered)
+            _options = _options with { ContentThreshold = 64, ContentMemoryBytes = 2 << 10 };   // no test may notice
         Db = Open();
     }
 

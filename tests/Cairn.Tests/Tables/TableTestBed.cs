@@ -11,7 +11,7 @@ internal sealed record Row(RunId Run, byte[] Key, ulong Sequence, byte[] Value, 
 
     internal bool IsTheSameAs(in VersionView view) => view.Sequence == Sequence && view.Created == (Created ?? Sequence)
         && view.Time == Time && view.Expiry == Expiry && view.IsTombstone == IsTombstone && view.IsContent == IsContent
-        && view.Value.SequenceEqual(Value);
+        && view.Stored.SequenceEqual(Value);
 }
 
 /// <summary>The order of a table: run, key, then the newest version first.</summary>

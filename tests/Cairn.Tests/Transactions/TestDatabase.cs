@@ -27,6 +27,9 @@ internal sealed class TestDatabase : IDisposable
             SegmentBytesMin = 32 << 10,
             SegmentBytesMax = 256 << 10,
             RandomSeed = 1,
+            // In one of the modes with a log nearly all is large and little of it stays in memory: no test may notice.
+            ContentThreshold = mode == Durability.Buffered ? 64 : 4 << 10,
+            ContentMemoryBytes = mode == Durability.Buffered ? 2 << 10 : 128 << 20,
             TimeProvider = Clock,
         };
         _options = change is null ? options : change(options);

@@ -14,6 +14,9 @@ internal enum LimboKind
     Directory,
     Node,
     Separator,
+
+    /// <summary>Bytes that were attached to a content.</summary>
+    Attached,
 }
 
 /// <summary>
@@ -53,6 +56,10 @@ internal sealed unsafe class Limbo
         else if (kind == LimboKind.Segment)
         {
             _largeBytes += PointTable.SegmentBytes(block);
+        }
+        else if (kind == LimboKind.Attached)
+        {
+            _largeBytes += AttachedBytes.BlockBytes(block);
         }
 
         _waiting.Add(_slab, (ulong)block | (uint)kind);

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Cairn.Content;
 
 namespace Cairn.Store.Native;
 
@@ -49,20 +50,25 @@ internal static unsafe class Entry
 /// <summary>One version of a key. Layout: <code>
 ///  0  u64  sequence
 ///  8  i64  time      commit time, microseconds since 1970
-/// 16  u64  word      bits 0-47 older version, 48-63 flags; the pointer is the only thing that changes after publication
+/// 16  u64  word      bits 0-47 older version, 48-63 flags; the pointer is the only thing that changes after publication, with the
+///                    address of a content's attached bytes
 /// 24  u64  newer     newer version, or the entry with bit 0 set when this is the newest; only the writer looks
 /// 32  u32  length    of the value
 /// 36  u32  age       sequence - created; the longest one says that created stands below
 /// 40  u64  created   only when it is that long ago
 ///     i64  expiry    only with its flag: otherwise 0, never
-///          value     bytes </code>
+///          value     bytes; with the flag of a content: address of the attached bytes (0 = none), then the reference, 24 bytes </code>
 /// An updated version is as long as a first one of the same value: so the block of the one serves the other.</summary>
 internal static unsafe class Version
 {
     internal const int HeaderBytes = 40;
+
+    /// <summary>What a version keeps of a content: the address of its attached bytes, and its reference.</summary>
+    internal const int ContentBytes = sizeof(ulong) + ContentReference.Size;
+
     internal const int SizeMax = HeaderBytes + 16 + (64 << 20);
 
-    private const int HasCreated = 1, HasExpiry = 2, Tombstone = 4;
+    private const int HasCreated = 1, HasExpiry = 2, Tombstone = 4, Content = 8;
     private const uint LongAgo = uint.MaxValue;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -77,9 +83,9 @@ internal static unsafe class Version
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Write(byte* version, ReadOnlySpan<byte> value, ulong sequence, ulong created, long time, long expiry,
-        bool isTombstone)
+        bool isTombstone, bool isContent = false)
     {
-        var flags = isTombstone ? Tombstone : 0;
+        var flags = (isTombstone ? Tombstone : 0) | (isContent ? Content : 0);
         var at = version + HeaderBytes;
         var age = sequence - created;
         if (age >= LongAgo)
@@ -107,11 +113,12 @@ internal static unsafe class Version
     }
 
     /// <summary>Writes another version of the same size in its place, while nobody can look.</summary>
-    internal static void Rewrite(byte* version, ReadOnlySpan<byte> value, ulong sequence, ulong created, long time, long expiry)
+    internal static void Rewrite(
+        byte* version, ReadOnlySpan<byte> value, ulong sequence, ulong created, long time, long expiry, bool isContent)
     {
         var older = Older(version);
         var newer = *(ulong*)(version + 24);
-        Write(version, value, sequence, created, time, expiry, isTombstone: false);
+        Write(version, value, sequence, created, time, expiry, isTombstone: false, isContent);
         SetOlder(version, older);
         *(ulong*)(version + 24) = newer;
     }
@@ -124,6 +131,16 @@ internal static unsafe class Version
     internal static int Length(byte* version) => *(int*)(version + 32);
 
     internal static bool IsTombstone(byte* version) => (Flags(version) & Tombstone) != 0;
+
+    internal static bool IsContent(byte* version) => (Flags(version) & Content) != 0;
+
+    /// <summary>The attached bytes of a content; null = they are in the log alone.</summary>
+    internal static byte* Attached(byte* version) => (byte*)Volatile.Read(ref *(ulong*)Value(version));
+
+    internal static void SetAttached(byte* version, byte* block) => Volatile.Write(ref *(ulong*)Value(version), (ulong)block);
+
+    internal static ContentReference Reference(byte* version) =>
+        ContentReference.Read(new ReadOnlySpan<byte>(Value(version) + sizeof(ulong), ContentReference.Size));
 
     /// <summary>A tombstone that leaves nothing behind: it goes, with its key, when no reader needs it.</summary>
     internal static bool IsPlainTombstone(byte* version) => IsTombstone(version) && Length(version) == 0;
@@ -175,13 +192,13 @@ internal static unsafe class Version
     internal static void SetEntry(byte* version, byte* entry) => *(ulong*)(version + 24) = (ulong)entry | 1;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static VersionView View(byte* version)
+    internal static VersionView View(byte* version, RunMemory memory)
     {
         var flags = Flags(version);
         var at = version + HeaderBytes;
         var created = Sequence(version) - *(uint*)(version + 36);
         var expiry = 0L;
-        if ((flags & (HasCreated | HasExpiry)) != 0)
+        if ((flags & (HasCreated | HasExpiry | Content)) != 0)
         {
             if ((flags & HasCreated) != 0)
             {
@@ -194,6 +211,9 @@ internal static unsafe class Version
                 expiry = Unsafe.ReadUnaligned<long>(at);
                 at += 8;
             }
+
+            if ((flags & Content) != 0)
+                return memory.ViewContent(version, at, created, expiry);
         }
 
         return new VersionView(new ReadOnlySpan<byte>(at, Length(version)), Sequence(version), created, Time(version), expiry,

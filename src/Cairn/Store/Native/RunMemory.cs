@@ -1,3 +1,4 @@
+using Cairn.Content;
 using Cairn.Log;
 using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
@@ -14,6 +15,7 @@ internal sealed unsafe class RunMemory : IDisposable
     // A few steps with each write, in handfuls: one look at the pins serves 16 writes, or as many as there are pins.
     private const int SweepEvery = 16, SweepEveryMax = 1024, StepsPerWrite = 3;
     private const int SweepSteps = SweepEvery * StepsPerWrite;
+    private const int ForgottenPerCommit = 8;
 
     private readonly bool _debug;
     private readonly Slab _slab;
@@ -23,7 +25,9 @@ internal sealed unsafe class RunMemory : IDisposable
     private readonly PointTable _table;
     private readonly OrderedIndex _order;
     private readonly VersionSweep _sweep;
+    private readonly ContentStore? _content;
     private readonly Lock _orderGate = new();
+    private AttachedBytes? _attached;                     // made with the first content
     private nint[] _counts = [];
     private bool _isOrdered = true;
     private bool _isLoading;
@@ -31,8 +35,9 @@ internal sealed unsafe class RunMemory : IDisposable
     private int _untilSweep = SweepEvery;
     private ulong _insertsExpected;                       // a bit for each family of keys
 
-    internal RunMemory(SnapshotRegistry pins, VisibleSequence visible, ulong runTag, bool debug)
+    internal RunMemory(SnapshotRegistry pins, VisibleSequence visible, ulong runTag, bool debug, ContentStore? content = null)
     {
+        _content = content;
         Pins = pins;
         Visible = visible;
         RunTag = runTag;
@@ -56,11 +61,14 @@ internal sealed unsafe class RunMemory : IDisposable
 
     internal long EntryCount => _table.Count;
 
-    internal long MemoryBytes => _slab.Taken + _orderSlab.Taken + _tableSlab.Taken;
+    internal long MemoryBytes => _slab.Taken + _orderSlab.Taken + _tableSlab.Taken + (_attached?.Taken ?? 0);
 
     internal (long Records, long Order, long OrderTaken) Parts => (_slab.Live, _orderSlab.Live, _orderSlab.Taken);
 
-    internal long LiveBytes => _slab.Live + _orderSlab.Live + _tableSlab.Live;
+    internal long LiveBytes => _slab.Live + _orderSlab.Live + _tableSlab.Live + AttachedBytes;
+
+    /// <summary>Native bytes of contents that are still attached or wait for readers.</summary>
+    internal long AttachedBytes => _attached?.Live ?? 0;
 
     internal long Retries => _order.Retries;
 
@@ -77,6 +85,8 @@ internal sealed unsafe class RunMemory : IDisposable
         _slab.Ensure(small + VersionSweep.BytesFor(writes));
         _tableSlab.Ensure(_table.BytesFor(writes));
         _slab.EnsureLarge(bytes);
+        if (_content is not null && bytes > _content.Threshold)
+            ReserveContent(writes, bytes);
         if (_isLoading && !_isOrdered)
             return;
         EnsureOrdered();
@@ -101,7 +111,9 @@ internal sealed unsafe class RunMemory : IDisposable
         Epoch.Exit(epoch);
     }
 
-    internal PreviousVersion Write(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone)
+    /// <param name="isContent">The value is what <see cref="Version"/> keeps of one: the address of its bytes, and its reference.</param>
+    internal PreviousVersion Write(
+        ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone, bool isContent = false)
     {
         Invariant.Check(key.Length is > 0 and <= Entry.KeyBytesMax, "a stored key has 1 to 32,767 bytes");
         var hash = KeyHash.Of(key);
@@ -121,16 +133,18 @@ internal sealed unsafe class RunMemory : IDisposable
                 EnsureOrdered();
             if (!isSought && _isOrdered)
                 _order.Seek(key, ref place);
-            Insert(hash, key, value, sequence, time, expiry, isTombstone, ref place);
+            entry = Insert(hash, key, value, sequence, time, expiry, isTombstone, ref place, isContent);
         }
         else
         {
             _insertsExpected &= ~family;
             var newest = Entry.Newest(entry);
             previous = new PreviousVersion(true, Version.IsTombstone(newest), Version.Expiry(newest));
-            Add(entry, value, sequence, time, expiry, isTombstone);
+            Add(entry, value, sequence, time, expiry, isTombstone, isContent);
         }
 
+        if (isContent && Version.Attached(Entry.Newest(entry)) is var block && block != null)
+            Native.AttachedBytes.SetVersion(block, Entry.Newest(entry));
         AfterWrite();
         return previous;
     }
@@ -169,6 +183,67 @@ internal sealed unsafe class RunMemory : IDisposable
         }
 
         AfterWrite();
+    }
+
+    /// <summary>A version whose value is a content. Its bytes are attached, but for a load: then they are in the log already.</summary>
+    internal PreviousVersion WriteContent(
+        ReadOnlySpan<byte> key, in ContentReference reference, ReadOnlySpan<byte> bytes, ulong sequence, long time, long expiry)
+    {
+        Invariant.Check(_content is not null, "a store that keeps contents knows where they are read");
+        Span<byte> stored = stackalloc byte[Version.ContentBytes];
+        var block = _isLoading || bytes.IsEmpty ? null : Attached.Add(reference, bytes);
+        BinaryPrimitives.WriteUInt64LittleEndian(stored, (ulong)block);
+        reference.Write(stored[sizeof(ulong)..]);
+        return Write(key, stored, sequence, time, expiry, isTombstone: false, isContent: true);
+    }
+
+    /// <summary>A new version of a key that keeps its newest value, a content, and has another expiry. The attached bytes change over to
+    /// it: who still reads the old version sees it, so it is visible, so it is in the log.</summary>
+    internal void CarryContent(ReadOnlySpan<byte> key, ulong sequence, long time, long expiry, out PreviousVersion previous)
+    {
+        var entry = _table.Find(KeyHash.Of(key), key);
+        Invariant.Check(entry != null && Version.IsContent(Entry.Newest(entry)), "what is carried over is a content");
+        var newest = Entry.Newest(entry);
+        Span<byte> stored = stackalloc byte[Version.ContentBytes];
+        BinaryPrimitives.WriteUInt64LittleEndian(stored, (ulong)Version.Attached(newest));
+        Version.Reference(newest).Write(stored[sizeof(ulong)..]);
+        Version.SetAttached(newest, null);
+        previous = Write(key, stored, sequence, time, expiry, isTombstone: false, isContent: true);
+    }
+
+    /// <summary>Makes sure that the newest value of a key can be had without a look at the log until the commit under way is applied.</summary>
+    internal void HoldContent(ReadOnlySpan<byte> key)
+    {
+        var entry = _table.Find(KeyHash.Of(key), key);
+        if (entry == null || Entry.Newest(entry) is var newest && !Version.IsContent(newest))
+            return;
+        var block = Version.Attached(newest);
+        if (block == null)
+        {
+            var reference = Version.Reference(newest);
+            block = Attached.Add(reference, _content!.Read(reference, Version.Sequence(newest)));
+            Native.AttachedBytes.SetVersion(block, newest);
+            Version.SetAttached(newest, block);
+        }
+
+        Native.AttachedBytes.Hold(block);
+    }
+
+    /// <summary>Detaches the bytes of contents, see <see cref="RunStore.ForgetContent"/>.</summary>
+    internal long ForgetContent(int steps) => _attached?.Forget(steps, onlyAbove: false) ?? 0;
+
+    private AttachedBytes Attached => _attached ??= new AttachedBytes(_content!, _limbo, _debug);
+
+    // What the commits before have written makes room for what this one brings. Here, and not with each write: nothing that a commit has
+    // made sure of goes before it is applied.
+    private void ReserveContent(int writes, long bytes)
+    {
+        _slab.Ensure(writes * (long)Version.ContentBytes);
+        Attached.Ensure(bytes, writes);
+        if (!_content!.HasTooMuchAttached)
+            return;
+        Attached.Forget(ForgottenPerCommit + 2 * writes, onlyAbove: true);
+        _content.TrimCache();
     }
 
     internal long Sweep(int steps)
@@ -233,6 +308,8 @@ internal sealed unsafe class RunMemory : IDisposable
     /// <summary>Frees a block that nobody can hold.</summary>
     internal void Free(LimboKind kind, byte* block)
     {
+        if (kind <= LimboKind.HomeVersion && Version.IsContent(block))
+            _attached?.Release(block);
         switch (kind)
         {
             case LimboKind.Version:
@@ -250,6 +327,9 @@ internal sealed unsafe class RunMemory : IDisposable
                 break;
             case LimboKind.Directory:
                 _table.FreeDirectory(block);
+                break;
+            case LimboKind.Attached:
+                _attached!.Free(block);
                 break;
             case LimboKind.Node:
                 _order.FreeNode(block);
@@ -275,6 +355,7 @@ internal sealed unsafe class RunMemory : IDisposable
                 _slab.Dispose();
                 _orderSlab.Dispose();
                 _tableSlab.Dispose();
+                _attached?.Dispose();
                 return;
             }
 
@@ -283,10 +364,10 @@ internal sealed unsafe class RunMemory : IDisposable
     }
 
     private byte* Insert(ulong hash, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry,
-        bool isTombstone, ref OrderedIndex.Place place)
+        bool isTombstone, ref OrderedIndex.Place place, bool isContent = false)
     {
         var entry = _slab.AllocPair(Entry.SizeFor(key.Length), Version.SizeFor(value.Length, 0, expiry != 0), out var version);
-        Version.Write(version, value, sequence, sequence, time, expiry, isTombstone);
+        Version.Write(version, value, sequence, sequence, time, expiry, isTombstone, isContent);
         Version.SetEntry(version, entry);
         Entry.Write(entry, key, version);
         _table.Insert(hash, entry);
@@ -303,7 +384,8 @@ internal sealed unsafe class RunMemory : IDisposable
         return entry;
     }
 
-    private void Add(byte* entry, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone)
+    private void Add(
+        byte* entry, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone, bool isContent = false)
     {
         var newest = Entry.Newest(entry);
         var newestSequence = Version.Sequence(newest);
@@ -312,12 +394,12 @@ internal sealed unsafe class RunMemory : IDisposable
         var size = Version.SizeFor(value.Length, sequence - created, expiry != 0);
         if (_isLoading && size == Version.Size(newest) && !isTombstone)
         {
-            Version.Rewrite(newest, value, sequence, created, time, expiry);
+            Version.Rewrite(newest, value, sequence, created, time, expiry, isContent);
             return;
         }
 
         var version = _slab.Alloc(size);
-        Version.Write(version, value, sequence, created, time, expiry, isTombstone);
+        Version.Write(version, value, sequence, created, time, expiry, isTombstone, isContent);
         Version.SetEntry(version, entry);
 
         // Nobody can see a version of the same sequence, or of a load: it is replaced, not superseded.
@@ -373,8 +455,8 @@ internal sealed unsafe class RunMemory : IDisposable
             return false;
         var version = Entry.Newest(entry);
         var size = Version.Size(version);
-        if (Version.Older(version) != null || size != Version.Size(home))
-            return false;
+        if (Version.Older(version) != null || size != Version.Size(home) || Version.IsContent(version))
+            return false;                                 // attached bytes name their version
         Buffer.MemoryCopy(version, home, size, size);
         Entry.SetNewest(entry, home);
         _limbo.Add(LimboKind.Version, version);
@@ -448,7 +530,7 @@ internal sealed unsafe class RunMemory : IDisposable
                     return false;
             }
 
-            version = Version.View(found);
+            version = Version.View(found, this);
             return true;
         }
     }
@@ -499,7 +581,7 @@ internal sealed unsafe class RunMemory : IDisposable
             var found = NewestAt(Entry.Newest(entry), sequence);
             if (found != null)
             {
-                version = Version.View(found);
+                version = Version.View(found, this);
                 return true;
             }
         }
@@ -520,6 +602,24 @@ internal sealed unsafe class RunMemory : IDisposable
         }
 
         return version;
+    }
+
+    /// <summary>The rest of <see cref="Version.View"/> for a content.</summary>
+    /// <param name="value">What the version keeps of it.</param>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal VersionView ViewContent(byte* version, byte* value, ulong created, long expiry)
+    {
+        var block = (byte*)Volatile.Read(ref *(ulong*)value);
+        var stored = new ReadOnlySpan<byte>(value + sizeof(ulong), ContentReference.Size);
+        if (block != null)
+        {
+            if (_debug)
+                Slab.CheckLive(*(ulong*)block, *(ulong*)(block + Native.AttachedBytes.ReferenceOffset));
+            *(uint*)(block + Native.AttachedBytes.HeatOffset) = 1;
+            stored = Native.AttachedBytes.Stored(block);
+        }
+
+        return new VersionView(stored, Version.Sequence(version), created, Version.Time(version), expiry, false, true, _content);
     }
 
     // Under an endless stream of commits a reader would chase the visible word for ever: hold it still.

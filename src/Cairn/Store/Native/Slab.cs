@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Cairn.Content;
 
 namespace Cairn.Store.Native;
 
@@ -31,7 +32,8 @@ internal sealed unsafe class Slab : SafeHandle
 
     private readonly bool _debug;
     private readonly bool _inLargePages;
-    private readonly Queue<(nint Block, int Size)>? _held;
+    private readonly SharedBytes? _shared;
+    private readonly Queue<(nint Block, int Size, bool IsApart)>? _held;
 
     private byte* _bump;
     private byte* _end;
@@ -45,15 +47,18 @@ internal sealed unsafe class Slab : SafeHandle
     private Bits _filled;
     private long _free;
     private long _taken;
+    private long _charged;
 
     /// <param name="inLargePages">Asks the system for large pages behind full chunks.</param>
-    internal Slab(bool debug, bool inLargePages = false)
+    /// <param name="shared">Where <see cref="Charge"/> adds up.</param>
+    internal Slab(bool debug, bool inLargePages = false, SharedBytes? shared = null)
         : base(0, ownsHandle: true)
     {
         _debug = debug;
+        _shared = shared;
         _inLargePages = inLargePages;
         if (debug)
-            _held = new Queue<(nint, int)>();
+            _held = new Queue<(nint, int, bool)>();
         SetHandle(1);
     }
 
@@ -159,6 +164,24 @@ internal sealed unsafe class Slab : SafeHandle
         Donate(range, size);
     }
 
+    /// <summary>A block of any size that is the system's, and goes back to it; free it with <see cref="FreeApart"/>.</summary>
+    internal byte* AllocApart(int size) => AllocLarge(size);
+
+    internal void FreeApart(byte* block, int size)
+    {
+        if (_debug)
+            Hold(block, size, isApart: true);
+        else
+            FreeLarge(block, size);
+    }
+
+    /// <summary>Adds to what several slabs count together; what is left of it goes with this one's memory, however that goes.</summary>
+    internal void Charge(long bytes)
+    {
+        _charged += bytes;
+        _shared?.Add(bytes);
+    }
+
     /// <summary>Makes sure that small blocks of this many bytes in total can be had without asking the system.</summary>
     /// <exception cref="OutOfMemoryException">Nothing has changed.</exception>
     internal void Ensure(long bytes)
@@ -179,10 +202,11 @@ internal sealed unsafe class Slab : SafeHandle
 
     /// <summary>Makes sure that large blocks of this many bytes in total can be had, as far as the system lets itself be
     /// pinned down: a block of that size is held until the next call, and given up when the system refuses.</summary>
-    internal void EnsureLarge(long bytes)
+    /// <param name="least">Shorter ones are not taken apart.</param>
+    internal void EnsureLarge(long bytes, int least = SmallMax)
     {
         DropBallast();
-        if (bytes <= SmallMax)
+        if (bytes <= least)
             return;
         var ballast = (Header*)Take(bytes);
         ballast->Size = bytes;
@@ -213,6 +237,8 @@ internal sealed unsafe class Slab : SafeHandle
 
         _chunks = _large = null;
         Volatile.Write(ref _taken, 0);
+        _shared?.Add(-_charged);
+        _charged = 0;
         handle = 0;
         return true;
     }
@@ -417,15 +443,15 @@ internal sealed unsafe class Slab : SafeHandle
     }
 
     // Debug form: fill, hold back, and look on release whether somebody wrote meanwhile.
-    private void Hold(byte* block, int size)
+    private void Hold(byte* block, int size, bool isApart = false)
     {
         new Span<ulong>(block, size / 8).Fill(Dead);
-        _held!.Enqueue(((nint)block, size));
+        _held!.Enqueue(((nint)block, size, isApart));
         if (_held.Count <= HeldBack)
             return;
-        var (old, oldSize) = _held.Dequeue();
+        var (old, oldSize, oldIsApart) = _held.Dequeue();
         Invariant.Check(!new Span<ulong>((byte*)old, oldSize / 8).ContainsAnyExcept(Dead), "nobody writes to freed memory");
-        if (oldSize > SmallMax)
+        if (oldIsApart || oldSize > SmallMax)
         {
             FreeLarge((byte*)old, oldSize);
             return;
