@@ -45,6 +45,9 @@ internal sealed class DirectorySubject : IDisposable
     /// <summary>The same, with a checkpoint each time the log has grown by so much.</summary>
     internal static CairnOptions ChurnedAt(long logBytes) => throw Absent(CompactionMissing);
 
+    /// <summary>Buffered, and memory stays inside so many bytes.</summary>
+    internal static CairnOptions WithBudget(long bytes) => throw Absent(BudgetMissing);
+
     internal static string RunName(int number) => string.Create(CultureInfo.InvariantCulture, $"agent-{number:000000}");
 
     /// <summary>Puts the keys with the numbers from <paramref name="first"/> on into the run <c>default</c>, many to a commit.</summary>
@@ -90,6 +93,9 @@ internal sealed class DirectorySubject : IDisposable
 
         return (count, bytes);
     }
+
+    /// <summary>What the engine says it holds in memory.</summary>
+    internal long MemoryBytes => _db.Metrics.MemoryBytes;
 
     internal void Sync() => _db.Sync();
 

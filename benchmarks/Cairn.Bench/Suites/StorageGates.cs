@@ -46,6 +46,7 @@ internal static class StorageGates
 
     // A run that holds four times what memory may.
     internal static readonly Gate MemoryToBudget = Gate.AtMost("memory/budget", 1);
+    internal static readonly Gate ResidentToBudget = Gate.AtMost("memory-of-process/budget", 1);
 
     internal static IReadOnlyList<Gate> All { get; } = Gate.AllOf(typeof(StorageGates));
 }
