@@ -25,7 +25,7 @@ internal sealed class DirectorySubject : IDisposable
     internal static string? CompactionMissing => "the engine has no compaction yet";
 
     /// <summary>The same for online backup.</summary>
-    internal static string? BackupMissing => "the engine has no backup yet";
+    internal static string? BackupMissing => null;
 
     /// <summary>The same for a budget that memory stays inside.</summary>
     internal static string? BudgetMissing => "the engine has no memory budget yet";
@@ -106,14 +106,14 @@ internal sealed class DirectorySubject : IDisposable
     internal void Compact() => throw Absent(CompactionMissing);
 
     /// <summary>A full backup into an empty directory.</summary>
-    internal void Backup(string directory) => throw Absent(BackupMissing, directory);
+    internal void Backup(string directory) => _db.Backup(directory);
 
     /// <summary>From the mark of the older of the two checkpoints to the end of the log.</summary>
     internal long LogBytesSinceOlderCheckpoint => throw Absent(CheckpointMissing);
 
     public void Dispose() => _db.Dispose();
 
-    private static NotSupportedException Absent(string? reason, string? what = null) => new($"{what}{reason}");
+    private static NotSupportedException Absent(string? reason) => new(reason);
 
     private static void Load(Run run, int first, int count, ReadOnlySpan<byte> value)
     {
