@@ -76,6 +76,18 @@ public sealed record DatabaseMetrics
     /// <summary>Native memory taken by all runs, in bytes.</summary>
     public required long MemoryBytes { get; init; }
 
+    /// <summary>Part of <see cref="MemoryBytes"/>: large values that were written in this opening and are still in memory.</summary>
+    public required long ContentAttachedBytes { get; init; }
+
+    /// <summary>Large values that were read from the log and are kept, in bytes; managed memory.</summary>
+    public required long ContentCachedBytes { get; init; }
+
+    /// <summary>Reads of large values that found what an earlier one had read, or was reading.</summary>
+    public required long ContentHits { get; init; }
+
+    /// <summary>Reads of large values that read the log.</summary>
+    public required long ContentMisses { get; init; }
+
     /// <summary>Snapshots, transactions and cursors that keep versions.</summary>
     public required int Pins { get; init; }
 

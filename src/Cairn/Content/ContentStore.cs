@@ -48,12 +48,10 @@ namespace Cairn.Content;
 /// <summary>The contents of one database: which values are such, and their bytes by reference. Thread-safe.</summary>
 internal sealed class ContentStore
 {
-    /// <summary>The shortest threshold that may be set: below, a reference saves nothing.</summary>
-    internal const int ThresholdMin = 64;
-
     private readonly long _budget;
     private readonly ContentCache _cache;
     private ILogBytes? _log;
+    private long _detached;
 
     /// <param name="threshold">Longest value that is none.</param>
     /// <param name="budget">Bytes of content that memory may keep beside the log (C5).</param>
@@ -77,10 +75,8 @@ internal sealed class ContentStore
 
     internal long Misses => _cache.Misses;
 
-    /// <summary>Reads of attached bytes need no cache; these were let go.</summary>
+    /// <summary>Contents whose attached bytes were let go.</summary>
     internal long Detached => Volatile.Read(ref _detached);
-
-    private long _detached;
 
     /// <summary>More is attached than may be: the writers of runs let go.</summary>
     internal bool HasTooMuchAttached => Attached.Value > _budget - Math.Min(_cache.Bytes, _budget / 2);

@@ -16,6 +16,10 @@
 //   cairn.jobs.stalled            {job}         jobs of the maintainer without progress for 30 s
 //   cairn.sequence                {sequence}    newest visible commit
 //   cairn.memory.bytes            By            native memory of all runs
+//   cairn.content.attached        By            large values that were written in this opening and are still in memory
+//   cairn.content.cached          By            large values that were read from the log and are kept
+//   cairn.content.hits            {read}        reads of large values that did not read the log
+//   cairn.content.misses          {read}        reads of large values that did
 //   cairn.pins                    {pin}         snapshots, transactions and cursors that keep versions
 //   cairn.pins.oldest             {sequence}    the oldest sequence a pin keeps; absent without pins
 //   cairn.transactions.open       {transaction} open transactions
@@ -55,6 +59,10 @@ internal sealed class Meters : IDisposable
         Gauge("cairn.jobs.stalled", "{job}", metrics => metrics.StalledJobs);
         Gauge("cairn.sequence", "{sequence}", metrics => (long)metrics.VisibleSequence.Value);
         Gauge("cairn.memory.bytes", "By", metrics => metrics.MemoryBytes);
+        Gauge("cairn.content.attached", "By", metrics => metrics.ContentAttachedBytes);
+        Gauge("cairn.content.cached", "By", metrics => metrics.ContentCachedBytes);
+        Counter("cairn.content.hits", "{read}", metrics => metrics.ContentHits);
+        Counter("cairn.content.misses", "{read}", metrics => metrics.ContentMisses);
         Gauge("cairn.pins", "{pin}", metrics => metrics.Pins);
         Gauge("cairn.transactions.open", "{transaction}", metrics => metrics.OpenTransactions);
         _meter.CreateObservableGauge("cairn.pins.oldest", OldestPin, "{sequence}");

@@ -19,6 +19,7 @@ internal sealed class Catalogue : IDisposable
     internal Catalogue(SnapshotRegistry pins, VisibleSequence? shared, ContentStore? content = null)
     {
         Content = content;
+        ContentThreshold = content?.Threshold ?? int.MaxValue;
         _pins = pins;
         _shared = shared;
         State = NewState(default);
@@ -27,6 +28,9 @@ internal sealed class Catalogue : IDisposable
     }
 
     internal ContentStore? Content { get; }
+
+    /// <summary>Longest value that is no content.</summary>
+    internal int ContentThreshold { get; }
 
     /// <summary>The catalogue's own state, with an id that no run has.</summary>
     internal RunState State { get; }

@@ -117,7 +117,7 @@ internal readonly ref struct ApplyContext(
     internal PreviousVersion Put(ReadOnlySpan<byte> storeKey, ReadOnlySpan<byte> value, long expiry = 0)
     {
         var time = Mutant.Is("apply-uses-clock") ? TimeProvider.System.GetUtcNow().Ticks : Time;
-        var previous = value.Length > ContentStore.ThresholdMin && TryRefer(value, out var reference)
+        var previous = value.Length > Catalogue.ContentThreshold && TryRefer(value, out var reference)
             ? Run.Store.PutContent(storeKey, reference, value, Sequence, time, expiry)
             : Run.Store.Put(storeKey, value, Sequence, time, expiry);
         Written(storeKey, previous, expiry);
@@ -165,7 +165,7 @@ internal readonly ref struct ApplyContext(
     private bool TryRefer(ReadOnlySpan<byte> value, out ContentReference reference)
     {
         reference = default;
-        if (Catalogue.Content is not { } content || value.Length <= content.Threshold || !_payload.Overlaps(value, out var offset))
+        if (!_payload.Overlaps(value, out var offset))
             return false;
         Invariant.Check(offset >= 0 && offset + value.Length <= _payload.Length, "a content lies inside its record");
         reference = new ContentReference(_position + RecordHeader.Size + (uint)offset, value.Length, Crc32C.Of(value));

@@ -117,8 +117,11 @@ public class ContentTests
                 Assert.Equal(Value.Bytes(Bytes(10_000, i)), database.Kv.Get($"k{i}"));
         }
 
-        Assert.Equal((50L, 50L), (store.Misses, store.Hits));
-        Assert.InRange(store.CachedBytes, 500_000, 501_000);
+        var metrics = database.Db.Metrics;
+        Assert.Equal((50L, 50L, 0L), (metrics.ContentMisses, metrics.ContentHits, metrics.ContentAttachedBytes));
+        Assert.InRange(metrics.ContentCachedBytes, 500_000, 501_000);
+        database.Kv.Put("more", Value.Bytes(Bytes(10_000)));
+        Assert.InRange(database.Db.Metrics.ContentAttachedBytes, 10_000, 10_100);
     }
 
     [Fact]

@@ -284,4 +284,66 @@ public sealed class StoreContentTests : IDisposable
             held.ForEach(pin => pins.Release(pin.Pin));
         }
     }
+
+    [Fact]
+    [Trait("Requirement", "CNT-4")]
+    [Trait("Kind", "Random")]
+    [Trait("Gate", "Merge")]
+    public void CNT_4_Readers_beside_a_writer_that_forgets_and_carries_over_see_whole_contents()
+    {
+        foreach (var seed in Seeds.Take(3, TestContext.Current.TestOutputHelper!))
+        {
+            var log = new FakeLogBytes();
+            var content = new ContentStore(64, 20_000);
+            content.ReadFrom(log);
+            var visible = new VisibleSequence();
+            using var store = new RunStore(new SnapshotRegistry(), visible, 7, debugSlab: true, content);
+            var isDone = false;
+            var torn = 0;
+            var readers = Enumerable.Range(0, 3).Select(reader => new Thread(() =>
+            {
+                var random = new Random(seed * 31 + reader);
+                while (!Volatile.Read(ref isDone))
+                {
+                    using var inside = store.Read();
+                    if (!inside.TryGetVisible(StoreTestBed.Bytes($"k{random.Next(20)}"), out var version) || version.IsTombstone)
+                        continue;
+                    var value = version.Value;
+                    if (random.Next(4) == 0)
+                        Thread.Yield();                       // what is borrowed stays, whatever becomes of the version
+                    if (!value[1..].ContainsAnyExcept(value[0]) && value.Length == 65 + value[0])
+                        continue;
+                    Interlocked.Increment(ref torn);
+                }
+            })).ToList();
+            readers.ForEach(thread => thread.Start());
+            var writer = new Random(seed);
+            var known = new HashSet<string>();
+            for (var sequence = 1ul; sequence <= (ulong)Seeds.Scaled(4_000); sequence++)
+            {
+                var key = $"k{writer.Next(20)}";
+                store.Reserve(1, 400);
+                if (writer.Next(3) == 0 && known.Contains(key))
+                {
+                    store.CarryContent(StoreTestBed.Bytes(key), sequence, 1, 0);
+                }
+                else
+                {
+                    var mark = (byte)writer.Next(1, 255);
+                    var value = new byte[65 + mark];
+                    value.AsSpan().Fill(mark);
+                    store.PutContent(StoreTestBed.Bytes(key), log.Append(value), value, sequence, 1, 0);
+                    known.Add(key);
+                }
+
+                visible.Publish(sequence);
+                if (writer.Next(3) == 0)
+                    store.ForgetContent(writer.Next(6));
+            }
+
+            Volatile.Write(ref isDone, true);
+            readers.ForEach(thread => thread.Join());
+            Assert.Equal(0, torn);
+        }
+    }
 }
