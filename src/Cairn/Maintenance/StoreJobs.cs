@@ -103,7 +103,8 @@ internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
     }
 }
 
-/// <summary>Frees versions that nobody needs any more in runs that are not written to.</summary>
+/// <summary>Frees versions that nobody needs any more in runs that are not written to, and the bytes of their large values when there is
+/// no room for them.</summary>
 internal sealed class SweepJob(Catalogue catalogue) : MaintenanceJob("sweep")
 {
     private const int StepsPerRun = 1024;
@@ -115,7 +116,8 @@ internal sealed class SweepJob(Catalogue catalogue) : MaintenanceJob("sweep")
     internal override long Capacity => 100_000;
 
     // What pins hold: they go without telling anybody.
-    internal override TimeSpan? DueIn => Volatile.Read(ref _pending) > 0 ? Maintainer.IdlePoll : null;
+    internal override TimeSpan? DueIn =>
+        Volatile.Read(ref _pending) > 0 || catalogue.Content is { HasTooMuchAttached: true } ? Maintainer.IdlePoll : null;
 
     internal override bool Step()
     {
@@ -130,12 +132,14 @@ internal sealed class SweepJob(Catalogue catalogue) : MaintenanceJob("sweep")
         return pending > 0 && pending != before;
     }
 
-    private static long Sweep(RunState run)
+    private long Sweep(RunState run)
     {
         if (!run.CommitLock.TryEnter())
             return 0;                                        // it is being written to, and writes sweep by themselves
         try
         {
+            if (catalogue.Content is { HasTooMuchAttached: true })
+                run.Store.ForgetContent(StepsPerRun);
             return run.Store.Sweep(StepsPerRun);
         }
         finally

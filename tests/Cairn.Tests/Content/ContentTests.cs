@@ -173,6 +173,21 @@ public class ContentTests
     }
 
     [Fact]
+    [Trait("Requirement", "CNT-2")]
+    public void CNT_2_Runs_that_are_not_written_to_give_up_what_there_is_no_room_for()
+    {
+        using var database = Open(100_000);
+        for (var i = 1; i <= 10; i++)
+            database.OtherRun(i).Kv.Put("k", Value.Bytes(Bytes(50_000, i)));
+        var store = StoreOf(database);
+        for (var turns = 0; turns < 100 && store.HasTooMuchAttached; turns++)
+            database.Maintain();
+        Assert.InRange(store.Attached.Value, 0, 100_000);
+        for (var i = 1; i <= 10; i++)
+            Assert.Equal(Value.Bytes(Bytes(50_000, i)), database.OtherRun(i).Kv.Get("k"));
+    }
+
+    [Fact]
     [Trait("Requirement", "CNT-3")]
     [Trait("Promise", "G6")]
     public void CNT_3_A_damaged_content_is_corruption_on_every_path_and_hurts_nothing_else()
