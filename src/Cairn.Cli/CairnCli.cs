@@ -64,7 +64,7 @@ internal static class CairnCli
             RunVerbs.Group(), KvVerbs.Group(), EventVerbs.Group(), StateVerbs.Group(), TraceVerbs.Group(), ImportVerbs.Group(),
             DatabaseVerbs.Stat(), DatabaseVerbs.Verify(), DatabaseVerbs.Doctor(), DatabaseVerbs.Sync(), DatabaseVerbs.Metrics(),
                 LogVerbs.Group(),
-            BackupVerbs.Group(), BackupVerbs.Restore(),
+            BackupVerbs.Group(), BackupVerbs.Restore(), BackupVerbs.Salvage(),
             Completion.Verb(),
         ];
         foreach (var group in groups)

@@ -125,6 +125,55 @@ internal static class BackupVerbs
             ("bytes", restored.Bytes));
     }
 
+    internal static Verb Salvage()
+    {
+        var directory = new Argument<string>("directory") { Description = "The damaged database, which nobody has open. It is only read." };
+        var to = new Option<string>("--to")
+        {
+            Description = "The new database's directory: absent or empty.",
+            HelpName = "DIR",
+            Required = true,
+        };
+        return new Verb(
+            "salvage",
+            "Makes a new database of what can be read of a damaged one, and accounts for what cannot. For want of a backup. Exit code 6 "
+                + "when "
+                + "something of the log was lost.",
+            "cairn salvage ./cairn-data --to ./salvaged", Needs.Nothing, call => Salvage(call, call.Get(directory), call.Get(to)!),
+                directory, to);
+    }
+
+    private static int Salvage(Call call, string directory, string to)
+    {
+        var report = call.Watched("reading", (progress, cancellationToken) =>
+            CairnDatabase.Salvage(directory, to, progress, cancellationToken));
+        var json = Value.Object(
+            ("complete", report.IsComplete),
+            ("directory", to),
+            ("transactions", report.Transactions),
+            ("runs", report.Runs),
+            ("last_read", Failures.Number(report.LastRead)),
+            ("last_written", Failures.Number(report.LastWritten)),
+            ("dropped_operations", report.DroppedOperations),
+            ("losses", Value.Array(report.Losses.Select(loss => Value.Object(
+                ("file", loss.File), ("offset", loss.Offset), ("bytes", loss.Bytes), ("first_sequence",
+                    Failures.Number(loss.FirstSequence)),
+                ("last_sequence", Failures.Number(loss.LastSequence)), ("reason", loss.Reason))))),
+            ("run_losses", Value.Array(report.RunLosses.Select(loss => Value.Object(("run", loss.Run.ToString()), ("text", loss.Text))))));
+        call.Figures(json,
+        [
+            ("salvaged", $"{Show.Number(report.Transactions)} transactions, {Show.Number(report.Runs)} run(s), up to sequence "
+                + $"{report.LastRead.Value} of the damaged database, {report.LastWritten.Value} here"),
+            .. report.Losses.Select(loss => ("LOST", $"{(loss.File.Length == 0 ? directory : loss.File)} at offset {loss.Offset}: "
+                + $"{loss.Reason}"
+                + (loss.FirstSequence == Sequence.None ? "" : $"; sequences {loss.FirstSequence.Value} to {loss.LastSequence.Value}"))),
+            .. report.RunLosses.Select(loss => ("run", $"{loss.Run} lost {loss.Text}")),
+            .. report.DroppedOperations == 0 ? [] : new[] { ("dropped", $"{Show.Number(report.DroppedOperations)} operation(s)") },
+            .. report.IsComplete ? new[] { ("complete", "nothing of the log was lost") } : [],
+        ]);
+        return report.IsComplete ? ExitCodes.Ok : ExitCodes.Damaged;
+    }
+
     private static (string Name, Value Value)[] Members(BackupInfo backup) =>
     [
         ("id", backup.Id),

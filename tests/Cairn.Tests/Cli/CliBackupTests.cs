@@ -59,4 +59,22 @@ public sealed class CliBackupTests : IDisposable
         Assert.Equal("NotABackup", none.ErrorJson["code"].AsString());
         Assert.False(Directory.Exists(_bed["new"]));
     }
+
+    [Fact]
+    [Trait("Requirement", "RCV-9")]
+    public void A_damaged_database_is_salvaged_and_the_loss_is_the_exit_code()
+    {
+        _bed.Good("kv", "put", "a", "1");
+        _bed.Good("kv", "put", "b", "2");
+        Assert.Equal(ExitCodes.Ok, CliBed.RunBare("", "salvage", _bed.Path, "--to", _bed["whole"]).Exit);
+        Damage.Flip(_bed.Path, 4_096 + 120);
+        Assert.Equal(ExitCodes.Damaged, _bed.Run("kv", "get", "b").Exit);
+        var salvaged = CliBed.RunBare("", "salvage", _bed.Path, "--to", _bed["new"], "--json");
+        Assert.Equal(ExitCodes.Damaged, salvaged.Exit);
+        var report = Value.FromJson(salvaged.Out);
+        Assert.Equal(1, report["transactions"].AsInt64());
+        Assert.Equal(1, Assert.Single(report["losses"].AsArray())["first_sequence"].AsInt64());
+        Assert.Equal("2", CliBed.RunBare("", "kv", "get", "b", "--db", _bed["new"]).Out.TrimEnd('\n'));
+        Assert.Equal(ExitCodes.Refused, CliBed.RunBare("", "salvage", _bed.Path, "--to", _bed["new"]).Exit);
+    }
 }

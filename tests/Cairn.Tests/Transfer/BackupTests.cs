@@ -1,15 +1,12 @@
 #pragma warning disable xUnit1051 // what is carried here is small; cancelling has a test of its own
 using Cairn.Log;
 using Cairn.Storage;
-using Cairn.Tests.Checkers;
 using Cairn.Tests.Storage;
 using Cairn.Tests.Transactions;
 using Cairn.Transfer;
 using Xunit;
 
 namespace Cairn.Tests.Transfer;
-
-using Model = Cairn.Tests.Checkers.Model;
 
 /// <summary>OPS-5, C15: a backup is the database at one sequence, whole or not at all, and comes back as that.</summary>
 [Trait("Requirement", "OPS-5")]
@@ -34,7 +31,7 @@ public sealed class BackupTests : IDisposable
         var restored = 0;
         for (var round = 0; round < Seeds.Scaled(3); round++)
         {
-            using var world = new World(mode, seed + (ulong)round);
+            using var world = new TransferWorld(mode, seed + (ulong)round);
             var backups = new List<MemoryStorage>();
             for (var part = 0; part < 4; part++)
             {
@@ -485,41 +482,5 @@ public sealed class BackupTests : IDisposable
     private sealed class Told(Action<TransferProgress> tell) : IProgress<TransferProgress>
     {
         public void Report(TransferProgress value) => tell(value);
-    }
-
-    /// <summary>A database under random operations over all primitives; keeps the state's hash at each sequence it has seen at
-    /// rest.</summary>
-    private sealed class World(Durability mode, ulong seed) : IDisposable
-    {
-        private readonly Model _model = new();
-        private readonly EngineSubject _subject = new(mode, change: options => options with { SegmentBytesMin = 16 << 10,
-            SegmentBytesMax = 32 << 10 });
-        private readonly Generator _generator = new((int)seed, new GeneratorOptions(RestartEvery: 80));
-
-        internal SortedDictionary<ulong, Hash256> Hashes { get; } = [];
-
-        internal ulong LastBackup { get; private set; }
-
-        internal void Run(int operations)
-        {
-            foreach (var operation in EngineSubject.Playable(_generator.Take(operations)))
-            {
-                var expected = _model.Execute(operation);
-                if (expected.IsSkipped)
-                    continue;
-                _subject.Execute(operation, expected, _model);
-                Hashes[_subject.Database.Sequence] = _subject.Database.Db.StateHash();
-            }
-        }
-
-        internal MemoryStorage Backup(MemoryStorage? parent)
-        {
-            var target = new MemoryStorage();
-            LastBackup = _subject.Database.Db.BackupTo(target, parent, new BackupOptions()).Sequence.Value;
-            Assert.Equal(_subject.Database.Sequence, LastBackup);
-            return target;
-        }
-
-        public void Dispose() => _subject.Dispose();
     }
 }

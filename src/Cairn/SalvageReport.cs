@@ -1,0 +1,53 @@
+namespace Cairn;
+
+/// <summary>Something of a damaged database that could not be read.</summary>
+/// <param name="File">Where, as in the database's directory.</param>
+/// <param name="Offset">From which byte of the file on.</param>
+/// <param name="Bytes">How many; 0 when that is not known or none.</param>
+/// <param name="FirstSequence">First commit that was lost there; <see cref="Sequence.None"/> when none was, or that cannot be
+/// known.</param>
+/// <param name="LastSequence">Last one.</param>
+/// <param name="Reason">What is wrong.</param>
+public sealed record SalvageLoss(
+    string File, long Offset, long Bytes, Sequence FirstSequence, Sequence LastSequence, string Reason)
+{
+    /// <summary>Of the log, not of a manifest.</summary>
+    internal bool IsOfLog => File.EndsWith(".segment", StringComparison.Ordinal);
+}
+
+/// <summary>What a run lost.</summary>
+/// <param name="Run">Which.</param>
+/// <param name="Text">What, in numbers; never keys or values.</param>
+public sealed record SalvageRunLoss(RunId Run, string Text);
+
+/// <summary>What was salvaged, and what was not.</summary>
+public sealed record SalvageReport
+{
+    internal SalvageReport()
+    {
+    }
+
+    /// <summary>Nothing of the log was lost.</summary>
+    public bool IsComplete => Losses.All(loss => !loss.IsOfLog) && RunLosses.Count == 0 && DroppedOperations == 0;
+
+    /// <summary>Transactions that were carried over.</summary>
+    public long Transactions { get; init; }
+
+    /// <summary>The last commit that was read, by its sequence in the damaged database.</summary>
+    public Sequence LastRead { get; init; }
+
+    /// <summary>The last commit of the new database: the same where nothing was lost.</summary>
+    public Sequence LastWritten { get; init; }
+
+    /// <summary>Runs in the new database, beside <c>default</c> and <c>$sys</c>.</summary>
+    public int Runs { get; init; }
+
+    /// <summary>Operations that rested on something lost and mean nothing without it.</summary>
+    public long DroppedOperations { get; init; }
+
+    /// <summary>Places in files.</summary>
+    public IReadOnlyList<SalvageLoss> Losses { get; init; } = [];
+
+    /// <summary>What the runs lost, in order of their ids.</summary>
+    public IReadOnlyList<SalvageRunLoss> RunLosses { get; init; } = [];
+}

@@ -1,0 +1,315 @@
+using System.Buffers.Binary;
+using Cairn.Codec;
+using Cairn.Log;
+using Cairn.Primitives;
+using Cairn.Store;
+using Cairn.Transactions;
+
+namespace Cairn.Transfer;
+
+/// <summary>Commits salvaged transactions in the new database, operation by operation with what each had resolved to. What rests on
+/// something lost:
+/// <list type="bullet">
+/// <item>a run whose beginning was lost begins without name and tags, so that what it holds can be reached;</item>
+/// <item>a run's name that another has by now, because its deletion was lost, is left out;</item>
+/// <item>events behind lost ones follow the last one that is there: new numbers, and hashes that go with them; causes that were lost are
+/// left out, consumers and redactions follow the numbers;</item>
+/// <item>a change of something that is not there (an expiry, a redaction, an end of a run) is dropped and counted.</item>
+/// </list></summary>
+internal sealed class SalvageWriter(CommitPath path, Action<long> setTime)
+{
+    /// <summary>More than any operation writes.</summary>
+    private const int WritesMax = 8;
+
+    private readonly Dictionary<RunId, Source> _runs = [];
+    private readonly SortedDictionary<RunId, SortedSet<string>> _losses = [];
+
+    /// <summary>Commits made.</summary>
+    internal long Transactions { get; private set; }
+
+    /// <summary>Operations that could not be carried over.</summary>
+    internal long Dropped { get; private set; }
+
+    /// <summary>What each run has lost, in words.</summary>
+    internal IEnumerable<(RunId Run, string Text)> Losses => _losses.SelectMany(run => run.Value.Select(text => (run.Key, text)));
+
+    internal void Carry(ulong sequence, ReadOnlySpan<byte> payload, ulong position)
+    {
+        TransactionPayload.Check(payload);
+        var transaction = new TransactionPayload(payload);
+        setTime(transaction.CommitTime);
+        var batch = Batch.RentMine(transaction.Attributes);
+        while (transaction.MoveNext(out var part))
+            CarryPart(batch, part, sequence, position);
+        if (batch.PartCount == 0)
+        {
+            Batch.ReturnMine(batch);
+            return;
+        }
+
+        batch.IsAllowedWhenClosed = true;                    // it was decided when it was committed first
+        batch.Record.NeedsSync = false;
+        path.Commit(batch);
+        Batch.ReturnMine(batch);
+        Transactions++;
+    }
+
+    private void CarryPart(Batch batch, RunPart part, ulong sequence, ulong position)
+    {
+        var known = _runs.GetValueOrDefault(part.Run);
+        if (known is null)
+            _runs.Add(part.Run, known = new Source());
+        if (part.Previous != known.LastPosition)
+            Lose(part.Run, $"records before sequence {sequence}");
+        known.LastPosition = position;
+
+        var target = new PartOf(batch, part.Run, path.Catalogue.Find(part.Run) is { IsDeleted: false } run ? run : null);
+        while (part.MoveNext(out var operation))
+        {
+            if (!TryCarry(target, known, operation))
+            {
+                Dropped++;
+                Lose(part.Run, $"an operation of code {operation.Code:x2} that rested on something lost");
+            }
+        }
+
+        if (target.IsOpen)
+        {
+            batch.AllowWhenClosed();
+            batch.EndPart();
+        }
+    }
+
+    private bool TryCarry(PartOf target, Source known, in Operation operation)
+    {
+        var code = (OperationCode)operation.Code;
+        if (code == OperationCode.RunCreate)
+            return TryBegin(target, operation.FullBody);
+        if (target.Run is null)
+        {
+            if (code == OperationCode.RunDelete)
+                return false;
+            Lose(target.Id, "its beginning: it has no name and no tags");
+            Begin(target, Fields.Write().Encode());
+        }
+
+        switch (code)
+        {
+            case OperationCode.EventAppend:
+                return TryAppend(target, known, operation);
+            case OperationCode.EventConsumerCommit:
+                var position = known.FirstAt(BinaryPrimitives.ReadUInt64LittleEndian(operation.FullBody));
+                EventOperations.AddConsumerCommit(target.Open(), operation.Key, position, isForced: true);
+                return true;
+            case OperationCode.EventRedact:
+                if (known.Find(BinaryPrimitives.ReadUInt64LittleEndian(operation.FullBody)) is not { } number)
+                    return false;
+                EventOperations.AddRedact(target.Open(), number, new Hash256(operation.FullBody[8..]));
+                return true;
+            case OperationCode.KvExpire:
+                return target.TryAddChange(StoreKeys.Kv, operation);
+            case OperationCode.StateExpire:
+                return target.TryAddChange(StoreKeys.State, operation);
+            case OperationCode.TraceRecord:
+                return TryRecord(target, operation);
+            case OperationCode.TraceRedact:
+                return target.TryAddChange(StoreKeys.Trace, operation);
+            case OperationCode.RunUpdate or OperationCode.RunEnd or OperationCode.RunResume or OperationCode.RunArchive
+                or OperationCode.RunDelete or OperationCode.Retention:
+                operation.FullBody.CopyTo(target.Open().AddToRecord(code, operation.FullBody.Length, 2 * path.Limits.TagsMax));
+                if (code == OperationCode.RunDelete)
+                    _runs.Remove(target.Id);                 // its id may be used again
+                return true;
+            default:
+                target.Add(operation);
+                return true;
+        }
+    }
+
+    // ---- runs -------------------------------------------------------------------------------------------------------------------
+
+    private bool TryBegin(PartOf target, ReadOnlySpan<byte> body)
+    {
+        if (target.Run is not null || !Fields.TryRead(body, out var fields) || !fields.TryText("name", out var name))
+            return false;
+        if (name is not null && IsTaken(name))
+        {
+            Lose(target.Id, "its name, which another run has");
+            Begin(target, Value.Object(fields.Object.AsObject().Where(member => member.Key != "name")).Encode());
+            return true;
+        }
+
+        Begin(target, body);
+        return true;
+    }
+
+    private void Begin(PartOf target, ReadOnlySpan<byte> body)
+    {
+        target.Run = path.Catalogue.NewState(target.Id);
+        body.CopyTo(target.Open().AddToRecord(OperationCode.RunCreate, body.Length, path.Limits.TagsMax));
+    }
+
+    private bool IsTaken(string name)
+    {
+        using var reader = path.Catalogue.State.Store.Read();
+        return reader.TryGetNewest(RunKeys.Name(stackalloc byte[RunKeys.LengthMax], name), out var version) && !version.IsTombstone;
+    }
+
+    // ---- events -----------------------------------------------------------------------------------------------------------------
+
+    private bool TryAppend(PartOf target, Source known, in Operation operation)
+    {
+        if (!StoredEvent.TryRead(operation, out var stored) || stored.IsRedacted)
+            return false;
+        var next = target.Run!.NextEvent + target.Appended;
+        if (stored.Number != known.NextEvent)
+            Lose(target.Id, $"events #{known.NextEvent} to #{stored.Number - 1}; those behind them have new numbers");
+        known.Map(stored.Number, next);
+        var causes = new List<EventNumber>();
+        for (var i = 0; i < stored.Causes.Length; i += 8)
+        {
+            if (known.Find(BinaryPrimitives.ReadUInt64LittleEndian(stored.Causes[i..])) is { } cause && cause < next)
+                causes.Add(cause);
+        }
+
+        // With the payload's hash in the hole: Fill makes the event's of it, which is the old one where nothing was lost.
+        var rest = operation.FullBody[(EventOperations.CausesOffset + stored.Causes.Length)..];
+        var body = target.Open().Add(
+            OperationCode.EventAppend, 0, operation.Key, EventOperations.CausesOffset + 8 * causes.Count + rest.Length, WritesMax);
+        BinaryPrimitives.WriteUInt64LittleEndian(body, target.Appended);
+        body[8..EventOperations.HashOffset].Clear();
+        BinaryPrimitives.WriteUInt16LittleEndian(body[EventOperations.CauseCountOffset..], (ushort)causes.Count);
+        for (var i = 0; i < causes.Count; i++)
+            BinaryPrimitives.WriteUInt64LittleEndian(body[(EventOperations.CausesOffset + 8 * i)..], causes[i].Value);
+        rest.CopyTo(body[(EventOperations.CausesOffset + 8 * causes.Count)..]);
+        EventHash.OfPayload(rest, body.Slice(EventOperations.HashOffset, Hash256.Size));
+        target.Appended++;
+        return true;
+    }
+
+    // ---- traces -----------------------------------------------------------------------------------------------------------------
+
+    private static bool TryRecord(PartOf target, in Operation operation)
+    {
+        if (target.Has(StoreKeys.Trace, operation.Key) || !Fields.TryRead(operation.FullBody, out var fields)
+            || !TraceContent.TryReadOrder(fields, out var order))
+            return false;
+        operation.FullBody.CopyTo(TraceOperations.AddRecord(target.Open(), operation.Key, operation.FullBody.Length, order.Tags.Length));
+        target.Note(StoreKeys.Trace, operation.Key);
+        return true;
+    }
+
+    private void Lose(RunId run, string text)
+    {
+        if (!_losses.TryGetValue(run, out var texts))
+            _losses.Add(run, texts = new SortedSet<string>(StringComparer.Ordinal));
+        texts.Add(text);
+    }
+
+    /// <summary>What is known of a run in the damaged database.</summary>
+    private sealed class Source
+    {
+        // Beginnings of stretches of events that kept their distance: old number, new number.
+        private readonly List<(ulong Old, ulong New)> _stretches = [];
+
+        internal ulong LastPosition { get; set; } = RunPart.NoPrevious;
+
+        /// <summary>Old number that the next event has, if none is lost.</summary>
+        internal ulong NextEvent { get; private set; }
+
+        internal void Map(ulong old, ulong made)
+        {
+            if (_stretches.Count == 0 || old != NextEvent)
+                _stretches.Add((old, made));
+            NextEvent = old + 1;
+        }
+
+        /// <summary>The new number of an event; null when that was lost.</summary>
+        internal ulong? Find(ulong old)
+        {
+            if (old >= NextEvent)
+                return null;
+            for (var i = _stretches.Count - 1; i >= 0; i--)
+            {
+                var (begin, made) = _stretches[i];
+                if (old < begin)
+                    continue;
+                var number = made + (old - begin);
+                return i + 1 < _stretches.Count && number >= _stretches[i + 1].New ? null : number;
+            }
+
+            return null;
+        }
+
+        /// <summary>The new number of the first event at or behind an old one.</summary>
+        internal ulong FirstAt(ulong old)
+        {
+            for (var at = old; at < NextEvent; at++)
+            {
+                if (Find(at) is { } found)
+                    return found;
+            }
+
+            return NextEvent == 0 ? 0 : Find(NextEvent - 1)!.Value + 1;
+        }
+    }
+
+    /// <summary>The part of a run in a batch; begun when it gets its first operation.</summary>
+    private sealed class PartOf(Batch batch, RunId id, RunState? run)
+    {
+        private readonly HashSet<string> _written = new(StringComparer.Ordinal);
+
+        internal RunId Id => id;
+
+        internal RunState? Run { get; set; } = run;
+
+        internal bool IsOpen { get; private set; }
+
+        /// <summary>Events that this part appends.</summary>
+        internal ulong Appended { get; set; }
+
+        internal Batch Open()
+        {
+            if (!IsOpen)
+                batch.BeginPart(Run!);
+            IsOpen = true;
+            return batch;
+        }
+
+        internal void Add(in Operation operation)
+        {
+            operation.FullBody.CopyTo(
+                Open().Add((OperationCode)operation.Code, operation.Flags, operation.Key, operation.FullBody.Length, WritesMax));
+            if ((OperationCode)operation.Code is OperationCode.KvPut or OperationCode.KvIncrement)
+                Note(StoreKeys.Kv, operation.Key);
+            else if (operation.Code >> 4 == (byte)OperationCode.StateSet >> 4)
+                Note(StoreKeys.State, operation.Key);
+        }
+
+        /// <summary>Adds an operation that writes what is there once more; false when nothing is.</summary>
+        internal bool TryAddChange(byte family, in Operation operation)
+        {
+            if (!Has(family, operation.Key))
+                return false;
+            Add(operation);
+            batch.AddWriteBytes(BytesOf(family, operation.Key));
+            return true;
+        }
+
+        internal void Note(byte family, ReadOnlySpan<byte> key) => _written.Add(Convert.ToHexString([family, .. key]));
+
+        internal bool Has(byte family, ReadOnlySpan<byte> key)
+        {
+            if (_written.Contains(Convert.ToHexString([family, .. key])))
+                return true;
+            using var reader = Run!.Store.Read();
+            return reader.TryGetNewest([family, .. key], out var version) && !version.IsTombstone;
+        }
+
+        private long BytesOf(byte family, ReadOnlySpan<byte> key)
+        {
+            using var reader = Run!.Store.Read();
+            return reader.TryGetNewest([family, .. key], out var version) ? version.Value.Length + 1_024 : 1_024;
+        }
+    }
+}
