@@ -83,7 +83,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             return Open(new MemoryStorage(), options, hooks);
         var pins = new SnapshotRegistry();
         var catalogue = new Catalogue(pins, shared: null) { Limits = options.Limits };
-        var counters = new Counters();
+        var counters = new Counters { Events = new SystemEvents(options.SystemEvents) };
         var state = new EngineState();
         // The clock of commits begins when the database is made, as it does in a directory (G3): a clock that goes back behind that
         // moment must be answered alike in all modes.
@@ -91,7 +91,9 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         var log = new LogWriter(
             null, new VisibleSequence(), state, options.TimeProvider, counters, options.Limits.QueuedCommitsMax, start);
         var engine = Assemble(options, pins, catalogue, counters, state, log, epoch: 1, hooks);
-        return new CairnDatabase(engine, null, null, new RecoveryReport { IsNew = true, WasClosedCleanly = true, Epoch = 1 });
+        var report = new RecoveryReport { IsNew = true, WasClosedCleanly = true, Epoch = 1 };
+        engine.TellOpening(report);
+        return new CairnDatabase(engine, null, null, report);
     }
 
     /// <summary>The same over any storage, for tests and simulation.</summary>
@@ -116,7 +118,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             catalogue.EndLoad();
             random.BeginOpening(recovered.Findings.Epoch);
             openings.End(recovered.Findings.WasClosedCleanly || recovered.Findings.IsCreated);
-            var counters = new Counters();
+            var counters = new Counters { Events = new SystemEvents(options.SystemEvents && !options.IsReadOnly) };
             var state = new EngineState();
             DiskSpace? disk = null;
             if (options.IsReadOnly)
@@ -140,6 +142,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
                 options, pins, catalogue, counters, state, log, recovered.Findings.Epoch, hooks, random, openings,
                 storage.SyncErrorsAreReported);
             var report = ReportOf(recovered, engine, options.TimeProvider.GetElapsedTime(began));
+            engine.TellOpening(report);
             return new CairnDatabase(engine, storage, directoryLock, report);
         }
         catch (Exception failure)
@@ -204,8 +207,13 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             jobs.Add(new ExpiryJob(path));
         jobs.Add(new TimeoutJob(engine.CloseOldTransactions, () => engine.OpenTransactions + cursors.Open, cursors));
         jobs.Add(new SweepJob(catalogue));
+        if (log.Device is SegmentedLog kept)
+            jobs.Add(new ScrubJob(kept, options.TimeProvider, options.Maintenance, engine.Random, counters.Events));
+        if (counters.Events.IsOn)
+            jobs.Add(new SystemEventJob(counters.Events, path, engine.Random, engine.ReadHealth));
         engine.Maintainer = new Maintainer(
             state, options.TimeProvider, options.Maintenance, !hooks.IsMaintenanceManual, () => log.LastSequence, jobs);
+        engine.Maintainer.Warned = engine.TellWarning;
         engine.Meters = new Meters(engine.ReadMetrics);
         log.Due = now =>
         {

@@ -49,6 +49,11 @@ public sealed record CairnOptions
     /// 0, where every read of a content reads the log, to 1 TiB.</summary>
     public long ContentMemoryBytes { get; init; } = 128 << 20;
 
+    /// <summary>The engine tells what it does and meets in the run <c>$sys</c>, as events that anybody can read: openings, recoveries,
+    /// changes of health, warnings, slow commits. They are commits like others and take sequences, after the opening; they are not in
+    /// <see cref="CairnDatabase.StateHash"/>, and no event is ever removed. Default false: off it costs nothing.</summary>
+    public bool SystemEvents { get; init; }
+
     /// <summary>How background work is paced.</summary>
     public MaintenanceOptions Maintenance { get; init; } = new();
 

@@ -353,6 +353,8 @@ internal sealed class Engine
             Operations = Enum.GetValues<OperationCode>().ToDictionary(OperationName, code => Counters.Operations.Of((byte)code)),
             FailingJobs = Maintainer?.Jobs.Count(job => job.LastError is not null) ?? 0,
             StalledJobs = Maintainer?.Jobs.Count(job => Maintainer.StalledFor(job) is not null) ?? 0,
+            DamagedFiles = Maintainer?.Jobs.OfType<ScrubJob>().Sum(job => job.Damaged) ?? 0,
+            SystemEventsLost = Events.Lost,
             Runs = Catalogue.Runs.Count,
             MemoryBytes = Catalogue.Runs.Sum(run => run.Store.MemoryBytes) + Catalogue.State.Store.MemoryBytes,
             ContentAttachedBytes = Catalogue.Content?.Attached.Value ?? 0,
@@ -370,6 +372,37 @@ internal sealed class Engine
 
     internal IReadOnlyList<JobStatistics> ReadJobs() =>
         [.. (Maintainer?.Jobs ?? []).Select(job => job.Statistics(Volatile.Read(ref Counters.Bytes)))];
+
+    /// <summary>What the engine tells in <c>$sys</c>; any room raises there.</summary>
+    internal SystemEvents Events => Counters.Events;
+
+    internal void TellOpening(RecoveryReport report)
+    {
+        if (!Events.IsOn)
+            return;
+        Events.Raise(
+            SystemEvents.Opened,
+            ("mode", Options.Durability.ToString()), ("epoch", (long)report.Epoch), ("is_new", report.IsNew),
+            ("was_clean", report.WasClosedCleanly), ("ms", (long)report.Duration.TotalMilliseconds));
+        if (!report.IsNew && !report.WasClosedCleanly)
+        {
+            Events.Raise(
+                SystemEvents.Recovered,
+                ("transactions", report.Transactions), ("bytes", report.Bytes), ("cut_bytes", report.Cut?.Bytes ?? 0),
+                ("quarantined", report.Quarantined.Count), ("warnings", report.Warnings.Count));
+        }
+    }
+
+    internal void TellWarning(MaintenanceJob job, PaceReading reading)
+    {
+        if (reading.IsWarned && job.Name != "events")
+        {
+            Events.Raise(
+                SystemEvents.Warning,
+                ("what", "load"), ("job", job.Name), ("utilisation", reading.Utilisation), ("predicted_backlog", reading.PredictedBacklog),
+                ("capacity", reading.Capacity));
+        }
+    }
 
     // KvCompareAndSet -> kv.compare_and_set
     internal static string OperationName(OperationCode code)

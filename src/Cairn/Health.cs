@@ -9,7 +9,7 @@ public enum HealthStatus
     /// <summary>Works, with something to look at: the reason says what.</summary>
     Degraded = 1,
 
-    /// <summary>Takes no writes: reopen to recover.</summary>
+    /// <summary>The log: takes no writes, reopen to recover. Scrubbing: acknowledged data is damaged, the reason says where.</summary>
     Failed = 2,
 }
 

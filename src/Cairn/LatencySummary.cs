@@ -64,6 +64,12 @@ public sealed record DatabaseMetrics
     /// <summary>Jobs of the maintainer without progress for more than 30 seconds.</summary>
     public required int StalledJobs { get; init; }
 
+    /// <summary>Files that scrubbing found damaged; <see cref="CairnDatabase.Health"/> names them.</summary>
+    public required int DamagedFiles { get; init; }
+
+    /// <summary>Events of the engine that did not fit into the queue on their way to the run <c>$sys</c>.</summary>
+    public required long SystemEventsLost { get; init; }
+
     /// <summary>Transactions that lost and were tried again.</summary>
     public required long Retries { get; init; }
 

@@ -29,6 +29,13 @@ public sealed record MaintenanceOptions
     /// <summary>A job whose utilisation will pass this within 10 s is warned of. Default 0.7; above 0, at most 1.</summary>
     public double WarnAt { get; init; } = 0.7;
 
+    /// <summary>Every file that never changes (an ended segment of the log, a table, an archive) is read and compared with its digest
+    /// within this time. Default 7 days; from 1 minute to 365 days.</summary>
+    public TimeSpan ScrubPeriod { get; init; } = TimeSpan.FromDays(7);
+
+    /// <summary>Most bytes that scrubbing reads in a second, however much there is to read. Default 10 MiB; from 64 KiB to 1 GiB.</summary>
+    public long ScrubBytesPerSecond { get; init; } = 10 << 20;
+
     /// <summary>Reads settings from text such as <c>interval=10ms, smoothing=0.3, batch-max=5000</c>: names as the properties here, in
     /// lower case with hyphens; times in <c>ms</c> or <c>s</c>. What is not named keeps its default.</summary>
     /// <param name="settings">Pairs of name and value, separated by commas; may be empty.</param>
@@ -55,9 +62,11 @@ public sealed record MaintenanceOptions
                 "window" => options with { Window = Count(name, value) },
                 "batch-max" => options with { BatchMax = Count(name, value) },
                 "warn-at" => options with { WarnAt = Share(name, value) },
+                "scrub-period" => options with { ScrubPeriod = Time(name, value) },
+                "scrub-bytes-per-second" => options with { ScrubBytesPerSecond = Count(name, value) },
                 _ => throw Refused(
-                    $"There is no maintenance setting {name}; there are interval, interval-min, interval-max, smoothing, window, batch-max "
-                    + "and warn-at."),
+                    $"There is no maintenance setting {name}; there are interval, interval-min, interval-max, smoothing, window, "
+                    + "batch-max, warn-at, scrub-period and scrub-bytes-per-second."),
             };
         }
 

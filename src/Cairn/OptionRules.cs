@@ -30,6 +30,8 @@ internal static class OptionRules
         Range(nameof(options.Window), options.Window, 2, 10_000);
         Range(nameof(options.BatchMax), options.BatchMax, 1, 10_000);
         Range(nameof(options.WarnAt), options.WarnAt, double.Epsilon, 1);
+        Range(nameof(options.ScrubPeriod), options.ScrubPeriod, TimeSpan.FromMinutes(1), TimeSpan.FromDays(365));
+        Range(nameof(options.ScrubBytesPerSecond), options.ScrubBytesPerSecond, 64 << 10, 1 << 30);
     }
 
     private static void Check(Limits limits)

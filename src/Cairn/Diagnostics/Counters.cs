@@ -3,6 +3,9 @@ namespace Cairn.Diagnostics;
 /// <summary>What the log has done since open; exact, read without a lock. There is no counter of dropped commits, because none is.</summary>
 internal sealed class Counters
 {
+    /// <summary>What the engine tells; off unless the database was opened with it.</summary>
+    internal SystemEvents Events { get; init; } = new(isOn: false);
+
     internal long Syncs;
     internal long Rounds;
     internal long Commits;

@@ -14,6 +14,8 @@
 //   cairn.disk.reserve            By            bytes kept aside for a full disk
 //   cairn.jobs.failing            {job}         jobs of the maintainer whose last step failed
 //   cairn.jobs.stalled            {job}         jobs of the maintainer without progress for 30 s
+//   cairn.files.damaged           {file}        files that scrubbing found damaged
+//   cairn.events.lost             {event}       events of the engine that did not fit into the queue
 //   cairn.sequence                {sequence}    newest visible commit
 //   cairn.memory.bytes            By            native memory of all runs
 //   cairn.content.attached        By            large values that were written in this opening and are still in memory
@@ -57,6 +59,8 @@ internal sealed class Meters : IDisposable
         Gauge("cairn.disk.reserve", "By", metrics => metrics.DiskReserveBytes);
         Gauge("cairn.jobs.failing", "{job}", metrics => metrics.FailingJobs);
         Gauge("cairn.jobs.stalled", "{job}", metrics => metrics.StalledJobs);
+        Gauge("cairn.files.damaged", "{file}", metrics => metrics.DamagedFiles);
+        Counter("cairn.events.lost", "{event}", metrics => metrics.SystemEventsLost);
         Gauge("cairn.sequence", "{sequence}", metrics => (long)metrics.VisibleSequence.Value);
         Gauge("cairn.memory.bytes", "By", metrics => metrics.MemoryBytes);
         Gauge("cairn.content.attached", "By", metrics => metrics.ContentAttachedBytes);

@@ -469,6 +469,52 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
         }
     }
 
+    /// <summary>The files that never change, as the newest manifest names them.</summary>
+    internal IReadOnlyList<ScrubbedFile> ImmutableFiles()
+    {
+        var manifest = Manifest;
+        var files = new List<ScrubbedFile>();
+        for (var i = 0; i < manifest.Segments.Count; i++)
+        {
+            var segment = manifest.Segments[i];
+            if (segment.IsOpen)
+                continue;
+            var last = i + 1 < manifest.Segments.Count ? manifest.Segments[i + 1].FirstSequence - 1 : manifest.LastSequence;
+            files.Add(new ScrubbedFile(LogNames.SegmentPath(segment.Number), segment.FileBytes, segment.Digest, segment.FirstSequence, last));
+        }
+
+        foreach (var table in manifest.Tables)
+            files.Add(new ScrubbedFile(table.Path, table.FileBytes, table.Digest, table.FirstSequence, table.LastSequence));
+        foreach (var archive in manifest.Archives)
+            files.Add(new ScrubbedFile(LogNames.ArchivePath(archive.Number), archive.FileBytes, archive.Digest, 0, manifest.LastSequence));
+        return files;
+    }
+
+    internal IFile OpenImmutable(string path) => _storage.Open(path, writable: false);
+
+    /// <summary>The first record of a segment that is not right; null when all are, or when it is no segment.</summary>
+    internal CorruptionException? FindDamage(ScrubbedFile file)
+    {
+        var manifest = Manifest;
+        foreach (var segment in manifest.Segments)
+        {
+            if (LogNames.SegmentPath(segment.Number) != file.Path)
+                continue;
+            try
+            {
+                using var reader = new LogReader(this);
+                for (var position = segment.BasePosition; position < segment.End;)
+                    position += (ulong)reader.Read(position, out _).RecordLength;
+            }
+            catch (CorruptionException damage)
+            {
+                return damage;
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>Holds the database as the newest manifest names it, its log up to what is synced now.</summary>
     internal LogCapture Capture()
     {

@@ -58,6 +58,9 @@ internal sealed class MarkJob(LogWriter log) : MaintenanceJob("mark", LaneKind.P
 
     internal override long Backlog => log.NeedsMark ? 1 : 0;
 
+    // There is never more than one, so one is no load.
+    internal override long Capacity => 10;
+
     internal override bool HasWorkInSight => log.NeedsMark;
 
     internal override bool FollowsCommits => true;

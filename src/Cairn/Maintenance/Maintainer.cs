@@ -17,6 +17,9 @@
 //   prompt  watch       looks whether the log's writer gets on, whoever that is                      commits queued, of the queue
 //   long    expiry      removes expired values by ordinary transactions, only if they are still      keys found at the last look
 //                       the expired version (TTL-5)
+//   long    events      writes what the engine tells into the run $sys (SYS-1)                       events, of the queue
+//   long    scrub       reads all files that never change, within a week (ScrubJob.cs)               bytes behind its time, of
+//                                                                                                  ten minutes' reading
 //   long    sweep       frees superseded versions of idle runs                                       versions, of 100,000
 //
 // Overload slows writers, and drops nothing: the queue of commits and the room in the segment are bounded, and a commit waits for them
@@ -257,5 +260,7 @@ internal sealed class Maintainer : IDisposable
         _long?.Dispose();
         IdleWatch.Remove(this);                       // a lane may have begun to rest meanwhile
         _stopping.Dispose();
+        foreach (var job in _jobs)
+            (job as IDisposable)?.Dispose();
     }
 }

@@ -45,6 +45,8 @@ internal sealed class CommitPath(
     LogWriter log, EngineState state, Catalogue catalogue, OperationTable operations, Limits limits, TimeProvider clock, ulong epoch,
     Counters counters)
 {
+    private static readonly long SlowNanoseconds = SystemEvents.SlowAfter.Ticks * TimeSpan.NanosecondsPerTick;
+
     /// <summary>Range reads are checked again outside the lock this often before they are checked inside.</summary>
     private const int PreChecksMax = 3;
 
@@ -126,7 +128,17 @@ internal sealed class CommitPath(
     internal ReadTiming BeginReadTiming() => (++_reads & 63) == 0 ? new ReadTiming(counters.ReadLatency, clock) : default;
 
     /// <summary>Counts how long a commit took since a time stamp.</summary>
-    internal void Time(long began) => counters.CommitLatency.Record(_stamps.NanosecondsSince(began));
+    internal void Time(long began)
+    {
+        var nanoseconds = _stamps.NanosecondsSince(began);
+        counters.CommitLatency.Record(nanoseconds);
+        if (nanoseconds > SlowNanoseconds)
+            TellSlow(nanoseconds);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void TellSlow(long nanoseconds) =>
+        counters.Events.Raise(SystemEvents.SlowOperation, ("operation", "commit"), ("ms", nanoseconds / 1_000_000));
 
     /// <summary>Blocks until what <see cref="Place"/> gave is visible.</summary>
     internal void Wait(Batch batch, in Placed placed)
