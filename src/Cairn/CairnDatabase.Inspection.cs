@@ -30,7 +30,7 @@ public sealed partial class CairnDatabase
             using var reader = new LogReader(log);
             for (var position = log.FirstPosition; reader.HasRecordAt(position);)
             {
-                var header = reader.Read(position, out var payload);
+                var header = reader.ReadNext(ref position, out var payload);
                 if (to is { } end && header.Sequence >= end.Value)
                     yield break;
                 var record = header.Sequence >= from.Value ? RecordOf(header, payload, position) : null;
@@ -58,7 +58,7 @@ public sealed partial class CairnDatabase
             {
                 if (progress is not null && found.Bytes - told >= ProgressBytes)
                     progress.Report(told = found.Bytes);
-                var header = reader.Read(position, out var payload);
+                var header = reader.ReadNext(ref position, out var payload);
                 if (header.Type == RecordType.Transaction)
                     TransactionPayload.Check(payload);
                 last = new Sequence(header.Sequence);

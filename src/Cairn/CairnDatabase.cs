@@ -140,7 +140,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             };
             var engine = Assemble(
                 options, pins, catalogue, counters, state, log, recovered.Findings.Epoch, hooks, random, openings,
-                storage.SyncErrorsAreReported);
+                storage.SyncErrorsAreReported, storage);
             var report = ReportOf(recovered, engine, options.TimeProvider.GetElapsedTime(began));
             engine.TellOpening(report);
             return new CairnDatabase(engine, storage, directoryLock, report);
@@ -172,7 +172,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
 
     private static Engine Assemble(
         CairnOptions options, SnapshotRegistry pins, Catalogue catalogue, Counters counters, EngineState state, LogWriter log,
-        ulong epoch, EngineHooks hooks, RandomSource? random = null, Openings? openings = null, bool syncErrorsAreReported = true)
+        ulong epoch, EngineHooks hooks, RandomSource? random = null, Openings? openings = null, bool syncErrorsAreReported = true,
+        IStorage? storage = null)
     {
         var path = new CommitPath(log, state, catalogue, Operations, options.Limits, options.TimeProvider, epoch, counters)
         {
@@ -201,6 +202,9 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             jobs.Add(new DigestJob(log));
             jobs.Add(new SegmentJob(log, state));
             jobs.Add(new WatchJob(log, options.TimeProvider, options.Limits.QueuedCommitsMax));
+            engine.Compactions = new Compactions(
+                path, pins, storage!, engine.Retention, LogOptionsOf(options, engine.Random).DrawBits, options.CompactionGarbageMin);
+            jobs.Add(new CompactionJob(engine.Compactions, state, options.TimeProvider, options.CompactionGarbageMin));
         }
 
         if (!options.IsReadOnly)
@@ -415,6 +419,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             _engine.Meters?.Dispose();
             _engine.Path.Log.Dispose();
             _engine.Catalogue.Dispose();
+            _engine.Compactions?.Dispose();
             _lock?.Dispose();
             _storage?.Dispose();
             _closed.SetResult();

@@ -30,6 +30,10 @@ public sealed record CairnOptions
     /// up. <c>KeepLast</c> of more than 1 is refused: see <see cref="ErrorCode.InvalidArgument"/>.</summary>
     public Retention? Retention { get; init; }
 
+    /// <summary>Least garbage, in bytes of files, for which the log is compacted without being asked; more than half of what is looked
+    /// through must be garbage too. Default 64 MiB; from 16 KiB to 1 TiB.</summary>
+    public long CompactionGarbageMin { get; init; } = 64 << 20;
+
     /// <summary>The limits in force.</summary>
     public Limits Limits { get; init; } = new();
 

@@ -49,6 +49,9 @@ internal sealed class Engine
 
     internal Maintainer? Maintainer { get; set; }
 
+    /// <summary>Null in memory without a log, and when the database is read-only.</summary>
+    internal Compactions? Compactions { get; set; }
+
     /// <summary>How the openings before this one ended; null in memory.</summary>
     internal Openings? Openings { get; init; }
 
@@ -345,6 +348,13 @@ internal sealed class Engine
             LogBytesWritten = Counters.Bytes,
             LogSegments = kept?.SegmentCount ?? 0,
             LogBytesKept = kept is null ? 0 : (long)(kept.AppendedPosition - kept.FirstPosition),
+            Archives = kept?.Manifest.Archives.Count ?? 0,
+            ArchiveBytes = kept?.Manifest.Archives.Sum(archive => archive.FileBytes) ?? 0,
+            Compactions = Compactions?.Done ?? 0,
+            CompactionBytesFreed = Compactions?.BytesFreed ?? 0,
+            CompactionTime = Compactions?.Time ?? TimeSpan.Zero,
+            CompactionBytesNeeded = Compactions?.BytesNeeded ?? 0,
+            CompactionBytesGarbage = Compactions?.BytesGarbage ?? 0,
             QueuedCommits = log.QueuedCommits,
             IsDiskFull = State.IsDiskFull,
             DiskFreeBytes = log.Disk?.FreeBytes ?? 0,

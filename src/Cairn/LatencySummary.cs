@@ -46,6 +46,28 @@ public sealed record DatabaseMetrics
     /// <summary>Bytes of records in the log that is kept; 0 in memory.</summary>
     public required long LogBytesKept { get; init; }
 
+    /// <summary>Archives: what is still needed of segments that were given up.</summary>
+    public required int Archives { get; init; }
+
+    /// <summary>Bytes of their files.</summary>
+    public required long ArchiveBytes { get; init; }
+
+    /// <summary>Compactions of the log that gave something up.</summary>
+    public required long Compactions { get; init; }
+
+    /// <summary>Bytes of files that they freed, less what they wrote.</summary>
+    public required long CompactionBytesFreed { get; init; }
+
+    /// <summary>How long they took, all together.</summary>
+    public required TimeSpan CompactionTime { get; init; }
+
+    /// <summary>As the last compaction, or plan of one, found it: bytes that are needed of what it looked through. 0 before the
+    /// first.</summary>
+    public required long CompactionBytesNeeded { get; init; }
+
+    /// <summary>The same for bytes that are not needed and were not worth giving up yet.</summary>
+    public required long CompactionBytesGarbage { get; init; }
+
     /// <summary>Commits that wait for the log's writer.</summary>
     public required int QueuedCommits { get; init; }
 

@@ -11,6 +11,7 @@ internal static class OptionRules
         Range(nameof(options.SegmentBytesMin), options.SegmentBytesMin, 16 << 10, options.SegmentBytesMax);
         Range(nameof(options.ContentThreshold), options.ContentThreshold, 64, 64 << 20);
         Range(nameof(options.ContentMemoryBytes), options.ContentMemoryBytes, 0, 1L << 40);
+        Range(nameof(options.CompactionGarbageMin), options.CompactionGarbageMin, 16 << 10, 1L << 40);
         if (!Enum.IsDefined(options.Durability))
             throw Refused(nameof(options.Durability), options.Durability.ToString(), "InMemory", "Strict");
         if (options.Retention is { } policy)

@@ -59,6 +59,11 @@ internal static class DatabaseVerbs
                 ("log_groups", metrics.Groups),
                 ("log_group_largest", metrics.LargestGroup),
                 ("log_queued", metrics.QueuedCommits),
+                ("archives", metrics.Archives),
+                ("archive_bytes", metrics.ArchiveBytes),
+                ("compactions", metrics.Compactions),
+                ("compaction_bytes_freed", metrics.CompactionBytesFreed),
+                ("compaction_bytes_garbage", metrics.CompactionBytesGarbage),
                 ("disk_free_bytes", metrics.DiskFreeBytes),
                 ("disk_is_full", metrics.IsDiskFull),
                 ("disk_reserve_bytes", metrics.DiskReserveBytes),
@@ -96,6 +101,39 @@ internal static class DatabaseVerbs
             call.Database.Sync();
             return call.Answer($"durable up to {call.Database.Sequence}", ("sequence", Failures.Number(call.Database.Sequence)));
         });
+
+    internal static Verb Compact()
+    {
+        var dryRun = new Option<bool>("--dry-run") { Description = "Says what would be given up, and changes nothing." };
+        return new("compact", "Gives up of the log what no policy of retention and no value needs; the rest of it moves into archives.",
+            "cairn compact --dry-run", Needs.WriteDatabase, call => Compact(call, call.Get(dryRun)), dryRun);
+    }
+
+    private static int Compact(Call call, bool isPlan)
+    {
+        var bytes = call.Database.Metrics.LogBytesKept + call.Database.Metrics.ArchiveBytes;
+        var report = call.Watched(isPlan ? "reading" : "compacting", bytes, progress => isPlan
+            ? call.Database.PlanCompaction(progress)
+            : call.Database.Compact(progress));
+        return call.Figures(
+            Value.Object(
+                ("plan", report.IsPlan),
+                ("bytes_read", report.BytesRead),
+                ("bytes_needed", report.BytesNeeded),
+                ("bytes_dropped", report.BytesDropped),
+                ("bytes_written", report.BytesWritten),
+                ("segments_dropped", report.SegmentsDropped),
+                ("archives_replaced", report.ArchivesReplaced),
+                ("held_by", (Value)report.HeldBy)),
+            [
+                ("looked through", Show.Bytes(report.BytesRead)),
+                ("still needed", Show.Bytes(report.BytesNeeded)),
+                (isPlan ? "would go" : "gone", $"{Show.Bytes(report.BytesDropped)}: {Show.Number(report.SegmentsDropped)} segment(s), "
+                    + $"{Show.Number(report.ArchivesReplaced)} archive(s)"),
+                (isPlan ? "would come" : "written", Show.Bytes(report.BytesWritten)),
+                .. report.HeldBy is { } holder ? new[] { ("held by", holder) } : [],
+            ]);
+    }
 
     internal static Verb Verify()
     {

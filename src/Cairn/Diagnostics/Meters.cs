@@ -9,6 +9,11 @@
 //   cairn.log.syncs               {sync}        syncs
 //   cairn.log.queued              {commit}      commits waiting for the writer
 //   cairn.log.unsynced            {commit}      commits written and not yet synced
+//   cairn.archives.bytes          By            archives: what is still needed of dropped segments
+//   cairn.compactions             {compaction}  compactions of the log that gave something up
+//   cairn.compactions.freed       By            what they freed, less what they wrote
+//   cairn.compactions.duration_ms ms            how long they took, all together
+//   cairn.log.garbage             By            what the last look found that is not needed and was not worth giving up
 //   cairn.disk.full               {state}       1 while writes are refused because the disk is full, else 0
 //   cairn.disk.free               By            bytes free, as the maintainer found them last
 //   cairn.disk.reserve            By            bytes kept aside for a full disk
@@ -51,6 +56,11 @@ internal sealed class Meters : IDisposable
         Counter("cairn.log.bytes", "By", metrics => metrics.LogBytesWritten);
         Counter("cairn.log.groups", "{write}", metrics => metrics.Groups);
         Counter("cairn.log.syncs", "{sync}", metrics => metrics.Syncs);
+        Counter("cairn.compactions", "{compaction}", metrics => metrics.Compactions);
+        Counter("cairn.compactions.freed", "By", metrics => metrics.CompactionBytesFreed);
+        Counter("cairn.compactions.duration_ms", "ms", metrics => (long)metrics.CompactionTime.TotalMilliseconds);
+        Gauge("cairn.archives.bytes", "By", metrics => metrics.ArchiveBytes);
+        Gauge("cairn.log.garbage", "By", metrics => metrics.CompactionBytesGarbage);
         Counter("cairn.transactions.retries", "{retry}", metrics => metrics.Retries);
         Gauge("cairn.log.queued", "{commit}", metrics => metrics.QueuedCommits);
         Gauge("cairn.log.unsynced", "{commit}", metrics => metrics.UnsyncedCommits);

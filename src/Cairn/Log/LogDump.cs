@@ -30,7 +30,7 @@ internal static class LogDump
         using var reader = new LogReader(log);
         for (var position = fromPosition; reader.HasRecordAt(position);)
         {
-            var header = reader.Read(position, out var payload);
+            var header = reader.ReadNext(ref position, out var payload);
             var line = Line(header, payload, position);
             position += (ulong)header.RecordLength;
             yield return line;

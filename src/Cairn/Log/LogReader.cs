@@ -15,16 +15,53 @@ internal sealed class LogReader(SegmentedLog log) : IDisposable
     /// <summary>Reads the record that begins at a position.</summary>
     /// <param name="payload">Good until the next call.</param>
     /// <exception cref="CorruptionException">No whole record begins there.</exception>
-    internal RecordHeader Read(ulong position, out ReadOnlySpan<byte> payload)
-    {
-        Span<byte> salt = stackalloc byte[RecordFrame.SaltBytes];
-        log.SaltAt(position, salt);
-        var salted = RecordFrame.Salted(salt);
+    internal RecordHeader Read(ulong position, out ReadOnlySpan<byte> payload) =>
+        TryRead(position, out var header, out payload) ? header : throw Damaged(position, "a record; it was given up");
 
+    /// <summary>The same for who reads one record after another: what was given up since he came to it is passed over.</summary>
+    /// <param name="position">Where the record that was read begins.</param>
+    internal RecordHeader ReadNext(scoped ref ulong position, out ReadOnlySpan<byte> payload)
+    {
+        while (true)
+        {
+            var first = log.FirstPosition;
+            if (position >= first && TryRead(position, out var header, out payload))
+                return header;
+            position = Math.Max(position, log.FirstPosition);
+        }
+    }
+
+    /// <summary>The same for a record that may have been given up: false, when nothing was kept there.</summary>
+    /// <exception cref="CorruptionException">Something was kept, and it is no whole record.</exception>
+    internal bool TryRead(ulong position, out RecordHeader header, out ReadOnlySpan<byte> payload)
+    {
+        header = default;
+        payload = default;
+        Span<byte> salt = stackalloc byte[RecordFrame.SaltBytes];
+        while (true)
+        {
+            var wasInSegment = position >= log.FirstPosition;
+            if (!log.TrySaltAt(position, salt))
+                return false;
+            var damage = Read(position, RecordFrame.Salted(salt), out header, out payload);
+            if (damage is null)
+                return true;
+            if (!wasInSegment || position >= log.FirstPosition)
+                throw Damaged(position, damage);
+
+            // The segment was given up between two looks: what an archive has of it is asked for again.
+        }
+    }
+
+    /// <returns>What should have been there; null = it is.</returns>
+    private string? Read(ulong position, uint salted, out RecordHeader header, out ReadOnlySpan<byte> payload)
+    {
+        payload = default;
+        header = default;
         var read = log.Read(position, _buffer.AsSpan(0, FirstReadBytes));
         if (read < RecordHeader.Size || !RecordFrame.IsHeaderRight(salted, position, _buffer)
-            || !RecordHeader.TryRead(_buffer, out var header) || header.Length > RecordFrame.PayloadBytesMax)
-            throw Damaged(position, "a record header that belongs here");
+            || !RecordHeader.TryRead(_buffer, out header) || header.Length > RecordFrame.PayloadBytesMax)
+            return "a record header that belongs here";
 
         var recordLength = (int)header.RecordLength;
         if (recordLength > read)
@@ -34,12 +71,13 @@ internal sealed class LogReader(SegmentedLog log) : IDisposable
         }
 
         payload = _buffer.AsSpan(RecordHeader.Size, Math.Min((int)header.Length, Math.Max(0, read - RecordHeader.Size)));
-        if (read < recordLength || RecordFrame.PayloadCheck(salted, payload) != header.PayloadCheck)
-            throw Damaged(position, "the payload that its check was taken of");
-        return header;
+        return read < recordLength || RecordFrame.PayloadCheck(salted, payload) != header.PayloadCheck
+            ? "the payload that its check was taken of"
+            : null;
     }
 
-    /// <summary>All records from a position (of a record, or of a segment's base) to the last append, in order.</summary>
+    /// <summary>All records from a position (of a record, or of a segment's base) to the last append, in order; without those that the log
+    /// gives up meanwhile.</summary>
     internal LogScan Scan(ulong fromPosition) => new(this, fromPosition);
 
     public void Dispose()
@@ -53,8 +91,8 @@ internal sealed class LogReader(SegmentedLog log) : IDisposable
 
     private CorruptionException Damaged(ulong position, string expected)
     {
-        var segment = log.SegmentAt(position);
-        return new CorruptionException(segment.Path, segment.OffsetOf(position), new Sequence(segment.FirstSequence), expected);
+        var (path, offset, sequence) = log.PlaceOf(position);
+        return new CorruptionException(path, offset, new Sequence(sequence), expected);
     }
 
     private void Grow(int bytes)
@@ -90,8 +128,8 @@ internal ref struct LogScan
     {
         if (!_reader.HasRecordAt(_next))
             return false;
+        Header = _reader.ReadNext(ref _next, out var payload);
         Position = _next;
-        Header = _reader.Read(_next, out var payload);
         Payload = payload;
         _next += (ulong)Header.RecordLength;
         return true;

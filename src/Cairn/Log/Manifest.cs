@@ -105,7 +105,7 @@ internal readonly record struct ManifestSegment(
 /// 144  u64  retention floor   lowest sequence of which history is kept; 0 = all of it
 /// 152  the segments, ascending, 80 bytes each
 ///      the tables, ascending, 96 bytes each
-///      the archives, ascending, 64 bytes each
+///      the archives, in the order of the log, 64 bytes each
 ///      the checkpoints, ascending, 48 bytes and their list of tables each </code></summary>
 internal sealed record Manifest
 {
@@ -163,7 +163,7 @@ internal sealed record Manifest
     /// <summary>Ascending: the last one is the newest.</summary>
     internal IReadOnlyList<ManifestCheckpoint> Checkpoints { get; init; } = [];
 
-    /// <summary>Ascending by number.</summary>
+    /// <summary>In the order of the log: the parts of it that they stand for do not overlap, and lie below the first segment.</summary>
     internal IReadOnlyList<ManifestArchive> Archives { get; init; } = [];
 
     internal uint NextTable { get; init; } = 1;
@@ -495,13 +495,17 @@ internal sealed record Manifest
                 return $"a checkpoint that names table {table.Number}";
         }
 
+        if (Archives.DistinctBy(archive => archive.Number).Count() != Archives.Count)
+            return "each archive once";
         for (var i = 0; i < Archives.Count; i++)
         {
             var archive = Archives[i];
-            if (archive.Number == 0 || archive.Number >= NextArchive || (i > 0 && archive.Number <= Archives[i - 1].Number))
-                return $"archives that ascend below number {NextArchive}, not archive {archive.Number}";
-            if (archive.FileBytes <= 0 || archive.FirstPosition > archive.EndPosition)
+            if (archive.Number == 0 || archive.Number >= NextArchive)
+                return $"archives below number {NextArchive}, not archive {archive.Number}";
+            if (archive.FileBytes <= 0 || archive.FirstPosition >= archive.EndPosition)
                 return $"length and positions of archive {archive.Number} that can be";
+            if (archive.EndPosition > Segments[0].BasePosition || (i > 0 && archive.FirstPosition < Archives[i - 1].EndPosition))
+                return $"archive {archive.Number} behind the one before it and below the segments";
         }
 
         return null;

@@ -66,8 +66,8 @@ internal sealed record ManifestCheckpoint(
 ///  0  u32  number
 ///  4  u32  zero
 ///  8  u64  file bytes
-/// 16  u64  first position   of the log, from which on it has pieces
-/// 24  u64  end position     up to which it has some
+/// 16  u64  first position   of the part of the log that it stands for
+/// 24  u64  end position     at most the base of the first segment
 /// 32  32   digest           SHA-256 of the file </code></summary>
 internal readonly record struct ManifestArchive(uint Number, long FileBytes, ulong FirstPosition, ulong EndPosition, Digest Digest)
 {

@@ -19,6 +19,8 @@
 // 6  What is published (manifests, the name of a segment) may meet a full disk. Under a name that is not there yet nothing was promised, so
 //    the reserve is given up and the publication made anew; only then is it a failure.
 // 7  Clean close (5.10): seal appended and synced, the never-written tail behind it cut, synced, manifest with the clean flag.
+// 8  Giving up (9.3): the segments that go and the archive that has what is still needed of them change place in one manifest. Who reads
+//    by position sees the archive before the segment goes.
 //
 // The running SHA-256 of the open segment costs its speed once per appended byte, on the writer; it ends in the seal, in the next
 // header and in the manifest.
@@ -107,13 +109,17 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
         }
     }
 
+    /// <summary>What was kept of segments that were given up; null = nothing ever was, or it is not for this log to read.</summary>
+    internal LogArchive? Archive { get; init; }
+
     /// <summary>Every byte below was synced.</summary>
     internal ulong SyncedPosition => Volatile.Read(ref _synced);
 
     /// <summary>Behind the last append.</summary>
     internal ulong AppendedPosition => Volatile.Read(ref _appended);
 
-    ulong ILogBytes.FirstPosition => FirstPosition;
+    // The segments first: what they give up meanwhile, the archive has.
+    ulong ILogBytes.FirstPosition => FirstPosition is var first && Archive is { } archive ? Math.Min(first, archive.FirstPosition) : first;
 
     ulong ILogBytes.WrittenPosition => AppendedPosition;
 
@@ -121,8 +127,8 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
 
     LogPlace ILogBytes.PlaceOf(ulong position)
     {
-        var segment = SegmentAt(position);
-        return new LogPlace(segment.Path, segment.OffsetOf(position), segment.FirstSequence);
+        var (path, offset, sequence) = PlaceOf(position);
+        return new LogPlace(path, offset, sequence);
     }
 
     internal ulong Epoch => _manifest.Epoch;
@@ -402,9 +408,13 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
     {
         while (true)
         {
+            // In this order: a rotation that comes between must not lend the segment an end that lies in the next one.
+            var appended = Volatile.Read(ref _appended);
             var segments = Volatile.Read(ref _segments);
+            if (position < segments[0].BasePosition)
+                return Archive?.Read(position, buffer) ?? 0;
             var index = Find(segments, position);
-            var end = index + 1 < segments.Length ? segments[index + 1].BasePosition : Volatile.Read(ref _appended);
+            var end = index + 1 < segments.Length ? segments[index + 1].BasePosition : appended;
             if (position >= end)
                 return 0;
             var segment = segments[index];
@@ -427,8 +437,32 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
 
     internal override void SaltAt(ulong position, Span<byte> salt)
     {
+        if (!TrySaltAt(position, salt))
+            throw new CorruptionException(PlaceOf(position).Path, 0, Sequence.None, $"position {position}; it was given up");
+    }
+
+    /// <summary>False: the position was given up, and nothing was kept there.</summary>
+    internal bool TrySaltAt(ulong position, Span<byte> salt)
+    {
         var segments = Volatile.Read(ref _segments);
+        if (position < segments[0].BasePosition)
+            return Archive?.TrySaltAt(position, salt) ?? false;
         segments[Find(segments, position)].Salt.CopyTo(salt);
+        return true;
+    }
+
+    /// <summary>Where a position lies, for messages.</summary>
+    internal (string Path, long Offset, ulong FirstSequence) PlaceOf(ulong position)
+    {
+        var segments = Volatile.Read(ref _segments);
+        if (position >= segments[0].BasePosition)
+        {
+            var segment = segments[Find(segments, position)];
+            return (segment.Path, segment.OffsetOf(position), segment.FirstSequence);
+        }
+
+        var (path, offset) = Archive?.PlaceOf(position) ?? (LogNames.LogDirectory, 0);
+        return (path, offset, 0);
     }
 
     /// <summary>The segment that holds a position, for messages and for scans.</summary>
@@ -446,6 +480,19 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
         while (index > 0 && segments[index].FirstSequence > sequence)
             index--;
         return segments[index].BasePosition;
+    }
+
+    /// <summary>The segments below a position that ends one, with what the manifest says of them. Each may be read until the log gives it
+    /// up.</summary>
+    internal IReadOnlyList<(ManifestSegment Named, SegmentFile File)> SegmentsBelow(ulong position)
+    {
+        lock (_manifestGate)
+        {
+            var below = new List<(ManifestSegment, SegmentFile)>();
+            for (var i = 0; i < CountBelow(position); i++)
+                below.Add((_manifest.Segments[i], _segments[i]));
+            return below;
+        }
     }
 
     /// <summary>Reads every ended segment whole and compares its SHA-256 with the manifest's, for scrubbing and verification.
@@ -540,15 +587,30 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
     {
         lock (_manifestGate)
         {
+            if (CountBelow(upToPosition) > 0)
+                GiveUp(upToPosition, Manifest.Archives);
+        }
+    }
+
+    private int CountBelow(ulong position)
+    {
+        var count = 0;
+        while (count < _segments.Length - 1 && _segments[count + 1].BasePosition <= position)
+            count++;
+        return count;
+    }
+
+    /// <summary>Gives up the segments that lie below a position, and names these archives (8): in one step. Files that are named no more
+    /// are unlinked; who reads them finishes.</summary>
+    /// <param name="archives">In any order. Each is on the disk under its name.</param>
+    internal void GiveUp(ulong upToPosition, IReadOnlyList<ManifestArchive> archives)
+    {
+        lock (_manifestGate)
+        {
             ThrowIfEnded();
-            var count = 0;
-            while (count < _segments.Length - 1 && _segments[count + 1].BasePosition <= upToPosition)
-                count++;
-            if (count == 0)
-                return;
             try
             {
-                DropFirst(count);
+                GiveUp(CountBelow(upToPosition), [.. archives.OrderBy(archive => archive.FirstPosition)]);
             }
             catch (Exception cause)
             {
@@ -558,27 +620,46 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
         }
     }
 
-    private void DropFirst(int count)
+    private void GiveUp(int count, ManifestArchive[] archives)
     {
         var dropped = _segments[..count];
+        var gone = _manifest.Archives.Except(archives).Select(archive => LogNames.ArchivePath(archive.Number)).ToList();
+        if (Mutant.Is("segment-unlinked-before-manifest"))
+            Unlink(dropped, gone);
         var next = _manifest with
         {
             Number = _manifest.Number + 1,
             DurablePosition = SyncedPosition,
             PreviousDigest = _manifest.Digest(),
             Segments = [.. _manifest.Segments.Skip(count)],
+            Archives = archives,
+            NextArchive = Math.Max(_manifest.NextArchive, archives.Length == 0 ? 1 : archives.Max(archive => archive.Number) + 1),
         };
+        Failpoint.Hit("giving-up.before-manifest");
         Publish(next);
+        Failpoint.Hit("giving-up.manifest-published");
         next.UnlinkOlder(_storage);
+        Archive?.Replace(archives);                          // before the segments go: a position is always somewhere
         Volatile.Write(ref _segments, _segments[count..]);
         Volatile.Write(ref _manifest, next);
         foreach (var segment in dropped)
-        {
             segment.Dispose();
-            _storage.Unlink(segment.Path);
-        }
+        if (!Mutant.Is("segment-unlinked-before-manifest"))
+            Unlink(dropped, gone);
+        Failpoint.Hit("giving-up.unlinked");
+    }
 
-        PublishedFile.SyncDirectory(_storage, LogNames.LogDirectory);
+    // By name: who reads them keeps their handles.
+    private void Unlink(SegmentFile[] segments, List<string> archives)
+    {
+        foreach (var segment in segments)
+            _storage.Unlink(segment.Path);
+        foreach (var archive in archives)
+            _storage.Unlink(archive);
+        if (segments.Length > 0)
+            PublishedFile.SyncDirectory(_storage, LogNames.LogDirectory);
+        if (archives.Count > 0)
+            PublishedFile.SyncDirectory(_storage, LogNames.ArchiveDirectory);
     }
 
     internal override void Close(ulong endPosition, ulong lastSequence, long commitTime)
@@ -635,6 +716,7 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
 
         foreach (var segment in _segments)
             segment.Dispose();
+        Archive?.Dispose();
         lock (_digestGate)
         {
             _digest?.Dispose();

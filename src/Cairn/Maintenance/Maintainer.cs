@@ -21,6 +21,7 @@
 //   long    scrub       reads all files that never change, within a week (ScrubJob.cs)               bytes behind its time, of
 //                                                                                                  ten minutes' reading
 //   long    sweep       frees superseded versions of idle runs                                       versions, of 100,000
+//   long    compaction  gives up of the log what nothing needs, when there is enough of it (CNT-2)   bytes to look through, of 1 GiB
 //
 // Overload slows writers, and drops nothing: the queue of commits and the room in the segment are bounded, and a commit waits for them
 // before it takes a place (TX-33). Each such wait is counted where it was caused: `sync` for the queue, `segment` for the room.
@@ -259,6 +260,8 @@ internal sealed class Maintainer : IDisposable
         _prompt?.Dispose();
         _long?.Dispose();
         IdleWatch.Remove(this);                       // a lane may have begun to rest meanwhile
+        foreach (var job in _jobs)
+            (job as IDisposable)?.Dispose();          // what it has left half done
         _stopping.Dispose();
         foreach (var job in _jobs)
             (job as IDisposable)?.Dispose();

@@ -16,10 +16,20 @@ internal readonly record struct PastVersion(byte[] Stored, bool IsDeletion, long
 }
 
 /// <summary>
-/// Older versions of a key: what was committed, never a transaction's own writes. Memory keeps the newest and the pinned ones; the log
-/// keeps the rest, and each run part of a record names the record before it, so walking back costs what the run wrote since, not what
-/// the database holds. Without a log only the newest version is kept (DUR-2): what that does not answer for certain is answered with
-/// <see cref="HistoryTrimmedException"/>, never with less (VER-7).
+/// Older versions of a key: what was committed, never a transaction's own writes. Memory keeps the newest and the pinned ones; the log and
+/// its archives keep the rest, and each run part of a record names the record before it, so walking back costs what the run wrote since,
+/// not what the database holds.
+///
+/// Where retention has let records go, the walk meets a gap:
+/// <code>
+///      archive of [0, 800)                     log
+///      @3 . . @9 . @12 | @20 . . @31 . @44     @50 @51 ...      kept records of the run
+///           gap               gap                               the walk goes on at the newest one that was kept below
+/// </code>
+/// An archive that kept some of a run's records says from which sequence on they answer every question (its floor; HistoryNeeds.cs says
+/// which are kept): what is found below the gap is right for questions at the floor or later. Where nothing of the run was kept, the walk
+/// ends. In both cases the newest version, which never goes, may be the answer too. What all this does not answer for certain is
+/// answered with <see cref="HistoryTrimmedException"/>, never with less (VER-7). Without a log there is only the newest version (DUR-2).
 /// </summary>
 internal static class History
 {
@@ -45,7 +55,7 @@ internal static class History
         var upTo = before is { } bound ? bound.Value - 1 : ulong.MaxValue;
         var most = limit == 0 ? limits.HistoryVersionsMax : limit;
         if (LogOf(scope) is { } log)
-            return Walk(scope, log, storeKey, Math.Min(upTo, scope.Sequence), long.MaxValue, most);
+            return Listed(scope, Walk(scope, log, storeKey, Math.Min(upTo, scope.Sequence), long.MaxValue, most), storeKey, upTo, most);
         if (Newest(scope, storeKey, upTo) is not { } newest)
             return [];
         if (most > 1)
@@ -70,12 +80,10 @@ internal static class History
         PastVersion version;
         if (LogOf(scope) is { } log)
         {
-            if (Walk(scope, log, storeKey, Math.Min(sequence.Value, scope.Sequence), long.MaxValue, 1) is not [var found])
+            var past = Walk(scope, log, storeKey, Math.Min(sequence.Value, scope.Sequence), long.MaxValue, 1);
+            if (Answer(scope, past, storeKey, sequence.Value, long.MaxValue) is not { IsDeletion: false } found)
                 return null;
-            version = found;
-            if (version.IsDeletion)
-                return null;
-            return version.Expiry == 0 || version.Expiry > TimeOf(log, sequence.Value) ? version : null;
+            return IsLiveAt(log, found, past, sequence.Value) ? found : null;
         }
 
         var kept = sequence.Value == last ? Current(scope, storeKey) : Newest(scope, storeKey, sequence.Value);
@@ -96,7 +104,7 @@ internal static class History
         PastVersion? found;
         if (LogOf(scope) is { } log)
         {
-            found = Walk(scope, log, storeKey, scope.Sequence, time, 1) is [var past] ? past : null;
+            found = Answer(scope, Walk(scope, log, storeKey, scope.Sequence, time, 1), storeKey, scope.Sequence, time);
         }
         else
         {
@@ -147,7 +155,7 @@ internal static class History
 
     // ---- from the log ---------------------------------------------------------------------------------------------------------
 
-    private static List<PastVersion> Walk(Scope scope, SegmentedLog log, byte[] storeKey, ulong upTo, long untilTime, int limit)
+    private static Backwards Walk(Scope scope, SegmentedLog log, byte[] storeKey, ulong upTo, long untilTime, int limit)
     {
         // What is visible is written; what is only applied may not be, so the walk begins when that is visible too.
         ulong position, newest;
@@ -158,11 +166,21 @@ internal static class History
         }
 
         scope.Path.Log.WaitVisible(newest);
+        var born = BornAt(scope);
         var walk = new Backwards(scope.Path.Operations.Sets.First(set => set.Owns(storeKey[0])), storeKey, upTo, untilTime);
         using var reader = new LogReader(log);
         while (position != RunState.NoPosition && walk.Versions.Count < limit)
         {
-            var header = reader.Read(position, out var payload);
+            if (!TryRead(log, reader, scope.Run.Id, position, out var kept, out var header, out var payload))
+            {
+                var gap = log.Archive?.Across(scope.Run.Id, position);
+                walk.Cross(gap?.Since);
+                position = gap?.Next ?? RunState.NoPosition;
+                continue;
+            }
+
+            if (header.Sequence < born)
+                break;                                       // of a run that had this id before, and was deleted
             var transaction = new TransactionPayload(payload);
             position = RunState.NoPosition;
             while (transaction.MoveNext(out var part))
@@ -170,42 +188,181 @@ internal static class History
                 if (part.Run != scope.Run.Id)
                     continue;
                 position = part.Previous;
-                walk.Collect(ref part, header.Sequence, transaction.CommitTime);
+                walk.Collect(ref part, header.Sequence, transaction.CommitTime, kept);
             }
         }
 
-        if (walk.Versions.Count > limit)
-            walk.Versions.RemoveRange(limit, walk.Versions.Count - limit);
-        return walk.Versions;
+        walk.Cut(limit);
+        return walk;
     }
 
-    // The commit may be another run's, so no walk of this one meets it: the segment that holds it is read up to there.
-    private static long TimeOf(SegmentedLog log, ulong sequence)
+    /// <summary>Reads a record of a run, if it was kept for that run; and says which operations of its part were.</summary>
+    /// <param name="payload">Good until the reader's next call.</param>
+    internal static bool TryRead(
+        SegmentedLog log, LogReader reader, RunId run, ulong position, out KeptOperations kept, out RecordHeader header,
+        out ReadOnlySpan<byte> payload)
+    {
+        kept = KeptOperations.All;
+        header = default;
+        payload = default;
+        return (position >= log.FirstPosition || (log.Archive?.TryFind(run, position, out kept) ?? false))
+            && reader.TryRead(position, out header, out payload);
+    }
+
+    // Sequence of the commit that began the run; 0 for those that always were.
+    private static ulong BornAt(Scope scope)
+    {
+        using var reader = scope.Path.Catalogue.State.Store.Read();
+        return !RunRecord.IsBuiltIn(scope.Run.Id)
+            && reader.TryGetNewest(RunKeys.Record(stackalloc byte[1 + RunId.Size], scope.Run.Id), out var record)
+            && !record.IsTombstone ? record.Created : 0;
+    }
+
+    // The version that was valid at a moment: the sequence, or if that is earlier the time.
+    private static PastVersion? Answer(Scope scope, Backwards past, byte[] storeKey, ulong sequence, long time)
+    {
+        if (past.Versions is [var found] && (!past.IsBelowGap(found) || past.Answers(sequence, time)))
+            return found;
+        if (!past.MetGap)
+            return null;
+        var newest = NewestIn(scope, storeKey);
+        if (newest is { } current && current.Sequence <= sequence && current.Time <= time)
+            return current;
+        if (past.Answers(sequence, time))
+            return null;
+        var last = scope.IsLive ? scope.Path.Log.LastSequence : scope.Sequence;
+        throw new HistoryTrimmedException(
+            new Sequence(Math.Min(sequence, last)), new Sequence(past.Floor?.Sequence ?? past.Oldest ?? newest?.Sequence ?? last));
+    }
+
+    private static List<PastVersion> Listed(Scope scope, Backwards past, byte[] storeKey, ulong upTo, int most)
+    {
+        if (!past.MetGap || past.Versions.Count == most)
+            return past.Versions;
+        if (past.Oldest is null && NewestIn(scope, storeKey) is { } newest)
+        {
+            if (newest.Sequence <= upTo)
+                past.Versions.Add(newest);
+            if (past.Versions.Count == most)
+                return past.Versions;
+        }
+
+        var earliest = past.Oldest ?? past.Floor?.Sequence ?? (scope.IsLive ? scope.Path.Log.LastSequence : scope.Sequence);
+        throw new HistoryTrimmedException(new Sequence(Math.Min(upTo, earliest == 0 ? 0 : earliest - 1)), new Sequence(earliest));
+    }
+
+    // What the scope sees, without the transaction's own writes.
+    private static PastVersion? NewestIn(Scope scope, byte[] storeKey)
+    {
+        using var reader = scope.Run.Store.Read();
+        return scope.TryGetCommitted(reader, storeKey, out var version) ? PastVersion.Of(version) : null;
+    }
+
+    // TTL-3, at the time of a commit. That may be another run's, so no walk of this one meets it: the segment that holds it is read up to
+    // there; and if it was given up, the commits of this run before and behind it may still tell.
+    private static bool IsLiveAt(SegmentedLog log, in PastVersion version, Backwards past, ulong sequence)
+    {
+        if (version.Expiry == 0 || version.Sequence == sequence)
+            return version.Expiry == 0 || version.Expiry > version.Time;
+        if (TimeOf(log, sequence) is { } time)
+            return version.Expiry > time;
+        if (version.Expiry <= Math.Max(version.Time, past.TimeBefore))
+            return false;
+        if (version.Expiry > past.TimeBehind)
+            return true;
+        throw new HistoryTrimmedException(new Sequence(sequence), new Sequence(log.SegmentAt(log.FirstPosition).FirstSequence));
+    }
+
+    private static long? TimeOf(SegmentedLog log, ulong sequence)
     {
         using var reader = new LogReader(log);
         var scan = reader.Scan(log.PositionBefore(sequence));
         while (scan.MoveNext())
         {
-            if (scan.Header.Type == RecordType.Transaction && scan.Header.Sequence == sequence)
+            if (scan.Header.Type != RecordType.Transaction)
+                continue;
+            if (scan.Header.Sequence > sequence)
+                return null;
+            if (scan.Header.Sequence == sequence)
                 return new TransactionPayload(scan.Payload).CommitTime;
         }
 
-        throw new HistoryTrimmedException(new Sequence(sequence), new Sequence(log.SegmentAt(log.FirstPosition).FirstSequence));
+        return null;
     }
 
     /// <summary>Versions of one key, as records are met from the newest back.</summary>
     private sealed class Backwards(OperationSet set, byte[] storeKey, ulong upTo, long untilTime)
     {
         private readonly List<PastVersion> _expiryOnly = [];     // wait for the value that they kept
+        private ulong _gapBelow = ulong.MaxValue;                // sequence of the record above the first gap
 
         internal List<PastVersion> Versions { get; } = [];
 
-        internal void Collect(ref RunPart part, ulong sequence, long time)
+        /// <summary>Records were given up where the walk came by.</summary>
+        internal bool MetGap { get; private set; }
+
+        /// <summary>Nothing was found behind a gap that ends the walk.</summary>
+        private bool IsEnded { get; set; }
+
+        /// <summary>From where on what was found below gaps answers everything.</summary>
+        internal KeptSince? Floor { get; private set; }
+
+        /// <summary>Sequence of the oldest version of the key that was met, asked for or not.</summary>
+        internal ulong? Oldest { get; private set; }
+
+        /// <summary>Commit time of the oldest record that was met above what was asked for.</summary>
+        internal long TimeBehind { get; private set; } = long.MaxValue;
+
+        /// <summary>Commit time of the newest record that was met at or below what was asked for.</summary>
+        internal long TimeBefore { get; private set; } = long.MinValue;
+
+        private ulong _last = ulong.MaxValue;
+        private int _aboveGap;
+
+        internal bool IsBelowGap(in PastVersion version) => MetGap && version.Sequence < _gapBelow;
+
+        /// <summary>Whether what was found, and that nothing else was, holds at a moment.</summary>
+        internal bool Answers(ulong sequence, long time) => Mutant.Is("history-crosses-gaps")
+            || (!IsEnded && Floor is { } floor && (sequence >= floor.Sequence && time >= floor.Time));
+
+        /// <summary>A record was given up.</summary>
+        /// <param name="floor">Null ends the walk.</param>
+        internal void Cross(KeptSince? floor)
         {
+            if (!MetGap)
+            {
+                _gapBelow = _last;
+                _aboveGap = Versions.Count;
+            }
+
+            MetGap = true;
+            IsEnded = floor is null;
+            if (floor is { } since && (Floor is not { } other || since.Sequence > other.Sequence))
+                Floor = since;
+        }
+
+        /// <summary>Leaves as many as were asked for, and none that a gap could have an older sister of.</summary>
+        internal void Cut(int limit)
+        {
+            if (MetGap && Floor is { } floor && Versions.FindIndex(version => version.Sequence <= floor.Sequence) is >= 0 and var valid)
+                limit = Math.Min(limit, Math.Max(valid + 1, _aboveGap));
+            if (Versions.Count > limit)
+                Versions.RemoveRange(limit, Versions.Count - limit);
+        }
+
+        internal void Collect(ref RunPart part, ulong sequence, long time, KeptOperations kept)
+        {
+            _last = sequence;
+            if (sequence > upTo)
+                TimeBehind = time;
+            else
+                TimeBefore = Math.Max(TimeBefore, time);
             PastVersion? found = null;
             var kind = Projected.Nothing;
-            while (part.MoveNext(out var operation))
+            for (var index = 0; part.MoveNext(out var operation); index++)
             {
+                if (!kept.Has(index))
+                    continue;
                 var projected = set.Project(operation, storeKey, out var stored, out var expiry);
                 if (projected == Projected.Nothing)
                     continue;
@@ -229,6 +386,7 @@ internal static class History
 
         private void Add(in PastVersion version)
         {
+            Oldest = version.Sequence;
             if (version.Sequence <= upTo && version.Time <= untilTime)
                 Versions.Add(version);
         }

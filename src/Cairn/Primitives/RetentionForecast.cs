@@ -33,9 +33,14 @@ internal static class RetentionForecast
         scope.Path.Log.WaitVisible(newest);
         var walk = new Walk(policy, policy.Duration is { } duration ? now - duration.Ticks / TimeSpan.TicksPerMicrosecond : long.MaxValue);
         using var reader = new LogReader(log);
-        while (position != RunState.NoPosition && position >= log.FirstPosition)
+        while (position != RunState.NoPosition)
         {
-            var header = reader.Read(position, out var payload);
+            if (!History.TryRead(log, reader, scope.Run.Id, position, out var kept, out var header, out var payload))
+            {
+                position = log.Archive?.Across(scope.Run.Id, position)?.Next ?? RunState.NoPosition;
+                continue;
+            }
+
             var transaction = new TransactionPayload(payload);
             position = RunState.NoPosition;
             while (transaction.MoveNext(out var part))
@@ -43,7 +48,7 @@ internal static class RetentionForecast
                 if (part.Run != scope.Run.Id)
                     continue;
                 position = part.Previous;
-                walk.Meet(ref part, header.Sequence, transaction.CommitTime);
+                walk.Meet(ref part, header.Sequence, transaction.CommitTime, kept);
             }
         }
 
@@ -71,7 +76,7 @@ internal static class RetentionForecast
 
         internal ulong EarliestKept { get; private set; }
 
-        internal void Meet(ref RunPart part, ulong sequence, long time)
+        internal void Meet(ref RunPart part, ulong sequence, long time, KeptOperations kept)
         {
             // The state of the run at the floor is the one after its last commit at or before it.
             if (policy.KeepsAll || EarliestKept == 0 || (policy.Duration is not null && !_isBelowFloor))
@@ -79,11 +84,10 @@ internal static class RetentionForecast
             _isBelowFloor |= time <= floor;
 
             // Several operations on one key in one record are one version, the last of them.
-            while (part.MoveNext(out var operation))
+            for (var index = 0; part.MoveNext(out var operation); index++)
             {
-                var kind = KindOf((OperationCode)operation.Code);
-                if (kind != 0)
-                    Meet([kind, .. operation.Key], operation.Bytes.Length, sequence, time);
+                if (kept.Has(index) && VersionedKeys.TryKeyOf(operation, out var key))
+                    Meet(key, operation.Bytes.Length, sequence, time);
             }
         }
 
@@ -117,15 +121,4 @@ internal static class RetentionForecast
 
         private readonly record struct Later(ulong Sequence, long Time, int Count, bool Goes);
     }
-
-    // Things that have versions one after another; of an event, a trace and a run's own record nothing goes by policy.
-    private static byte KindOf(OperationCode code) => code switch
-    {
-        OperationCode.KvPut or OperationCode.KvDelete or OperationCode.KvIncrement or OperationCode.KvExpire => StoreKeys.Kv,
-        OperationCode.StateInit or OperationCode.StateSet or OperationCode.StateTransition or OperationCode.StateDelete
-            or OperationCode.StateLease or OperationCode.StateExpire => StoreKeys.State,
-        OperationCode.EventConsumerCommit => StoreKeys.Consumer,
-        OperationCode.Idempotency => StoreKeys.Idempotency,
-        _ => 0,
-    };
 }

@@ -116,6 +116,7 @@ internal sealed class Recovery
         }
 
         var headers = CheckNamedSegments(manifest);
+        CheckNamedArchives(manifest);
         var leftovers = FindLeftovers(directory, manifest);
         EndPhase("manifest");
 
@@ -187,6 +188,20 @@ internal sealed class Recovery
         }
 
         return headers;
+    }
+
+    // What is in them is looked at when it is asked for; that they are there is looked at now.
+    private void CheckNamedArchives(Manifest manifest)
+    {
+        foreach (var named in manifest.Archives)
+        {
+            var path = LogNames.ArchivePath(named.Number);
+            if (!_storage.Exists(path))
+                throw Damaged(path, 0, manifest.LastSequence, $"the file that {manifest.Name} names; it is missing");
+            using var file = _storage.Open(path, writable: false);
+            if (file.Length != named.FileBytes)
+                throw Damaged(path, Math.Min(file.Length, named.FileBytes), manifest.LastSequence, $"a file of {named.FileBytes} bytes");
+        }
     }
 
     private IFile OpenNamed(in ManifestSegment named, Manifest manifest)
@@ -503,7 +518,8 @@ internal sealed class Recovery
         var segments = new SegmentFile[headers.Length];
         for (var i = 0; i < segments.Length; i++)
             segments[i] = new SegmentFile(_storage, headers[i], i == segments.Length - 1 ? open?.File : null);
-        var log = new SegmentedLog(_storage, _options, manifest, segments, open);
+        var archives = new ArchiveSet(_storage, manifest.DatabaseId, manifest.Archives);
+        var log = new SegmentedLog(_storage, _options, manifest, segments, open) { Archive = archives };
         return new RecoveredLog(log, _lastSequence, _lastCommitTime, log.AppendedPosition, chain, _findings);
     }
 

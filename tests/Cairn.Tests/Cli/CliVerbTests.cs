@@ -320,6 +320,10 @@ public class CliVerbTests
         Assert.Equal(0, bed.Json("metrics")[0]["commits"].AsInt64());
         Assert.True(bed.Json("metrics")[0]["operations"].TryGetMember("kv.put", out _));
         Assert.Equal(1, bed.Json("sync")[0]["sequence"].AsInt64());
+        var plan = bed.Json("compact", "--dry-run")[0];
+        Assert.True(plan["plan"].AsBool());
+        Assert.Equal("there is no checkpoint", plan["held_by"].AsString());
+        Assert.Equal(0L, bed.Json("compact")[0]["segments_dropped"].AsInt64());
         var doctor = bed.Json("doctor");
         Assert.DoesNotContain(doctor, line => line["result"].AsString() == "fail");
         Assert.Contains(doctor, line => line["check"].AsString() == "sync");

@@ -172,7 +172,7 @@ public class FormatTests
             ["zero"] = U32(0),
             ["file bytes"] = U64(5_000),
             ["first position"] = U64(64),
-            ["end position"] = U64(2_048),
+            ["end position"] = U64(128),
             ["digest"] = DigestBytes(Digest.Of("archive"u8)),
         }, file.AsSpan(lists + 2 * TableInfo.Size));
 
@@ -253,7 +253,8 @@ public class FormatTests
         ["a checkpoint that names table"] = manifest => manifest with { Checkpoints = [manifest.Checkpoints[0]] },
         ["checkpoints that ascend"] = manifest => manifest with { Checkpoints = [.. manifest.Checkpoints.Reverse()] },
         ["tables that ascend"] = manifest => manifest with { NextTable = 8 },
-        ["archives that ascend"] = manifest => manifest with { NextArchive = 3 },
+        ["archives below number 3"] = manifest => manifest with { NextArchive = 3 },
+        ["below the segments"] = manifest => manifest with { Archives = [manifest.Archives[0] with { EndPosition = 129 }] },
         ["in the log that was synced"] = manifest => manifest with
         {
             Checkpoints = [manifest.Checkpoints[0], manifest.Checkpoints[1] with { MarkPosition = 8200 }],
@@ -369,7 +370,7 @@ public class FormatTests
         PreviousDigest = Digest.Of("manifest"u8),
         Segments =
         [
-            new ManifestSegment(17, 0, 0, 1, 4096, 8192, Digest.Of("a"u8)),
+            new ManifestSegment(17, 128, 128, 1, 4096, 8064, Digest.Of("a"u8)),
             new ManifestSegment(18, 4096, 5000, 50, 8200, 8200, Digest.Of("b"u8)),
         ],
         Tables =
@@ -377,7 +378,7 @@ public class FormatTests
             new TableInfo(7, 80_000, Digest.Of("older table"u8), 1, 60, 50, 0, 0, 0),
             new TableInfo(8, 90_000, Digest.Of("table"u8), 61, 100, 40, 5, 9, 70_000),
         ],
-        Archives = [new ManifestArchive(3, 5_000, 64, 2_048, Digest.Of("archive"u8))],
+        Archives = [new ManifestArchive(3, 5_000, 64, 128, Digest.Of("archive"u8))],
         Checkpoints =
         [
             new ManifestCheckpoint(5, 60, 1_640_000_000_000_000, 4_800, 0x12345678, [7]),
@@ -388,7 +389,7 @@ public class FormatTests
         RetentionFloor = 33,
     };
 
-    private static void Compare(List<Dictionary<string, string>> table, Dictionary<string, byte[]> expected, ReadOnlySpan<byte> bytes)
+    internal static void Compare(List<Dictionary<string, string>> table, Dictionary<string, byte[]> expected, ReadOnlySpan<byte> bytes)
     {
         var compared = 0;
         var next = 0;

@@ -188,7 +188,7 @@ public class SegmentedLogTests
         var kept = script.Log.Manifest.Segments[2].BasePosition;
         script.Log.Truncate(kept + 1);
         Assert.Equal(kept, script.Log.FirstPosition);
-        Assert.Throws<ArgumentOutOfRangeException>(() => script.Log.Read(0, new byte[8]));
+        Assert.Equal(0, script.Log.Read(0, new byte[8]));
         Assert.Equal(["0000000003.segment", "0000000004.segment"], storage.List("log"));
         script.Commit(100);
         script.Close();
@@ -219,16 +219,10 @@ public class SegmentedLogTests
                 using var reader = new LogReader(script.Log);
                 while (!stop.IsCancellationRequested)
                 {
-                    try
+                    // What is given up between two records is passed over.
+                    var scan = reader.Scan(script.Log.FirstPosition);
+                    while (scan.MoveNext())
                     {
-                        var scan = reader.Scan(script.Log.FirstPosition);
-                        while (scan.MoveNext())
-                        {
-                        }
-                    }
-                    catch (ArgumentOutOfRangeException)
-                    {
-                        // given up between two records
                     }
                 }
             }
