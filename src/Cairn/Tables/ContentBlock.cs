@@ -5,6 +5,15 @@ namespace Cairn.Tables;
 /// <summary>A stretch of the log that a table refers to.</summary>
 internal readonly record struct ContentExtent(ulong Position, uint Length) : IComparable<ContentExtent>
 {
+    internal static ContentExtent Of(ReadOnlySpan<byte> reference) =>
+        new(BinaryPrimitives.ReadUInt64LittleEndian(reference), BinaryPrimitives.ReadUInt32LittleEndian(reference[8..]));
+
+    internal void Write(Span<byte> target)
+    {
+        BinaryPrimitives.WriteUInt64LittleEndian(target, Position);
+        BinaryPrimitives.WriteUInt32LittleEndian(target[8..], Length);
+    }
+
     public int CompareTo(ContentExtent other) =>
         Position != other.Position ? Position.CompareTo(other.Position) : Length.CompareTo(other.Length);
 }
@@ -25,11 +34,8 @@ internal static class ContentBlock
     internal static bool IsWhole(ReadOnlySpan<byte> block) =>
         Block.Count(block) > 0 && Block.HeaderBytes + (long)Block.Count(block) * EntryBytes == block.Length;
 
-    internal static ContentExtent Read(ReadOnlySpan<byte> block, int index)
-    {
-        var entry = block.Slice(Block.HeaderBytes + index * EntryBytes, EntryBytes);
-        return new ContentExtent(BinaryPrimitives.ReadUInt64LittleEndian(entry), BinaryPrimitives.ReadUInt32LittleEndian(entry[8..]));
-    }
+    internal static ContentExtent Read(ReadOnlySpan<byte> block, int index) =>
+        ContentExtent.Of(block.Slice(Block.HeaderBytes + index * EntryBytes, EntryBytes));
 
     internal static byte[] Build(ReadOnlySpan<ContentExtent> extents)
     {
@@ -38,8 +44,7 @@ internal static class ContentBlock
         var rest = block.AsSpan(Block.HeaderBytes);
         foreach (var extent in extents)
         {
-            BinaryPrimitives.WriteUInt64LittleEndian(rest, extent.Position);
-            BinaryPrimitives.WriteUInt32LittleEndian(rest[8..], extent.Length);
+            extent.Write(rest);
             rest = rest[EntryBytes..];
         }
 

@@ -6,14 +6,15 @@ namespace Cairn.Tables;
 
 /// <summary>
 /// Entries in order: run and key ascending by their bytes, of one key the newest version first. What all keys begin with stands once. A
-/// point read goes through the slots, a hash table of the keys; a scan seeks by halving. Layout: <code>
+/// point read goes through the slots, a hash table of the keys: header and prefix, slot, entry, a miss of the processor's cache each, where
+/// halving would take one at each step. A scan seeks by halving. Layout: <code>
 /// block header
-/// 4 N        where each of the N entries begins in the block, u32
-/// 2 S        slots, u16: 0, or 1 + the first entry in the block of a key whose hash belongs here or a little before.
-///            S is the power of two at or above N + N/2 + 1; the first slot looked at is the hash modulo S
 /// P          the common prefix of run (16 bytes, network order) and key
+/// 2 S        slots, u16: 0, or where in the block the first entry begins of a key whose hash belongs here or a little before.
+///            S is the power of two at or above N + N/2 + 1; the first slot looked at is the hash modulo S
+/// 2 N        where each of the N entries begins in the block, u16
 /// entries    one after another, to the end of the block </code>
-/// An entry: <code>
+/// Every entry begins in the first 64 KiB: a block is longer only for a single one. An entry: <code>
 ///  0  u16  suffix      bytes of run and key behind the prefix
 ///  2  u8   flags       1 tombstone, 2 the value is a content reference, 4 created differs from sequence, 8 has an expiry,
 ///                      16 the same key as the entry before it in the table
@@ -24,6 +25,7 @@ namespace Cairn.Tables;
 /// 24  u64  created     only with flag 4
 ///     i64  expiry      only with flag 8
 ///          suffix, then value </code>
+/// An entry is named here by where it begins; in order they also have an index.
 /// </summary>
 internal static class DataBlock
 {
@@ -32,12 +34,11 @@ internal static class DataBlock
     internal const int Tombstone = 1, Content = 2, HasCreated = 4, HasExpiry = 8, Again = 16;
 
     private const int KnownFlags = 31;
-    private const int CountMax = ushort.MaxValue - 1;
+    private const int CountMax = ushort.MaxValue / EntryFixedBytes;
 
     internal static int Slots(int count) => (int)BitOperations.RoundUpToPowerOf2((uint)(count + count / 2 + 1));
 
-    internal static int EntryBytes(int suffixBytes, int flags, int valueBytes) =>
-        EntryFixedBytes + ((flags & HasCreated) != 0 ? 8 : 0) + ((flags & HasExpiry) != 0 ? 8 : 0) + suffixBytes + valueBytes;
+    internal static int EntryBytes(int suffixBytes, int flags, int valueBytes) => HeadBytes(flags) + suffixBytes + valueBytes;
 
     internal static bool IsWhole(ReadOnlySpan<byte> block)
     {
@@ -49,7 +50,7 @@ internal static class DataBlock
             return false;
         for (var index = 0; index < count; index++)
         {
-            if (at + EntryFixedBytes > block.Length || EntryOffset(block, index) != at)
+            if (at + EntryFixedBytes > block.Length || OffsetOf(block, index) != at)
                 return false;
             var entry = block[(int)at..];
             var valueBytes = BinaryPrimitives.ReadUInt32LittleEndian(entry[4..]);
@@ -59,50 +60,52 @@ internal static class DataBlock
             at += EntryBytes(BinaryPrimitives.ReadUInt16LittleEndian(entry), entry[2], (int)valueBytes);
         }
 
-        return at == block.Length && AreSlotsInRange(block, count);
+        return at == block.Length && AreSlotsRight(block, count);
     }
 
-    internal static ReadOnlySpan<byte> Prefix(ReadOnlySpan<byte> block)
+    internal static ReadOnlySpan<byte> Prefix(ReadOnlySpan<byte> block) => block.Slice(Block.HeaderBytes, Block.PrefixBytes(block));
+
+    /// <summary>Where the entry of an index begins.</summary>
+    internal static int OffsetOf(ReadOnlySpan<byte> block, int index)
     {
-        var count = Block.Count(block);
-        return block.Slice(Block.HeaderBytes + 4 * count + 2 * Slots(count), Block.PrefixBytes(block));
+        var offsets = Block.HeaderBytes + Block.PrefixBytes(block) + 2 * Slots(Block.Count(block));
+        return BinaryPrimitives.ReadUInt16LittleEndian(block[(offsets + 2 * index)..]);
     }
 
-    internal static ReadOnlySpan<byte> Suffix(ReadOnlySpan<byte> block, int index)
+    internal static ReadOnlySpan<byte> Suffix(ReadOnlySpan<byte> block, int at)
     {
-        var at = EntryOffset(block, index);
-        return block.Slice(at + HeadBytes(block[at + 2]), BinaryPrimitives.ReadUInt16LittleEndian(block[at..]));
+        var entry = block[at..];
+        return entry.Slice(HeadBytes(entry[2]), BinaryPrimitives.ReadUInt16LittleEndian(entry));
     }
 
-    internal static ulong Sequence(ReadOnlySpan<byte> block, int index) =>
-        BinaryPrimitives.ReadUInt64LittleEndian(block[(EntryOffset(block, index) + 8)..]);
+    internal static ulong Sequence(ReadOnlySpan<byte> block, int at) => BinaryPrimitives.ReadUInt64LittleEndian(block[(at + 8)..]);
 
     /// <summary>True when the entry has the same key as the one before it, in this block or in the one before.</summary>
-    internal static bool IsAgain(ReadOnlySpan<byte> block, int index) => (block[EntryOffset(block, index) + 2] & Again) != 0;
+    internal static bool IsAgain(ReadOnlySpan<byte> block, int at) => (block[at + 2] & Again) != 0;
 
-    internal static VersionView View(ReadOnlySpan<byte> block, int index)
+    internal static VersionView View(ReadOnlySpan<byte> block, int at)
     {
-        var entry = block[EntryOffset(block, index)..];
+        var entry = block[at..];
         var flags = entry[2];
         var sequence = BinaryPrimitives.ReadUInt64LittleEndian(entry[8..]);
-        var at = EntryFixedBytes;
+        var next = EntryFixedBytes;
         var created = sequence;
         var expiry = 0L;
         if ((flags & HasCreated) != 0)
         {
-            created = BinaryPrimitives.ReadUInt64LittleEndian(entry[at..]);
-            at += 8;
+            created = BinaryPrimitives.ReadUInt64LittleEndian(entry[next..]);
+            next += 8;
         }
 
         if ((flags & HasExpiry) != 0)
         {
-            expiry = BinaryPrimitives.ReadInt64LittleEndian(entry[at..]);
-            at += 8;
+            expiry = BinaryPrimitives.ReadInt64LittleEndian(entry[next..]);
+            next += 8;
         }
 
-        at += BinaryPrimitives.ReadUInt16LittleEndian(entry);
+        next += BinaryPrimitives.ReadUInt16LittleEndian(entry);
         return new VersionView(
-            entry.Slice(at, BinaryPrimitives.ReadInt32LittleEndian(entry[4..])), sequence, created,
+            entry.Slice(next, BinaryPrimitives.ReadInt32LittleEndian(entry[4..])), sequence, created,
             BinaryPrimitives.ReadInt64LittleEndian(entry[16..]), expiry, (flags & Tombstone) != 0, (flags & Content) != 0);
     }
 
@@ -111,31 +114,23 @@ internal static class DataBlock
     /// <param name="hash">Of <paramref name="probe"/>.</param>
     internal static int Find(ReadOnlySpan<byte> block, ReadOnlySpan<byte> probe, ulong hash, ulong sequence)
     {
-        var count = Block.Count(block);
-        var slots = Slots(count);
-        var prefixBytes = Block.PrefixBytes(block);
-        var slotsStart = Block.HeaderBytes + 4 * count;
-        if (!probe.StartsWith(block.Slice(slotsStart + 2 * slots, prefixBytes)))
+        var prefix = Prefix(block);
+        if (!probe.StartsWith(prefix))
             return -1;
-        var suffix = probe[prefixBytes..];
-        for (var slot = (int)hash & (slots - 1);; slot = (slot + 1) & (slots - 1))
+        var suffix = probe[prefix.Length..];
+        var mask = Slots(Block.Count(block)) - 1;
+        var slots = block.Slice(Block.HeaderBytes + prefix.Length, 2 * mask + 2);
+        for (var slot = (int)hash & mask;; slot = (slot + 1) & mask)
         {
-            var index = BinaryPrimitives.ReadUInt16LittleEndian(block[(slotsStart + 2 * slot)..]) - 1;
-            if (index < 0)
+            var at = BinaryPrimitives.ReadUInt16LittleEndian(slots[(2 * slot)..]);
+            if (at == 0)
                 return -1;
-            if (!Suffix(block, index).SequenceEqual(suffix))
-                continue;
-            for (; Sequence(block, index) > sequence; index++)
-            {
-                if (index + 1 == count || !IsAgain(block, index + 1))
-                    return -1;
-            }
-
-            return index;
+            if (Suffix(block, at).SequenceEqual(suffix))
+                return NewestAtOrBelow(block, at, sequence);
         }
     }
 
-    /// <summary>The first entry at or behind a version of a key; count when all are before it.</summary>
+    /// <summary>The index of the first entry at or behind a version of a key; count when all are before it.</summary>
     internal static int Seek(ReadOnlySpan<byte> block, ReadOnlySpan<byte> probe, ulong sequence)
     {
         var count = Block.Count(block);
@@ -149,8 +144,9 @@ internal static class DataBlock
         while (low < high)
         {
             var middle = (low + high) >>> 1;
-            var order = Suffix(block, middle).SequenceCompareTo(suffix);
-            if (order < 0 || (order == 0 && Sequence(block, middle) > sequence))
+            var at = OffsetOf(block, middle);
+            var order = Suffix(block, at).SequenceCompareTo(suffix);
+            if (order < 0 || (order == 0 && Sequence(block, at) > sequence))
                 low = middle + 1;
             else
                 high = middle;
@@ -159,28 +155,58 @@ internal static class DataBlock
         return low;
     }
 
-    private static int HeadBytes(byte flags) => EntryFixedBytes + ((flags & HasCreated) << 1) + (flags & HasExpiry);
+    // From the first entry of a key on.
+    private static int NewestAtOrBelow(ReadOnlySpan<byte> block, int at, ulong sequence)
+    {
+        while (Sequence(block, at) > sequence)
+        {
+            var entry = block[at..];
+            at += EntryBytes(
+                BinaryPrimitives.ReadUInt16LittleEndian(entry), entry[2], BinaryPrimitives.ReadInt32LittleEndian(entry[4..]));
+            if (at == block.Length || !IsAgain(block, at))
+                return -1;
+        }
+
+        return at;
+    }
+
+    private static int HeadBytes(int flags) => EntryFixedBytes + ((flags & HasCreated) << 1) + (flags & HasExpiry);
 
     private static int EntriesStart(ReadOnlySpan<byte> block, int count) =>
-        Block.HeaderBytes + 4 * count + 2 * Slots(count) + Block.PrefixBytes(block);
+        Block.HeaderBytes + Block.PrefixBytes(block) + 2 * Slots(count) + 2 * count;
 
-    private static int EntryOffset(ReadOnlySpan<byte> block, int index) =>
-        BinaryPrimitives.ReadInt32LittleEndian(block[(Block.HeaderBytes + 4 * index)..]);
-
-    // A free slot must be there too: a search ends at one.
-    private static bool AreSlotsInRange(ReadOnlySpan<byte> block, int count)
+    // A slot that is taken names an entry; and some slot is free, for a search ends there.
+    private static bool AreSlotsRight(ReadOnlySpan<byte> block, int count)
     {
-        var slots = block.Slice(Block.HeaderBytes + 4 * count, 2 * Slots(count));
+        var starts = block.Slice(Block.HeaderBytes + Block.PrefixBytes(block) + 2 * Slots(count), 2 * count);
+        var slots = block.Slice(Block.HeaderBytes + Block.PrefixBytes(block), 2 * Slots(count));
         var free = 0;
         for (; slots.Length > 0; slots = slots[2..])
         {
             var slot = BinaryPrimitives.ReadUInt16LittleEndian(slots);
-            if (slot > count)
+            if (slot == 0)
+                free++;
+            else if (!Contains(starts, slot))
                 return false;
-            free += slot == 0 ? 1 : 0;
         }
 
         return free > 0;
+    }
+
+    private static bool Contains(ReadOnlySpan<byte> starts, ushort one)
+    {
+        var low = 0;
+        var high = starts.Length / 2;
+        while (low < high)
+        {
+            var middle = (low + high) >>> 1;
+            if (BinaryPrimitives.ReadUInt16LittleEndian(starts[(2 * middle)..]) < one)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+
+        return 2 * low < starts.Length && BinaryPrimitives.ReadUInt16LittleEndian(starts[(2 * low)..]) == one;
     }
 }
 
@@ -198,7 +224,12 @@ internal sealed class DataBlockBuilder
     /// <summary>Of the block that <see cref="Build"/> would make now.</summary>
     internal int Bytes => BytesOf(_entries.Count, _rawBytes, _prefixBytes);
 
-    internal int BytesWith(int keyBytes, int valueBytes) => Bytes + 4 + 16 + DataBlock.EntryFixedBytes + keyBytes + valueBytes;
+    /// <summary>Of the block with one more entry, at most: a key that shares less makes all entries longer.</summary>
+    internal int BytesWith(ReadOnlySpan<byte> key, int valueBytes) =>
+        BytesOf(Count + 1, checked(_rawBytes + DataBlock.EntryFixedBytes + 16 + key.Length + valueBytes), PrefixWith(key));
+
+    /// <summary>By how much the entries get longer when this key, which shares less with them, comes to them.</summary>
+    internal long LossWith(ReadOnlySpan<byte> key) => (long)(_prefixBytes - PrefixWith(key)) * Count;
 
     internal ReadOnlySpan<byte> FirstKey => Key(0);
 
@@ -239,7 +270,7 @@ internal sealed class DataBlockBuilder
         _rawBytes += bytes;
 
         // All keys lie between the first and the last one, so what these two share all share.
-        _prefixBytes = Count == 1 ? key.Length : key.CommonPrefixLength(Key(0)[..Math.Min(_prefixBytes, key.Length)]);
+        _prefixBytes = Count == 1 ? key.Length : PrefixWith(key);
     }
 
     /// <summary>The finished block, without its check; the next call reuses the bytes.</summary>
@@ -252,25 +283,26 @@ internal sealed class DataBlockBuilder
             _block = new byte[bytes];
         var block = _block.AsSpan(0, bytes);
         Block.WriteHeader(block, BlockKind.Data, 0, _prefixBytes, count);
-        var offsets = block.Slice(Block.HeaderBytes, 4 * count);
-        var slots = block.Slice(Block.HeaderBytes + 4 * count, 2 * slotCount);
+        FirstKey[.._prefixBytes].CopyTo(block[Block.HeaderBytes..]);
+        var at = Block.HeaderBytes + _prefixBytes;
+        var slots = block.Slice(at, 2 * slotCount);
         slots.Clear();
-        var at = Block.HeaderBytes + 4 * count + 2 * slotCount;
-        FirstKey[.._prefixBytes].CopyTo(block[at..]);
-        at += _prefixBytes;
+        at += slots.Length;
+        var offsets = block.Slice(at, 2 * count);
+        at += offsets.Length;
         for (var index = 0; index < count; index++)
         {
             var (from, keyBytes, hash) = _entries[index];
             var end = index + 1 < count ? _entries[index + 1].At : _rawBytes;
             var raw = _raw.AsSpan(from, end - from);
-            BinaryPrimitives.WriteInt32LittleEndian(offsets[(4 * index)..], at);
+            BinaryPrimitives.WriteUInt16LittleEndian(offsets[(2 * index)..], checked((ushort)at));
             var head = DataBlock.EntryBytes(0, raw[2], 0);
             raw[..head].CopyTo(block[at..]);
             BinaryPrimitives.WriteUInt16LittleEndian(block[at..], (ushort)(keyBytes - _prefixBytes));
             raw[(head + _prefixBytes)..].CopyTo(block[(at + head)..]);
-            at += raw.Length - _prefixBytes;
             if (index == 0 || (raw[2] & DataBlock.Again) == 0)
-                Occupy(slots, slotCount, hash, index);
+                Occupy(slots, slotCount, hash, at);
+            at += raw.Length - _prefixBytes;
         }
 
         Invariant.Check(at == bytes, "a data block is as long as its entries");
@@ -287,6 +319,8 @@ internal sealed class DataBlockBuilder
             _block = [];
     }
 
+    private int PrefixWith(ReadOnlySpan<byte> key) => key.CommonPrefixLength(Key(0)[..Math.Min(_prefixBytes, key.Length)]);
+
     private ReadOnlySpan<byte> Key(int index)
     {
         var (at, keyBytes, _) = _entries[index];
@@ -295,14 +329,14 @@ internal sealed class DataBlockBuilder
 
     private static int BytesOf(int count, int rawBytes, int prefixBytes) => count == 0
         ? Block.HeaderBytes
-        : Block.HeaderBytes + 4 * count + 2 * DataBlock.Slots(count) + prefixBytes + rawBytes - count * prefixBytes;
+        : Block.HeaderBytes + prefixBytes + 2 * DataBlock.Slots(count) + 2 * count + rawBytes - count * prefixBytes;
 
-    private static void Occupy(Span<byte> slots, int count, ulong hash, int index)
+    private static void Occupy(Span<byte> slots, int count, ulong hash, int at)
     {
         var slot = (int)hash & (count - 1);
         while (BinaryPrimitives.ReadUInt16LittleEndian(slots[(2 * slot)..]) != 0)
             slot = (slot + 1) & (count - 1);
-        BinaryPrimitives.WriteUInt16LittleEndian(slots[(2 * slot)..], (ushort)(index + 1));
+        BinaryPrimitives.WriteUInt16LittleEndian(slots[(2 * slot)..], (ushort)at);
     }
 
     private static void Grow(ref byte[] buffer, int used, int more)

@@ -24,7 +24,6 @@
 //
 // What it does not do: values above 4 KiB are in the log, the entry has their reference; a table that is damaged is not repaired.
 
-using System.Diagnostics.CodeAnalysis;
 using Cairn.Log;
 using Cairn.Storage;
 
@@ -90,23 +89,39 @@ internal sealed class Table : IDisposable
     /// <param name="hash">Of <paramref name="probe"/>.</param>
     internal bool TryGet(scoped ReadOnlySpan<byte> probe, ulong hash, ulong sequence, out VersionView version)
     {
-        if (TryFindLeaf(probe, hash, sequence, out var leaf))
+        if (TryPlace(probe, hash, sequence, out var place))
         {
-            var child = IndexBlock.Search(leaf, probe, sequence);
-            if (child >= 0)
+            var data = Data(place);
+            var entry = DataBlock.Find(data, probe, hash, sequence);
+            if (entry >= 0)
             {
-                var data = Data(IndexBlock.Child(leaf, child));
-                var entry = DataBlock.Find(data, probe, hash, sequence);
-                if (entry >= 0)
-                {
-                    version = DataBlock.View(data, entry);
-                    return true;
-                }
+                version = DataBlock.View(data, entry);
+                return true;
             }
         }
 
         version = default;
         return false;
+    }
+
+    /// <summary>The data block that has that version if any has it; false when certainly none has.</summary>
+    internal bool TryPlace(scoped ReadOnlySpan<byte> probe, ulong hash, ulong sequence, out BlockPlace place)
+    {
+        place = default;
+        var block = _root;
+        for (var level = Footer.RootLevel;; level--)
+        {
+            var child = IndexBlock.Search(block, probe, sequence);
+            if (child < 0 || (level == 1 && !PassesFilter(block, child, hash)))
+                return false;
+            if (level == 0)
+            {
+                place = IndexBlock.Child(block, child);
+                return true;
+            }
+
+            block = Index(IndexBlock.Child(block, child), level - 1);
+        }
     }
 
     /// <summary>False: the table certainly has no version of the key. Asks filters only.</summary>
@@ -130,29 +145,21 @@ internal sealed class Table : IDisposable
 
     internal byte[] Content(BlockPlace place, bool keep = true) => Get(place, BlockKind.Content, 0, keep);
 
+    /// <summary>Looks at everything: digest, every block, order, counts. In steps: <see cref="TableVerification"/>.</summary>
+    /// <exception cref="CorruptionException">Something is not as it was written.</exception>
+    internal void Verify()
+    {
+        using var verification = new TableVerification(this);
+        while (!verification.Step(int.MaxValue))
+        {
+        }
+    }
+
     /// <summary>Closes the file. Nobody may be inside.</summary>
     public void Dispose()
     {
         _cache.Forget(_identity);
         _file.Dispose();
-    }
-
-    private bool TryFindLeaf(scoped ReadOnlySpan<byte> probe, ulong hash, ulong sequence, [NotNullWhen(true)] out byte[]? leaf)
-    {
-        leaf = null;
-        var block = _root;
-        for (var level = Footer.RootLevel;; level--)
-        {
-            var child = IndexBlock.Search(block, probe, sequence);
-            if (child < 0 || (level == 1 && !PassesFilter(block, child, hash)))
-                return false;
-            block = Index(IndexBlock.Child(block, child), level - 1);
-            if (level == 1)
-            {
-                leaf = block;
-                return true;
-            }
-        }
     }
 
     private bool PassesFilter(ReadOnlySpan<byte> block, int child, ulong hash)
@@ -183,11 +190,27 @@ internal sealed class Table : IDisposable
             || place.Offset > Info.FileBytes - TableFooter.Size - place.Bytes)
             throw Damaged(Info, place.Offset, $"a place of a {kind} block inside the file");
         var block = GC.AllocateUninitializedArray<byte>(place.Bytes);
-        if (_file.ReadAt(block, place.Offset) != block.Length)
-            throw Damaged(Info, place.Offset, $"{place.Bytes} bytes of a {kind} block");
+        ReadRaw(block, place.Offset);
         if (Block.FindFault(block, kind, level, _salted, place.Offset) is { } fault)
             throw Damaged(Info, place.Offset, fault);
         return block;
+    }
+
+    /// <summary>Bytes of the file, unchecked.</summary>
+    internal void ReadRaw(Span<byte> target, long offset)
+    {
+        int read;
+        try
+        {
+            read = _file.ReadAt(target, offset);
+        }
+        catch (StorageException failure)
+        {
+            throw failure.ToCairn(Info.Path);                // a reader's door is near: what it cannot read is no corruption yet
+        }
+
+        if (read != target.Length)
+            throw Damaged(Info, offset, $"{target.Length} bytes; {read} are there");
     }
 
     private static TableHeader ReadHeader(IFile file, TableInfo info, UInt128 databaseId)

@@ -16,6 +16,10 @@ internal static class TableFormat
     /// <summary>A data block ends before it would pass this, unless a single entry does.</summary>
     internal const int DataBlockBytesMax = 64 << 10;
 
+    /// <summary>A key that would lengthen the entries of its block by more than this in all, since it shares less, begins the next one.
+    /// Chosen: a sixteenth of a block.</summary>
+    internal const int PrefixLossMax = 1 << 10;
+
     /// <summary>What an index or content block aims at.</summary>
     internal const int IndexBlockBytes = 16 << 10;
 

@@ -87,10 +87,9 @@ internal sealed class TableWriter : IDisposable
         Invariant.Check(order > 0 || (order == 0 && version.Sequence < _lastSequence), "entries of a table come in order");
         var isAgain = order == 0;
 
-        // Where the run changes a block ends early rather than lose its prefix.
-        var isOtherRun = _entries > 0 && !isAgain && !probe.StartsWith(_last.AsSpan(0, RunId.Size));
-        if (_data.Count > 0 && (_data.Bytes >= (isOtherRun ? TableFormat.DataBlockBytes / 2 : TableFormat.DataBlockBytes)
-            || _data.BytesWith(bytes, version.Stored.Length) > TableFormat.DataBlockBytesMax))
+        // A block ends early, too, rather than lose much of its prefix: where the run changes, as a rule.
+        if (_data.Count > 0 && (_data.Bytes >= TableFormat.DataBlockBytes || _data.LossWith(probe) > TableFormat.PrefixLossMax
+            || _data.BytesWith(probe, version.Stored.Length) > TableFormat.DataBlockBytesMax))
             EndDataBlock();
         if (_data.Count == 0)
             BeginDataBlock(probe, isAgain);
@@ -205,8 +204,7 @@ internal sealed class TableWriter : IDisposable
 
     private void AddContent(ReadOnlySpan<byte> reference)
     {
-        var extent = new ContentExtent(
-            BinaryPrimitives.ReadUInt64LittleEndian(reference), BinaryPrimitives.ReadUInt32LittleEndian(reference[8..]));
+        var extent = ContentExtent.Of(reference);
         _contents.Add(extent);
         _contentReferences++;
         _contentBytes += extent.Length;
