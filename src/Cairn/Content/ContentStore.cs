@@ -52,6 +52,7 @@ internal sealed class ContentStore
     private readonly ContentCache _cache;
     private ILogBytes? _log;
     private long _detached;
+    private volatile bool _hasLeftMemory;
 
     /// <param name="threshold">Longest value that is none.</param>
     /// <param name="budget">Bytes of content that memory may keep beside the log (C5).</param>
@@ -90,7 +91,21 @@ internal sealed class ContentStore
     /// <summary>From now on contents are read here.</summary>
     internal void ReadFrom(ILogBytes log) => Volatile.Write(ref _log, log);
 
-    internal void CountDetached() => Interlocked.Increment(ref _detached);
+    /// <summary>False: every content of every run has its bytes attached, so that nobody need look for one.</summary>
+    internal bool HasLeftMemory => _hasLeftMemory;
+
+    /// <summary>Some version has no attached bytes from here on, or never had them.</summary>
+    internal void LeftMemory()
+    {
+        if (!_hasLeftMemory)
+            _hasLeftMemory = true;
+    }
+
+    internal void CountDetached()
+    {
+        Interlocked.Increment(ref _detached);
+        LeftMemory();
+    }
 
     /// <summary>Cuts the cache to what it may hold, after attached bytes have taken room.</summary>
     internal void TrimCache() => _cache.Trim();

@@ -108,6 +108,11 @@ internal sealed class EventOperations : OperationSet
         }
     }
 
+    internal override ReadOnlySpan<byte> ValueRead(in Operation operation, Span<byte> buffer) =>
+        operation.Code == (byte)OperationCode.EventRedact
+            ? StoreKeys.Of(buffer, StoreKeys.Event, BinaryPrimitives.ReadUInt64LittleEndian(operation.FullBody))
+            : default;
+
     // E5. Until the number is known its hole holds the event's place among the appends of its transaction.
     private static CairnException? CheckCauses(ReadOnlySpan<byte> body, RunState run)
     {

@@ -44,6 +44,9 @@ internal sealed class KvOperations : OperationSet
         return null;
     }
 
+    internal override ReadOnlySpan<byte> ValueRead(in Operation operation, Span<byte> buffer) =>
+        operation.Code == (byte)OperationCode.KvIncrement ? StoreKeys.Of(buffer, StoreKeys.Kv, operation.Key) : default;
+
     internal static bool TryAdd(bool live, in VersionView version, long delta, out long sum, out CairnException? refused)
     {
         sum = 0;

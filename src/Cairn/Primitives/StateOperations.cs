@@ -61,6 +61,9 @@ internal sealed class StateOperations : OperationSet
         return null;
     }
 
+    internal override ReadOnlySpan<byte> ValueRead(in Operation operation, Span<byte> buffer) =>
+        operation.Code == (byte)OperationCode.StateExpire ? default : StoreKeys.Of(buffer, StoreKeys.State, operation.Key);
+
     internal static ulong CounterOf(in VersionView version) => BinaryPrimitives.ReadUInt64LittleEndian(version.Value);
 
     internal override bool Apply(in Operation operation, in ApplyContext context)

@@ -68,6 +68,9 @@ internal sealed class TraceOperations : OperationSet
         return null;
     }
 
+    internal override ReadOnlySpan<byte> ValueRead(in Operation operation, Span<byte> buffer) =>
+        operation.Code == (byte)OperationCode.TraceRedact ? TraceKeys.Trace(buffer, TraceId.Read(operation.Key)) : default;
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         if (operation.Key.Length != TraceId.Size || operation.HasExpiry)

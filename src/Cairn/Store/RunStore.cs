@@ -159,6 +159,15 @@ internal sealed class RunStore : IDisposable
         return previous;
     }
 
+    /// <summary>Without a lock: reads the newest value of a key into the cache, if it is a content that is not at hand.</summary>
+    /// <exception cref="CorruptionException">The content is damaged.</exception>
+    internal void ReadAhead(ReadOnlySpan<byte> key)
+    {
+        using var reader = Read();
+        if (reader.TryGetNewest(key, out var version) && !version.IsValueAtHand)
+            _ = version.Value;
+    }
+
     /// <summary>Before a sequence is taken: sees to it that Apply need not read the log for the newest value of a key.</summary>
     /// <exception cref="CorruptionException">The content is damaged. Nothing has changed.</exception>
     internal void HoldContent(ReadOnlySpan<byte> key) => Memory.HoldContent(key);

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Cairn.Codec;
 using Cairn.Content;
 
 namespace Cairn.Tables;
@@ -37,6 +38,13 @@ internal readonly ref struct VersionView
 
     /// <summary>Length of the value, without reading it.</summary>
     internal int ValueLength => IsContent ? Reference.Length : _stored.Length;
+
+    /// <summary>Asking for the value reads no file but by a miss of the cache; false: it may.</summary>
+    internal bool IsValueAtHand => !IsContent || _stored.Length > ContentReference.Size;
+
+    /// <summary>Whether the value is these bytes; looks no further than it must.</summary>
+    internal bool HasValue(ReadOnlySpan<byte> value) =>
+        ValueLength == value.Length && (!IsContent || Crc32C.Of(value) == Reference.Check) && Value.SequenceEqual(value);
 
     /// <summary>Sequence of the commit that wrote this version.</summary>
     internal ulong Sequence { get; }

@@ -174,6 +174,8 @@ internal sealed class CommitPath(
                 return new Placed(early.Current, 0, false, early);
             var now = _stamps.Microseconds(attempt == 0 ? began : clock.GetTimestamp());
             var take = TakeResult.Taken;
+            if (attempt == 0 && catalogue.Content is { HasLeftMemory: true } && (batch.NeedsResolve || expectations is not null))
+                ReadAhead(batch, expectations);
             if (only is null)
                 Enter(batch, runs);
             else
@@ -275,6 +277,25 @@ internal sealed class CommitPath(
         }
 
         return null;
+    }
+
+    // CP4, for the other writers of the run: large values that will be looked at come from the log now, and from the cache under the lock.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void ReadAhead(Batch batch, List<Expectation>? expectations)
+    {
+        if (Mutant.Is("content-read-under-lock"))
+            return;
+        if (batch.NeedsResolve)
+        {
+            foreach (ref readonly var part in batch.Parts)
+                operations.ReadAhead(batch.OperationsOf(part), part.Run);
+        }
+
+        for (var i = 0; i < expectations?.Count; i++)
+        {
+            if (expectations[i].ReadsValue)
+                expectations[i].Run.Store.ReadAhead(expectations[i].Key);
+        }
     }
 
     // Outside the locks: has anything in the ranges changed since the snapshot? What changes after this look is in the ring of

@@ -29,6 +29,9 @@ internal enum ExpectationKind
 internal readonly record struct Expectation(
     RunState Run, byte[] Key, ExpectationKind Kind, ulong Expected, byte[]? Value = null, bool IsGuard = false, bool TellsFound = false)
 {
+    /// <summary>It may look at the value, not only at what is known of it.</summary>
+    internal bool ReadsValue => TellsFound || Kind is ExpectationKind.Counter or ExpectationKind.Value;
+
     /// <summary>Checks one version against the expectation.</summary>
     /// <param name="exists">False: the key has no version at all.</param>
     /// <param name="actual">The version or counter found, 0 = absent.</param>
@@ -45,7 +48,7 @@ internal readonly record struct Expectation(
                 return actual == Expected;
             case ExpectationKind.Value:
                 actual = live ? version.Sequence : 0;
-                return Value is null ? !live : live && version.Value.SequenceEqual(Value);
+                return Value is null ? !live : live && version.HasValue(Value);
             case ExpectationKind.Newest:
                 actual = exists ? version.Sequence : 0;
                 return actual == Expected;

@@ -29,6 +29,10 @@ internal abstract class OperationSet
     /// <param name="holes">The operation's body behind the expiry, writable.</param>
     internal virtual CairnException? Resolve(in Operation operation, Span<byte> holes, RunState run, Catalogue catalogue, long time) => null;
 
+    /// <summary>The store key whose newest value <see cref="Resolve"/> or <see cref="Apply"/> will look at; empty = none, or none that can be
+    /// large. A large one is read before the locks are taken, as far as it is not at hand.</summary>
+    internal virtual ReadOnlySpan<byte> ValueRead(in Operation operation, Span<byte> buffer) => default;
+
     /// <summary>Under the run's lock, with sequence and commit time known, right before <see cref="Apply"/>: fills what depends on
     /// them. Must not fail.</summary>
     /// <param name="holes">The operation's body behind the expiry, writable.</param>
@@ -228,6 +232,18 @@ internal sealed class OperationTable
         }
 
         return null;
+    }
+
+    /// <summary>Without a lock: brings the large values that the operations of a part will look at into the cache.</summary>
+    internal void ReadAhead(Span<byte> part, RunState run)
+    {
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        while (Operation.TryTake(ref part, out var operation, out _))
+        {
+            var key = Find((OperationCode)operation.Code)!.ValueRead(operation, buffer);
+            if (!key.IsEmpty)
+                run.Store.ReadAhead(key);
+        }
     }
 
     /// <summary>Fills the last holes of a part and applies it, operation by operation: one may rest on the one before.</summary>

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Cairn.Content;
+using Cairn.Diagnostics;
 using Cairn.Log;
 using Cairn.Storage;
 using Cairn.Store;
@@ -239,7 +240,7 @@ public class ContentTests
         Refused(() => database.Kv.TryGet("b", new byte[20_000], out _));
         Refused(() => database.Run.Transact(tx => tx.Kv.Get("b")));
         Refused(() => database.Kv.Increment("b"));
-        Refused(() => database.Kv.CompareAndSetValue("b", 1, 2));
+        Refused(() => database.Kv.CompareAndSetValue("b", Value.Bytes(Bytes(10_000)), 2));
         Refused(() => database.Run.State.Get("c"));
         Refused(() => database.Run.State.Set("c", 1));
         Refused(() => database.Run.Events.Get(new EventNumber(0)));
@@ -262,6 +263,90 @@ public class ContentTests
         Assert.Equal("new", database.Kv.Text("b"));
         Assert.True(database.Kv.Delete("b"));
         Assert.Equal(HealthStatus.Healthy, database.Db.Health.Status);
+    }
+
+    [Fact]
+    [Trait("Requirement", "CNT-7")]
+    public void CNT_7_No_content_is_read_under_the_lock_of_a_run()
+    {
+        using var database = Open(1 << 20);
+        var operations = Many(database);
+        database.Reopen();
+        var run = database.Db.Engine.Catalogue.Default;
+        var (reads, isLocked) = (0, false);
+        using (Failpoint.Use(new AtPlace("content.before-read", () =>
+        {
+            reads++;
+            isLocked |= run.CommitLock.IsHeldByCurrentThread;
+        })))
+        {
+            foreach (var operation in operations)
+                operation(database);
+        }
+
+        Assert.False(isLocked);
+        Assert.True(reads >= 6);
+    }
+
+    [Theory]
+    [InlineData("content.marked-before-read")]
+    [InlineData("content.before-read")]
+    [InlineData("content.read-before-checked")]
+    [InlineData("content.checked-before-kept")]
+    [Trait("Requirement", "CNT-1")]
+    public void CNT_1_An_operation_that_fails_on_its_content_leaves_no_lock_and_no_trace(string place)
+    {
+        using var database = Open(0);
+        var operations = Many(database);
+        database.Reopen();
+        foreach (var operation in operations)
+        {
+            // Once without a lock and once under it: with no memory for contents the second look reads again.
+            for (var nth = 1; nth <= 3; nth++)
+            {
+                var hits = 0;
+                using var failpoints = Failpoint.Use(new AtPlace(place, () =>
+                {
+                    if (++hits == nth)
+                        throw new InsufficientMemoryException("thrown by a test");
+                }));
+                var before = database.Sequence;
+                var failure = Record.Exception(() => operation(database));
+                if (failure is null)
+                    break;
+                Assert.IsType<InsufficientMemoryException>(failure);
+                Assert.Equal(before, database.Sequence);
+                var other = new Thread(() => database.Kv.Put("other", 1));
+                other.Start();
+                other.Join();
+                Assert.Equal(before + 1, database.Sequence);
+            }
+        }
+
+        Assert.Equal(HealthStatus.Healthy, database.Db.Health.Status);
+        Assert.Empty(database.Db.VerifyDeep().Findings);
+    }
+
+    // Operations that look at a content each, under the lock of the run too.
+    private static Action<TestDatabase>[] Many(TestDatabase database)
+    {
+        database.Run.State.Set("set", Value.Bytes(Bytes(20_000, 2)));
+        database.Run.State.Set("moved", Value.Bytes(Bytes(20_000, 3)));
+        database.Run.State.Set("gone", Value.Bytes(Bytes(20_000, 4)));
+        database.Kv.Put("compared", Value.Bytes(Bytes(20_000, 5)));
+        database.Kv.Put("read", Value.Bytes(Bytes(20_000, 6)));
+        database.Run.Events.Append("said", Value.Object(("bytes", Value.Bytes(Bytes(20_000)))));
+        var trace = database.Run.Traces.Record(new ThoughtStep(new string('x', 20_000)));
+        return
+        [
+            world => world.Run.State.Set("set", 1),
+            world => world.Run.State.Transition("moved", _ => 2),
+            world => world.Run.State.Delete("gone"),
+            world => world.Kv.CompareAndSetValue("compared", Value.Bytes(Bytes(20_000, 5)), 1),
+            world => Assert.Equal(Value.Bytes(Bytes(20_000, 6)), world.Kv.Get("read")),
+            world => world.Run.Events.Redact(new EventNumber(0), "why"),
+            world => world.Run.Traces.Redact(trace),
+        ];
     }
 
     [Fact]
@@ -368,6 +453,15 @@ public class ContentTests
         var bytes = value.AsBytes().Span;
         if (!SHA256.HashData(bytes[32..]).AsSpan().SequenceEqual(bytes[..32]))
             failures.Enqueue("torn bytes");
+    }
+
+    private sealed class AtPlace(string place, Action act) : FailpointPlan
+    {
+        internal override void Hit(string name)
+        {
+            if (name == place)
+                act();
+        }
     }
 
     private static void Flip(MemoryStorage storage, string path, long offset)

@@ -73,6 +73,7 @@ internal sealed unsafe class AttachedBytes(ContentStore store, Limbo limbo, bool
         var block = Version.Attached(version);
         if (block == null)
             return;
+        store.LeftMemory();                               // perhaps the key goes, and comes back from a table
         Take(block);
         Free(block);
     }

@@ -192,6 +192,8 @@ internal sealed unsafe class RunMemory : IDisposable
         Invariant.Check(_content is not null, "a store that keeps contents knows where they are read");
         Span<byte> stored = stackalloc byte[Version.ContentBytes];
         var block = _isLoading || bytes.IsEmpty ? null : Attached.Add(reference, bytes);
+        if (block == null)
+            _content.LeftMemory();
         BinaryPrimitives.WriteUInt64LittleEndian(stored, (ulong)block);
         reference.Write(stored[sizeof(ulong)..]);
         return Write(key, stored, sequence, time, expiry, isTombstone: false, isContent: true);
