@@ -121,6 +121,8 @@ internal sealed class Lane : IDisposable
     {
         var now = _clock.GetTimestamp();
         _idleSince = now;
+        foreach (var job in Jobs)
+            job.NextAt = job.RetryAt ?? now;                 // whoever started the thread had something to do: it looks before it may end
         while (!Volatile.Read(ref _stopping))
         {
             var wait = Turn(now);
