@@ -218,7 +218,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         engine.Maintainer = new Maintainer(
             state, options.TimeProvider, options.Maintenance, !hooks.IsMaintenanceManual, () => log.LastSequence, jobs);
         engine.Maintainer.Warned = engine.TellWarning;
-        engine.Meters = new Meters(engine.ReadMetrics);
+        engine.Meters = new Meters(engine.ReadMetrics, engine.ReadJobs);
         log.Due = now =>
         {
             if (now)

@@ -135,7 +135,7 @@ internal sealed class Engine
             var placed = transaction.Place(batch, began);
             if (placed.Sequence != 0 || placed.Refusal is not null)
                 Path.Wait(batch, placed);
-            Path.Time(began);
+            Path.Time(began, OperationClass.Transaction, batch.Record.NeedsSync);
             if (placed.Refusal is { } refusal)
                 throw transaction.ToException(refusal);
             transaction.Committed(placed, batch);
@@ -156,7 +156,7 @@ internal sealed class Engine
         var placed = PlaceAndEnd(transaction, needsSync, began);
         if (placed.Sequence != 0)
             await Path.WhenVisibleAsync(placed.Sequence, needsSync, cancellationToken).ConfigureAwait(false);
-        Path.Time(began);
+        Path.Time(began, OperationClass.Transaction, needsSync);
         return placed.Refusal is { } refusal ? throw transaction.ToException(refusal) : new Sequence(placed.Sequence);
     }
 
@@ -186,6 +186,7 @@ internal sealed class Engine
         if (TryJoin(runs, out var outer))
             return body(outer);
         using var activity = Meters.Activities.StartActivity("cairn.transact");
+        using var timing = Path.BeginTiming(OperationClass.Transact);
         var attempts = 0;
         var backOff = BackOffMin;
         while (true)
@@ -239,6 +240,7 @@ internal sealed class Engine
         CancellationToken cancellationToken)
     {
         using var activity = Meters.Activities.StartActivity("cairn.transact");
+        using var timing = Path.BeginTiming(OperationClass.Transact);
         var attempts = 0;
         var backOff = BackOffMin;
         var outside = Flowing.Value;
@@ -375,8 +377,9 @@ internal sealed class Engine
             OldestPin = pins == 0 ? null : new Sequence(oldest),
             OpenTransactions = OpenTransactions,
             OpenCursors = Cursors.Open,
-            CommitLatency = Counters.CommitLatency.Summarise(),
-            ReadLatency = Counters.ReadLatency.Summarise(),
+            CommitLatency = Counters.Latencies.OfCommits(),
+            ReadLatency = Counters.Latencies.Of(OperationClass.Get).Summarise(),
+            Latencies = Counters.Latencies.Summarise(Path.IsUnlogged),
         };
     }
 
@@ -388,6 +391,7 @@ internal sealed class Engine
 
     internal void TellOpening(RecoveryReport report)
     {
+        Counters.Latencies.Of(OperationClass.Open).Record((long)report.Duration.TotalNanoseconds);
         if (!Events.IsOn)
             return;
         Events.Raise(

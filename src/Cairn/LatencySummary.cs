@@ -131,6 +131,12 @@ public sealed record DatabaseMetrics
     /// <summary>From the call to the answer, every commit.</summary>
     public required LatencySummary CommitLatency { get; init; }
 
+    /// <summary>Every class of operations by name: <c>get</c> (one in 64 timed), <c>scan</c> (a page), commits as <c>put</c>,
+    /// <c>append</c>, <c>transition</c>, <c>trace</c>, <c>run</c> and <c>transaction</c>, all of them again as <c>commit.strict</c>,
+    /// <c>commit.buffered</c> and <c>commit.in_memory</c>, then <c>transact</c> (with all tries), <c>sync</c>, <c>checkpoint</c> and
+    /// <c>open</c>. The names are always there.</summary>
+    public required IReadOnlyDictionary<string, LatencySummary> Latencies { get; init; }
+
     /// <summary>Point reads, one in 64 timed.</summary>
     public required LatencySummary ReadLatency { get; init; }
 }

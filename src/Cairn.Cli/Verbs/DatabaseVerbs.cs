@@ -87,6 +87,10 @@ internal static class DatabaseVerbs
                 ("transactions_retries", metrics.Retries),
                 ("commit_latency", Json(metrics.CommitLatency)),
                 ("read_latency", Json(metrics.ReadLatency)),
+                ("latencies", Value.Object(metrics.Latencies.Where(pair => pair.Value.Count > 0)
+                    .Select(pair => KeyValuePair.Create(pair.Key, Json(pair.Value))))),
+                ("files_damaged", metrics.DamagedFiles),
+                ("system_events_lost", metrics.SystemEventsLost),
                 ("operations", Value.Object(metrics.Operations.Select(pair => KeyValuePair.Create(pair.Key, (Value)pair.Value)))),
             ];
             return call.Figures(Value.Object(figures), figures.Select(figure => (figure.Name, figure.Value.ToJson())));

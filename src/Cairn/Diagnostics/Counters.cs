@@ -18,11 +18,8 @@ internal sealed class Counters
     /// <summary>Times a commit waited for room in a segment (TX-33).</summary>
     internal long RoomWaits;
 
-    /// <summary>From the call to the answer; every commit.</summary>
-    internal LatencyHistogram CommitLatency { get; } = new();
-
-    /// <summary>Point reads, one in 64.</summary>
-    internal LatencyHistogram ReadLatency { get; } = new();
+    /// <summary>From the call to the answer; what it takes to be timed is in <see cref="OperationClass"/>.</summary>
+    internal Latencies Latencies { get; } = new();
 
     internal OperationCounts Operations { get; } = new();
 

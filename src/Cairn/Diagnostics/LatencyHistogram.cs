@@ -11,7 +11,8 @@ internal sealed class LatencyHistogram
 {
     private const int SubBits = 6;
     private const int SubBuckets = 1 << SubBits;
-    private const int Buckets = (64 - SubBits) * SubBuckets;
+    private const int Bits = 42;                             // 73 minutes: what takes longer is counted there, and exact as the maximum
+    private const int Buckets = (Bits - SubBits + 1) * SubBuckets;
 
     private static readonly int StripeMask = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Clamp(Environment.ProcessorCount, 1, 64)) - 1;
 
@@ -24,7 +25,7 @@ internal sealed class LatencyHistogram
         var value = Math.Max(0, nanoseconds);
         ref var stripe = ref _stripes[Thread.GetCurrentProcessorId() & StripeMask];
         var counts = stripe ?? Interlocked.CompareExchange(ref stripe, new long[Buckets], null) ?? stripe!;
-        Interlocked.Increment(ref counts[IndexOf((ulong)value)]);
+        Interlocked.Increment(ref counts[IndexOf((ulong)Math.Min(value, (1L << Bits) - 1))]);
         var max = Volatile.Read(ref _max);
         while (value > max)
         {
@@ -35,23 +36,30 @@ internal sealed class LatencyHistogram
         }
     }
 
-    internal LatencySummary Summarise()
+    internal LatencySummary Summarise() => Summarise([this]);
+
+    /// <summary>Of several as if they were one.</summary>
+    internal static LatencySummary Summarise(ReadOnlySpan<LatencyHistogram> histograms)
     {
         var counts = new long[Buckets];
         var total = 0L;
-        foreach (var stripe in _stripes)
+        var max = 0L;
+        foreach (var histogram in histograms)
         {
-            if (stripe is null)
-                continue;
-            for (var i = 0; i < Buckets; i++)
+            max = Math.Max(max, Volatile.Read(ref histogram._max));
+            foreach (var stripe in histogram._stripes)
             {
-                var count = Volatile.Read(ref stripe[i]);
-                counts[i] += count;
-                total += count;
+                if (stripe is null)
+                    continue;
+                for (var i = 0; i < Buckets; i++)
+                {
+                    var count = Volatile.Read(ref stripe[i]);
+                    counts[i] += count;
+                    total += count;
+                }
             }
         }
 
-        var max = Volatile.Read(ref _max);
         TimeSpan At(double share)
         {
             var rank = (long)Math.Ceiling(share * total);

@@ -1,36 +1,5 @@
-// Every metric of the engine, with unit and meaning. Instruments of the meter "Cairn"; no keys, values or names of users in tags.
-//
-//   cairn.commits                 {commit}      commits written to the log
-//   cairn.commit.duration_ms      ms            p50, p95, p99, p99.9, max (tag quantile), every commit
-//   cairn.read.duration_ms        ms            the same for point reads, one in 64 timed
-//   cairn.operations              {operation}   applied operations (tags primitive, operation)
-//   cairn.log.bytes               By            bytes written to the log
-//   cairn.log.groups              {write}       writes to the log; commits / groups = group size
-//   cairn.log.syncs               {sync}        syncs
-//   cairn.log.queued              {commit}      commits waiting for the writer
-//   cairn.log.unsynced            {commit}      commits written and not yet synced
-//   cairn.archives.bytes          By            archives: what is still needed of dropped segments
-//   cairn.compactions             {compaction}  compactions of the log that gave something up
-//   cairn.compactions.freed       By            what they freed, less what they wrote
-//   cairn.compactions.duration_ms ms            how long they took, all together
-//   cairn.log.garbage             By            what the last look found that is not needed and was not worth giving up
-//   cairn.disk.full               {state}       1 while writes are refused because the disk is full, else 0
-//   cairn.disk.free               By            bytes free, as the maintainer found them last
-//   cairn.disk.reserve            By            bytes kept aside for a full disk
-//   cairn.jobs.failing            {job}         jobs of the maintainer whose last step failed
-//   cairn.jobs.stalled            {job}         jobs of the maintainer without progress for 30 s
-//   cairn.files.damaged           {file}        files that scrubbing found damaged
-//   cairn.events.lost             {event}       events of the engine that did not fit into the queue
-//   cairn.sequence                {sequence}    newest visible commit
-//   cairn.memory.bytes            By            native memory of all runs
-//   cairn.content.attached        By            large values that were written in this opening and are still in memory
-//   cairn.content.cached          By            large values that were read from the log and are kept
-//   cairn.content.hits            {read}        reads of large values that did not read the log
-//   cairn.content.misses          {read}        reads of large values that did
-//   cairn.pins                    {pin}         snapshots, transactions and cursors that keep versions
-//   cairn.pins.oldest             {sequence}    the oldest sequence a pin keeps; absent without pins
-//   cairn.transactions.open       {transaction} open transactions
-//   cairn.transactions.retries    {retry}       transactions that lost and were tried again
+// Every metric of the engine: instruments of the meter "Cairn", each with its unit. docs/metrics.md says what they mean; a test compares
+// the two. No keys, values or names of users in tags: operations, jobs and quantiles only.
 //
 // The activity source is "Cairn" too: cairn.open (with recovery), cairn.transact (all tries of a Transact, awaited or not).
 
@@ -39,7 +8,7 @@ using System.Diagnostics.Metrics;
 
 namespace Cairn.Diagnostics;
 
-/// <summary>See the table above. One per open database; reads the counters only when somebody collects.</summary>
+/// <summary>See above. One per open database; reads the counters only when somebody collects.</summary>
 internal sealed class Meters : IDisposable
 {
     internal const string Name = "Cairn";
@@ -48,10 +17,12 @@ internal sealed class Meters : IDisposable
 
     private readonly Meter _meter = new(Name);
     private readonly Func<DatabaseMetrics> _read;
+    private readonly Func<IReadOnlyList<JobStatistics>> _readJobs;
 
-    internal Meters(Func<DatabaseMetrics> read)
+    internal Meters(Func<DatabaseMetrics> read, Func<IReadOnlyList<JobStatistics>> readJobs)
     {
         _read = read;
+        _readJobs = readJobs;
         Counter("cairn.commits", "{commit}", metrics => metrics.Commits);
         Counter("cairn.log.bytes", "By", metrics => metrics.LogBytesWritten);
         Counter("cairn.log.groups", "{write}", metrics => metrics.Groups);
@@ -82,7 +53,16 @@ internal sealed class Meters : IDisposable
         _meter.CreateObservableGauge("cairn.pins.oldest", OldestPin, "{sequence}");
         _meter.CreateObservableGauge("cairn.commit.duration_ms", () => Quantiles(_read().CommitLatency), "ms");
         _meter.CreateObservableGauge("cairn.read.duration_ms", () => Quantiles(_read().ReadLatency), "ms");
+        _meter.CreateObservableGauge("cairn.operation.duration_ms", OperationQuantiles, "ms");
+        _meter.CreateObservableCounter("cairn.operation.timed", OperationsTimed, "{operation}");
         _meter.CreateObservableCounter("cairn.operations", Operations, "{operation}");
+        _meter.CreateObservableGauge("cairn.job.backlog", () => Jobs(job => job.Backlog), "{item}");
+        _meter.CreateObservableGauge("cairn.job.utilisation", () => Jobs(job => job.Utilisation), "1");
+        _meter.CreateObservableGauge("cairn.job.health", () => Jobs(job => job.Health), "1");
+        _meter.CreateObservableCounter("cairn.job.items", () => Jobs(job => job.Items), "{item}");
+        _meter.CreateObservableCounter("cairn.job.bytes", () => Jobs(job => job.BytesWritten), "By");
+        _meter.CreateObservableCounter("cairn.job.back_pressure", () => Jobs(job => job.BackPressureEvents), "{wait}");
+        _meter.CreateObservableCounter("cairn.job.deadline_misses", () => Jobs(job => job.DeadlineMisses), "{miss}");
     }
 
     private void Counter(string name, string unit, Func<DatabaseMetrics, long> value) =>
@@ -103,14 +83,38 @@ internal sealed class Meters : IDisposable
         }
     }
 
+    private IEnumerable<Measurement<T>> Jobs<T>(Func<JobStatistics, T> value)
+        where T : struct
+    {
+        foreach (var job in _readJobs())
+            yield return new Measurement<T>(value(job), new KeyValuePair<string, object?>("job", job.Name));
+    }
+
+    private IEnumerable<Measurement<long>> OperationsTimed()
+    {
+        foreach (var (name, summary) in _read().Latencies)
+            yield return new Measurement<long>(summary.Count, new KeyValuePair<string, object?>("operation", name));
+    }
+
+    private IEnumerable<Measurement<double>> OperationQuantiles()
+    {
+        foreach (var (name, summary) in _read().Latencies)
+        {
+            if (summary.Count == 0)
+                continue;
+            foreach (var (quantile, time) in QuantilesOf(summary))
+                yield return new Measurement<double>(time.TotalMilliseconds, new("operation", name), new("quantile", quantile));
+        }
+    }
+
     private static IEnumerable<Measurement<double>> Quantiles(LatencySummary summary)
     {
-        yield return new(summary.P50.TotalMilliseconds, new KeyValuePair<string, object?>("quantile", "0.5"));
-        yield return new(summary.P95.TotalMilliseconds, new KeyValuePair<string, object?>("quantile", "0.95"));
-        yield return new(summary.P99.TotalMilliseconds, new KeyValuePair<string, object?>("quantile", "0.99"));
-        yield return new(summary.P999.TotalMilliseconds, new KeyValuePair<string, object?>("quantile", "0.999"));
-        yield return new(summary.Max.TotalMilliseconds, new KeyValuePair<string, object?>("quantile", "1"));
+        foreach (var (quantile, time) in QuantilesOf(summary))
+            yield return new Measurement<double>(time.TotalMilliseconds, new KeyValuePair<string, object?>("quantile", quantile));
     }
+
+    private static (string Quantile, TimeSpan Time)[] QuantilesOf(LatencySummary summary) =>
+        [("0.5", summary.P50), ("0.95", summary.P95), ("0.99", summary.P99), ("0.999", summary.P999), ("1", summary.Max)];
 
     public void Dispose() => _meter.Dispose();
 }

@@ -701,8 +701,10 @@ internal sealed class LogWriter : IDisposable
             try
             {
                 Failpoint.Hit("log.before-sync");
+                var began = _clock.GetTimestamp();
                 if (!Mutant.Is("no-datasync"))
                     _device.Sync();
+                _counters.Latencies.Of(OperationClass.Sync).Record((long)_clock.GetElapsedTime(began).TotalNanoseconds);
             }
             catch (Exception cause)
             {

@@ -28,6 +28,7 @@ internal sealed class Batch
     [ThreadStatic]
     private static Batch? _shell;
 
+    private OperationCode _first;
     private Part[] _parts = new Part[1];
 
     private Batch(PendingRecord record) => Record = record;
@@ -145,12 +146,25 @@ internal sealed class Batch
         var length = Operation.Length(key.Length, bodyBytes);
         var target = Record.Extend(length);
         ref var part = ref _parts[PartCount - 1];
+        if (Operations == 0)
+            _first = code;
         part.Operations++;
         part.Writes += writes;
         part.WriteBytes += writes * (key.Length + 64L) + bodyBytes + moreBytes;
         Operations++;
         return Operation.Write(target, (byte)code, flags, key, bodyBytes);
     }
+
+    /// <summary>What its commit is timed as.</summary>
+    internal OperationClass Class => ((byte)_first >> 4) switch
+    {
+        1 => OperationClass.Put,
+        3 => OperationClass.Append,
+        4 => OperationClass.Transition,
+        5 => OperationClass.Trace,
+        6 or 9 => OperationClass.Run,
+        _ => OperationClass.Transaction,
+    };
 
     /// <summary>Adds to the memory that is reserved for the current part: for an operation that writes more than it carries.</summary>
     internal void AddWriteBytes(long bytes) => _parts[PartCount - 1].WriteBytes += bytes;

@@ -106,7 +106,7 @@ internal sealed class CommitPath(
         var began = clock.GetTimestamp();
         placed = Place(batch, reads, expectations, began);
         Wait(batch, placed);
-        Time(began);
+        Time(began, batch.Class, batch.Record.NeedsSync);
         return placed.Refusal is null;
     }
 
@@ -116,7 +116,7 @@ internal sealed class CommitPath(
         var began = clock.GetTimestamp();
         var placed = Place(batch, null, null, began);
         Wait(batch, placed);
-        Time(began);
+        Time(began, batch.Class, batch.Record.NeedsSync);
         if (placed.Refusal is { } refusal)
             throw refusal.ToException(operations);
         return placed;
@@ -125,16 +125,19 @@ internal sealed class CommitPath(
     [ThreadStatic]
     private static int _reads;
 
-    internal ReadTiming BeginReadTiming() => (++_reads & 63) == 0 ? new ReadTiming(counters.ReadLatency, clock) : default;
+    internal Timing BeginReadTiming() => (++_reads & 63) == 0 ? new Timing(counters.Latencies.Of(OperationClass.Get), clock) : default;
 
     /// <summary>Counts how long a commit took since a time stamp.</summary>
-    internal void Time(long began)
+    internal void Time(long began, OperationClass operation, bool isSynced)
     {
         var nanoseconds = _stamps.NanosecondsSince(began);
-        counters.CommitLatency.Record(nanoseconds);
+        counters.Latencies.OfCommit(operation, isSynced).Record(nanoseconds);
         if (nanoseconds > SlowNanoseconds)
             TellSlow(nanoseconds);
     }
+
+    /// <summary>Times what goes on until the result is disposed of.</summary>
+    internal Timing BeginTiming(OperationClass operation) => new(counters.Latencies.Of(operation), clock);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void TellSlow(long nanoseconds) =>
@@ -639,14 +642,14 @@ internal sealed class CommitPath(
         throw new LimitException(limit, allowed, actual, unit);
 }
 
-/// <summary>A point read that may be timed.</summary>
-internal readonly struct ReadTiming : IDisposable
+/// <summary>Something that may be timed, until it is disposed of.</summary>
+internal readonly struct Timing : IDisposable
 {
     private readonly LatencyHistogram? _histogram;
     private readonly TimeProvider? _clock;
     private readonly long _began;
 
-    internal ReadTiming(LatencyHistogram histogram, TimeProvider clock)
+    internal Timing(LatencyHistogram histogram, TimeProvider clock)
     {
         _histogram = histogram;
         _clock = clock;

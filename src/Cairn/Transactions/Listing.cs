@@ -18,6 +18,7 @@ internal ref struct Listing : IDisposable
     private readonly bool _ownsPin;
     private readonly SnapshotRegistry _pins;
     private readonly SnapshotPin _pin;
+    private readonly Timing _timing;
 #pragma warning disable CA2213 // disposed below; the rule does not see ref structs
     private readonly StoreReader _reader;
     private readonly TransactionUse _use;
@@ -40,6 +41,7 @@ internal ref struct Listing : IDisposable
         int limit, string? cursor, bool reverse, ReadOnlySpan<byte> filter = default)
     {
         scope.ThrowIfNotReadable();
+        _timing = scope.Path.BeginTiming(OperationClass.Scan);
         _scope = scope;
         _cursors = cursors;
         _pins = pins;
@@ -190,6 +192,7 @@ internal ref struct Listing : IDisposable
 
     public readonly void Dispose()
     {
+        _timing.Dispose();
         _pending?.Dispose();
         _reader.Dispose();
         _use.Dispose();

@@ -76,7 +76,7 @@ internal sealed class Scope
     }
 
     /// <summary>The door of a point read; one in 64 is timed until the result is disposed.</summary>
-    internal ReadTiming BeginRead()
+    internal Timing BeginRead()
     {
         ThrowIfNotReadable();
         return Path.BeginReadTiming();
@@ -210,7 +210,7 @@ internal sealed class Scope
             CancellationToken cancellationToken)
         {
             await path.WhenVisibleAsync(placed.Sequence, needsSync, cancellationToken).ConfigureAwait(false);
-            path.Time(began);
+            path.Time(began, batch.Class, needsSync);
             return placed.Refusal is { } refusal ? throw refusal.ToException(path.Operations) : result(batch, placed);
         }
     }
@@ -231,20 +231,22 @@ internal sealed class Scope
         batch.Record.NeedsSync = needsSync;
         var began = Path.Clock.GetTimestamp();
         var placed = Path.Place(batch, null, null, began);
+        var operation = batch.Class;
         Batch.ReturnPooled(batch, placed.HasSlot);
         var visible = Path.WhenVisibleAsync(placed.Sequence, needsSync, cancellationToken);
         if (placed.Refusal is null && visible.IsCompletedSuccessfully)
         {
-            Path.Time(began);
+            Path.Time(began, operation, needsSync);
             return new ValueTask<Sequence>(new Sequence(placed.Sequence));
         }
 
-        return FinishAsync(Path, visible, placed, began);
+        return FinishAsync(Path, visible, placed, began, operation, needsSync);
 
-        static async ValueTask<Sequence> FinishAsync(CommitPath path, ValueTask visible, Placed placed, long began)
+        static async ValueTask<Sequence> FinishAsync(
+            CommitPath path, ValueTask visible, Placed placed, long began, OperationClass operation, bool needsSync)
         {
             await visible.ConfigureAwait(false);
-            path.Time(began);
+            path.Time(began, operation, needsSync);
             return placed.Refusal is { } refusal ? throw refusal.ToException(path.Operations) : new Sequence(placed.Sequence);
         }
     }
