@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace Cairn.Tables;
 
@@ -40,6 +42,23 @@ internal static class Block
         BinaryPrimitives.WriteUInt16LittleEndian(block[6..], (ushort)prefixBytes);
         BinaryPrimitives.WriteInt32LittleEndian(block[8..], count);
         BinaryPrimitives.WriteInt32LittleEndian(block[12..], block.Length);
+    }
+
+    /// <summary>Reads without a check of bounds, for the inner loops of point reads: only inside a block in which
+    /// <see cref="FindFault"/> found none, at a place that it looked at.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static ushort UInt16At(ReadOnlySpan<byte> block, int at)
+    {
+        var value = Unsafe.ReadUnaligned<ushort>(ref Unsafe.Add(ref MemoryMarshal.GetReference(block), at));
+        return BitConverter.IsLittleEndian ? value : BinaryPrimitives.ReverseEndianness(value);
+    }
+
+    /// <summary>The same for 8 bytes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static ulong UInt64At(ReadOnlySpan<byte> block, int at)
+    {
+        var value = Unsafe.ReadUnaligned<ulong>(ref Unsafe.Add(ref MemoryMarshal.GetReference(block), at));
+        return BitConverter.IsLittleEndian ? value : BinaryPrimitives.ReverseEndianness(value);
     }
 
     /// <summary>Makes the block valid at its place.</summary>

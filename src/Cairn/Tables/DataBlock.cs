@@ -119,10 +119,10 @@ internal static class DataBlock
             return -1;
         var suffix = probe[prefix.Length..];
         var mask = Slots(Block.Count(block)) - 1;
-        var slots = block.Slice(Block.HeaderBytes + prefix.Length, 2 * mask + 2);
+        var slots = Block.HeaderBytes + prefix.Length;
         for (var slot = (int)hash & mask;; slot = (slot + 1) & mask)
         {
-            var at = BinaryPrimitives.ReadUInt16LittleEndian(slots[(2 * slot)..]);
+            var at = Block.UInt16At(block, slots + 2 * slot);
             if (at == 0)
                 return -1;
             if (Suffix(block, at).SequenceEqual(suffix))

@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-
 namespace Cairn.Tables;
 
 /// <summary>
@@ -23,15 +21,12 @@ internal static class FilterBlock
 
     internal static bool MayHave(ReadOnlySpan<byte> block, ulong hash)
     {
-        var line = Line(block, hash);
+        var line = LineStart(Block.Count(block), hash);
         var bits = hash * Spread;
+        var missing = 0UL;
         for (var probe = 0; probe < Probes; probe++, bits <<= 9)
-        {
-            if ((line[(int)(bits >> 58)] >> (int)(bits >> 55 & 7) & 1) == 0)
-                return false;
-        }
-
-        return true;
+            missing |= ~(Block.UInt64At(block, line + (int)(bits >> 61 << 3)) >> (int)(bits >> 55));     // modulo 64, as shifts are
+        return (missing & 1) == 0;
     }
 
     internal static byte[] Build(ReadOnlySpan<ulong> hashes)
@@ -51,9 +46,6 @@ internal static class FilterBlock
 
         return block;
     }
-
-    private static ReadOnlySpan<byte> Line(ReadOnlySpan<byte> block, ulong hash) =>
-        block.Slice(LineStart(BinaryPrimitives.ReadInt32LittleEndian(block[8..]), hash), LineBytes);
 
     private static int LineStart(int lines, ulong hash) => Block.HeaderBytes + (int)((hash >> 32) * (ulong)lines >> 32) * LineBytes;
 }

@@ -86,14 +86,17 @@ internal static class IndexBlock
             return common == probe.Length || probe[common] < prefix[common] ? -1 : count - 1;
         var suffix = probe[common..];
         var head = Head(suffix);
-        var heads = block.Slice(Block.HeaderBytes, 8 * count);
-        var low = 0;
-        var high = count;
+
+        var low = HeadsBelow(block, count, head);
+        if (low == count || Block.UInt64At(block, Block.HeaderBytes + 8 * low) != head)
+            return low - 1;
+
+        // Those whose heads are equal are told apart by their whole suffixes.
+        var high = head == ulong.MaxValue ? count : HeadsBelow(block, count, head + 1);
         while (low < high)
         {
             var middle = (low + high) >>> 1;
-            var one = BinaryPrimitives.ReadUInt64LittleEndian(heads[(8 * middle)..]);
-            if (one < head || (one == head && IsAtOrBefore(block, middle, suffix, sequence)))
+            if (IsAtOrBefore(block, middle, suffix, sequence))
                 low = middle + 1;
             else
                 high = middle;
@@ -110,6 +113,21 @@ internal static class IndexBlock
         for (var i = 0; i < suffix.Length; i++)
             head |= (ulong)suffix[i] << (56 - 8 * i);
         return head;
+    }
+
+    // Without a branch that could be guessed wrong at each halving.
+    private static int HeadsBelow(ReadOnlySpan<byte> block, int count, ulong head)
+    {
+        var low = 0;
+        for (var left = count; left > 0;)
+        {
+            var half = left >> 1;
+            var isBelow = Block.UInt64At(block, Block.HeaderBytes + 8 * (low + half)) < head;
+            low = isBelow ? low + half + 1 : low;
+            left = isBelow ? left - half - 1 : half;
+        }
+
+        return low;
     }
 
     private static bool IsAtOrBefore(ReadOnlySpan<byte> block, int index, ReadOnlySpan<byte> suffix, ulong sequence)

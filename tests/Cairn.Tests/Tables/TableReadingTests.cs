@@ -35,6 +35,46 @@ public class TableReadingTests(ITestOutputHelper output)
         Assert.InRange(found, 2 * 9 * 6999, 2 * 9 * 6999 + 2 * 1000);
     }
 
+    // A cache that is far too small: every reader evicts what the others are about to read.
+    [Fact]
+    [Trait("Promise", "G8")]
+    public void Readers_of_many_threads_that_evict_each_others_blocks_get_right_answers()
+    {
+        using var bed = new TableTestBed();
+        var cache = new BlockCache(256 << 10);
+        var newer = Rows(1, 20_000).Where(row => row.Sequence % 3 == 0).Select(row => row with { Sequence = 50_000 });
+        var image = new Image(bed.Open(bed.Write(2, newer), cache), bed.Open(bed.Write(1, Rows(1, 20_000)), cache));
+        var wrong = 0;
+        var threads = Enumerable.Range(0, 4).Select(seed => new Thread(() =>
+        {
+            var random = new Random(seed);
+            var key = new byte[8];
+            for (var i = 0; i < 20_000; i++)
+            {
+                var number = random.Next(22_000);
+                var at = random.Next(2) == 0 ? ulong.MaxValue : 40_000;
+                BinaryPrimitives.WriteInt64BigEndian(key, number);
+                var found = image.TryGet(RunId.Default, key, at, out var version);
+                var isThere = number is > 0 and <= 20_000;
+                var sequence = number % 3 == 0 && at > 50_000 ? 50_000UL : (ulong)number;
+                if (found != isThere || (found && (version.Sequence != sequence || BitConverter.ToInt64(version.Stored) != number)))
+                    Interlocked.Increment(ref wrong);
+                if (i % 500 != 0)
+                    continue;
+                var scan = image.Scan(RunId.Default, key, [], at, reverse: false);
+                for (var next = Math.Max(1, number); next < number + 200 && next <= 20_000; next++)
+                {
+                    if (!scan.MoveNext() || BitConverter.ToInt64(scan.Version.Stored) != next)
+                        Interlocked.Increment(ref wrong);
+                }
+            }
+        })).ToList();
+        threads.ForEach(thread => thread.Start());
+        threads.ForEach(thread => thread.Join());
+        Assert.Equal(0, wrong);
+        Assert.True(cache.Evictions > 0 && cache.Bytes <= 256 << 10);
+    }
+
     [Fact]
     [Trait("Requirement", "RCV-12")]
     public void Opening_reads_the_same_whatever_the_size()

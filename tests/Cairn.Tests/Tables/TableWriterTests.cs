@@ -89,7 +89,7 @@ public class TableWriterTests(ITestOutputHelper output)
             .Select(i => new Row(RunId.Default, "key"u8.ToArray(), 2 * (ulong)i, BitConverter.GetBytes(i)));
         var table = bed.Make(1, rows);
         table.Verify();
-        for (var at = 0UL; at <= 40_002; at += 7)
+        for (var at = 0UL; at <= 40_002; at += 97)
         {
             var found = new Image(table).TryGet(RunId.Default, "key"u8, at, out var version);
             Assert.Equal(at >= 2, found);
@@ -142,7 +142,7 @@ public class TableWriterTests(ITestOutputHelper output)
         Assert.True(table.Footer.ContentStretches >= 3);
         table.Verify();
         var expected = rows.Select(row => ContentExtent.Of(row.Value)).Order().ToList();
-        Assert.Equal(expected, table.ReadContents());
+        Assert.True(expected.SequenceEqual(table.ReadContents()));
         Assert.Equal((rows.Count, expected.Sum(extent => (long)extent.Length)), (info.ContentReferences, info.ContentBytes));
     }
 
