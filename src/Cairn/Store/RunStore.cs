@@ -1,16 +1,20 @@
 // The store of a run: what it is
 // ------------------------------
-// Everything a run knows, in memory: keys in order, each with its newest version and those older ones that somebody may still
-// read. It is a function of the log: the commit path, recovery, replay and replicas write it through the same calls in the same
-// order, and whoever throws it away can build it again. Its memory is native, a slab per run, because the collector spends half
-// of the time on one managed object per version; all unsafe code is in the folder Native, behind one guard, StoreReader.
+// Everything a run knows: keys in order, each with its newest version and those older ones that somebody may still read, in memory
+// and, below that, in the image of the last checkpoint. It is a function of the log: the commit path, recovery, replay and replicas
+// write it through the same calls in the same order, and whoever throws it away can build it again. Its memory is native, a slab per
+// run, because the collector spends half of the time on one managed object per version; all unsafe code is in the folder Native,
+// behind one guard, StoreReader.
 //
 //     RunStore ── RunMemory ─┬─ PointTable    hash of the key -> entry; lock-free reads       touched when a key comes or goes
 //                            ├─ OrderedIndex  B+-tree over the entries; optimistic reads      touched when a key comes or goes
 //                            ├─ entries       word: newest version | key | home               touched by every write
 //                            ├─ AttachedBytes the bytes of large values, beside their versions          writer only, but for the address
 //                            ├─ VersionSweep  superseded versions: waiting, parked at pins    writer only
-//                            └─ Limbo         out of reach, until old readers have left       writer only
+//                            ├─ Limbo         out of reach, until old readers have left       writer only
+//                            ├─ DirtyKeys     first written since the last cut                writer only, frozen ones the checkpoint
+//                            ├─ RangeClock    which clean keys are idle                       writer only
+//                            └─ Residency     the image below, and what of memory is clean in it
 //
 // Invariants
 // ----------
@@ -22,8 +26,15 @@
 //     how long that walk is, never where it ends.
 // S5  A key leaves both indexes when its only version is a visible tombstone without remains and no pin lies below that: who has seen the
 //     key absent must learn of its creation and deletion since (TX-8). Entries never move.
+//     Above an image it waits for a second thing: that the tombstone itself is clean (S9).
 // S6  After Reserve, writes of that volume do not fail for want of memory; a failed Reserve has changed nothing.
-// S7  Results never depend on addresses, on the hash or on when something was swept.
+// S7  Results never depend on addresses, on the hash, on when something was swept or on where a key is.
+// S8  Memory answers alone for every key it has: a key that is written while the image alone has it gets the image's version first, as the
+//     older of the two. So a read is memory, and only if that has nothing of the key, the image.
+// S9  A key is clean when its newest version is at or below a cut whose image every reader has (Residency). Only clean keys leave memory,
+//     forgotten or swept; so nothing in a dirty list ever leaves, and no image shows an older version where memory has dropped a
+//     tombstone.
+// S10 A key is forgotten only if that version is its only one and no pin lies below it. So what is newer than a pin is in memory.
 //
 // Version chains, drawn
 // ---------------------
@@ -49,6 +60,20 @@
 // A large value stands in the log (Content/ContentStore.cs): its version keeps the reference, and the address of the attached bytes for
 // as long as memory has them. A reader that finds the address uses it inside its epoch; one that finds none reads the log.
 //
+// Above an image, drawn
+// ---------------------
+//     cut 1 at @4 is published, its readers are gone: clean = 4. The checkpoint of cut 2 at @6 is being written. Now is @8.
+//
+//                in memory          dirty list of        in the image       may it leave memory?
+//     ada        @3                 -                    @3                 yes: clean
+//     bob        @5                 cut 2 (frozen)       -                  no: only memory has @5
+//     bob'       @7 -> @5           cut 2 and live       -                  no; @5 stays while cut 2 is pinned, for the checkpoint reads it
+//     eve        x@5 (tombstone)    cut 2 (frozen)       @2                 no: the image would show @2 again
+//     fay        nothing            -                    @1                 was forgotten; a write @9 makes it @9 -> @1 first (S8)
+//
+// A dirty key costs eight bytes in the list and nothing to its reader. What a checkpoint writes of a run is the frozen list, sorted:
+// keys with their newest version at the cut. When it fails, the list is given back and stands before the live one again.
+//
 // Who may write what
 // ------------------
 //     the writer            entries, versions, both indexes, the sweeper's queues, limbo, the slabs
@@ -56,6 +81,7 @@
 //     the first reader of   the ordered index, once, after a load: under a lock, on which other readers and the first insert
 //     the order             wait; updates go on meanwhile
 //     whoever publishes     the visible word
+//     who looks a key up    the mark on the version it found, which the clock hand takes away
 // Publication is one aligned 8-byte release store each time: slot, newest version, older version, root, version of a node.
 //
 // When a reader needs no pin
@@ -68,9 +94,10 @@
 // What it does not do
 // -------------------
 // No decision about conflicts, expiry or retention: an expired version is returned with its expiry, and removed only when somebody
-// deletes it. No history: what memory has swept is read from the log and the tables. No eviction but of attached bytes, no fall-through
-// to a fork's parent: the callers' business. Chunks of the slab are used again for any size but return to the system only with the run;
-// values above 8 KiB return at once. Nothing here blocks on a disk.
+// deletes it. No history: what memory has swept is read from the log and the tables. No fall-through to a fork's parent, no budget of
+// memory but for attached bytes: the callers' business. Chunks of the slab are used again for any size but return to the system only
+// with all of the run's memory (ForgetAll); values above 8 KiB return at once. Nothing here blocks on a disk but what is said to: a read
+// of a key that is not resident or of a content that is not attached, MakeResident, and a write of a key that nobody made resident.
 
 using Cairn.Content;
 using Cairn.Log;
@@ -86,20 +113,45 @@ internal sealed class RunStore : IDisposable
 {
     internal const byte CountFamily = 0x01;
 
+    private RunMemory _memory;
+    private long _leftBytes;
+    private List<RunMemory>? _left;                       // memories that were replaced and may have readers inside
+
     internal RunStore(SnapshotRegistry pins, VisibleSequence visible, ulong runTag, ContentStore? content = null)
         : this(pins, visible, runTag, DebugSlab, content)
     {
     }
 
-    internal RunStore(SnapshotRegistry pins, VisibleSequence visible, ulong runTag, bool debugSlab, ContentStore? content = null) =>
-        Memory = new RunMemory(pins, visible, runTag, debugSlab, content);
+    internal RunStore(SnapshotRegistry pins, VisibleSequence visible, ulong runTag, bool debugSlab, ContentStore? content = null)
+        : this(pins, visible, runTag, default, image: null, isWhole: true, content: content, debugSlab: debugSlab)
+    {
+    }
+
+    /// <param name="runTag">Names the run in the snapshot registry.</param>
+    /// <param name="id">Names the run in the image.</param>
+    /// <param name="image">What is below memory; null: nothing ever, and no dirty keys.</param>
+    /// <param name="isWhole">The image has nothing of the run: memory will have all its keys. Otherwise the counts of the run are read
+    /// from the image here.</param>
+    /// <param name="born">What the image has below this sequence belongs to an earlier run of the same id.</param>
+    /// <param name="cut">The cut of the checkpoint that made the image: what that has is at or below, what is written now above.</param>
+    /// <exception cref="CorruptionException">The image cannot be read.</exception>
+    internal RunStore(
+        SnapshotRegistry pins, VisibleSequence visible, ulong runTag, RunId id, CurrentImage? image, bool isWhole,
+        ulong born = 0, ulong cut = 0, ContentStore? content = null, bool? debugSlab = null)
+    {
+        Invariant.Check(isWhole || image is not null, "a store without an image is whole");
+        var below = image is null ? null : new Residency(id, image, isWhole, born, cut, content);
+        _memory = new RunMemory(pins, visible, runTag, debugSlab ?? DebugSlab, content, below, cut);
+        if (!isWhole)
+            _memory.BringCounts();
+    }
 
     /// <summary>New stores fill freed memory, hold it back and check each hop: slow, and finds every use after free. For tests; from
     /// the environment variable CAIRN_DEBUG_SLAB=1.</summary>
     internal static bool DebugSlab { get; set; } = Environment.GetEnvironmentVariable("CAIRN_DEBUG_SLAB") == "1";
 
-    /// <summary>Where it all is; behind <see cref="StoreReader"/>.</summary>
-    internal RunMemory Memory { get; }
+    /// <summary>Where it all is; behind <see cref="StoreReader"/>. Another one after <see cref="ForgetAll"/>.</summary>
+    internal RunMemory Memory => Volatile.Read(ref _memory);
 
     internal SnapshotRegistry Pins => Memory.Pins;
 
@@ -112,13 +164,26 @@ internal sealed class RunStore : IDisposable
     internal long EntryCount => Memory.EntryCount;
 
     /// <summary>Bytes of native memory taken for this run.</summary>
-    internal long MemoryBytes => Memory.MemoryBytes;
+    internal long MemoryBytes => Memory.MemoryBytes + Volatile.Read(ref _leftBytes);
 
     /// <summary>Bytes of it that are in use; the rest serves the next writes.</summary>
     internal long LiveBytes => Memory.LiveBytes;
 
     /// <summary>Bytes of it that hold large values, which the log has too (<see cref="ForgetContent"/>).</summary>
     internal long ContentBytes => Memory.AttachedBytes;
+
+    /// <summary>Memory has all keys of the run: reading and writing never ask the image.</summary>
+    internal bool IsWhole => Memory.Below is not { IsWhole: false };
+
+    /// <summary>Keys that the next checkpoint has to write, if it came now; those of a checkpoint under way are not among them.</summary>
+    internal long DirtyCount => Memory.Below is null ? 0 : Memory.Dirty.Count;
+
+    /// <summary>Bytes of memory that cannot be forgotten before a checkpoint: of dirty keys with their newest versions, those of a
+    /// checkpoint under way included.</summary>
+    internal long DirtyBytes => Memory.Below is null ? 0 : Memory.Dirty.Bytes + Memory.Dirty.FrozenBytes;
+
+    /// <summary>Deleted keys that stay in memory until a checkpoint has them.</summary>
+    internal long DeferredDeletions => Memory.DeferredDeletions;
 
     /// <summary>A fork's store hides its parent's keys by tombstones: they stay. Set before the first write.</summary>
     internal bool KeepsTombstones
@@ -194,6 +259,79 @@ internal sealed class RunStore : IDisposable
 
     internal void EndLoad() => Memory.EndLoad();
 
+    // ---- checkpoints: under the run's commit lock, but where it says otherwise ------------------------------------------------
+
+    /// <summary>Puts the dirty keys aside as those of a cut, in constant time. Before the first write above the cut.</summary>
+    internal void SplitDirty(ulong cut) => Memory.Dirty.Split(cut);
+
+    /// <summary>The dirty keys of a cut, sorted. Without the lock, which the caller has held since the split; the cut is pinned until
+    /// the result is disposed. Costs sixteen bytes of memory for each key, and the time to sort.</summary>
+    internal FrozenKeys OpenFrozen(ulong cut) => new(this, cut);
+
+    /// <summary>The image that has everything of the run up to a cut is the current one; its keys may be forgotten once the readers
+    /// from before have left.</summary>
+    /// <param name="line">From <see cref="Epoch.Advance"/>, called since the image is current: one line serves all runs. 0: one is drawn
+    /// when it is first needed.</param>
+    internal void Published(ulong cut, long line = 0) => Memory.Published(cut, line);
+
+    /// <summary>The checkpoint of a cut failed: its keys are dirty again.</summary>
+    internal void GiveBack(ulong cut) => Memory.Dirty.GiveBack(cut);
+
+    // ---- residency: under the run's commit lock, but where it says otherwise --------------------------------------------------
+
+    /// <summary>Without the lock: reads what a commit will want to know of a key, so that <see cref="MakeResident"/> finds it in the
+    /// block cache.</summary>
+    /// <exception cref="CorruptionException">The image cannot be read.</exception>
+    internal void Prefetch(ReadOnlySpan<byte> key) => Memory.Warm(key);
+
+    /// <summary>Brings the newest version of a key into memory, so that writing it reads no image. Before the commit takes its sequence,
+    /// and before <see cref="Reserve"/>, whose memory this would use.</summary>
+    /// <exception cref="OutOfMemoryException">Nothing has changed.</exception>
+    /// <exception cref="CorruptionException">The image cannot be read.</exception>
+    internal void MakeResident(ReadOnlySpan<byte> key) => Memory.MakeResident(key);
+
+    /// <summary>Builds the order of the keys if a load left that for later. Without the lock, before <see cref="Forget"/>, which would do
+    /// it under it.</summary>
+    internal void PrepareToForget()
+    {
+        using var inside = Read();
+        Memory.EnsureOrdered();
+    }
+
+    /// <summary>Lets clean keys leave memory that were not looked up since the hand came by last: looks at about this many keys and goes on
+    /// there the next time. Their memory serves the next writes.</summary>
+    /// <param name="eager">Idle keys of key ranges that are in use, too; otherwise only ranges without any use.</param>
+    internal ForgottenKeys Forget(int keys, bool eager = false)
+    {
+        LetGo();
+        return Memory.Forget(keys, eager);
+    }
+
+    /// <summary>Forgets all keys but the counts, and gives the memory back to the system as soon as no reader is inside. For an idle run:
+    /// every key is clean and no pin lies below the newest.</summary>
+    /// <returns>False: not now. A reader that has to leave first, something dirty or a pin is in the way.</returns>
+    internal bool ForgetAll()
+    {
+        LetGo();
+        var memory = Memory;
+        if (memory.IsClosed || memory.Replace() is not { } next)
+            return false;
+        Volatile.Write(ref _memory, next);
+        memory.Leave();
+        (_left ??= []).Add(memory);
+        LetGo();
+        return true;
+    }
+
+    // Memories that were replaced go when their readers have.
+    private void LetGo()
+    {
+        if (_left is not { Count: > 0 })
+            return;
+        _left.RemoveAll(static memory => memory.TryLetGo());
+        Volatile.Write(ref _leftBytes, _left.Sum(static memory => memory.MemoryBytes));
+    }
+
     // ---- reading ------------------------------------------------------------------------------------------------------------
 
     /// <summary>Enters the epoch. Dispose the reader soon: memory freed meanwhile waits for it.</summary>
@@ -201,8 +339,17 @@ internal sealed class RunStore : IDisposable
     internal StoreReader Read() => new(this);
 
     /// <summary>Gives the native memory back once the readers inside have left; those that come later are refused.</summary>
-    public void Dispose() => Memory.Dispose();
+    public void Dispose()
+    {
+        _memory.Dispose();
+        foreach (var memory in _left ?? [])
+            memory.Dispose();
+    }
 }
+
+/// <summary>What one turn of forgetting did: keys looked at, keys forgotten, and whether the hand came to the end of the run. All zero:
+/// none may leave now, because a reader has to leave first.</summary>
+internal readonly record struct ForgottenKeys(int Looked, int Forgotten, bool IsRoundDone);
 
 /// <summary>What a write met: whether the key had a version, and of what kind. A key whose newest version is neither absent nor a
 /// tombstone is counted, expired or not.</summary>

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Cairn.Store.Native;
 
 namespace Cairn.Store;
@@ -15,6 +14,11 @@ internal readonly ref struct StoreReader
     {
         _memory = store.Memory;
         Epoch.Enter();
+        if (!_memory.IsClosed)
+            return;
+
+        // Another memory has taken its place, or the store is closed. One that is found from inside the epoch stays as long as its reader.
+        _memory = store.Memory;
         if (_memory.IsClosed)
             ThrowClosed();
     }
@@ -31,6 +35,11 @@ internal readonly ref struct StoreReader
     /// <summary>The newest version, visible or not: for deciding under the run's lock.</summary>
     internal bool TryGetNewest(ReadOnlySpan<byte> key, out VersionView version) => _memory.TryGet(key, ulong.MaxValue, out version);
 
+    /// <summary>The newest version of a key, visible or not, if it is newer than a sequence that is pinned: for validation. Memory has all
+    /// that is newer than a pin, so this never waits for a disk.</summary>
+    internal bool TryGetNewer(ReadOnlySpan<byte> key, ulong sequence, out VersionView version) =>
+        _memory.TryGetNewer(key, sequence, out version);
+
     /// <summary>Versions of the keys in [from, to) at a sequence, in key order or reversed; tombstones are left out, expired
     /// versions are not. An empty <paramref name="to"/> has no upper bound. Needs a pin like <see cref="TryGet"/>.</summary>
     /// <param name="from">Borrowed, like <paramref name="to"/>, until the scan has ended: do not change the bytes behind it.</param>
@@ -40,11 +49,15 @@ internal readonly ref struct StoreReader
         new(_memory, from, to, sequence, reverse, withTombstones);
 
     /// <summary>True when some key in [from, to) has a version (a tombstone too, until it is swept) newer than a sequence; for range
-    /// validation.</summary>
+    /// validation, with a pin at that sequence. Looks into memory only: what is newer than a pin has not been forgotten, because a key is
+    /// forgotten only when no pin lies below its newest version, and no pin is ever taken below what is visible.</summary>
     /// <param name="key">The first such key found.</param>
     /// <param name="newer">The sequence of its newest version.</param>
     internal bool FindNewer(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, ulong sequence, out ReadOnlySpan<byte> key, out ulong newer)
     {
+        var memory = _memory;
+        while (memory.Successor is { } next)
+            memory = next;
         var batch = default(EntryBatch);
         nint fence = 0;
         if (to.Length == 0 || from.SequenceCompareTo(to) < 0)
@@ -52,10 +65,10 @@ internal readonly ref struct StoreReader
             do
             {
                 var start = fence == 0 ? from : RunMemory.KeyOf(fence);
-                var count = _memory.ReadForward(start, to, batch, out fence);
+                var count = memory.ReadForward(start, to, batch, out fence);
                 foreach (var entry in ((ReadOnlySpan<nint>)batch)[..count])
                 {
-                    newer = _memory.NewestSequence(entry);
+                    newer = memory.NewestSequence(entry);
                     if (newer <= sequence)
                         continue;
                     key = RunMemory.KeyOf(entry);
@@ -81,82 +94,9 @@ internal readonly ref struct StoreReader
         GC.KeepAlive(_memory);                            // and with it the memory, until the last look
     }
 
-    private void ThrowClosed()
+    private static void ThrowClosed()
     {
         Epoch.Exit();
         throw new ObjectDisposedException(nameof(RunStore));
     }
-}
-
-/// <summary>A running scan; borrowed memory as in <see cref="StoreReader"/>.</summary>
-internal ref struct StoreScan
-{
-    private readonly RunMemory _memory;
-    private readonly ReadOnlySpan<byte> _from;
-    private readonly ReadOnlySpan<byte> _to;
-    private readonly ulong _sequence;
-    private readonly bool _reverse;
-    private readonly bool _withTombstones;
-    private EntryBatch _batch;                            // entries of one leaf, read and checked together
-    private int _next;
-    private int _end;
-    private nint _fence;                                  // bounds the part that is done
-
-    internal StoreScan(RunMemory memory, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, ulong sequence, bool reverse, bool withTombstones)
-    {
-        Unsafe.SkipInit(out this);
-        _memory = memory;
-        _from = from;
-        _to = to;
-        _sequence = sequence;
-        _reverse = reverse;
-        _withTombstones = withTombstones;
-        Key = default;
-        Version = default;
-        _next = 0;
-        _end = 0;
-        _fence = 0;
-        if (to.Length == 0 || from.SequenceCompareTo(to) < 0)
-            Read(from, to);
-    }
-
-    internal ReadOnlySpan<byte> Key { get; private set; }
-
-    internal VersionView Version { get; private set; }
-
-    internal bool MoveNext()
-    {
-        while (true)
-        {
-            while (_next < _end)
-            {
-                var entry = _batch[_reverse ? --_end : _next++];
-                if (!_memory.TryRead(entry, _sequence, out var version) || (version.IsTombstone && !_withTombstones))
-                    continue;
-                Key = RunMemory.KeyOf(entry);
-                Version = version;
-                return true;
-            }
-
-            if (_fence == 0)
-                return false;
-            if (_reverse)
-                Read(_from, RunMemory.KeyOf(_fence));
-            else
-                Read(RunMemory.KeyOf(_fence), _to);
-        }
-    }
-
-    private void Read(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to)
-    {
-        _next = 0;
-        _end = _reverse ? _memory.ReadBackward(from, to, _batch, out _fence) : _memory.ReadForward(from, to, _batch, out _fence);
-    }
-}
-
-/// <summary>Addresses of the entries of one leaf.</summary>
-[InlineArray(OrderedIndex.BatchMax)]
-internal struct EntryBatch
-{
-    private nint _first;
 }

@@ -358,7 +358,7 @@ internal sealed class CommitPath(
             using var reader = run.Run.Store.Read();
             foreach (var key in run.Points)
             {
-                if (reader.TryGetNewest(key, out var version) && version.Sequence > reads.Sequence && !IsExpiryAlone(reader, key, reads.Sequence))
+                if (reader.TryGetNewer(key, reads.Sequence, out var version) && !IsExpiryAlone(reader, key, reads.Sequence))
                     return Refusal.Conflict(run.Run, key, isRange: false, reads.Sequence, version.Sequence);
             }
 

@@ -8,6 +8,19 @@ namespace Cairn.Tests.Store;
 [Trait("Gate", "Merge")]
 public class StoreModelTests(ITestOutputHelper output)
 {
+    public static TheoryData<int, bool, int> Checkpointed()
+    {
+        var data = new TheoryData<int, bool, int>();
+        for (var seed = 1; seed <= 6; seed++)
+        {
+            data.Add(seed, true, 40);
+            data.Add(seed + 100, false, 40);
+            data.Add(seed + 200, true, 600);
+        }
+
+        return data;
+    }
+
     public static TheoryData<int, bool, int> Histories()
     {
         var data = new TheoryData<int, bool, int>();
@@ -33,7 +46,61 @@ public class StoreModelTests(ITestOutputHelper output)
         new History(bed, seed, keys).Run(20_000);
     }
 
-    private sealed class History(StoreTestBed bed, int seed, int keyCount)
+    /// <summary>The same, whole above an image that grows: checkpoints begin, end and fail at random, and nothing may tell.</summary>
+    [Theory]
+    [MemberData(nameof(Checkpointed))]
+    [Trait("Promise", "G8")]
+    [Trait("Requirement", "CKP-3")]
+    [Trait("Requirement", "CKP-4")]
+    public void A_random_history_with_checkpoints_reads_like_the_oracle(int seed, bool debugSlab, int keys)
+    {
+        output.WriteLine($"seed={seed}");
+        using var bed = new StoreTestBed(debugSlab, new TestImage());
+        var history = new History(bed, seed, keys, StoreForm.Whole);
+        history.Run(5_000);
+        output.WriteLine(history.ToString());
+    }
+
+    /// <summary>The same with everything in the image: memory is thrown away wherever a checkpoint has all and no pin is in the
+    /// way.</summary>
+    [Theory]
+    [MemberData(nameof(Checkpointed))]
+    [Trait("Promise", "G8")]
+    [Trait("Requirement", "TIER-1")]
+    [Trait("Requirement", "RCV-12")]
+    public void A_random_history_above_an_image_reads_like_the_oracle(int seed, bool debugSlab, int keys)
+    {
+        output.WriteLine($"seed={seed}");
+        using var bed = new StoreTestBed(debugSlab, new TestImage());
+        var history = new History(bed, seed, keys, StoreForm.Reloaded);
+        history.Run(5_000);
+        output.WriteLine(history.ToString());
+    }
+
+    /// <summary>The same while keys leave memory and come back at random.</summary>
+    [Theory]
+    [MemberData(nameof(Checkpointed))]
+    [Trait("Promise", "G8")]
+    [Trait("Requirement", "TIER-1")]
+    [Trait("Requirement", "TIER-2")]
+    public void A_random_history_of_a_forgetting_store_reads_like_the_oracle(int seed, bool debugSlab, int keys)
+    {
+        output.WriteLine($"seed={seed}");
+        using var bed = new StoreTestBed(debugSlab, new TestImage());
+        var history = new History(bed, seed, keys, StoreForm.Forgetting);
+        history.Run(5_000);
+        output.WriteLine(history.ToString());
+    }
+
+    private enum StoreForm
+    {
+        InMemory,
+        Whole,
+        Reloaded,
+        Forgetting,
+    }
+
+    private sealed class History(StoreTestBed bed, int seed, int keyCount, StoreForm form = StoreForm.InMemory)
     {
         private readonly Random _random = new(seed);
         private readonly ManagedStore _oracle = new();
@@ -41,6 +108,8 @@ public class StoreModelTests(ITestOutputHelper output)
         private readonly byte[][] _keys = MakeKeys(new Random(seed), keyCount);
         private readonly ulong _lag = (ulong)new Random(seed).Next(4); // commits that are applied and not yet visible
         private ulong _sequence;
+        private StoreCheckpoint? _checkpoint;
+        private long _checkpoints, _failed, _forgotten, _forgottenAll, _reloads;
 
         internal void Run(int commits)
         {
@@ -61,15 +130,90 @@ public class StoreModelTests(ITestOutputHelper output)
                     CheckNewer();
                 if (_random.Next(500) == 0)
                     bed.Store.Sweep(_random.Next(500));
+                if (form != StoreForm.InMemory)
+                    Above();
             }
 
-            foreach (var pin in _pins)
-                bed.Pins.Release(pin);
-            _pins.Clear();
+            ReleaseAll();
             bed.Visible.Publish(_sequence);
+            if (form != StoreForm.InMemory)
+                EndAbove();
             var pending = bed.SweepAll();
             Assert.Equal(0, pending);
             CheckEnd();
+        }
+
+        // What the checkpointer and the maintainer do, between any two commits.
+        private void Above()
+        {
+            if (_checkpoint is null && _random.Next(30) == 0)
+                _checkpoint = new StoreCheckpoint(bed, _sequence);
+            else if (_checkpoint is not null && _random.Next(4) == 0)
+                _checkpoint.Write(_random.Next(1, 50));
+            else if (_checkpoint is not null && _random.Next(30) == 0 && bed.Visible.Value >= _checkpoint.Cut)
+                EndCheckpoint(fail: _random.Next(4) == 0);
+            if (form == StoreForm.Reloaded && _random.Next(100) == 0)
+                Reload();
+            if (form != StoreForm.Forgetting)
+                return;
+            if (_random.Next(60) == 0)
+                ReleaseAll();
+            if (_random.Next(3) == 0)
+                _forgotten += bed.Store.Forget(_random.Next(1, 2 * keyCount), eager: _random.Next(3) != 0).Forgotten;
+            if (_random.Next(5) == 0)
+                bed.Store.Prefetch(Key());
+            if (_random.Next(100) == 0)
+            {
+                if (_random.Next(4) == 0)
+                    Reload();
+                _forgottenAll += bed.Store.ForgetAll() ? 1 : 0;
+            }
+        }
+
+        private void EndCheckpoint(bool fail)
+        {
+            if (fail)
+                _checkpoint!.Fail();
+            else
+                _checkpoint!.Publish();
+            _ = fail ? _failed++ : _checkpoints++;
+            _checkpoint = null;
+        }
+
+        // A moment at which the image has everything: then memory may go, which is what opening is.
+        private void Reload()
+        {
+            ReleaseAll();
+            bed.Visible.Publish(_sequence);
+            if (_checkpoint is not null)
+                EndCheckpoint(fail: _random.Next(2) == 0);
+            bed.Checkpoint(_sequence);
+            _reloads++;
+            if (form == StoreForm.Reloaded)
+                bed.Reload(_sequence);
+        }
+
+        public override string ToString() => $"checkpoints={_checkpoints} failed={_failed} emptied or reloaded={_reloads} "
+            + $"forgotten={_forgotten} replaced={_forgottenAll} image: {bed.Image}";
+
+        private void EndAbove()
+        {
+            if (_checkpoint is not null)
+                EndCheckpoint(fail: true);
+            bed.Checkpoint(_sequence);
+            bed.SweepAll();
+            Assert.Equal((0, 0, 0), (bed.Store.DirtyCount, bed.Store.DirtyBytes, bed.Store.DeferredDeletions));
+            if (form == StoreForm.Whole)
+                Assert.True(bed.Store.IsWhole);
+            else
+                bed.Reload(_sequence);
+        }
+
+        private void ReleaseAll()
+        {
+            foreach (var pin in _pins)
+                bed.Pins.Release(pin);
+            _pins.Clear();
         }
 
         private static byte[][] MakeKeys(Random random, int count)
@@ -105,18 +249,24 @@ public class StoreModelTests(ITestOutputHelper output)
             _sequence++;
             var time = StoreTestBed.Time(_sequence);
             var writes = _random.Next(6) == 0 ? _random.Next(1, 12) : 1;
-            bed.Store.Reserve(writes, writes * 20_100);
-            for (var w = 0; w < writes; w++)
+            var keys = Enumerable.Range(0, writes).Select(_ => Key()).ToArray();
+            foreach (var key in keys)
             {
-                var key = Key();
+                if (_random.Next(2) == 0)
+                    bed.Store.MakeResident(key);
+            }
+
+            bed.Store.Reserve(writes, writes * 20_100);
+            foreach (var key in keys)
+            {
                 switch (_random.Next(deletesMore ? 12 : 24))
                 {
                     case < 5:
-                        bed.Store.Delete(key, default, _sequence, time);
+                        CheckPrevious(key, bed.Store.Delete(key, default, _sequence, time));
                         _oracle.Delete(key, [], _sequence, time);
                         break;
                     case 5:
-                        bed.Store.Delete(key, "remains"u8, _sequence, time);
+                        CheckPrevious(key, bed.Store.Delete(key, "remains"u8, _sequence, time));
                         _oracle.Delete(key, "remains"u8.ToArray(), _sequence, time);
                         break;
                     case 6:
@@ -128,11 +278,21 @@ public class StoreModelTests(ITestOutputHelper output)
                     default:
                         var value = Value();
                         var expiry = _random.Next(4) == 0 ? time + _random.Next(-50, 500) : 0;
-                        bed.Store.Put(key, value, _sequence, time, expiry);
+                        CheckPrevious(key, bed.Store.Put(key, value, _sequence, time, expiry));
                         _oracle.Put(key, value, _sequence, time, expiry);
                         break;
                 }
             }
+        }
+
+        private void CheckPrevious(byte[] key, PreviousVersion previous)
+        {
+            var expected = _oracle.Get(key, ulong.MaxValue);
+            Assert.Equal(expected is { IsTombstone: false }, previous.IsCounted);
+            if (previous.Exists)
+                Assert.Equal((expected!.IsTombstone, expected.Expiry), (previous.IsTombstone, previous.Expiry));
+            else
+                Assert.True(expected is null or { IsPlainTombstone: true });
         }
 
         private void TakeOrRelease()
@@ -226,7 +386,8 @@ public class StoreModelTests(ITestOutputHelper output)
         {
             var scanned = _oracle.Scan([], [], _sequence, reverse: false);
             var remains = _oracle.Newer([], [], 0).Count(pair => pair.Version is { IsTombstone: true, IsPlainTombstone: false });
-            Assert.Equal(scanned.Count + remains, bed.Store.EntryCount);
+            if (form is StoreForm.InMemory or StoreForm.Whole)
+                Assert.Equal(scanned.Count + remains, bed.Store.EntryCount);
             using var reader = bed.Store.Read();
             var scan = reader.Scan(default, default, _sequence);
             foreach (var (key, version) in scanned)

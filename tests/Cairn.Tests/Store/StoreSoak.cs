@@ -26,6 +26,18 @@ public class StoreSoak(ITestOutputHelper output)
     public void Readers_of_few_hot_keys_and_a_writer_agree_for_a_while(bool debugSlab) =>
         Run(seconds: 2, seed: 3, keys: 8, readers: 2, debugSlab);
 
+    /// <summary>The same above an image: checkpoints are cut by the writer, written beside it and published or given back, and keys leave
+    /// memory all the while, one by one and all at once.</summary>
+    [Theory]
+    [InlineData(3_000, false)]
+    [InlineData(3_000, true)]
+    [InlineData(200, true)]
+    [Trait("Promise", "G8")]
+    [Trait("Requirement", "TIER-1")]
+    [Trait("Requirement", "CKP-3")]
+    public void Readers_and_a_writer_agree_while_keys_leave_memory(int keys, bool debugSlab) =>
+        Run(seconds: 3, seed: debugSlab ? 12 : 11, keys, readers: 2, debugSlab, new TestImage());
+
     [Fact(Explicit = true)]
     [Trait("Soak", "store")]
     public void Soak()
@@ -33,13 +45,15 @@ public class StoreSoak(ITestOutputHelper output)
         var seconds = int.Parse(Environment.GetEnvironmentVariable("CAIRN_SOAK_SECONDS") ?? "60", CultureInfo.InvariantCulture);
         var seed = unchecked((int)ulong.Parse(Environment.GetEnvironmentVariable("CAIRN_TEST_SEED") ?? "1", CultureInfo.InvariantCulture));
         for (var part = 0; part < 4; part++)
-            Run(Math.Max(1, seconds / 4), seed + part, part % 2 == 0 ? 200_000 : 300, readers: 3, debugSlab: part >= 2);
+            Run(Math.Max(1, seconds / 8), seed + part, part % 2 == 0 ? 200_000 : 300, readers: 3, debugSlab: part >= 2);
+        for (var part = 0; part < 4; part++)
+            Run(Math.Max(1, seconds / 8), seed + part, part % 2 == 0 ? 20_000 : 300, readers: 3, debugSlab: part >= 2, new TestImage());
     }
 
-    private void Run(int seconds, int seed, int keys, int readers, bool debugSlab)
+    private void Run(int seconds, int seed, int keys, int readers, bool debugSlab, TestImage? image = null)
     {
         output.WriteLine($"seed={seed} keys={keys} debug slab={debugSlab}");
-        using var bed = new StoreTestBed(debugSlab);
+        using var bed = new StoreTestBed(debugSlab, image);
         var history = new History(bed, keys);
         for (var i = 0; i < keys; i++)
             history.Commit(i, length: 40);
@@ -49,7 +63,14 @@ public class StoreSoak(ITestOutputHelper output)
         history.Write(seed, TimeSpan.FromSeconds(seconds));
         foreach (var thread in threads)
             thread.Join();
+        history.EndCheckpoint(fail: true);
         var pending = bed.SweepAll();
+        if (image is not null)
+        {
+            output.WriteLine($"checkpoints={history.Checkpoints} failed={history.FailedCheckpoints} "
+                + $"forgotten={history.Forgotten} emptied={history.Emptied} image: {image}");
+        }
+
         output.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"operations={history.Operations} reads={history.Reads} scans={history.Scans} tree retries={bed.Store.Memory.Retries} torn={history.Torn} lost={history.Lost} memory={bed.Store.MemoryBytes >> 10} KiB live={bed.Store.LiveBytes >> 10} KiB pending={pending}"));
         Console.WriteLine($"store soak seed={seed}: operations={history.Operations} reads={history.Reads} scans={history.Scans} "
@@ -66,7 +87,11 @@ public class StoreSoak(ITestOutputHelper output)
         private readonly ulong[] _begunAt = new ulong[keys];    // newest that may be: equal to the other when none is in between
         private volatile bool _isDone;
         private ulong _sequence;
+        private StoreCheckpoint? _checkpoint;
+        private Task? _writing;
+        private int _rest;
 
+        internal long Checkpoints, FailedCheckpoints, Forgotten, Emptied;
         internal long Operations, Reads, Scans, Torn, Lost;
         internal Exception? Failure;
 
@@ -79,7 +104,11 @@ public class StoreSoak(ITestOutputHelper output)
                 while (clock.Elapsed < span && Failure is null)
                 {
                     for (var i = 0; i < 200; i++)
+                    {
                         Commit(random.Next(keys), random.Next(100) == 0 ? random.Next(12_000) : random.Next(200), random.Next(10) < 3);
+                        if (bed.Image is not null)
+                            Above(random);
+                    }
                 }
             }
             catch (Exception failure)
@@ -88,6 +117,65 @@ public class StoreSoak(ITestOutputHelper output)
             }
 
             _isDone = true;
+        }
+
+        // What the run's lock is held for beside commits.
+        private void Above(Random random)
+        {
+            if (_checkpoint is null && random.Next(400) == 0)
+            {
+                _checkpoint = new StoreCheckpoint(bed, _sequence);
+                _writing = Task.Run(() =>
+                {
+                    while (_checkpoint.Write(50))
+                    {
+                    }
+                });
+            }
+            else if (_writing is { IsCompleted: true })
+            {
+                EndCheckpoint(fail: random.Next(5) == 0);
+            }
+
+            if (random.Next(20) == 0)
+                Forgotten += bed.Store.Forget(random.Next(1, 500), eager: random.Next(4) != 0).Forgotten;
+            if (random.Next(40) == 0 && bed.Store.ForgetAll())
+                Emptied++;
+            if (random.Next(1_000) == 0)
+                _rest = random.Next(2_000);               // a while of forgetting without writing: then all may become clean
+            for (; _rest > 0 && !_isDone; _rest--)
+            {
+                if (_writing is { IsCompleted: true })
+                    EndCheckpoint(fail: false);
+                if (_checkpoint is null && bed.Store.DirtyCount > 0)
+                {
+                    _checkpoint = new StoreCheckpoint(bed, _sequence);
+                    while (_checkpoint.Write(1_000))
+                    {
+                    }
+
+                    _writing = Task.CompletedTask;
+                }
+
+                Forgotten += bed.Store.Forget(100, eager: true).Forgotten;
+                if (bed.Store.ForgetAll())
+                    Emptied++;
+                if (_rest % 16 == 0)
+                    Thread.Yield();
+            }
+        }
+
+        internal void EndCheckpoint(bool fail)
+        {
+            if (_checkpoint is null)
+                return;
+            _writing!.GetAwaiter().GetResult();
+            if (fail)
+                _checkpoint.Fail();
+            else
+                _checkpoint.Publish();
+            _ = fail ? FailedCheckpoints++ : Checkpoints++;
+            (_checkpoint, _writing) = (null, null);
         }
 
         internal void Commit(int key, int length, bool isDelete = false)

@@ -215,12 +215,14 @@ public class StoreSweepTests
         Assert.InRange(taken[^1], 1, taken[3] * 2);       // and what was taken is used again
     }
 
-    [Fact]
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
     [Trait("Requirement", "PERF-5")]
     [Trait("Requirement", "TX-26")]
-    public void Getting_putting_and_pinning_allocate_nothing()
+    public void Getting_putting_and_pinning_allocate_nothing(bool isAboveAnImage)
     {
-        using var bed = new StoreTestBed();
+        using var bed = new StoreTestBed(image: isAboveAnImage ? new TestImage() : null);
         var sequence = 0ul;
         var value = new byte[100];
         byte[] key = [.. "key 0000"u8];
@@ -264,10 +266,12 @@ public class StoreSweepTests
     [InlineData(50, false)]
     [InlineData(3_000, false)]
     [InlineData(50, true)]
+    [InlineData(1, false, true)]
+    [InlineData(3_000, false, true)]
     [Trait("Requirement", "TX-27")]
-    public void After_reserve_no_write_asks_the_system_for_memory(int writes, bool loads)
+    public void After_reserve_no_write_asks_the_system_for_memory(int writes, bool loads, bool isAboveAnImage = false)
     {
-        using var bed = new StoreTestBed();
+        using var bed = new StoreTestBed(image: isAboveAnImage ? new TestImage() : null);
         var random = new Random(8);
         var sequence = 0ul;
         // Ascending first, which leaves every leaf full: then each random insert splits one.

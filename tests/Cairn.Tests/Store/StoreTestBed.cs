@@ -1,5 +1,6 @@
 using Cairn.Log;
 using System.Text;
+using Cairn.Content;
 using Cairn.Store;
 
 namespace Cairn.Tests.Store;
@@ -7,7 +8,17 @@ namespace Cairn.Tests.Store;
 /// <summary>A store with its registry and visible word, and the short forms that the tests of the room use.</summary>
 internal sealed class StoreTestBed : IDisposable
 {
-    internal StoreTestBed(bool debugSlab = false) => Store = new RunStore(Pins, Visible, Tag, debugSlab || RunStore.DebugSlab);
+    private readonly bool _debugSlab;
+    private readonly ContentStore? _content;
+
+    /// <param name="image">What is below the store, which is whole: the image has nothing yet.</param>
+    internal StoreTestBed(bool debugSlab = false, TestImage? image = null, ContentStore? content = null)
+    {
+        _content = content;
+        _debugSlab = debugSlab || RunStore.DebugSlab;
+        Image = image;
+        Store = new RunStore(Pins, Visible, Tag, TestImage.Run, image?.Current, isWhole: true, content: content, debugSlab: _debugSlab);
+    }
 
     internal const ulong Tag = 7;
 
@@ -15,7 +26,48 @@ internal sealed class StoreTestBed : IDisposable
 
     internal VisibleSequence Visible { get; } = new();
 
-    internal RunStore Store { get; }
+    internal RunStore Store { get; private set; }
+
+    internal TestImage? Image { get; }
+
+    /// <summary>Throws memory away and begins above the image, which has everything up to a cut.</summary>
+    internal void Reload(ulong cut, ulong born = 0)
+    {
+        Store.Dispose();
+        Store = new RunStore(Pins, Visible, Tag, TestImage.Run, Image!.Current, isWhole: false, born, cut, _content, _debugSlab);
+    }
+
+    /// <summary>A whole checkpoint at once.</summary>
+    internal void Checkpoint(ulong cut) => new StoreCheckpoint(this, cut).Publish();
+
+    /// <summary>Forgets whatever is clean.</summary>
+    internal int ForgetEverything()
+    {
+        SweepAll();
+        var forgotten = 0;
+        var until = Environment.TickCount64 + 20_000;
+        for (var rounds = 0; rounds < 3 && Environment.TickCount64 < until;)
+        {
+            var step = Store.Forget(1_000, eager: true);
+            forgotten += step.Forgotten;
+            if (step.IsRoundDone)
+                rounds++;
+            else if (step.Looked == 0)
+                Thread.Sleep(1);                          // another test's reader stands in the epoch
+        }
+
+        return forgotten;
+    }
+
+    internal List<ulong> PinnedSequences()
+    {
+        var pins = default(PinSet);
+        Pins.Collect(Tag, ref pins);
+        var sequences = new List<ulong>();
+        for (var at = pins.FirstAtOrAfter(0); at != ulong.MaxValue; at = pins.FirstAtOrAfter(at + 1))
+            sequences.Add(at);
+        return sequences;
+    }
 
     internal static byte[] Bytes(string text) => Encoding.UTF8.GetBytes(text);
 
@@ -71,5 +123,9 @@ internal sealed class StoreTestBed : IDisposable
 
     internal static long Time(ulong sequence) => 1_000_000 + (long)sequence * 10;
 
-    public void Dispose() => Store.Dispose();
+    public void Dispose()
+    {
+        Store.Dispose();
+        Image?.Dispose();
+    }
 }

@@ -175,6 +175,15 @@ internal sealed unsafe class OrderedIndex
         Volatile.Write(ref _root, level.Count == 0 ? 0 : level[0].Node);
     }
 
+    /// <summary>Forgets all keys. The memory goes with the slab, when no reader is left.</summary>
+    internal void Forget()
+    {
+        _hints = default;
+        _depth = 0;
+        _leaves = 0;
+        Volatile.Write(ref _root, 0);
+    }
+
     internal void FreeNode(byte* node) => _slab.Free(node, TreeNode.IsLeaf(node) ? TreeNode.LeafBytes : TreeNode.InnerBytes);
 
     internal void FreeSeparator(byte* separator) => _slab.Free(separator, Entry.Size(separator));

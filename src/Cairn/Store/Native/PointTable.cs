@@ -123,6 +123,13 @@ internal sealed unsafe class PointTable
         Volatile.Write(ref _count, _count - 1);
     }
 
+    /// <summary>Forgets all keys. The memory goes with the slab, when no reader is left.</summary>
+    internal void Forget()
+    {
+        Volatile.Write(ref _directory, 0);
+        Volatile.Write(ref _count, 0);
+    }
+
     /// <summary>Native bytes that this many inserts may need.</summary>
     internal long BytesFor(int inserts)
     {

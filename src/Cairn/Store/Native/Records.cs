@@ -50,8 +50,9 @@ internal static unsafe class Entry
 /// <summary>One version of a key. Layout: <code>
 ///  0  u64  sequence
 ///  8  i64  time      commit time, microseconds since 1970
-/// 16  u64  word      bits 0-47 older version, 48-63 flags; the pointer is the only thing that changes after publication, with the
-///                    address of a content's attached bytes
+/// 16  u64  word      bits 0-47 older version, 48-55 flags, 56-63 used lately; only the pointer changes after publication, with the
+///                    address of a content's attached bytes, and the last byte, which readers set by itself: a mark that is lost to
+///                    a change of the pointer is no harm
 /// 24  u64  newer     newer version, or the entry with bit 0 set when this is the newest; only the writer looks
 /// 32  u32  length    of the value
 /// 36  u32  age       sequence - created; the longest one says that created stands below
@@ -188,6 +189,13 @@ internal static unsafe class Version
         var word = *(ulong*)(version + 24);
         return (word & 1) != 0 ? (byte*)(word & ~1UL) : null;
     }
+
+    /// <summary>It was looked up since the clock hand passed.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool IsUsed(byte* version) => version[23] != 0;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void SetUsed(byte* version, bool isUsed) => version[23] = isUsed ? (byte)1 : (byte)0;
 
     internal static void SetEntry(byte* version, byte* entry) => *(ulong*)(version + 24) = (ulong)entry | 1;
 

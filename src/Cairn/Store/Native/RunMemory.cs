@@ -26,16 +26,23 @@ internal sealed unsafe class RunMemory : IDisposable
     private readonly OrderedIndex _order;
     private readonly VersionSweep _sweep;
     private readonly ContentStore? _content;
+    private readonly DirtyKeys? _dirty;
+    private readonly bool _notesUse;
     private readonly Lock _orderGate = new();
     private AttachedBytes? _attached;                     // made with the first content
     private nint[] _counts = [];
     private bool _isOrdered = true;
     private bool _isLoading;
     private bool _isClosed;
+    private RunMemory? _successor;
+    private RangeClock _clock;
+    private long _leftLine;                               // drawn when another memory took the place; 0 = none has
     private int _untilSweep = SweepEvery;
     private ulong _insertsExpected;                       // a bit for each family of keys
 
-    internal RunMemory(SnapshotRegistry pins, VisibleSequence visible, ulong runTag, bool debug, ContentStore? content = null)
+    internal RunMemory(
+        SnapshotRegistry pins, VisibleSequence visible, ulong runTag, bool debug, ContentStore? content = null, Residency? below = null,
+        ulong since = 0)
     {
         _content = content;
         Pins = pins;
@@ -49,6 +56,11 @@ internal sealed unsafe class RunMemory : IDisposable
         _table = new PointTable(_tableSlab, _limbo);
         _order = new OrderedIndex(_orderSlab, _limbo);
         _sweep = new VersionSweep(this, _slab, _limbo);
+        Below = below;
+        if (below is null)
+            return;
+        _dirty = new DirtyKeys(_slab, since);
+        _notesUse = true;
     }
 
     internal SnapshotRegistry Pins { get; }
@@ -58,6 +70,17 @@ internal sealed unsafe class RunMemory : IDisposable
     internal ulong RunTag { get; }
 
     internal bool KeepsTombstones { get; set; }
+
+    /// <summary>What is below this memory; null: nothing ever, memory is all there is.</summary>
+    internal Residency? Below { get; }
+
+    /// <summary>The memory that took this one's place, and has what was written since.</summary>
+    internal RunMemory? Successor => Volatile.Read(ref _successor);
+
+    internal DirtyKeys Dirty => _dirty ?? throw new InvalidOperationException("A store without an image has no dirty keys.");
+
+    /// <summary>What a tombstone may not be above, to leave: nobody finds an older version of its key in the image then.</summary>
+    internal ulong CleanCut => Below is null ? ulong.MaxValue : Below.CleanCut;
 
     internal long EntryCount => _table.Count;
 
@@ -74,6 +97,8 @@ internal sealed unsafe class RunMemory : IDisposable
 
     internal long ParkedVersions => _sweep.Parked;
 
+    internal long DeferredDeletions => _sweep.Deferred;
+
     internal bool IsClosed => Volatile.Read(ref _isClosed);
 
     // ---- writing -----------------------------------------------------------------------------------------------------------
@@ -82,7 +107,7 @@ internal sealed unsafe class RunMemory : IDisposable
     {
         const long RecordBytes = Version.HeaderBytes + 16 + Entry.KeyOffset + 16;
         var small = Math.Min(bytes, (long)writes * (Slab.SmallMax + Entry.KeyBytesMax)) + writes * RecordBytes;
-        _slab.Ensure(small + VersionSweep.BytesFor(writes));
+        _slab.Ensure(small + VersionSweep.BytesFor(writes) + (_dirty is null ? 0 : DirtyKeys.BytesFor(writes)));
         _tableSlab.Ensure(_table.BytesFor(writes));
         _slab.EnsureLarge(bytes);
         if (_content is not null && bytes > _content.Threshold)
@@ -125,6 +150,8 @@ internal sealed unsafe class RunMemory : IDisposable
         if (isSought)
             _order.Seek(key, ref place);
         var entry = _table.Find(hash, key);
+        if (entry == null && Below is not null)
+            entry = Bring(hash, key);
         var previous = default(PreviousVersion);
         if (entry == null)
         {
@@ -203,7 +230,7 @@ internal sealed unsafe class RunMemory : IDisposable
     /// it: who still reads the old version sees it, so it is visible, so it is in the log.</summary>
     internal void CarryContent(ReadOnlySpan<byte> key, ulong sequence, long time, long expiry, out PreviousVersion previous)
     {
-        var entry = _table.Find(KeyHash.Of(key), key);
+        var entry = FindOrBring(key);
         Invariant.Check(entry != null && Version.IsContent(Entry.Newest(entry)), "what is carried over is a content");
         var newest = Entry.Newest(entry);
         Span<byte> stored = stackalloc byte[Version.ContentBytes];
@@ -216,7 +243,7 @@ internal sealed unsafe class RunMemory : IDisposable
     /// <summary>Makes sure that the newest value of a key can be had without a look at the log until the commit under way is applied.</summary>
     internal void HoldContent(ReadOnlySpan<byte> key)
     {
-        var entry = _table.Find(KeyHash.Of(key), key);
+        var entry = FindOrBring(key);
         if (entry == null || Entry.Newest(entry) is var newest && !Version.IsContent(newest))
             return;
         var block = Version.Attached(newest);
@@ -234,6 +261,13 @@ internal sealed unsafe class RunMemory : IDisposable
     /// <summary>Detaches the bytes of contents, see <see cref="RunStore.ForgetContent"/>.</summary>
     internal long ForgetContent(int steps) => _attached?.Forget(steps, onlyAbove: false) ?? 0;
 
+    private byte* FindOrBring(ReadOnlySpan<byte> key)
+    {
+        var hash = KeyHash.Of(key);
+        var entry = _table.Find(hash, key);
+        return entry == null && Below is not null ? Bring(hash, key) : entry;
+    }
+
     private AttachedBytes Attached => _attached ??= new AttachedBytes(_content!, _limbo, _debug);
 
     // What the commits before have written makes room for what this one brings. Here, and not with each write: nothing that a commit has
@@ -250,6 +284,8 @@ internal sealed unsafe class RunMemory : IDisposable
 
     internal long Sweep(int steps)
     {
+        Below?.Settle();
+        _sweep.Undefer();
         // A version takes three passes: out of its chain, behind a line, free. One without progress may only have drawn the line.
         var idle = 0;
         for (var left = (long)steps; left > 0 && idle < 3 && _sweep.Pending != 0; left -= SweepSteps)
@@ -342,22 +378,43 @@ internal sealed unsafe class RunMemory : IDisposable
         }
     }
 
+    /// <summary>No reader enters any more: another memory has taken the place. <see cref="TryLetGo"/> follows.</summary>
+    internal void Leave()
+    {
+        Volatile.Write(ref _isClosed, true);
+        _leftLine = Epoch.Advance();
+    }
+
+    /// <summary>Gives the memory back if the readers inside have left.</summary>
+    internal bool TryLetGo()
+    {
+        if (!Epoch.HasPassed(_leftLine))
+            return false;
+        Free();
+        return true;
+    }
+
+    private void Free()
+    {
+        _slab.Dispose();
+        _orderSlab.Dispose();
+        _tableSlab.Dispose();
+        _attached?.Dispose();
+    }
+
     /// <summary>No reader enters any more; waits for those inside, and leaves the memory to its finaliser if one does not leave.</summary>
     public void Dispose()
     {
-        if (IsClosed)
+        if (IsClosed && _leftLine == 0)
             return;
         Volatile.Write(ref _isClosed, true);
-        var epoch = Epoch.Advance();
+        var epoch = _leftLine != 0 ? _leftLine : Epoch.Advance();
         var spin = default(SpinWait);
         for (var i = 0; i < 10_000; i++)
         {
             if (Epoch.HasPassed(epoch))
             {
-                _slab.Dispose();
-                _orderSlab.Dispose();
-                _tableSlab.Dispose();
-                _attached?.Dispose();
+                Free();
                 return;
             }
 
@@ -375,9 +432,10 @@ internal sealed unsafe class RunMemory : IDisposable
         _table.Insert(hash, entry);
         if (_isOrdered)
             _order.Insert(entry, ref place);
+        _dirty?.Written(entry, before: 0, sequence, 0, Version.Size(version));
         if (isTombstone && value.Length == 0 && !KeepsTombstones)
         {
-            if (_isLoading && !_isOrdered)
+            if (_isLoading && !_isOrdered && _dirty is null)
                 RemoveLoaded(entry, version);
             else
                 _sweep.AddBornDeleted(entry);
@@ -394,6 +452,7 @@ internal sealed unsafe class RunMemory : IDisposable
         Invariant.Check(newestSequence <= sequence, "the commits of a run are applied in order");
         var created = Version.IsLiveAt(newest, time) ? Version.Created(newest) : sequence;
         var size = Version.SizeFor(value.Length, sequence - created, expiry != 0);
+        _dirty?.Written(entry, newestSequence, sequence, Version.Size(newest), size);
         if (_isLoading && size == Version.Size(newest) && !isTombstone)
         {
             Version.Rewrite(newest, value, sequence, created, time, expiry, isContent);
@@ -423,12 +482,64 @@ internal sealed unsafe class RunMemory : IDisposable
                 _limbo.AddVersion(newest, entry);
             if (older == null && isTombstone && value.Length == 0 && !KeepsTombstones && !Entry.IsQueued(entry))
             {
-                if (_isLoading && !_isOrdered)
+                if (_isLoading && !_isOrdered && _dirty is null)
                     RemoveLoaded(entry, version);
                 else
                     _sweep.AddBornDeleted(entry);
             }
         }
+    }
+
+    // A key that is written and not in memory, though the image may have it: what the image has comes first, as the older version of
+    // what follows, so that memory alone answers for every key it has (S8). Inside an epoch, because files of the image are
+    // let go behind a line in it.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private byte* Bring(ulong hash, ReadOnlySpan<byte> key)
+    {
+        if (Below!.IsWhole)
+            return null;
+        var epoch = Epoch.Enter();
+        try
+        {
+            return Below.TryGet(key, ulong.MaxValue, out var version) && !version.IsPlainTombstone
+                ? InsertClean(hash, key, version)
+                : null;
+        }
+        finally
+        {
+            Epoch.Exit(epoch);
+        }
+    }
+
+    private byte* InsertClean(ulong hash, ReadOnlySpan<byte> key, in VersionView found)
+    {
+        if (!_isLoading)
+            EnsureOrdered();
+        Unsafe.SkipInit(out OrderedIndex.Place place);
+        if (_isOrdered)
+        {
+            _order.Ensure(1);
+            _order.Seek(key, ref place);
+        }
+
+        Span<byte> content = stackalloc byte[Version.ContentBytes];
+        scoped var value = found.Stored;
+        if (found.IsContent)
+        {
+            content.Clear();                              // no bytes are attached
+            value.CopyTo(content[sizeof(ulong)..]);
+            value = content;
+        }
+
+        var size = Version.SizeFor(value.Length, found.Sequence - found.Created, found.Expiry != 0);
+        var entry = _slab.AllocPair(Entry.SizeFor(key.Length), size, out var version);
+        Version.Write(version, value, found.Sequence, found.Created, found.Time, found.Expiry, found.IsTombstone, found.IsContent);
+        Version.SetEntry(version, entry);
+        Entry.Write(entry, key, version);
+        _table.Insert(hash, entry);
+        if (_isOrdered)
+            _order.Insert(entry, ref place);
+        return entry;
     }
 
     private void AddTo(byte* entry, long delta, ulong sequence, long time)
@@ -499,8 +610,25 @@ internal sealed unsafe class RunMemory : IDisposable
 
     internal bool TryGet(ReadOnlySpan<byte> key, ulong sequence, out VersionView version)
     {
+        version = default;
         var entry = _table.Find(KeyHash.Of(key), key);
-        return TryRead(entry, sequence, out version);
+        if (entry == null)
+            return Below is not null && TryGetBelow(key, sequence, out version);
+        var found = NewestAt(Entry.Newest(entry), sequence);
+        if (found == null)
+            return false;
+        NoteUse(found);
+        version = Version.View(found, this);
+        return true;
+    }
+
+    /// <summary>Memory alone: enough for what is newer than a pin, which was neither forgotten nor swept.</summary>
+    internal bool TryGetNewer(ReadOnlySpan<byte> key, ulong sequence, out VersionView version)
+    {
+        var entry = _table.Find(KeyHash.Of(key), key);
+        if (entry == null && Successor is { } next)
+            return next.TryGetNewer(key, sequence, out version);
+        return TryRead(entry, ulong.MaxValue, out version) && version.Sequence > sequence;
     }
 
     internal bool TryGetVisible(ReadOnlySpan<byte> key, out VersionView version)
@@ -508,7 +636,7 @@ internal sealed unsafe class RunMemory : IDisposable
         version = default;
         var entry = _table.Find(KeyHash.Of(key), key);
         if (entry == null)
-            return false;
+            return Below is not null && TryGetVisibleBelow(key, out version);
         for (var tries = 0; ; tries++)
         {
             var sequence = Visible.Value;
@@ -532,9 +660,31 @@ internal sealed unsafe class RunMemory : IDisposable
                     return false;
             }
 
+            NoteUse(found);
             version = Version.View(found, this);
             return true;
         }
+    }
+
+    // Memory has nothing of the key, so the image has its newest version, if there is one (S8).
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryGetBelow(ReadOnlySpan<byte> key, ulong sequence, out VersionView version)
+    {
+        version = default;
+        if (Successor is { } next)
+            return next.TryGet(key, sequence, out version);
+        return !Below!.IsWhole && Below.TryGet(key, sequence, out version);
+    }
+
+    // All that the image has is visible, so its newest version is an answer. It is one for a moment of this call: if it was the newest when
+    // memory was looked at, for that one; otherwise it was committed, became visible and came into an image since.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryGetVisibleBelow(ReadOnlySpan<byte> key, out VersionView version)
+    {
+        version = default;
+        if (Successor is { } next)
+            return next.TryGetVisible(key, out version);
+        return !Below!.IsWhole && Below.TryGet(key, ulong.MaxValue, out version);
     }
 
     internal long Count(byte family, ulong sequence)
@@ -542,6 +692,8 @@ internal sealed unsafe class RunMemory : IDisposable
         var entry = CountEntry(family);
         if (entry == null)
             entry = _table.Find(KeyHash.Of([RunStore.CountFamily, family]), [RunStore.CountFamily, family]);
+        if (entry == null && Successor is { } next)
+            return next.Count(family, sequence);
         return TryRead(entry, sequence, out var version) && version.Value.Length == 8
             ? BinaryPrimitives.ReadInt64LittleEndian(version.Value)
             : 0;
@@ -624,6 +776,15 @@ internal sealed unsafe class RunMemory : IDisposable
         return new VersionView(stored, Version.Sequence(version), created, Version.Time(version), expiry, false, true, _content);
     }
 
+    // A mark on the version, in a byte that nobody else writes without writing the version: a store at the first look after the clock
+    // hand has passed, and a load at all others. Scans leave no mark: one look at everything does not make everything hot.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void NoteUse(byte* version)
+    {
+        if (_notesUse && !Version.IsUsed(version))
+            Version.SetUsed(version, true);
+    }
+
     // Under an endless stream of commits a reader would chase the visible word for ever: hold it still.
     private bool TryGetPinned(byte* entry, out VersionView version)
     {
@@ -660,9 +821,135 @@ internal sealed unsafe class RunMemory : IDisposable
         }
     }
 
+    // ---- residency: under the run's lock -----------------------------------------------------------------------------------------
+
+    /// <summary>Brings the newest version of a key from the image, if memory has nothing of it.</summary>
+    internal void MakeResident(ReadOnlySpan<byte> key)
+    {
+        if (Below is null || Below.IsWhole)
+            return;
+        var hash = KeyHash.Of(key);
+        if (_table.Find(hash, key) != null)
+            return;
+        Reserve(1, key.Length);                           // for the indexes; the record itself may fail, nothing has changed then
+        Bring(hash, key);
+    }
+
+    /// <summary>Without a lock: begins to read what a write will want to know of the key.</summary>
+    internal void Warm(ReadOnlySpan<byte> key)
+    {
+        if (Below is null || Below.IsWhole)
+            return;
+        var epoch = Epoch.Enter();
+        try
+        {
+            if (!IsClosed && _table.Find(KeyHash.Of(key), key) == null)
+                Below.TryGet(key, ulong.MaxValue, out _);
+        }
+        finally
+        {
+            Epoch.Exit(epoch);
+        }
+    }
+
+    /// <summary>The versioned counts of all families come into memory, where they stay. Before anybody reads.</summary>
+    internal void BringCounts()
+    {
+        var epoch = Epoch.Enter();
+        try
+        {
+            var counts = Below!.Scan([RunStore.CountFamily], [RunStore.CountFamily + 1], ulong.MaxValue, reverse: false);
+            while (counts.MoveNext())
+            {
+                if (Below.IsOfThisRun(counts.Version))
+                    InsertClean(KeyHash.Of(counts.Key), counts.Key, counts.Version);
+            }
+        }
+        finally
+        {
+            Epoch.Exit(epoch);
+        }
+    }
+
+    internal int FrozenCount => checked((int)Dirty.FrozenCount);
+
+    internal void CopyFrozen(ulong cut, Span<nint> entries) => Dirty.CopyFrozen(cut, entries);
+
+    /// <summary>A plain tombstone says nothing if the image has nothing of its key.</summary>
+    internal bool NeedsWriting(ReadOnlySpan<byte> key, in VersionView version) =>
+        !version.IsPlainTombstone || KeepsTombstones || Below!.MayHave(key);
+
+    internal void Published(ulong cut, long line)
+    {
+        if (Dirty.IsFrozen)
+            Dirty.Published(cut);
+        Below!.Published(cut, line);
+    }
+
+    /// <summary>See <see cref="RunStore.Forget"/>.</summary>
+    internal ForgottenKeys Forget(int keys, bool eager)
+    {
+        if (Below is null || _isLoading || !Below.EndWhole())
+            return default;
+        Below.Settle();
+        _slab.Ensure(4096);
+        return _clock.Turn(this, keys, eager, Forgettable());
+    }
+
+    /// <summary>The newest sequence that may be forgotten: it is clean, visible, and no pin lies below it.</summary>
+    private ulong Forgettable()
+    {
+        // In this order: a pin that is taken after the word was loaded is at or above it (SnapshotRegistry).
+        var visible = Visible.Value;
+        var oldestPin = _sweep.OldestPin();
+        return Mutant.Is("forget-dirty") ? oldestPin : Math.Min(Math.Min(Below!.CleanCut, visible), oldestPin);
+    }
+
+    /// <summary>Takes a key that is clean out of memory.</summary>
+    internal bool TryForget(byte* entry, ulong upTo)
+    {
+        var newest = Entry.Newest(entry);
+        if (Version.Sequence(newest) > upTo || Version.Older(newest) != null || Entry.IsQueued(entry)
+            || Entry.Key(entry)[0] == RunStore.CountFamily)
+            return false;
+        RemoveKey(entry, newest);
+        return true;
+    }
+
+    /// <summary>Puts an empty memory into this one's place, if all this one knows is clean. Readers inside find nothing here any more and
+    /// go on there. Null: not now.</summary>
+    internal RunMemory? Replace()
+    {
+        if (Below is null || _isLoading || !Below.EndWhole())
+            return null;
+        Below.Settle();
+        if (!Dirty.IsClean || Dirty.LastWritten > Forgettable())
+            return null;
+        var next = new RunMemory(Pins, Visible, RunTag, _debug, _content, Below, Dirty.Since) { KeepsTombstones = KeepsTombstones };
+        for (var family = 0; family <= byte.MaxValue; family++)
+        {
+            ReadOnlySpan<byte> key = [RunStore.CountFamily, (byte)family];
+            var hash = KeyHash.Of(key);
+            if (TryRead(_table.Find(hash, key), ulong.MaxValue, out var count))
+                next.InsertClean(hash, key, count);
+        }
+
+        // The successor first: whoever misses here because of what follows finds it.
+        Volatile.Write(ref _successor, next);
+        lock (_orderGate)
+        {
+            Volatile.Write(ref _isOrdered, true);
+            _order.Forget();
+            _table.Forget();
+            Volatile.Write(ref _counts, []);
+        }
+
+        return next;
+    }
+
     // ---- the order, built when first asked for --------------------------------------------------------------------------------
 
-    private void EnsureOrdered()
+    internal void EnsureOrdered()
     {
         if (Volatile.Read(ref _isOrdered))
             return;

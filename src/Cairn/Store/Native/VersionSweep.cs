@@ -6,10 +6,12 @@ namespace Cairn.Store.Native;
 /// Which superseded versions may go, and when. A version waits first until its successor is visible (in order, so one look at
 /// the front suffices). Then the interval rule decides: no pin in [its sequence, its successor's) and it leaves its chain, from
 /// the middle too; otherwise it is parked with the oldest pin that lies there, and looked at again when that pin has gone. So a
-/// long-lived pin costs the versions it holds, and nobody else anything.
+/// long-lived pin costs the versions it holds, and nobody else anything. A deletion that is not yet in an image which all readers have
+/// waits for that, because an older version of its key may be in one (S9).
 /// <code>
 /// waiting   word: address of a version | 1: address of an entry that was born deleted, and may go when that is visible
 /// parked    by pinned sequence, sorted: the versions that it holds (each in one list, though several pins may hold it)
+/// deferred  entries whose last version is a tombstone above the clean cut
 /// limbo     out of the chain, waiting for readers (<see cref="Limbo"/>) </code>
 /// </summary>
 internal sealed unsafe class VersionSweep
@@ -20,6 +22,9 @@ internal sealed unsafe class VersionSweep
     private readonly Slab _slab;
     private readonly Limbo _limbo;
     private WordQueue _waiting;
+    private WordQueue _deferred;
+    private long _deferredToLook;                         // those that waited when the clean cut moved
+    private ulong _cleanCut;
     private PinSet _pins;
     private ParkedList[] _lists = [];
     private int _listCount;
@@ -33,8 +38,12 @@ internal sealed unsafe class VersionSweep
         _limbo = limbo;
     }
 
-    /// <summary>Versions and blocks that are not free yet, the pinned ones included.</summary>
-    internal long Pending => _waiting.Count + _parked + _limbo.Count;
+    /// <summary>Versions and blocks that are not free yet, the pinned ones included; deletions that wait for a checkpoint are
+    /// not.</summary>
+    internal long Pending => _waiting.Count + _parked + _limbo.Count + _deferredToLook;
+
+    /// <summary>Deletions that wait for a checkpoint.</summary>
+    internal long Deferred => _deferred.Count;
 
     /// <summary>Versions that pins hold.</summary>
     internal long Parked => _parked;
@@ -60,7 +69,8 @@ internal sealed unsafe class VersionSweep
         try
         {
             _slab.Ensure(2048);                           // for the lists, before anything is taken out of them
-            if (_waiting.Count != 0 || _parked != 0)
+            Undefer();
+            if (_waiting.Count != 0 || _parked != 0 || _deferredToLook != 0)
                 Judge(steps);
             _limbo.Step(2 * steps, eager);
         }
@@ -68,6 +78,25 @@ internal sealed unsafe class VersionSweep
         {
             // Garbage stays where it is; the next step tries again.
         }
+    }
+
+    /// <summary>The oldest sequence that is pinned for the run now; the highest there is without any.</summary>
+    internal ulong OldestPin()
+    {
+        _memory.Pins.Collect(_memory.RunTag, ref _pins);
+        return _pins.FirstAtOrAfter(0);
+    }
+
+    /// <summary>What was deferred is looked at once for each cut that has become clean.</summary>
+    internal void Undefer()
+    {
+        if (_deferred.Count == 0)
+            return;
+        _memory.Below!.Settle();
+        if (_cleanCut == _memory.CleanCut)
+            return;
+        _cleanCut = _memory.CleanCut;
+        _deferredToLook = _deferred.Count;
     }
 
     private void Judge(int steps)
@@ -97,6 +126,16 @@ internal sealed unsafe class VersionSweep
                 break;
             _waiting.Take(_slab);
             Settle(version);
+        }
+
+        for (; _deferredToLook > 0 && left > -steps; left--)
+        {
+            _deferredToLook--;
+            var entry = (byte*)_deferred.Take(_slab);
+            if (MayGo(Entry.Newest(entry)) && Version.Sequence(Entry.Newest(entry)) > visible)
+                _waiting.Add(_slab, (ulong)entry | 1);
+            else
+                SettleKey(entry);
         }
 
         for (var i = Math.Min(ParkedListsLooked, _listCount); i > 0 && left > -steps; i--)
@@ -174,6 +213,12 @@ internal sealed unsafe class VersionSweep
         {
             ListOf(pin).Versions.Add(_slab, (ulong)entry | 1);
             _parked++;
+            return;
+        }
+
+        if (Version.Sequence(newest) > _memory.CleanCut && !Mutant.Is("tombstone-dropped-over-image"))
+        {
+            _deferred.Add(_slab, (ulong)entry);
             return;
         }
 

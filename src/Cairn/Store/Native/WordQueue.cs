@@ -66,6 +66,40 @@ internal unsafe struct WordQueue
         return word;
     }
 
+    /// <summary>All that waits, in order. Returns how many.</summary>
+    internal readonly int CopyTo(Span<nint> words)
+    {
+        var count = checked((int)Count);
+        var block = _head;
+        var at = _first;
+        for (var left = count; left > 0;)
+        {
+            if (at == BlockWords)
+            {
+                block = (ulong*)block[0];
+                at = 0;
+            }
+
+            var run = Math.Min(left, BlockWords - at);
+            new ReadOnlySpan<nint>(block + 1 + at, run).CopyTo(words[(count - left)..]);
+            at += run;
+            left -= run;
+        }
+
+        return count;
+    }
+
+    /// <summary>Frees all blocks of a queue that is not used any more.</summary>
+    internal readonly void Drop(Slab slab)
+    {
+        for (var block = _head; block != null;)
+        {
+            var next = (ulong*)block[0];
+            slab.Free((byte*)block, BlockBytes);
+            block = next;
+        }
+    }
+
     /// <summary>Gives back the kept block of an empty queue.</summary>
     internal void Clear(Slab slab)
     {
