@@ -62,7 +62,8 @@ internal static class CairnCli
         [
             DemoVerbs.Demo(), DemoVerbs.Child(),
             RunVerbs.Group(), KvVerbs.Group(), EventVerbs.Group(), StateVerbs.Group(), TraceVerbs.Group(), ImportVerbs.Group(),
-            DatabaseVerbs.Stat(), DatabaseVerbs.Verify(), DatabaseVerbs.Doctor(), DatabaseVerbs.Sync(), DatabaseVerbs.Compact(),
+            DatabaseVerbs.Stat(), DatabaseVerbs.Verify(), DatabaseVerbs.Doctor(), DatabaseVerbs.Sync(), DatabaseVerbs.Checkpoint(),
+            DatabaseVerbs.Compact(),
             DatabaseVerbs.Metrics(), LogVerbs.Group(),
             BackupVerbs.Group(), BackupVerbs.Restore(), BackupVerbs.Salvage(),
             Completion.Verb(),

@@ -1,3 +1,4 @@
+using Cairn.Checkpoints;
 using Cairn.Content;
 using Cairn.Log;
 using Cairn.Maintenance;
@@ -21,6 +22,9 @@ namespace Cairn;
 /// </example>
 public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
 {
+    /// <summary>Active runs that an opening looks at, so that its time has a bound.</summary>
+    private const int OrphansMax = 1_000;
+
     private readonly Engine _engine;
     private readonly IStorage? _storage;
     private readonly IDisposable? _lock;
@@ -100,7 +104,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
     internal static CairnDatabase Open(IStorage storage, CairnOptions options, EngineHooks hooks)
     {
         IDisposable? directoryLock = null;
-        Catalogue? catalogue = null;
+        RecoveredState? recoveredState = null;
         try
         {
             using var activity = Meters.Activities.StartActivity("cairn.open");
@@ -108,16 +112,16 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             directoryLock = storage.Lock($"pid {Environment.ProcessId}");
             var pins = new SnapshotRegistry();
             var visible = new VisibleSequence();
-            var content = new ContentStore(options.ContentThreshold, options.ContentMemoryBytes);
-            catalogue = new Catalogue(pins, visible, content) { Limits = options.Limits };
             var random = new RandomSource(options.RandomSeed);
-            var openings = new Openings(catalogue, Operations);
-            catalogue.BeginLoad();
-            var recovered = Cairn.Recovery.Recovery.Open(storage, LogOptionsOf(options, random), openings.Follow, content);
+            var cache = new BlockCache(options.BlockCacheBytes);
+            var content = new ContentStore(options.ContentThreshold, options.ContentMemoryBytes);
+            recoveredState = new RecoveredState(storage, pins, visible, Operations, options.Limits, cache, content);
+            var logOptions = LogOptionsOf(options, random);
+            var recovered = Cairn.Recovery.Recovery.Open(
+                storage, logOptions, recoveredState.Follow, content, recoveredState.Begin);
             content.ReadFrom(recovered.Log);
-            catalogue.EndLoad();
+            recoveredState.End(recovered.Findings);
             random.BeginOpening(recovered.Findings.Epoch);
-            openings.End(recovered.Findings.WasClosedCleanly || recovered.Findings.IsCreated);
             var counters = new Counters { Events = new SystemEvents(options.SystemEvents && !options.IsReadOnly) };
             var state = new EngineState();
             DiskSpace? disk = null;
@@ -138,16 +142,31 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
                 SyncCommits = options.SyncCommits,
                 Disk = disk,
             };
+            var checkpointer = options.IsReadOnly ? null : new Checkpointer(new CheckpointParts
+            {
+                Storage = storage,
+                Device = recovered.Log,
+                Log = log,
+                State = state,
+                Catalogue = recoveredState.Catalogue,
+                Image = recoveredState.Image,
+                Pins = pins,
+                Cache = cache,
+                Clock = options.TimeProvider,
+                DrawBits = logOptions.DrawBits,
+                Epoch = recovered.Findings.Epoch,
+                EndedUncleanly = recoveredState.Openings.Unclean,
+            });
             var engine = Assemble(
-                options, pins, catalogue, counters, state, log, recovered.Findings.Epoch, hooks, random, openings,
-                storage.SyncErrorsAreReported, storage);
+                options, pins, recoveredState.Catalogue, counters, state, log, recovered.Findings.Epoch, hooks, random,
+                recoveredState.Openings, storage.SyncErrorsAreReported, storage, recoveredState, checkpointer);
             var report = ReportOf(recovered, engine, options.TimeProvider.GetElapsedTime(began));
             engine.TellOpening(report);
             return new CairnDatabase(engine, storage, directoryLock, report);
         }
         catch (Exception failure)
         {
-            catalogue?.Dispose();
+            recoveredState?.Dispose();
             directoryLock?.Dispose();
             storage.Dispose();
             if (failure is StorageException storageFailure)
@@ -173,7 +192,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
     private static Engine Assemble(
         CairnOptions options, SnapshotRegistry pins, Catalogue catalogue, Counters counters, EngineState state, LogWriter log,
         ulong epoch, EngineHooks hooks, RandomSource? random = null, Openings? openings = null, bool syncErrorsAreReported = true,
-        IStorage? storage = null)
+        IStorage? storage = null, RecoveredState? recovered = null, Checkpointer? checkpointer = null)
     {
         var path = new CommitPath(log, state, catalogue, Operations, options.Limits, options.TimeProvider, epoch, counters)
         {
@@ -192,6 +211,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             Feed = new EventFeed(log, options.Limits.SubscriptionsMax),
             Openings = openings,
             SyncErrorsAreReported = syncErrorsAreReported,
+            Recovered = recovered,
+            Checkpointer = checkpointer,
         };
         state.OnFailed = _ => engine.Feed.PulseAll();
         var jobs = new List<MaintenanceJob>();
@@ -207,6 +228,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             jobs.Add(new CompactionJob(engine.Compactions, state, options.TimeProvider, options.CompactionGarbageMin));
         }
 
+        if (checkpointer is not null)
+            jobs.Add(new CheckpointJob(checkpointer, state, options.TimeProvider, options.CheckpointLogBytes, options.CheckpointInterval));
         if (!options.IsReadOnly)
             jobs.Add(new ExpiryJob(path));
         jobs.Add(new TimeoutJob(engine.CloseOldTransactions, () => engine.OpenTransactions + cursors.Open, cursors));
@@ -260,7 +283,9 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
                 findings.Cut.File, findings.Cut.Offset, findings.Cut.Bytes, findings.Cut.Reason),
             CopiedRecords = findings.CopiedRecords,
             Quarantined = findings.Quarantined,
-            OrphanedRuns = [.. engine.Catalogue.Runs.Where(engine.IsOrphaned).Select(run => run.Id).Order()],
+            CheckpointUsed = findings.CheckpointUsed is { } used ? new Sequence(used.Sequence) : null,
+            CheckpointsRejected = findings.CheckpointsRejected,
+            Orphans = engine.Orphans(OrphansMax) is { } orphans ? new([.. orphans]) : new(() => engine.Orphans()!),
             Warnings = findings.Warnings,
             Phases = [.. findings.Phases.Select(phase => new RecoveryPhase(phase.Name, phase.Time))],
             Duration = duration,
@@ -411,6 +436,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             Failpoint.Hit("close.drained");
             _engine.Feed.PulseAll();
             _engine.Maintainer?.Dispose();
+            CheckpointToClose();
             if (!_engine.Options.IsReadOnly)
                 _engine.Path.Log.Close();
         }
@@ -418,6 +444,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         {
             _engine.Meters?.Dispose();
             _engine.Path.Log.Dispose();
+            _engine.Checkpointer?.Dispose();
+            _engine.Recovered?.Dispose();
             _engine.Catalogue.Dispose();
             _engine.Compactions?.Dispose();
             _lock?.Dispose();
@@ -426,12 +454,34 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         }
     }
 
+    // It saves the next opening the reading. That there is no room for it, or that something of the image is damaged, does not keep a
+    // database from being closed: the log has everything.
+    private void CheckpointToClose()
+    {
+        if (_engine.Checkpointer is not { } checkpointer || _engine.State.HasFailed)
+            return;
+        if (!_engine.Options.CheckpointOnClose)
+        {
+            checkpointer.GiveUp();
+            return;
+        }
+
+        try
+        {
+            checkpointer.Run(null, CancellationToken.None);
+        }
+        catch (Exception failure) when (!_engine.State.HasFailed && failure is CairnException and not DatabaseFailedException)
+        {
+            checkpointer.GiveUp();
+        }
+    }
+
     // Whoever holds a run's lock finishes; whoever comes later is refused before a sequence is taken.
     private void Drain()
     {
         _engine.State.Close();
         Failpoint.Hit("close.refusing");
-        foreach (var run in _engine.Catalogue.Runs.Order(RunOrder.Instance))
+        foreach (var run in _engine.Catalogue.Loaded.Order(RunOrder.Instance))
         {
             Failpoint.Wait("close.wait-for-run");
             run.CommitLock.Enter();

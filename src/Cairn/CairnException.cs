@@ -192,6 +192,9 @@ public sealed class CorruptionException : CairnException
     /// <summary>The last sequence known to be good before the damage.</summary>
     public Sequence Sequence { get; }
 
+    /// <summary>A checkpoint does not belong to this log: another one may.</summary>
+    internal bool IsOfCheckpoint { get; init; }
+
     /// <summary>What should have been there.</summary>
     public string Expected { get; }
 }

@@ -61,6 +61,19 @@ public sealed record CairnOptions
     /// <summary>How background work is paced.</summary>
     public MaintenanceOptions Maintenance { get; init; } = new();
 
+    /// <summary>Bytes of log after which a checkpoint is made, so that an opening has no more than that to read. Default 100 MiB; from
+    /// 64 KiB to 1 TiB.</summary>
+    public long CheckpointLogBytes { get; init; } = 100 << 20;
+
+    /// <summary>Time after which a checkpoint is made if there was a commit. Default 30 minutes; from 1 second to 30 days.</summary>
+    public TimeSpan CheckpointInterval { get; init; } = TimeSpan.FromMinutes(30);
+
+    /// <summary>Makes a checkpoint when the database is closed cleanly, if there were commits since the last one. Default true.</summary>
+    public bool CheckpointOnClose { get; init; } = true;
+
+    /// <summary>Most bytes of checkpointed data that are kept in memory as blocks. Default 64 MiB; from 1 MiB to 1 TiB.</summary>
+    public long BlockCacheBytes { get; init; } = 64 << 20;
+
     /// <summary>All time comes from here. Default the system's.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 

@@ -55,6 +55,12 @@ internal sealed class Engine
     /// <summary>How the openings before this one ended; null in memory.</summary>
     internal Openings? Openings { get; init; }
 
+    /// <summary>Owns the image that memory lies above; null in memory.</summary>
+    internal Recovery.RecoveredState? Recovered { get; init; }
+
+    /// <summary>Makes checkpoints; null where nothing is written.</summary>
+    internal Checkpoints.Checkpointer? Checkpointer { get; init; }
+
     internal Limits Limits => Options.Limits;
 
     /// <summary>The policy of runs that have none of their own.</summary>
@@ -367,8 +373,8 @@ internal sealed class Engine
             StalledJobs = Maintainer?.Jobs.Count(job => Maintainer.StalledFor(job) is not null) ?? 0,
             DamagedFiles = Maintainer?.Jobs.OfType<ScrubJob>().Sum(job => job.Damaged) ?? 0,
             SystemEventsLost = Events.Lost,
-            Runs = Catalogue.Runs.Count,
-            MemoryBytes = Catalogue.Runs.Sum(run => run.Store.MemoryBytes) + Catalogue.State.Store.MemoryBytes,
+            Runs = CountRuns(),
+            MemoryBytes = Catalogue.Loaded.Sum(run => run.Store.MemoryBytes) + Catalogue.State.Store.MemoryBytes,
             ContentAttachedBytes = Catalogue.Content?.Attached.Value ?? 0,
             ContentCachedBytes = Catalogue.Content?.CachedBytes ?? 0,
             ContentHits = Catalogue.Content?.Hits ?? 0,
@@ -418,6 +424,13 @@ internal sealed class Engine
         }
     }
 
+    // Those that always exist are in no count.
+    private int CountRuns()
+    {
+        using var reader = Catalogue.State.Store.Read();
+        return 2 + (int)reader.Count(StoreKeys.Run, ulong.MaxValue);
+    }
+
     // KvCompareAndSet -> kv.compare_and_set
     internal static string OperationName(OperationCode code)
     {
@@ -464,8 +477,35 @@ internal sealed class Engine
     // ---- runs -----------------------------------------------------------------------------------------------------------------
 
     /// <summary>Active, and last written in an opening that a crash ended (RUN-11). The two runs that always exist never are.</summary>
-    internal bool IsOrphaned(RunState run) => run.Status == RunStatus.Active && run != Catalogue.Default && run != Catalogue.System
-        && Openings is not null && Openings.EndedUncleanly(run.LastEpoch);
+    internal bool IsOrphaned(RunState run) => run != Catalogue.Default && run != Catalogue.System && IsOrphaned(run.Numbers);
+
+    private bool IsOrphaned(in RunNumbers numbers) =>
+        numbers.Status == RunStatus.Active && Openings is not null && Openings.EndedUncleanly(numbers.LastEpoch);
+
+    /// <summary>Ids of the runs that are orphaned, ascending. Looks at every active run, in memory or not; at none when no opening ended
+    /// uncleanly.</summary>
+    /// <param name="most">Active runs to look at; null comes back when there are more.</param>
+    internal List<RunId>? Orphans(int most = int.MaxValue)
+    {
+        var orphans = new List<RunId>();
+        if (Openings is not { AnyEndedUncleanly: true })
+            return orphans;
+        byte[] from = [StoreKeys.RunStatusOrder, (byte)RunStatus.Active];
+        byte[] to = [StoreKeys.RunStatusOrder, (byte)RunStatus.Active + 1];
+        using var pinned = new PinnedScope(Pins, Scope.Live(Path, Catalogue.State, CommitOptions.Default));
+        using var reader = Catalogue.State.Store.Read();
+        var scan = reader.Scan(from, to, pinned.Scope.Sequence);
+        while (scan.MoveNext())
+        {
+            if (most-- == 0)
+                return null;
+            var id = RunId.Read(scan.Key[2..]);
+            if (Catalogue.TryGetNumbers(id, out var numbers) && IsOrphaned(numbers))
+                orphans.Add(id);
+        }
+
+        return orphans;
+    }
 
     internal RunState Find(RunId id) =>
         Catalogue.Find(id) ?? throw new CairnException(ErrorCode.NotFound, $"There is no run {id}.");

@@ -12,6 +12,9 @@ internal static class OptionRules
         Range(nameof(options.ContentThreshold), options.ContentThreshold, 64, 64 << 20);
         Range(nameof(options.ContentMemoryBytes), options.ContentMemoryBytes, 0, 1L << 40);
         Range(nameof(options.CompactionGarbageMin), options.CompactionGarbageMin, 16 << 10, 1L << 40);
+        Range(nameof(options.CheckpointLogBytes), options.CheckpointLogBytes, 64 << 10, 1L << 40);
+        Range(nameof(options.CheckpointInterval), options.CheckpointInterval, TimeSpan.FromSeconds(1), TimeSpan.FromDays(30));
+        Range(nameof(options.BlockCacheBytes), options.BlockCacheBytes, 1 << 20, 1L << 40);
         if (!Enum.IsDefined(options.Durability))
             throw Refused(nameof(options.Durability), options.Durability.ToString(), "InMemory", "Strict");
         if (options.Retention is { } policy)

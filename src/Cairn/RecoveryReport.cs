@@ -17,6 +17,12 @@ public sealed record RecoveryReport
     /// <summary>Number of this opening.</summary>
     public ulong Epoch { get; init; }
 
+    /// <summary>The last commit in the checkpoint that was begun with; null when the whole log was read.</summary>
+    public Sequence? CheckpointUsed { get; init; }
+
+    /// <summary>Checkpoints that could not be used, newest first, and why. They stand among the warnings too.</summary>
+    public IReadOnlyList<string> CheckpointsRejected { get; init; } = [];
+
     /// <summary>Segments of the log that were read.</summary>
     public int Segments { get; init; }
 
@@ -41,8 +47,11 @@ public sealed record RecoveryReport
     /// <summary>Items set aside, as paths below the database directory.</summary>
     public IReadOnlyList<string> Quarantined { get; init; } = [];
 
-    /// <summary>Runs left active by a crash and not adopted since, at the time of opening.</summary>
-    public IReadOnlyList<RunId> OrphanedRuns { get; init; } = [];
+    /// <summary>Runs left active by a crash and not adopted since, at the time of opening; where there are more than a thousand active
+    /// runs, at the time when this is first asked for, while the database is open.</summary>
+    public IReadOnlyList<RunId> OrphanedRuns => Orphans.Value;
+
+    internal Lazy<IReadOnlyList<RunId>> Orphans { get; init; } = new([]);
 
     /// <summary>Damage that cost nothing.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];

@@ -343,7 +343,7 @@ public sealed class Runs
     public IReadOnlyList<RunInfo> Orphaned()
     {
         _engine.Path.ThrowIfNotReadable();
-        var ids = _engine.Catalogue.Runs.Where(_engine.IsOrphaned).Select(run => run.Id).Order().ToList();
+        var ids = _engine.Orphans()!;
         using var pinned = new PinnedScope(_engine.Pins, _index);
         using var reader = _index.Run.Store.Read();
         var orphans = new List<RunInfo>(ids.Count);

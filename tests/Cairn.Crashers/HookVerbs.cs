@@ -30,7 +30,7 @@ internal static class HookVerbs
         Console.WriteLine($"failpoints {(Failpoint.IsOn ? "on" : "off")}");
     }
 
-    /// <summary>`die DIR MODE FAILPOINT NTH`: opens, commits, begins and deletes runs, rotates, closes, again and again; says
+    /// <summary>`die DIR MODE FAILPOINT NTH`: opens, commits, checkpoints, begins and deletes runs, rotates, closes, again and again; says
     /// `a N`, `r N`, `d N` for what was acknowledged, and is killed when it comes to the failpoint for the nth time. Ends by itself
     /// when it never comes there.</summary>
     internal static void Die(string[] arguments)
@@ -57,6 +57,8 @@ internal static class HookVerbs
                     tx.Kv.Add("sum", n);
                 });
                 Say('a', n);
+                if (n == from + 10)
+                    db.Checkpoint();
             }
 
             var run = db.Runs.Begin($"run {from}");

@@ -139,6 +139,24 @@ internal static class DatabaseVerbs
             ]);
     }
 
+    internal static Verb Checkpoint() => new(
+        "checkpoint", "Writes what has changed since the last checkpoint beside the log, so that the next opening reads the log from here "
+            + "on. Each writing verb does so when it ends; this one says what came of it.",
+        "cairn checkpoint", Needs.WriteDatabase,
+        call =>
+        {
+            if (call.Database.Checkpoint() is not { } made)
+                return call.Answer("there is nothing to write", ("number", Value.Null));
+            return call.Answer(
+                $"checkpoint {made.Number} at {made.Sequence}: {Show.Number(made.Entries)} versions, {Show.Bytes(made.Bytes)}, in "
+                    + Show.Duration(made.Duration),
+                ("number", (long)made.Number),
+                ("sequence", Failures.Number(made.Sequence)),
+                ("entries", made.Entries),
+                ("bytes", made.Bytes),
+                ("duration_ms", Show.Milliseconds(made.Duration)));
+        });
+
     internal static Verb Verify()
     {
         var deep = new Option<bool>("--deep")
@@ -152,7 +170,7 @@ internal static class DatabaseVerbs
 
     private static int Verify(Call call, bool isDeep)
     {
-        // Opening has read and checked everything once; a damaged database does not get past it, and its failure says where.
+        // Opening has read and checked what lies behind the checkpoint; a database that is damaged there does not get past it.
         var found = call.Watched("reading the log", call.Database.Metrics.LogBytesKept, call.Database.VerifyLog);
         var chains = EventChains.Verify(call.Database).ToList();
         var broken = chains.Find(chain => !chain.IsValid);
@@ -295,6 +313,8 @@ internal static class DatabaseVerbs
         ("new", recovery.IsNew),
         ("closed_cleanly", recovery.WasClosedCleanly),
         ("epoch", (long)recovery.Epoch),
+        ("checkpoint_used", recovery.CheckpointUsed is { } used ? Failures.Number(used) : Value.Null),
+        ("checkpoints_rejected", Strings(recovery.CheckpointsRejected)),
         ("segments", recovery.Segments),
         ("records", recovery.Records),
         ("bytes", recovery.Bytes),
@@ -319,6 +339,8 @@ internal static class DatabaseVerbs
         yield return ("recovery",
             $"{Show.Number(recovery.Transactions)} transactions from {Show.Number(recovery.Records)} records, "
                 + $"{Show.Bytes(recovery.Bytes)}, in {Show.Duration(recovery.Duration)}");
+        if (recovery.CheckpointUsed is { } used)
+            yield return ("checkpoint", $"begun with, at {used}");
         if (recovery.Cut is { } cut)
             yield return ("cut",
                 $"{cut.File} at offset {cut.Offset}: {Show.Number(cut.Bytes)} bytes that were never acknowledged ({cut.Reason}), "

@@ -194,7 +194,8 @@ internal sealed class LogScanner(int bufferBytes = LogScanner.BufferBytes) : IDi
             throw Unknown(header, $"record flags 0x{(ushort)header.Flags:X4}");
         if ((header.Flags & RecordFlags.Encrypted) != 0)
             throw Unknown(header, "an encrypted record");
-        var isKnown = header.Type is RecordType.Transaction or RecordType.DurableMark or RecordType.Seal or RecordType.Open;
+        var isKnown = header.Type is RecordType.Transaction or RecordType.CheckpointMark or RecordType.DurableMark or RecordType.Seal
+            or RecordType.Open;
         if (!isKnown && (header.Flags & RecordFlags.Ignorable) == 0)
             throw Unknown(header, $"record type 0x{(byte)header.Type:X2}");
         if (isKnown && header.Version != RecordHeader.CurrentVersion)
@@ -202,7 +203,7 @@ internal sealed class LogScanner(int bufferBytes = LogScanner.BufferBytes) : IDi
     }
 
     private FormatVersionException Unknown(in RecordHeader header, string found) =>
-        new(_path, $"{found} at offset {Offset} (sequence {header.Sequence})", "record types 01, 03, 04 and 05, version 1");
+        new(_path, $"{found} at offset {Offset} (sequence {header.Sequence})", "record types 01 to 05, version 1");
 
     private RecordFault FindBreak(in RecordHeader header, ReadOnlySpan<byte> payload)
     {
@@ -221,6 +222,8 @@ internal sealed class LogScanner(int bufferBytes = LogScanner.BufferBytes) : IDi
         return header.Type switch
         {
             RecordType.DurableMark when payload.Length != 0 => RecordFault.Malformed,
+            RecordType.CheckpointMark when !CheckpointMark.TryRead(payload, out var mark) || mark.Sequence != header.Sequence =>
+                RecordFault.Malformed,
             RecordType.Open when payload.Length != Opening.Size => RecordFault.Malformed,
             RecordType.Seal when !IsSealTrue(header, payload) => RecordFault.Malformed,
             _ => RecordFault.None,

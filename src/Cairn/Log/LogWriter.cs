@@ -190,7 +190,8 @@ internal sealed class LogWriter : IDisposable
     }
 
     /// <summary>Takes a place: a few instructions under the one lock that all runs share.</summary>
-    internal TakeResult TryTake(PendingRecord record, long now)
+    /// <param name="placed">Called with the last sequence and its time before anybody else can take a place; keep it short.</param>
+    internal TakeResult TryTake(PendingRecord record, long now, Action<ulong, long>? placed = null)
     {
         var length = (ulong)record.RecordLength;
         _gate.Enter();
@@ -208,6 +209,7 @@ internal sealed class LogWriter : IDisposable
             }
 
             Place(record, length);
+            placed?.Invoke(record.Sequence, record.Time);
             return TakeResult.Taken;
         }
         finally
@@ -782,6 +784,23 @@ internal sealed class LogWriter : IDisposable
         Drive(mayLeave: false);
         Volatile.Write(ref _progress.Marked, mark.Position + (ulong)mark.RecordLength);
         return true;
+    }
+
+    /// <summary>Blocks until a record that was filled is synced, and with it everything before it.</summary>
+    /// <exception cref="DatabaseFailedException">An I/O error came first.</exception>
+    internal void SyncThrough(PendingRecord record)
+    {
+        var spinner = default(SpinWait);
+        while (Volatile.Read(ref _progress.WrittenSlot) <= record.Slot)
+        {
+            _state.ThrowIfFailed();
+            Drive(mayLeave: true);
+            Failpoint.Wait("log.wait-written");
+            spinner.SpinOnce();
+        }
+
+        if (!Mutant.Is("checkpoint-log-not-synced"))
+            Sync();
     }
 
     // ---- observers ----------------------------------------------------------------------------------------------------------

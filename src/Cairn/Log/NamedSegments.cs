@@ -8,12 +8,11 @@ internal sealed class NamedSegments : ILogBytes, IDisposable
 {
     private readonly SegmentFile[] _segments;
 
-    /// <param name="headers">In the order of the log, at least one.</param>
-    internal NamedSegments(IStorage storage, ReadOnlySpan<SegmentHeader> headers)
+    internal NamedSegments(IStorage storage, Manifest manifest)
     {
-        _segments = new SegmentFile[headers.Length];
-        for (var i = 0; i < headers.Length; i++)
-            _segments[i] = new SegmentFile(storage, headers[i]);
+        _segments = new SegmentFile[manifest.Segments.Count];
+        for (var i = 0; i < _segments.Length; i++)
+            _segments[i] = new SegmentFile(storage, manifest.Segments[i], manifest.DatabaseId, previous: null);
     }
 
     public ulong FirstPosition => _segments[0].BasePosition;

@@ -55,3 +55,31 @@ internal readonly record struct Opening(ulong Epoch, long CommitTime)
         BinaryPrimitives.WriteInt64LittleEndian(target[8..], CommitTime);
     }
 }
+
+/// <summary>Payload of the record where a checkpoint cuts the log: what is before it is in the checkpoint, recovery begins with it. Layout,
+/// little-endian: <code>
+///  0  u64  number        of the checkpoint
+///  8  u64  sequence      of the last transaction before it
+/// 16  i64  commit time   of that sequence, microseconds since 1970 </code></summary>
+internal readonly record struct CheckpointMark(ulong Number, ulong Sequence, long CommitTime)
+{
+    internal const int Size = 24;
+
+    internal static bool TryRead(ReadOnlySpan<byte> source, out CheckpointMark mark)
+    {
+        mark = source.Length == Size
+            ? new CheckpointMark(
+                BinaryPrimitives.ReadUInt64LittleEndian(source),
+                BinaryPrimitives.ReadUInt64LittleEndian(source[8..]),
+                BinaryPrimitives.ReadInt64LittleEndian(source[16..]))
+            : default;
+        return source.Length == Size;
+    }
+
+    internal void Write(Span<byte> target)
+    {
+        BinaryPrimitives.WriteUInt64LittleEndian(target, Number);
+        BinaryPrimitives.WriteUInt64LittleEndian(target[8..], Sequence);
+        BinaryPrimitives.WriteInt64LittleEndian(target[16..], CommitTime);
+    }
+}

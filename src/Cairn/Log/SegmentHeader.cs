@@ -62,6 +62,20 @@ internal readonly record struct SegmentHeader(
         return header.Format != FormatFeatures.Current || IsRoomZero(source);
     }
 
+    /// <summary>What is not as the manifest names the segment; null when all is.</summary>
+    internal string? FindMismatch(in ManifestSegment named, UInt128 databaseId, Digest previous)
+    {
+        if (DatabaseId != databaseId)
+            return "a segment of this database; it belongs to another one";
+        if (Number != named.Number)
+            return $"segment number {named.Number}, not {Number}";
+        if (BasePosition != named.BasePosition)
+            return $"base position {named.BasePosition}, not {BasePosition}";
+        if (CopiedTo != named.CopiedTo || FirstSequence != named.FirstSequence)
+            return "copied-to position and first sequence as the manifest names them";
+        return PreviousDigest == previous ? null : "the digest of the segment before";
+    }
+
     /// <summary>Writes all 4096 bytes.</summary>
     internal void Write(Span<byte> target)
     {

@@ -583,6 +583,60 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
         }
     }
 
+    /// <summary>Publishes a manifest that says something else than the present one.</summary>
+    /// <param name="change">Gives it; what every change sets, and the number, come from here.</param>
+    /// <exception cref="StorageException">NoSpace: nothing was published, the present one counts.</exception>
+    internal Manifest Change(Func<Manifest, Manifest> change)
+    {
+        lock (_manifestGate)
+        {
+            ThrowIfEnded();
+            var next = change(_manifest) with
+            {
+                Number = _manifest.Number + 1,
+                DurablePosition = SyncedPosition,
+                PreviousDigest = _manifest.Digest(),
+            };
+            try
+            {
+                Publish(next);
+                Volatile.Write(ref _manifest, next);
+                next.UnlinkOlder(_storage);
+                return next;
+            }
+            catch (StorageException full) when (full.Error == StorageError.NoSpace && !_storage.Exists(next.Name))
+            {
+                if (_storage.Exists(next.Name + LogNames.Part))
+                    _storage.Unlink(next.Name + LogNames.Part);
+                throw;
+            }
+            catch (StorageException cause) when (cause.Error == StorageError.NoSpace)
+            {
+                Latch(cause);
+                ThrowIfEnded();                              // not to be taken for a full disk: the name may be there
+                throw;
+            }
+            catch (Exception cause)
+            {
+                Latch(cause);
+                throw;
+            }
+        }
+    }
+
+    /// <summary>The header check of the record at a position: known by it when it is met again.</summary>
+    /// <exception cref="CorruptionException">No record begins there.</exception>
+    internal uint HeaderCheckAt(ulong position)
+    {
+        Span<byte> salt = stackalloc byte[RecordFrame.SaltBytes];
+        SaltAt(position, salt);
+        Span<byte> header = stackalloc byte[RecordHeader.Size];
+        var segment = SegmentAt(position);
+        if (Read(position, header) < header.Length || !RecordFrame.IsHeaderRight(RecordFrame.Salted(salt), position, header))
+            throw new CorruptionException(segment.Path, segment.OffsetOf(position), new Sequence(segment.FirstSequence), "a record header");
+        return System.Buffers.Binary.BinaryPrimitives.ReadUInt32LittleEndian(header[RecordHeader.HeaderCheckOffset..]);
+    }
+
     internal override void Truncate(ulong upToPosition)
     {
         lock (_manifestGate)

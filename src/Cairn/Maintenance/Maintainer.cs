@@ -15,6 +15,8 @@
 //                                                                                                  with none behind it, of its size
 //   prompt  timeout     closes transactions that lived too long, so that they pin nothing (TX-32)    -
 //   prompt  watch       looks whether the log's writer gets on, whoever that is                      commits queued, of the queue
+//   long    checkpoint  writes what has changed beside the log: by bytes, by time, or when asked     bytes of log since the last,
+//                                                                                                  of 2 x CheckpointLogBytes
 //   long    expiry      removes expired values by ordinary transactions, only if they are still      keys found at the last look
 //                       the expired version (TTL-5)
 //   long    events      writes what the engine tells into the run $sys (SYS-1)                       events, of the queue

@@ -38,7 +38,7 @@ internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
         var more = false;
         var found = 0L;
         var earliest = long.MaxValue;
-        foreach (var run in path.Catalogue.Runs)
+        foreach (var run in path.Catalogue.Loaded)
         {
             if (Stopping.IsCancellationRequested)
                 return false;
@@ -122,7 +122,7 @@ internal sealed class SweepJob(Catalogue catalogue) : MaintenanceJob("sweep")
     internal override bool Step()
     {
         var pending = Sweep(catalogue.State);
-        foreach (var run in catalogue.Runs)
+        foreach (var run in catalogue.Loaded)
             pending += Sweep(run);
 
         // What pins hold is pending too, and stays so however often this looks: more is in sight only while the number moves.

@@ -153,6 +153,24 @@ internal sealed class EventOperations : OperationSet
         EventHash.OfEvent(number, operation.Key, context.Time, hash, holes.Slice(PreviousOffset, Hash256.Size), hash);
     }
 
+    internal override void EachKey(in Operation operation, RunState run, Catalogue catalogue, StoreKeyVisitor visit)
+    {
+        Span<byte> key = stackalloc byte[1 + Limits.NameBytesMax];
+        switch ((OperationCode)operation.Code)
+        {
+            case OperationCode.EventConsumerCommit:
+                visit(run.Store, StoreKeys.Of(key, StoreKeys.Consumer, operation.Key));
+                break;
+            case OperationCode.EventAppend:
+                visit(run.Store, StoreKeys.Of(key, StoreKeys.EventStream, operation.Key));
+                visit(run.Store, [StoreKeys.EventHead]);
+                break;
+            default:
+                visit(run.Store, StoreKeys.Of(key, StoreKeys.Event, BinaryPrimitives.ReadUInt64LittleEndian(operation.FullBody)));
+                break;
+        }
+    }
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         switch ((OperationCode)operation.Code)

@@ -30,6 +30,12 @@ internal sealed class IdempotencyOperations : OperationSet
 
     internal override string Describe(ReadOnlySpan<byte> storeKey) => Utf8.GetTrustedString(storeKey[1..]);
 
+    internal override void EachKey(in Operation operation, RunState run, Catalogue catalogue, StoreKeyVisitor visit)
+    {
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        visit(run.Store, StoreKeys.Of(buffer, StoreKeys.Idempotency, operation.Key));
+    }
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         if ((OperationCode)operation.Code != OperationCode.Idempotency || operation.Key.Length is 0 or > Limits.KeyBytesMax)

@@ -66,6 +66,12 @@ internal sealed class KvOperations : OperationSet
         return false;
     }
 
+    internal override void EachKey(in Operation operation, RunState run, Catalogue catalogue, StoreKeyVisitor visit)
+    {
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        visit(run.Store, StoreKeys.Of(buffer, StoreKeys.Kv, operation.Key));
+    }
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         if (operation.Key.Length is 0 or > Limits.KeyBytesMax)

@@ -120,6 +120,13 @@ internal sealed class RunOperations : OperationSet
 
     // ---- applying -------------------------------------------------------------------------------------------------------------
 
+    internal override void EachKey(in Operation operation, RunState run, Catalogue catalogue, StoreKeyVisitor visit)
+    {
+        Span<byte> key = stackalloc byte[1 + RunId.Size];
+        visit(catalogue.State.Store, RunKeys.Record(key, run.Id));
+        visit(catalogue.State.Store, RunKeys.Result(key, run.Id));
+    }
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         if (!operation.Key.IsEmpty || operation.HasExpiry)
@@ -137,6 +144,7 @@ internal sealed class RunOperations : OperationSet
         {
             if (before is not null || RunRecord.IsBuiltIn(run.Id) || !RunRecord.TryBegin(body, context.Time, out after))
                 return false;
+            run.Born = context.Sequence;
             context.Catalogue.Add(run);
         }
         else

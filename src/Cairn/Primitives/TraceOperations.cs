@@ -71,6 +71,14 @@ internal sealed class TraceOperations : OperationSet
     internal override ReadOnlySpan<byte> ValueRead(in Operation operation, Span<byte> buffer) =>
         operation.Code == (byte)OperationCode.TraceRedact ? TraceKeys.Trace(buffer, TraceId.Read(operation.Key)) : default;
 
+    internal override void EachKey(in Operation operation, RunState run, Catalogue catalogue, StoreKeyVisitor visit)
+    {
+        if (operation.Code != (byte)OperationCode.TraceRedact)
+            return;                                          // a new one: no key of it is anywhere
+        Span<byte> key = stackalloc byte[TraceKeys.LengthMax];
+        visit(run.Store, TraceKeys.Trace(key, TraceId.Read(operation.Key)));
+    }
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         if (operation.Key.Length != TraceId.Size || operation.HasExpiry)

@@ -8,6 +8,12 @@ namespace Cairn.Recovery;
 /// <exception cref="MalformedPayloadException">The payload is not what the format says: corruption.</exception>
 internal delegate void ApplyRecord(in RecordHeader header, ReadOnlySpan<byte> payload, ulong position);
 
+/// <summary>Called before the first record: where recovery begins. Called again, with the next best, when what it began with was
+/// damaged; whatever was built is thrown away then.</summary>
+/// <param name="checkpoint">Null: at the beginning of the log, with nothing.</param>
+/// <exception cref="CorruptionException">The checkpoint cannot be used.</exception>
+internal delegate void BeginRecovery(Manifest manifest, ManifestCheckpoint? checkpoint);
+
 /// <summary>A log that is ready for appends (or, opened read-only, for reads), and where to go on.</summary>
 /// <param name="LastSequence">Of the last recovered transaction; the next one has this + 1.</param>
 /// <param name="LastCommitTime">No later commit may have an earlier one; microseconds since 1970.</param>
@@ -23,6 +29,7 @@ internal sealed class RecoveryFindings
     private readonly List<string> _warnings = [];
     private readonly List<string> _quarantined = [];
     private readonly List<string> _removed = [];
+    private readonly List<string> _rejected = [];
     private readonly List<(string Name, TimeSpan Time)> _phases = [];
 
     /// <summary>There was no database, now there is one.</summary>
@@ -33,6 +40,12 @@ internal sealed class RecoveryFindings
     internal ulong Epoch { get; set; }
 
     internal ulong ManifestNumber { get; set; }
+
+    /// <summary>Where the log was read from; null when it was read from its beginning.</summary>
+    internal ManifestCheckpoint? CheckpointUsed { get; set; }
+
+    /// <summary>Checkpoints that could not be used, and why.</summary>
+    internal IReadOnlyList<string> CheckpointsRejected => _rejected;
 
     internal int Segments { get; set; }
 
@@ -63,7 +76,21 @@ internal sealed class RecoveryFindings
 
     internal IReadOnlyList<(string Name, TimeSpan Time)> Phases => _phases;
 
+    /// <summary>Counts anew: what was read before a damaged checkpoint was met does not count.</summary>
+    internal void BeginScan(ManifestCheckpoint? checkpoint)
+    {
+        CheckpointUsed = checkpoint;
+        (Records, Bytes, Transactions) = (0, 0, 0);
+        Cut = default;
+    }
+
     internal void Warn(string warning) => _warnings.Add(warning);
+
+    internal void Reject(string checkpoint)
+    {
+        _rejected.Add(checkpoint);
+        Warn(checkpoint);
+    }
 
     internal void Quarantine(string path) => _quarantined.Add(path);
 

@@ -3,8 +3,11 @@
 // Order, and nothing is written before the verdict:
 //
 //      manifest     the highest number counts; both of its copies bad is corruption                       read
-//      segments     every named file is there, its header right, its digest chained to the one before     read
-//      scan         every record from the first base on, each transaction handed to Apply                 read
+//      checkpoint   the newest whose image opens and whose mark is where the manifest says; else the older read
+//                   one, else the whole log, if it is complete; else corruption
+//      segments     every named file is there; of the mark's and later ones the header is right, its     read
+//                   digest chained to the one before
+//      scan         every record from the mark on, each transaction handed to Apply                       read
 //      floor        the highest position that any witness proves synced                                   read
 //      verdict      the table below; corruption ends here with an error, and no file was changed          read
 //      tidy         unfinished and left-over files go; foreign ones and cut bytes move to quarantine/     write
@@ -35,6 +38,9 @@
 //     again, same sequences and positions, and synced before anyone is shown it.
 // R4  Nothing is appended to an old segment and nothing is cut in place.
 // R5  An exception leaves no database open, never an empty one. There is no tolerance and no option to skip.
+// R6  What lies before the mark is neither opened nor read, so the time to open follows the log since the checkpoint and nothing else.
+//     A checkpoint that cannot be used is told in the report, goes out of the next manifest, and its damaged tables to quarantine/: it
+//     would otherwise count as one of the two that hold the log back (T3).
 //
 // Drawn: segment 17 after a power cut, F = floor, K = cut
 //
@@ -45,7 +51,7 @@
 // The report says what was read (segments, records, bytes, transactions), where the floor was, what was cut (file, offset, bytes,
 // why), copied, quarantined and removed, warnings, and the time of each phase. Recovery writes no events.
 //
-// Not here: checkpoints (the start position would be theirs), what a transaction means (Apply), the lock.
+// Not here: what a checkpoint holds (RecoveredState), what a transaction means (Apply), the lock.
 
 using Cairn.Content;
 using Cairn.Log;
@@ -60,19 +66,23 @@ internal sealed class Recovery
     private readonly LogOptions _options;
     private readonly ApplyRecord _apply;
     private readonly ContentStore? _content;
+    private readonly BeginRecovery? _begin;
     private readonly RecoveryFindings _findings = new();
     private long _phaseBegan;
 
+    private readonly List<(ManifestCheckpoint Checkpoint, string File)> _rejected = [];
+    private Manifest? _loaded;
     private bool _hasScanned;
     private ulong _lastSequence;
     private long _lastCommitTime;
 
-    private Recovery(IStorage storage, LogOptions options, ApplyRecord apply, ContentStore? content)
+    private Recovery(IStorage storage, LogOptions options, ApplyRecord apply, ContentStore? content, BeginRecovery? begin)
     {
         _content = content;
         _storage = storage;
         _options = options;
         _apply = apply;
+        _begin = begin;
         _phaseBegan = options.Clock.GetTimestamp();
     }
 
@@ -85,11 +95,13 @@ internal sealed class Recovery
     /// none and it may not be created; <see cref="ErrorCode.ReadOnly"/>: read-only, and it was not closed cleanly.</exception>
     /// <exception cref="DatabaseFailedException">Fenced: another owner writes here.</exception>
     /// <exception cref="StorageException">The disk failed, or is full.</exception>
-    internal static RecoveredLog Open(IStorage storage, LogOptions options, ApplyRecord apply, ContentStore? content = null)
+    /// <param name="begin">Null: all of the log that is kept is wanted, whatever checkpoints there are.</param>
+    internal static RecoveredLog Open(
+        IStorage storage, LogOptions options, ApplyRecord apply, ContentStore? content = null, BeginRecovery? begin = null)
     {
         try
         {
-            return new Recovery(storage, options, apply, content).Open();
+            return new Recovery(storage, options, apply, content, begin).Open();
         }
         catch (CorruptionException) when (Mutant.Is("recovery-opens-empty"))
         {
@@ -97,7 +109,7 @@ internal sealed class Recovery
                 storage.Unlink(LogNames.LogDirectory + "/" + name);
             foreach (var name in storage.List(LogNames.Root))
                 storage.Unlink(name);
-            return new Recovery(storage, options, apply, content).Open();
+            return new Recovery(storage, options, apply, content, begin).Open();
         }
     }
 
@@ -115,27 +127,96 @@ internal sealed class Recovery
                 $"{_storage.Description} was not closed cleanly and cannot be opened read-only, because recovery writes. Open it for writing once.");
         }
 
-        var headers = CheckNamedSegments(manifest);
         CheckNamedArchives(manifest);
         var leftovers = FindLeftovers(directory, manifest);
+        FindMissing(directory, manifest);
         EndPhase("manifest");
 
-        using var segments = new NamedSegments(_storage, headers);
+        using var segments = new NamedSegments(_storage, manifest);
         _content?.ReadFrom(segments);                     // for an operation that reads what a record before it wrote
         using var scanner = new LogScanner();
-        for (var i = 0; i < manifest.Segments.Count - 1; i++)
-            ScanEnded(scanner, manifest.Segments[i], headers[i]);
-        var last = manifest.Segments[^1];
-        using var file = OpenNamed(last, manifest);
-        var tail = last.IsOpen ? ScanOpen(scanner, file, headers[^1], manifest) : ScanClosed(scanner, last, headers[^1], manifest);
-        _findings.Floor = tail.Floor;
-        _findings.Segments = manifest.Segments.Count;
+        var scanned = ScanFromBest(scanner, manifest);
+        using var file = OpenNamed(manifest.Segments[^1], manifest);
         EndPhase("scan");
 
         return _options.IsReadOnly
-            ? HandOut(manifest, headers, null, scanner.Chain)
-            : Begin(directory, manifest, headers, leftovers, scanner, file, tail);
+            ? HandOut(manifest, scanned.First, scanned.Headers, null, scanner.Chain)
+            : Begin(directory, manifest, scanned, leftovers, scanner, file);
     }
+
+    // RCV-7: the newest checkpoint, else the older one, else the whole log, and only if it is complete.
+    private Scanned ScanFromBest(LogScanner scanner, Manifest manifest)
+    {
+        CorruptionException? damage = null;
+        foreach (var checkpoint in _begin is null ? [] : manifest.Checkpoints.Reverse())
+        {
+            try
+            {
+                return ScanFrom(scanner, manifest, checkpoint);
+            }
+            catch (CorruptionException damaged) when (IsOfImage(damaged))
+            {
+                damage = damaged;
+                _findings.Reject($"Checkpoint {checkpoint.Number} at sequence {checkpoint.Sequence} cannot be used: {damaged.Message}");
+                _rejected.Add((checkpoint, damaged.File));
+            }
+        }
+
+        if (_begin is not null && manifest.Segments[0].BasePosition != 0)
+        {
+            var path = LogNames.SegmentPath(manifest.Segments[0].Number);
+            throw damage ?? Damaged(path, 0, manifest.Segments[0].FirstSequence - 1, "a checkpoint, or the log from its first record on");
+        }
+
+        return ScanFrom(scanner, manifest, null);
+    }
+
+    // Damage to the log itself is not made good by reading more of it.
+    private static bool IsOfImage(CorruptionException damaged) =>
+        damaged.IsOfCheckpoint || PublishedFile.DirectoryOf(damaged.File) == LogNames.TableDirectory;
+
+    private Scanned ScanFrom(LogScanner scanner, Manifest manifest, ManifestCheckpoint? checkpoint)
+    {
+        _hasScanned = false;
+        _lastSequence = 0;
+        _lastCommitTime = Math.Max(manifest.CommitTime, checkpoint?.CommitTime ?? 0);
+        _findings.BeginScan(checkpoint);
+        _begin?.Invoke(manifest, checkpoint);
+        var first = checkpoint is null ? 0 : IndexOf(manifest, checkpoint.MarkPosition);
+        var headers = CheckNamedSegments(manifest, first);
+        for (var i = first; i < manifest.Segments.Count - 1; i++)
+            ScanEnded(scanner, manifest.Segments[i], headers[i - first], i == first ? checkpoint : null);
+        var last = manifest.Segments[^1];
+        var mark = first == manifest.Segments.Count - 1 ? checkpoint : null;
+        using var file = OpenNamed(last, manifest);
+        var tail = last.IsOpen
+            ? ScanOpen(scanner, file, headers[^1], manifest, mark)
+            : ScanClosed(scanner, last, headers[^1], manifest, mark);
+        _findings.Floor = tail.Floor;
+        _findings.Segments = headers.Length;
+        return new Scanned(first, headers, tail);
+    }
+
+    private static int IndexOf(Manifest manifest, ulong position)
+    {
+        var index = manifest.Segments.Count - 1;
+        while (index > 0 && manifest.Segments[index].BasePosition > position)
+            index--;
+        return index;
+    }
+
+    // Of what is not opened, that it is there at all.
+    private static void FindMissing(DirectorySurvey directory, Manifest manifest)
+    {
+        foreach (var named in manifest.Segments)
+        {
+            if (directory.Segments.BinarySearch(named.Number) < 0)
+                throw Missing(named, manifest);
+        }
+    }
+
+    private static CorruptionException Missing(in ManifestSegment named, Manifest manifest) =>
+        Damaged(LogNames.SegmentPath(named.Number), 0, named.FirstSequence - 1, $"the file that {manifest.Name} names; it is missing");
 
     private Manifest LoadManifest(List<ulong> numbers)
     {
@@ -147,7 +228,7 @@ internal sealed class Recovery
         _findings.WasClosedCleanly = manifest.IsClean;
         _findings.Epoch = manifest.Epoch;
         _findings.ManifestNumber = manifest.Number;
-        _lastCommitTime = manifest.CommitTime;
+        _loaded = manifest;
         return manifest;
     }
 
@@ -168,19 +249,19 @@ internal sealed class Recovery
         }
     }
 
-    private SegmentHeader[] CheckNamedSegments(Manifest manifest)
+    private SegmentHeader[] CheckNamedSegments(Manifest manifest, int first)
     {
-        var headers = new SegmentHeader[manifest.Segments.Count];
+        var headers = new SegmentHeader[manifest.Segments.Count - first];
         var bytes = new byte[SegmentHeader.Size];
         for (var i = 0; i < headers.Length; i++)
         {
-            var named = manifest.Segments[i];
+            var named = manifest.Segments[first + i];
             var path = LogNames.SegmentPath(named.Number);
             using var file = OpenNamed(named, manifest);
             if (file.ReadAt(bytes, 0) < bytes.Length || !SegmentHeader.TryRead(bytes, out headers[i]))
                 throw Damaged(path, 0, named.FirstSequence - 1, "a segment header");
             headers[i].Format.Check(path, !_options.IsReadOnly);
-            var previous = i == 0 ? headers[i].PreviousDigest : manifest.Segments[i - 1].Digest;
+            var previous = first + i == 0 ? headers[i].PreviousDigest : manifest.Segments[first + i - 1].Digest;
             if (FindMismatch(headers[i], named, manifest, previous) is { } expected)
                 throw Damaged(path, 0, named.FirstSequence - 1, expected);
             if (!named.IsOpen && file.Length < named.FileBytes)
@@ -213,26 +294,15 @@ internal sealed class Recovery
         }
         catch (StorageException missing) when (missing.Error == StorageError.NotFound)
         {
-            throw Damaged(path, 0, named.FirstSequence - 1, $"the file that {manifest.Name} names; it is missing");
+            throw Missing(named, manifest);
         }
     }
 
-    private static string? FindMismatch(in SegmentHeader header, in ManifestSegment named, Manifest manifest, Digest previous)
-    {
-        if (header.DatabaseId != manifest.DatabaseId)
-            return "a segment of this database; it belongs to another one";
-        if (header.Number != named.Number)
-            return $"segment number {named.Number}, not {header.Number}";
-        if (header.BasePosition != named.BasePosition)
-            return $"base position {named.BasePosition}, not {header.BasePosition}";
-        if (header.CopiedTo != named.CopiedTo || header.FirstSequence != named.FirstSequence)
-            return "copied-to position and first sequence as the manifest names them";
-        if (header.PreviousDigest != previous)
-            return "the digest of the segment before";
-        if (header.Epoch > manifest.Epoch || header.ManifestNumber > manifest.Number)
-            return $"an epoch of at most {manifest.Epoch} and a manifest number of at most {manifest.Number}";
-        return null;
-    }
+    private static string? FindMismatch(in SegmentHeader header, in ManifestSegment named, Manifest manifest, Digest previous) =>
+        header.FindMismatch(named, manifest.DatabaseId, previous)
+        ?? (header.Epoch > manifest.Epoch || header.ManifestNumber > manifest.Number
+            ? $"an epoch of at most {manifest.Epoch} and a manifest number of at most {manifest.Number}"
+            : null);
 
     /// <summary>Sorts what no manifest names: segments (7.3), tables and archives. A table or an archive that is not named was given up, or
     /// its publication did not come to its end: it has nothing that the named files have not.</summary>
@@ -289,27 +359,28 @@ internal sealed class Recovery
         }
     }
 
-    private void ScanEnded(LogScanner scanner, in ManifestSegment named, in SegmentHeader header)
+    private void ScanEnded(LogScanner scanner, in ManifestSegment named, in SegmentHeader header, ManifestCheckpoint? mark)
     {
         using var file = _storage.Open(LogNames.SegmentPath(named.Number), writable: false);
-        Scan(scanner, file, header, named.End);
+        Scan(scanner, file, header, named.End, mark);
         if (scanner.Position != named.End)
             throw Damaged(scanner, file, Survey(scanner, file, header), "before the end of the segment");
     }
 
-    private Tail ScanClosed(LogScanner scanner, in ManifestSegment named, in SegmentHeader header, Manifest manifest)
+    private Tail ScanClosed(
+        LogScanner scanner, in ManifestSegment named, in SegmentHeader header, Manifest manifest, ManifestCheckpoint? mark)
     {
-        ScanEnded(scanner, named, header);
+        ScanEnded(scanner, named, header, mark);
         if (_lastSequence != manifest.LastSequence)
             throw Damaged(LogNames.SegmentPath(named.Number), named.FileBytes, _lastSequence, $"sequence {manifest.LastSequence} at the end of a clean close");
         return new Tail(named.End, named.End);
     }
 
     /// <summary>The verdict on the segment that was open: what of it counts.</summary>
-    private Tail ScanOpen(LogScanner scanner, IFile file, in SegmentHeader header, Manifest manifest)
+    private Tail ScanOpen(LogScanner scanner, IFile file, in SegmentHeader header, Manifest manifest, ManifestCheckpoint? mark)
     {
         var room = Math.Max(0, file.Length - SegmentHeader.Size);
-        Scan(scanner, file, header, header.BasePosition + (ulong)room);
+        Scan(scanner, file, header, header.BasePosition + (ulong)room, mark);
         var bad = scanner.Position;
         var survey = Survey(scanner, file, header);
         var floor = Math.Max(Math.Max(header.CopiedTo, manifest.DurablePosition), Math.Max(scanner.Witness, survey.Witness));
@@ -340,7 +411,8 @@ internal sealed class Recovery
     /// behind its seal.</summary>
     private static bool IsCutByClose(LogScanner scanner, IFile file) => scanner.SealPosition is not null && scanner.Offset == file.Length;
 
-    private void Scan(LogScanner scanner, IFile file, in SegmentHeader header, ulong endPosition)
+    // From the segment's base, or from a mark in it.
+    private void Scan(LogScanner scanner, IFile file, in SegmentHeader header, ulong endPosition, ManifestCheckpoint? mark)
     {
         var path = LogNames.SegmentPath(header.Number);
         if (_hasScanned && header.FirstSequence != _lastSequence + 1)
@@ -348,13 +420,41 @@ internal sealed class Recovery
 
         Span<byte> salt = stackalloc byte[RecordFrame.SaltBytes];
         System.Buffers.Binary.BinaryPrimitives.WriteUInt128LittleEndian(salt, header.Salt);
-        scanner.Begin(file, path, salt, header.BasePosition, endPosition, header.PreviousDigest.Chain, header.FirstSequence - 1);
+        var from = mark?.MarkPosition ?? header.BasePosition;
+        if (mark is null)
+        {
+            scanner.Begin(file, path, salt, header.BasePosition, endPosition, header.PreviousDigest.Chain, header.FirstSequence - 1);
+        }
+        else
+        {
+            CheckMark(file, path, header, salt, mark);
+            scanner.BeginAt(file, path, salt, header.BasePosition, mark.MarkPosition, endPosition);
+        }
+
         do
             ScanRecords(scanner);
         while (Mutant.Is("recovery-skips-bad-record") && StepOver(scanner, file, header));
         _hasScanned = true;
         _lastSequence = scanner.LastSequence;
-        _findings.Bytes += (long)(scanner.Position - header.BasePosition);
+        _findings.Bytes += (long)(scanner.Position - from);
+    }
+
+    // D:8.6. That the record is whole and what it says, the scan finds out.
+    private static void CheckMark(IFile file, string path, in SegmentHeader header, ReadOnlySpan<byte> salt, ManifestCheckpoint mark)
+    {
+        Span<byte> bytes = stackalloc byte[RecordHeader.Size];
+        var offset = SegmentHeader.Size + (long)(mark.MarkPosition - header.BasePosition);
+        var isThere = file.ReadAt(bytes, offset) == bytes.Length
+            && RecordFrame.IsHeaderRight(RecordFrame.Salted(salt), mark.MarkPosition, bytes)
+            && System.Buffers.Binary.BinaryPrimitives.ReadUInt32LittleEndian(bytes[RecordHeader.HeaderCheckOffset..]) == mark.MarkCheck
+            && RecordHeader.TryRead(bytes, out var record) && record.Type == RecordType.CheckpointMark && record.Sequence == mark.Sequence;
+        if (!isThere && !Mutant.Is("mark-not-checked"))
+        {
+            throw new CorruptionException(path, offset, new Sequence(mark.Sequence), $"the mark of checkpoint {mark.Number}")
+            {
+                IsOfCheckpoint = true,
+            };
+        }
     }
 
     private void ScanRecords(LogScanner scanner)
@@ -419,11 +519,13 @@ internal sealed class Recovery
 
     /// <summary>The writing half: everything up to the new manifest.</summary>
     private RecoveredLog Begin(
-        DirectorySurvey directory, Manifest manifest, SegmentHeader[] headers, List<string> leftovers, LogScanner scanner, IFile file, in Tail tail)
+        DirectorySurvey directory, Manifest manifest, Scanned scanned, List<string> leftovers, LogScanner scanner, IFile file)
     {
+        var tail = scanned.Tail;
+        var header = scanned.Headers[^1];
         var last = manifest.Segments[^1];
-        var ended = last.IsOpen ? last.EndedAt(tail.Floor, DigestOf(scanner, file, headers[^1], tail.Floor)) : last;
-        var start = BuildStart(manifest, ended, headers[^1], scanner, file, tail);
+        var ended = last.IsOpen ? last.EndedAt(tail.Floor, DigestOf(scanner, file, header, tail.Floor)) : last;
+        var start = BuildStart(manifest, ended, header, scanner, file, tail);
         EndPhase("verdict");
 
         Failpoint.Hit("recovery.judged-before-first-write");
@@ -434,7 +536,25 @@ internal sealed class Recovery
         if (_findings.Cut is { Bytes: > 0 } cut)
             quarantine.Keep(NameOf(cut, last.Number, file), file, cut.Offset, cut.Bytes, Report(cut, tail));
 
-        return Publish(manifest, [.. manifest.Segments.SkipLast(1), ended], headers, start, tail.Cut);
+        var next = WithoutRejected(manifest, quarantine);
+        return Publish(next with { Segments = [.. manifest.Segments.SkipLast(1), ended] }, scanned.First, scanned.Headers, start);
+    }
+
+    // R6.
+    private Manifest WithoutRejected(Manifest manifest, Quarantine quarantine)
+    {
+        if (_rejected.Count == 0)
+            return manifest;
+        ManifestCheckpoint[] kept = [.. manifest.Checkpoints.Except(_rejected.Select(rejected => rejected.Checkpoint))];
+        var named = kept.SelectMany(checkpoint => checkpoint.Tables).ToHashSet();
+        foreach (var table in manifest.Tables.Where(table => !named.Contains(table.Number)))
+        {
+            var report = $"{table.Path}: the checkpoints that had it are not used. {string.Join(' ', _findings.CheckpointsRejected)}\n";
+            if (_storage.Exists(table.Path))
+                quarantine.Move(table.Path, report);
+        }
+
+        return manifest with { Checkpoints = kept, Tables = [.. manifest.Tables.Where(table => named.Contains(table.Number))] };
     }
 
     private SegmentStart BuildStart(
@@ -458,7 +578,7 @@ internal sealed class Recovery
         return start;
     }
 
-    private RecoveredLog Publish(Manifest manifest, ManifestSegment[] ended, SegmentHeader[] headers, SegmentStart start, ulong cut)
+    private RecoveredLog Publish(Manifest manifest, int first, SegmentHeader[] headers, SegmentStart start)
     {
         var open = PublishStart(start);
         Failpoint.Hit("recovery.segment-named");
@@ -472,8 +592,8 @@ internal sealed class Recovery
             EndPosition = 0,
             LastSequence = _lastSequence,
             CommitTime = _lastCommitTime,
-            PreviousDigest = manifest.Number == 0 ? default : manifest.Digest(),
-            Segments = [.. ended, new ManifestSegment(header.Number, header.BasePosition, header.CopiedTo, header.FirstSequence, 0, open.FileBytes, default)],
+            PreviousDigest = _loaded?.Digest() ?? default,
+            Segments = [.. manifest.Segments, new ManifestSegment(header.Number, header.BasePosition, header.CopiedTo, header.FirstSequence, 0, open.FileBytes, default)],
         };
         try
         {
@@ -482,7 +602,7 @@ internal sealed class Recovery
             next.UnlinkOlder(_storage);
             _findings.Epoch = next.Epoch;
             _findings.ManifestNumber = next.Number;
-            var recovered = HandOut(next, [.. headers, header], open, start.Chain);
+            var recovered = HandOut(next, first, [.. headers, header], open, start.Chain);
             recovered.Log.Reserve.TryBuild(recovered.Log.ReserveBytes);
             EndPhase("write");
             return recovered;
@@ -513,11 +633,17 @@ internal sealed class Recovery
         }
     }
 
-    private RecoveredLog HandOut(Manifest manifest, SegmentHeader[] headers, OpenSegment? open, uint chain)
+    /// <param name="first">Index of the first segment that was looked at.</param>
+    private RecoveredLog HandOut(Manifest manifest, int first, SegmentHeader[] headers, OpenSegment? open, uint chain)
     {
-        var segments = new SegmentFile[headers.Length];
+        var segments = new SegmentFile[manifest.Segments.Count];
         for (var i = 0; i < segments.Length; i++)
-            segments[i] = new SegmentFile(_storage, headers[i], i == segments.Length - 1 ? open?.File : null);
+        {
+            segments[i] = i < first
+                ? new SegmentFile(_storage, manifest.Segments[i], manifest.DatabaseId, i == 0 ? null : manifest.Segments[i - 1].Digest)
+                : new SegmentFile(_storage, headers[i - first], i == segments.Length - 1 ? open?.File : null);
+        }
+
         var archives = new ArchiveSet(_storage, manifest.DatabaseId, manifest.Archives);
         var log = new SegmentedLog(_storage, _options, manifest, segments, open) { Archive = archives };
         return new RecoveredLog(log, _lastSequence, _lastCommitTime, log.AppendedPosition, chain, _findings);
@@ -566,7 +692,8 @@ internal sealed class Recovery
         Tidy(directory, leftovers);
         var none = new Manifest { Number = 0, Epoch = 0, DatabaseId = _options.DrawBits(), Created = _lastCommitTime, Segments = [] };
         var header = new SegmentHeader(none.Format, none.DatabaseId, 1, 0, 0, 0, 1, 1, _options.DrawBits(), default);
-        return Publish(none, [], [], SegmentStart.Build(header, null, 0, 0, _lastCommitTime), 0);
+        _begin?.Invoke(none, null);
+        return Publish(none, 0, [], SegmentStart.Build(header, null, 0, 0, _lastCommitTime));
     }
 
     // Over bytes that were checked in the same buffer: a digest of a plain second read would keep for ever what a bit that was read
@@ -647,4 +774,7 @@ internal sealed class Recovery
 
     /// <summary>What of the last segment counts: all below the floor as it stands, [floor, cut) by copying.</summary>
     private readonly record struct Tail(ulong Floor, ulong Cut);
+
+    /// <summary>Headers of the segments that were read, from the first of them on, and the verdict on the last.</summary>
+    private readonly record struct Scanned(int First, SegmentHeader[] Headers, Tail Tail);
 }

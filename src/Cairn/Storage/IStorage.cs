@@ -136,6 +136,9 @@ internal sealed class StorageException(StorageError error, string operation, str
 
     internal string Operation { get; } = operation;
 
+    /// <summary>A sync failed: what it should have made durable is unknown from then on, and trying again would only hide it.</summary>
+    internal bool IsOfSync => Operation is "sync" or "datasync" or "sync directory";
+
     internal string StoragePath { get; } = path;
 
     internal int Errno { get; } = errno;

@@ -4,27 +4,47 @@ using Cairn.Log;
 
 namespace Cairn.Store;
 
-/// <summary>The runs of a database: their states in memory, and a store of its own with their records, names, tags and parents, so that
-/// the index of runs has versions and snapshots like everything else. Locked last.</summary>
+/// <summary>
+/// The runs of a database: their states in memory, and a store of its own with their records, names, tags and parents, so that
+/// the index of runs has versions and snapshots like everything else. Locked last.
+/// </summary>
+/// <remarks>
+/// A run that is only in the image is loaded when it is first asked for (<see cref="Find"/>): its numbers come from its record there, its
+/// keys stay in the image. So <see cref="Loaded"/> are the runs that somebody asked for since the database was opened, and whoever needs
+/// all of them scans the index. What was deleted since the image was made is remembered until an image knows of it.
+/// For checkpoints the catalogue keeps which runs have changed since the last one (<see cref="List"/>), so that nobody looks at the others.
+/// </remarks>
 internal sealed class Catalogue : IDisposable
 {
     private readonly ConcurrentDictionary<RunId, RunState> _runs = new();
     private readonly SnapshotRegistry _pins;
     private readonly VisibleSequence? _shared;
+    private readonly CurrentImage? _image;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<RunId, ulong> _gone = [];   // deleted, and not in memory any more: the image may still have them
+    private HashSet<RunState> _changed = [];
     private ulong _lastTag;
+    private ulong _cut;
     private bool _loading;
 
     /// <param name="shared">The database's visible word; null when each run has its own (no log).</param>
     /// <param name="content">Of a database with a log: what is large stays there.</param>
-    internal Catalogue(SnapshotRegistry pins, VisibleSequence? shared, ContentStore? content = null)
+    /// <param name="image">What is below memory; null without a log.</param>
+    /// <param name="published">Sequence of the checkpoint that the image comes from.</param>
+    /// <exception cref="CorruptionException">The image cannot be read.</exception>
+    internal Catalogue(
+        SnapshotRegistry pins, VisibleSequence? shared, ContentStore? content = null, CurrentImage? image = null, ulong published = 0)
     {
         Content = content;
         ContentThreshold = content?.Threshold ?? int.MaxValue;
         _pins = pins;
         _shared = shared;
-        State = NewState(default);
-        Default = GetOrAdd(RunId.Default);
-        System = GetOrAdd(RunId.System);
+        _image = image;
+        _cut = published;
+        PublishedCut = published;
+        State = Load(default) ?? NewState(default);
+        Default = Find(RunId.Default) ?? GetOrAdd(RunId.Default);
+        System = Find(RunId.System) ?? GetOrAdd(RunId.System);
     }
 
     internal ContentStore? Content { get; }
@@ -42,9 +62,67 @@ internal sealed class Catalogue : IDisposable
     /// <summary>What the records of runs may not pass, when a commit is decided.</summary>
     internal Limits Limits { get; init; } = new();
 
-    internal ICollection<RunState> Runs => _runs.Values;
+    /// <summary>The runs that are in memory, in no order; the catalogue's own state is not among them.</summary>
+    internal ICollection<RunState> Loaded => _runs.Values;
 
-    internal RunState? Find(RunId id) => _runs.GetValueOrDefault(id);
+    /// <summary>Null when there is no such run. Looks into the image for one that was not asked for yet.</summary>
+    /// <exception cref="CorruptionException">The image cannot be read.</exception>
+    internal RunState? Find(RunId id) => _runs.TryGetValue(id, out var run) ? run : Load(id);
+
+    /// <summary>The numbers of a run, without loading it.</summary>
+    internal bool TryGetNumbers(RunId id, out RunNumbers numbers)
+    {
+        if (_runs.TryGetValue(id, out var run))
+        {
+            lock (run.CommitLock)
+                numbers = run.Numbers;
+            return true;
+        }
+
+        numbers = default;
+        if (_image is null || !TryReadNumbers(_image.Value, id, out numbers))
+            return false;
+        lock (_gate)
+            return !_gone.ContainsKey(id);
+    }
+
+    private RunState? Load(RunId id)
+    {
+        while (_image is { Value: { IsEmpty: false } image })
+        {
+            if (!TryReadNumbers(image, id, out var numbers))
+                return null;
+            var run = NewState(id, isWhole: false, numbers.Born, PublishedCut);
+            run.Numbers = numbers;
+            lock (_gate)
+            {
+                // Once a new image is there, what it no longer has is no longer remembered as gone.
+                if (_image.Value == image)
+                {
+                    if (id == default)
+                        return run;
+                    var found = _gone.ContainsKey(id) ? null : _runs.GetOrAdd(id, run);
+                    if (found != run)
+                        run.Dispose();
+                    return found;
+                }
+            }
+
+            run.Dispose();
+        }
+
+        return null;
+    }
+
+    private static bool TryReadNumbers(Image image, RunId id, out RunNumbers numbers)
+    {
+        numbers = default;
+        if (!image.TryGet(id, RunNumbers.Key, ulong.MaxValue, out var record) || record.IsTombstone)
+            return false;
+        if (!RunNumbers.TryRead(record.Value, out numbers))
+            throw new CorruptionException(image.Tables[0].Info.Path, 0, new Sequence(record.Sequence), $"the record of run {id}");
+        return true;
+    }
 
     /// <summary>Called by Apply, under the catalogue's lock.</summary>
     internal RunState GetOrAdd(RunId id)
@@ -56,12 +134,16 @@ internal sealed class Catalogue : IDisposable
         return run;
     }
 
-    internal RunState NewState(RunId id)
+    /// <summary>A state for a run that is about to begin.</summary>
+    internal RunState NewState(RunId id) => NewState(id, isWhole: true, born: 0, Cut);
+
+    private RunState NewState(RunId id, bool isWhole, ulong born, ulong cut)
     {
-        var run = new RunState(id, Interlocked.Increment(ref _lastTag), _pins, _shared ?? new VisibleSequence(), Content);
+        var visible = _shared ?? new VisibleSequence();
+        var store = new RunStore(_pins, visible, Interlocked.Increment(ref _lastTag), id, _image, isWhole, born, cut, Content);
         if (_loading)
-            run.Store.BeginLoad(0);
-        return run;
+            store.BeginLoad(0);
+        return new RunState(id, visible, store, cut);
     }
 
     /// <summary>Recovery: until <see cref="EndLoad"/> nobody reads in order.</summary>
@@ -84,7 +166,93 @@ internal sealed class Catalogue : IDisposable
     internal void Add(RunState run) => _runs[run.Id] = run;
 
     /// <summary>Forgets a deleted run, once that is visible. Who reads it still keeps its memory.</summary>
-    internal void Remove(RunState run) => _runs.TryRemove(new KeyValuePair<RunId, RunState>(run.Id, run));
+    internal void Remove(RunState run)
+    {
+        lock (_gate)
+        {
+            var cut = Cut;
+            if (_image is not null && run.DeletedAt > PublishedCut && run.Born <= cut && !Mutant.Is("deleted-run-found-in-image"))
+                _gone[run.Id] = run.DeletedAt;
+
+            // A checkpoint under way may need it as it was at the cut. The next one needs no more than to know that it is gone.
+            if (cut == PublishedCut)
+                _changed.Remove(run);
+            _runs.TryRemove(new KeyValuePair<RunId, RunState>(run.Id, run));
+        }
+    }
+
+    // ---- checkpoints --------------------------------------------------------------------------------------------------------
+
+    /// <summary>Commits with a higher sequence are not in the checkpoint under way, or in the last one. Set while nobody can take a
+    /// place.</summary>
+    internal ulong Cut
+    {
+        get => Volatile.Read(ref _cut);
+        set => Volatile.Write(ref _cut, value);
+    }
+
+    /// <summary>All commits up to it are in the current image.</summary>
+    internal ulong PublishedCut { get; private set; }
+
+    /// <summary>What there is to write for the next checkpoint.</summary>
+    internal bool HasChanged
+    {
+        get
+        {
+            lock (_gate)
+                return _changed.Count > 0;
+        }
+    }
+
+    /// <summary>Notes that a run is about to change. Under its lock, before a sequence is taken: a commit that got its sequence before a
+    /// cut is listed before that.</summary>
+    internal void List(RunState run)
+    {
+        run.IsListed = true;
+        if (_image is null)
+            return;
+        lock (_gate)
+            _changed.Add(run);
+    }
+
+    /// <summary>Before a run changes at a sequence, under its lock: freezes it, if a cut lies between its newest commit and this
+    /// one.</summary>
+    internal void FreezeBefore(RunState run, ulong sequence)
+    {
+        var cut = Cut;
+        if (run.Cut != cut && sequence > cut && !Mutant.Is("run-not-frozen"))
+            run.Freeze(cut);
+    }
+
+    /// <summary>Takes the list of what has changed. Every commit below the cut is applied by now.</summary>
+    internal IReadOnlyCollection<RunState> TakeChanged()
+    {
+        lock (_gate)
+        {
+            var changed = _changed;
+            _changed = [];
+            return changed;
+        }
+    }
+
+    /// <summary>Runs that were deleted at or below a cut, are no longer in memory, and may be in the image.</summary>
+    internal IReadOnlyList<KeyValuePair<RunId, ulong>> GoneUpTo(ulong cut)
+    {
+        lock (_gate)
+            return [.. _gone.Where(gone => gone.Value <= cut)];
+    }
+
+    /// <summary>An image that has everything up to a cut takes the place of the one before.</summary>
+    internal void Publish(Image image, ulong cut)
+    {
+        lock (_gate)
+        {
+            _image!.Value = image;
+            PublishedCut = cut;
+            foreach (var (id, _) in _gone.Where(gone => gone.Value <= cut).ToList())
+                _gone.Remove(id);
+        }
+    }
 
     public void Dispose()
     {

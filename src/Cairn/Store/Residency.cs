@@ -25,7 +25,7 @@ internal sealed class Residency
     private readonly RunId _run;
     private readonly CurrentImage _image;
     private readonly Image _first;                        // for a mutant: an image that was looked up too early
-    private readonly ulong _born;
+    private ulong _born;
     private readonly ContentStore? _content;
     private bool _isWhole;
     private long _wholeLine;                              // readers from before it may still believe that the store is whole
@@ -48,6 +48,10 @@ internal sealed class Residency
     }
 
     internal RunId Run => _run;
+
+    /// <summary>The run begins at a sequence: what the image has of its id below belongs to an earlier run.</summary>
+    internal void BeginAt(ulong born) => _born = born;
+
 
     /// <summary>What is at or below it is in every image a reader may have: it may be forgotten.</summary>
     internal ulong CleanCut { get; private set; }

@@ -1,4 +1,3 @@
-using Cairn.Content;
 using Cairn.Log;
 
 namespace Cairn.Store;
@@ -7,16 +6,23 @@ namespace Cairn.Store;
 /// One run in memory: its store, its lock, and the few numbers that a commit needs before it has a sequence. Everything but the
 /// lock is written by Apply alone, under the lock; readers without it use the store and <see cref="Visible"/>.
 /// </summary>
+/// <remarks>A checkpoint takes a run as it is at its cut: before the first commit above the cut touches the run, <see cref="Freeze"/> puts
+/// its numbers and its dirty keys aside. A run that no commit touches is frozen by the checkpoint itself.</remarks>
 internal sealed class RunState : IDisposable
 {
     /// <summary>Stands for "no record of this run before".</summary>
-    internal const ulong NoPosition = ulong.MaxValue;
+    internal const ulong NoPosition = RunNumbers.NoPosition;
 
-    internal RunState(RunId id, ulong tag, SnapshotRegistry pins, VisibleSequence visible, ContentStore? content = null)
+    private RunNumbers _numbers = new();
+
+    /// <param name="store">Its keys.</param>
+    /// <param name="cut">The newest cut that the run need not be frozen for.</param>
+    internal RunState(RunId id, VisibleSequence visible, RunStore store, ulong cut)
     {
         Id = id;
         Visible = visible;
-        Store = new RunStore(pins, visible, tag, content);
+        Store = store;
+        Cut = cut;
     }
 
     internal RunId Id { get; }
@@ -29,16 +35,46 @@ internal sealed class RunState : IDisposable
     /// <summary>Orders the commits of this run; no disk wait happens inside. Several runs: in RunId order, the catalogue last.</summary>
     internal Lock CommitLock { get; } = new();
 
+    /// <summary>All that a checkpoint keeps of the run beside its keys.</summary>
+    internal ref RunNumbers Numbers => ref _numbers;
+
+    /// <summary>Sequence of the commit that began the run; 0 = it was always there.</summary>
+    internal ulong Born
+    {
+        get => _numbers.Born;
+        set
+        {
+            _numbers.Born = value;
+            Store.BeginAt(value);
+        }
+    }
+
     /// <summary>Sequence of the newest commit applied, visible or not.</summary>
-    internal ulong LastSequence { get; set; }
+    internal ulong LastSequence
+    {
+        get => _numbers.LastSequence;
+        set => _numbers.LastSequence = value;
+    }
 
     /// <summary>Position of the newest record with a part for this run.</summary>
-    internal ulong LastPosition { get; set; } = NoPosition;
+    internal ulong LastPosition
+    {
+        get => _numbers.LastPosition;
+        set => _numbers.LastPosition = value;
+    }
 
     /// <summary>The opening that wrote the newest record of this run.</summary>
-    internal ulong LastEpoch { get; set; }
+    internal ulong LastEpoch
+    {
+        get => _numbers.LastEpoch;
+        set => _numbers.LastEpoch = value;
+    }
 
-    internal RunStatus Status { get; set; } = RunStatus.Active;
+    internal RunStatus Status
+    {
+        get => _numbers.Status;
+        set => _numbers.Status = value;
+    }
 
     /// <summary>Sequence of the commit that deleted the run; 0 = none.</summary>
     internal ulong DeletedAt { get; set; }
@@ -50,18 +86,82 @@ internal sealed class RunState : IDisposable
     internal bool IsGone => DeletedAt is > 0 and var at && Visible.Value >= at;
 
     /// <summary>Length of the run's record in the catalogue, and its tags: what a change of it has to reserve.</summary>
-    internal int RecordBytes { get; set; }
+    internal int RecordBytes
+    {
+        get => _numbers.RecordBytes;
+        set => _numbers.RecordBytes = value;
+    }
 
-    internal int RecordTags { get; set; }
+    internal int RecordTags
+    {
+        get => _numbers.RecordTags;
+        set => _numbers.RecordTags = value;
+    }
 
     /// <summary>Number that the next event gets.</summary>
-    internal ulong NextEvent { get; set; }
+    internal ulong NextEvent
+    {
+        get => _numbers.NextEvent;
+        set => _numbers.NextEvent = value;
+    }
 
     /// <summary>Hash of the newest event; zeros before the first.</summary>
-    internal Hash256 EventHead { get; set; }
+    internal Hash256 EventHead
+    {
+        get => _numbers.EventHead;
+        set => _numbers.EventHead = value;
+    }
 
     /// <summary>Keys written lately, once a transaction has read a range of this run.</summary>
     internal RecentWrites? Recent { get; set; }
+
+    // ---- checkpoints: under the run's lock ----------------------------------------------------------------------------------
+
+    /// <summary>The newest cut that the run was frozen for, or that it was made behind.</summary>
+    internal ulong Cut { get; private set; }
+
+    /// <summary>The numbers as they were at <see cref="Cut"/>, once <see cref="Freeze"/> has put them aside; deleted then or not.</summary>
+    internal RunNumbers Frozen { get; private set; }
+
+    internal ulong FrozenDeletedAt { get; private set; }
+
+    /// <summary>Dirty keys were put aside with them, and wait to be published or given back.</summary>
+    internal bool HasFrozenKeys { get; private set; }
+
+    /// <summary>The catalogue lists the run among those that changed since the last checkpoint.</summary>
+    internal bool IsListed { get; set; }
+
+    /// <summary>Puts aside what the run is at a cut. Before the first write above it.</summary>
+    internal void Freeze(ulong cut)
+    {
+        Invariant.Check(!HasFrozenKeys && LastSequence <= cut, "a run is frozen before its first commit above the cut, and once");
+        Frozen = _numbers;
+        FrozenDeletedAt = DeletedAt;
+        Cut = cut;
+        if (Store.DirtyCount == 0)
+            return;
+        Store.SplitDirty(cut);
+        HasFrozenKeys = true;
+    }
+
+    /// <summary>The checkpoint is published: what was put aside is in the image.</summary>
+    /// <param name="line">Drawn in the epoch since the image is the current one.</param>
+    internal void Published(ulong cut, long line)
+    {
+        if (!HasFrozenKeys)
+            return;
+        Store.Published(cut, line);
+        HasFrozenKeys = false;
+    }
+
+    /// <summary>The checkpoint failed: what was put aside is dirty again.</summary>
+    internal void GiveBack(ulong cut)
+    {
+        if (!HasFrozenKeys)
+            return;
+        Store.GiveBack(cut);
+        HasFrozenKeys = false;
+    }
 
     public void Dispose() => Store.Dispose();
 }

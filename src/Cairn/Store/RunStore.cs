@@ -259,6 +259,10 @@ internal sealed class RunStore : IDisposable
 
     internal void EndLoad() => Memory.EndLoad();
 
+    /// <summary>The run begins at a sequence: what the image has of its id below belongs to an earlier run. Before its first key is
+    /// forgotten.</summary>
+    internal void BeginAt(ulong born) => Memory.Below?.BeginAt(born);
+
     // ---- checkpoints: under the run's commit lock, but where it says otherwise ------------------------------------------------
 
     /// <summary>Puts the dirty keys aside as those of a cut, in constant time. Before the first write above the cut.</summary>

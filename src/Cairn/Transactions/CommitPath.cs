@@ -170,14 +170,17 @@ internal sealed class CommitPath(
         var runs = RunsOf(batch, reads, expectations);
         var only = runs is null && batch.PartCount == 1 && !batch.TouchesCatalogue ? batch.Parts[0].Run.CommitLock : null;
         var busySince = 0L;
+        var isAboveImage = IsAboveImage(batch);
         for (var attempt = 0; ; attempt++)
         {
             state.ThrowIfNotWritable(batch.OnlyDeletes);
+            if (isAboveImage && attempt == 0)
+                Warm(batch, expectations);
             if (reads is not null && attempt < PreChecksMax && PreCheckRanges(reads) is { } early)
                 return new Placed(early.Current, 0, false, early);
             var now = _stamps.Microseconds(attempt == 0 ? began : clock.GetTimestamp());
             var take = TakeResult.Taken;
-            if (attempt == 0 && catalogue.Content is { HasLeftMemory: true } && (batch.NeedsResolve || expectations is not null))
+            if (attempt == 0 && (isAboveImage || catalogue.Content is { HasLeftMemory: true }) && (batch.NeedsResolve || expectations is not null))
                 ReadAhead(batch, expectations);
             if (only is null)
                 Enter(batch, runs);
@@ -187,6 +190,8 @@ internal sealed class CommitPath(
             {
                 state.ThrowIfNotWritable(batch.OnlyDeletes);        // again: closing may have come between
                 Failpoint.Hit("commit.locked");
+                if (isAboveImage)
+                    EachKey(batch, static (store, key) => store.MakeResident(key));
                 if (Refuse(batch, runs, reads, expectations, now, attempt, out var mustRecheck) is { } refusal)
                     return new Placed(NewestOf(batch, runs), 0, false, refusal);
                 if (mustRecheck)
@@ -194,8 +199,15 @@ internal sealed class CommitPath(
                 if (batch.Decide is { } decide && !Mutant.Is("decision-skipped") && !decide(Math.Max(now, log.LastTime)))
                     return new Placed(NewestOf(batch, runs), 0, false, null);
                 foreach (ref readonly var part in batch.Parts)
+                {
                     part.Run.Store.Reserve(part.Writes, part.WriteBytes);
+                    if (!part.Run.IsListed)
+                        catalogue.List(part.Run);
+                }
+
                 batch.ReserveCatalogue(catalogue.State.Store);
+                if (batch.TouchesCatalogue && !catalogue.State.IsListed)
+                    catalogue.List(catalogue.State);
                 Failpoint.Hit("commit.validated-before-placed");
                 if (IsUnlogged && !log.HasObservers)
                 {
@@ -224,6 +236,38 @@ internal sealed class CommitPath(
 
             MakeRoom(take, batch, ref busySince);            // CP4: outside every lock, before any sequence
         }
+    }
+
+    // ---- what is not in memory ------------------------------------------------------------------------------------------------
+
+    private bool IsAboveImage(Batch batch)
+    {
+        foreach (ref readonly var part in batch.Parts)
+        {
+            if (!part.Run.Store.IsWhole)
+                return true;
+        }
+
+        return batch.TouchesCatalogue && !catalogue.State.Store.IsWhole;
+    }
+
+    // CP4: blocks are read from the disk here; under the locks the keys come from the cache.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void Warm(Batch batch, List<Expectation>? expectations)
+    {
+        EachKey(batch, static (store, key) => store.Prefetch(key));
+        for (var i = 0; i < expectations?.Count; i++)
+        {
+            if (!expectations[i].Run.Store.IsWhole)
+                expectations[i].Run.Store.Prefetch(expectations[i].Key);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void EachKey(Batch batch, StoreKeyVisitor visit)
+    {
+        foreach (ref readonly var part in batch.Parts)
+            operations.EachKey(batch.OperationsOf(part), part.Run, catalogue, visit);
     }
 
     // ---- validation -----------------------------------------------------------------------------------------------------------
@@ -408,6 +452,10 @@ internal sealed class CommitPath(
         try
         {
             batch.SetPlace(time);
+            foreach (ref readonly var part in batch.Parts)
+                catalogue.FreezeBefore(part.Run, sequence);
+            if (batch.TouchesCatalogue)
+                catalogue.FreezeBefore(catalogue.State, sequence);
             Failpoint.Hit("commit.placed-before-applied");
             foreach (ref readonly var part in batch.Parts)
             {
@@ -498,6 +546,8 @@ internal sealed class CommitPath(
         while (transaction.MoveNext(out var part))
         {
             var run = catalogue.Find(part.Run) ?? catalogue.NewState(part.Run);
+            if (!run.IsListed)
+                catalogue.List(run);
             var context = new ApplyContext(run, catalogue, sequence, transaction.CommitTime, payload, position);
             while (part.MoveNext(out var operation))
                 operations.Apply(operation, context);
@@ -511,6 +561,8 @@ internal sealed class CommitPath(
         }
 
         catalogue.State.LastSequence = sequence;
+        if (!catalogue.State.IsListed)
+            catalogue.List(catalogue.State);
     }
 
     // Nobody reads yet, so its memory goes at once.

@@ -52,18 +52,25 @@ internal sealed class Cut : IDisposable
     /// <exception cref="DatabaseFailedException">The newest commits did not become visible.</exception>
     internal static Cut Take(CommitPath path, SnapshotRegistry pins) => new(path, pins);
 
-    /// <summary>Null for a run that was begun and deleted while the cut was taken.</summary>
-    internal RunState? Find(RunId id) => _runs.GetValueOrDefault(id);
+    /// <summary>Null for a run that was begun and deleted while the cut was taken, or was not in memory and is deleted since.</summary>
+    internal RunState? Find(RunId id)
+    {
+        if (_runs.TryGetValue(id, out var run))
+            return run;
+        if (Catalogue.Find(id) is { } loaded)
+            _runs[id] = loaded;
+        return _runs.GetValueOrDefault(id);
+    }
 
     private void Collect()
     {
-        foreach (var run in Catalogue.Runs)
+        foreach (var run in Catalogue.Loaded)
             _runs.TryAdd(run.Id, run);
     }
 
     private void AwaitApplied()
     {
-        foreach (var run in Catalogue.Runs)
+        foreach (var run in Catalogue.Loaded)
         {
             lock (run.CommitLock)
             {

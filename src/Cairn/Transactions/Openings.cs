@@ -13,6 +13,15 @@ internal sealed class Openings(Catalogue catalogue, OperationTable operations)
     private ulong _epoch;
     private bool _lastWasSeal;
 
+    /// <summary>Goes on where a checkpoint ended.</summary>
+    /// <param name="epoch">Of the opening that made it.</param>
+    /// <param name="endedUncleanly">Openings before that one.</param>
+    internal void Resume(ulong epoch, IEnumerable<ulong> endedUncleanly)
+    {
+        _epoch = epoch;
+        _unclean.UnionWith(endedUncleanly);
+    }
+
     internal void Follow(in RecordHeader header, ReadOnlySpan<byte> payload, ulong position)
     {
         if (header.Type == RecordType.Transaction)
@@ -36,6 +45,11 @@ internal sealed class Openings(Catalogue catalogue, OperationTable operations)
         if (!wasClosedCleanly && _epoch != 0)
             _unclean.Add(_epoch);
     }
+
+    internal bool AnyEndedUncleanly => _unclean.Count > 0;
+
+    /// <summary>All of them. Does not change any more once the log was read.</summary>
+    internal IReadOnlyCollection<ulong> Unclean => _unclean;
 
     internal bool EndedUncleanly(ulong epoch) => _unclean.Contains(epoch);
 }

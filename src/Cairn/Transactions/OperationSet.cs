@@ -33,6 +33,12 @@ internal abstract class OperationSet
     /// large. A large one is read before the locks are taken, as far as it is not at hand.</summary>
     internal virtual ReadOnlySpan<byte> ValueRead(in Operation operation, Span<byte> buffer) => default;
 
+    /// <summary>Names the store keys that an operation will read or replace, as far as they are known before it has a sequence: so that
+    /// they are in memory by then and no disk is touched behind it. A key left out costs time, never an answer.</summary>
+    internal virtual void EachKey(in Operation operation, RunState run, Catalogue catalogue, StoreKeyVisitor visit)
+    {
+    }
+
     /// <summary>Under the run's lock, with sequence and commit time known, right before <see cref="Apply"/>: fills what depends on
     /// them. Must not fail.</summary>
     /// <param name="holes">The operation's body behind the expiry, writable.</param>
@@ -79,6 +85,9 @@ internal abstract class OperationSet
     /// are among them.</summary>
     internal virtual long CountItems(scoped in StoreReader reader, ulong sequence) => reader.Count(Family, sequence);
 }
+
+/// <summary>Takes a store key; borrowed for the call.</summary>
+internal delegate void StoreKeyVisitor(RunStore store, ReadOnlySpan<byte> key);
 
 /// <summary>What an operation made of a key.</summary>
 internal enum Projected
@@ -244,6 +253,13 @@ internal sealed class OperationTable
             if (!key.IsEmpty)
                 run.Store.ReadAhead(key);
         }
+    }
+
+    /// <summary>Names the store keys of a part's operations.</summary>
+    internal void EachKey(Span<byte> part, RunState run, Catalogue catalogue, StoreKeyVisitor visit)
+    {
+        while (Operation.TryTake(ref part, out var operation, out _))
+            Find((OperationCode)operation.Code)!.EachKey(operation, run, catalogue, visit);
     }
 
     /// <summary>Fills the last holes of a part and applies it, operation by operation: one may rest on the one before.</summary>

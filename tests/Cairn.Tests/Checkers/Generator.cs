@@ -9,9 +9,10 @@ namespace Cairn.Tests.Checkers;
 /// <param name="WithBadArguments">One key or name in fifty breaks a rule.</param>
 /// <param name="MaintainEvery">Every n-th operation is a turn of the maintainer; 0 = none. Nothing is drawn for it.</param>
 /// <param name="SyncEvery">Every n-th is a sync; 0 = none. Nothing is drawn for it either.</param>
+/// <param name="CheckpointEvery">Every n-th is a checkpoint; 0 = none. Nor for that.</param>
 public sealed record GeneratorOptions(
     int RestartEvery = 500, int Keys = 12, int TransactionShare = 15, bool WithRuns = true, bool WithBadArguments = true,
-    int MaintainEvery = 29, int SyncEvery = 0);
+    int MaintainEvery = 29, int SyncEvery = 0, int CheckpointEvery = 0);
 
 /// <summary>An endless list of operations from a seed: the same seed gives the same list, for ever (<see cref="Random"/> with a seed
 /// keeps its algorithm). Lists are data: print them, shrink them, run them on the model and on the engine.</summary>
@@ -43,6 +44,8 @@ public sealed class Generator(int seed, GeneratorOptions? options = null)
             return new Maintain();
         if (_options.SyncEvery > 0 && _operations % _options.SyncEvery == 0)
             return new Sync();
+        if (_options.CheckpointEvery > 0 && _operations % _options.CheckpointEvery == 0)
+            return new Checkpoint();
         if (_options.RestartEvery > 0 && _random.Next(_options.RestartEvery) == 0)
             return new Restart(Chance(50));
         if (Chance(3))

@@ -94,7 +94,7 @@ public sealed class Model(ModelRules? rules = null)
             case Advance advance:
                 Now += advance.Microseconds;
                 return new Result(ErrorCode.None, Plain.Done);
-            case Restart or Maintain or Sync:
+            case Restart or Maintain or Sync or Checkpoint:
                 return new Result(ErrorCode.None, Plain.Done);
             case TransactionOperation transaction:
                 return Transact(transaction);

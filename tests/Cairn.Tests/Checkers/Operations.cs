@@ -61,6 +61,10 @@ public sealed record Maintain : Operation;
 /// <summary>Makes durable what was committed. Changes nothing that a later operation could see; it says what a crash may not lose.</summary>
 public sealed record Sync : Operation;
 
+/// <summary>Makes a checkpoint, and lets memory forget what it may. Changes nothing that a later operation could see (M2); what was
+/// committed before cannot be lost by a crash.</summary>
+public sealed record Checkpoint : Operation;
+
 public abstract record RunOperation(int Run) : Operation;
 
 /// <summary>Several operations as one commit. Answer: one inner result each; a refused operation inside does not end it.</summary>

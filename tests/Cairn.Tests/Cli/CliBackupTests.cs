@@ -68,6 +68,9 @@ public sealed class CliBackupTests : IDisposable
         _bed.Good("kv", "put", "b", "2");
         Assert.Equal(ExitCodes.Ok, CliBed.RunBare("", "salvage", _bed.Path, "--to", _bed["whole"]).Exit);
         Damage.Flip(_bed.Path, 4_096 + 120);
+        Assert.Equal(ExitCodes.Ok, _bed.Run("kv", "get", "b").Exit);     // the checkpoint has it
+        foreach (var table in Directory.GetFiles(Path.Combine(_bed.Path, "tables")))
+            File.Delete(table);
         Assert.Equal(ExitCodes.Damaged, _bed.Run("kv", "get", "b").Exit);
         var salvaged = CliBed.RunBare("", "salvage", _bed.Path, "--to", _bed["new"], "--json");
         Assert.Equal(ExitCodes.Damaged, salvaged.Exit);

@@ -3,7 +3,7 @@ using Cairn.Tests.Transactions;
 
 namespace Cairn.Tests.Crash;
 
-/// <summary>The twelve scripts of C4: short lives of a whole database, each about one thing that a crash may break. Small enough that
+/// <summary>The scripts of C4: short lives of a whole database, each about one thing that a crash may break. Small enough that
 /// every moment of them can be tried with every fate of what was not synced.</summary>
 internal static class CrashPrograms
 {
@@ -67,6 +67,18 @@ internal static class CrashPrograms
                 new KvPut(0, "a", 1L), new StateInit(0, "cell", 1L), new Restart(Crash: true), new KvPut(0, "a", 2L),
                 new EventsAppend(0, "note", Fields(1)), new Restart(Crash: true), new KvPut(0, "b", 3L),
             ]),
+            ["checkpoints between commits"] = (Durability.Buffered,
+            [
+                new KvPut(0, "a", 1L), new EventsAppend(0, "note", Fields(1)), new Checkpoint(), new KvPut(0, "a", 2L),
+                new KvPut(0, "b", 3L),
+                new RunsBegin(1, "alpha", null, ["red"], Plain.Map()), new KvPut(1, "a", 4L), new Checkpoint(), new KvDelete(0, "b"),
+                new RunsDelete(1), new EventsAppend(0, "note", Fields(2)), new Checkpoint(), new KvPut(0, "c", 5L),
+            ]),
+            ["checkpointed and killed"] = (Durability.Strict,
+            [
+                new KvPut(0, "a", 1L), new Checkpoint(), new StateInit(0, "cell", 1L), new Restart(Crash: true), new KvPut(0, "a", 2L),
+                new Checkpoint(), new Restart(Crash: true), new KvPut(0, "b", 3L), new Restart(Crash: false), new KvDelete(0, "a"),
+            ]),
             ["leases and transitions"] = (Durability.Strict,
             [
                 new StateAcquire(0, "lease-0", "ada", Second), new StateRenew(0, "lease-0", "ada", 3 * Second),
@@ -82,8 +94,8 @@ internal static class CrashPrograms
                 Thought(0, null, 6),
             ]),
             ["a bit of everything"] = (Durability.Buffered,
-                [.. EngineSubject.Playable(
-                    new Generator(20_261, new GeneratorOptions(RestartEvery: 40, MaintainEvery: 17, SyncEvery: 11)).Take(90))]),
+                [.. EngineSubject.Playable(new Generator(
+                    20_261, new GeneratorOptions(RestartEvery: 40, MaintainEvery: 17, SyncEvery: 11, CheckpointEvery: 31)).Take(90))]),
         };
 
     private static Plain Fields(long number) => Plain.Map(("n", number));

@@ -78,7 +78,7 @@ internal sealed class CrashScript
 
     private void Step(CairnDatabase db)
     {
-        switch (_random.Next(12))
+        switch (_random.Next(14))
         {
             case 0:
                 db.Engine.Maintainer!.Step();
@@ -89,6 +89,13 @@ internal sealed class CrashScript
                 return;
             case 2:
                 db.Engine.Path.Log.MarkIfIdle(TimeSpan.Zero);
+                return;
+            case 3:
+                db.Checkpoint();
+                Acknowledged = Issued;
+                return;
+            case 4:
+                db.Engine.Checkpointer!.Step();              // some of one, among the commits
                 return;
             default:
                 Commit(db);

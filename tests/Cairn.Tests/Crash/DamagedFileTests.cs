@@ -118,7 +118,8 @@ public class DamagedFileTests
     }
 
     private static IEnumerable<string> Files(CrashStorage storage) => storage.List(LogNames.Root)
-        .Concat(storage.List(LogNames.LogDirectory).Select(name => $"{LogNames.LogDirectory}/{name}"));
+        .Concat(storage.List(LogNames.LogDirectory).Select(name => $"{LogNames.LogDirectory}/{name}"))
+        .Concat(storage.List(LogNames.TableDirectory).Select(name => $"{LogNames.TableDirectory}/{name}"));
 
     // A flipped bit, a file cut short, a sector of zeros, or a sector of noise; where bytes are, and a little behind them.
     private static string Damage(CrashStorage storage, string path, Chance chance)

@@ -105,7 +105,7 @@ internal sealed class EngineLife(Durability mode, CrashStorage storage) : IDispo
             _worlds[^1] = _model.World;     // with the times and salts of its events
         if (Issued > before)
             _hashes[Issued] = _subject.Database.Db.StateHash();
-        if (operation is Sync or Restart || (mode == Durability.Strict && Issued > before && operation is not Maintain))
+        if (operation is Sync or Restart or Checkpoint || (mode == Durability.Strict && Issued > before && operation is not Maintain))
             Acknowledged = Issued;
     }
 

@@ -54,7 +54,9 @@ public class EveryPrimitiveCrashTests
     {
         var chance = new Chance(seed);
         var generator = new Generator(
-            unchecked((int)seed), new GeneratorOptions(RestartEvery: 60, MaintainEvery: 13, SyncEvery: 9, WithBadArguments: false));
+            unchecked((int)seed),
+            new GeneratorOptions(
+                RestartEvery: 60, MaintainEvery: 13, SyncEvery: 9, CheckpointEvery: 17, WithBadArguments: false));
         var crashes = 0;
         using var life = new EngineLife(mode, new CrashStorage());
         for (var lives = 1 + chance.Below(LivesMax); lives > 0; lives--)

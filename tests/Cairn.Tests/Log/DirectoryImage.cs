@@ -6,12 +6,15 @@ namespace Cairn.Tests.Log;
 /// <summary>The files of a database as plain bytes, to be damaged and opened.</summary>
 internal sealed class DirectoryImage
 {
+    internal static IReadOnlyList<string> Directories { get; } =
+        ["", LogNames.LogDirectory, LogNames.TableDirectory, LogNames.ArchiveDirectory, LogNames.QuarantineDirectory];
+
     internal SortedDictionary<string, byte[]> Files { get; } = new(StringComparer.Ordinal);
 
     internal static DirectoryImage Of(IStorage storage)
     {
         var image = new DirectoryImage();
-        foreach (var directory in new[] { "", LogNames.LogDirectory, LogNames.QuarantineDirectory })
+        foreach (var directory in Directories)
         {
             foreach (var name in storage.List(directory))
             {
@@ -31,8 +34,8 @@ internal sealed class DirectoryImage
     internal MemoryStorage ToStorage(long capacityBytes = long.MaxValue)
     {
         var storage = new MemoryStorage(capacityBytes);
-        storage.CreateDirectory(LogNames.LogDirectory);
-        storage.CreateDirectory(LogNames.QuarantineDirectory);
+        foreach (var directory in Directories.Skip(1))
+            storage.CreateDirectory(directory);
         foreach (var (path, bytes) in Files)
         {
             using var file = storage.CreateNew(path);

@@ -22,7 +22,7 @@ public sealed class EngineModelTests(ITestOutputHelper output)
     public void M1_The_engine_answers_every_program_as_the_model_does(Durability mode)
     {
         var seed = Seeds.Begin(nameof(M1_The_engine_answers_every_program_as_the_model_does));
-        var program = Program(seed, Seeds.Scaled(Operations));
+        var program = Program(seed, Seeds.Scaled(Operations), checkpointEvery: 37);
         var clock = System.Diagnostics.Stopwatch.StartNew();
         Answers(program, mode);
         Ledger.Add("M1", $"operations as the model, {mode}", seed, program.Count, clock.Elapsed);
@@ -93,6 +93,6 @@ public sealed class EngineModelTests(ITestOutputHelper output)
         Assert.Fail(shrunk.ToString());
     }
 
-    private static List<Operation> Program(ulong seed, int count) =>
-        [.. EngineSubject.Playable(new Generator(unchecked((int)seed)).Take(count))];
+    private static List<Operation> Program(ulong seed, int count, int checkpointEvery = 0) => [.. EngineSubject.Playable(
+        new Generator(unchecked((int)seed), new GeneratorOptions(CheckpointEvery: checkpointEvery)).Take(count))];
 }

@@ -50,7 +50,9 @@ internal sealed class EngineSubject : IModelSubject
             LetMaintain(model);
         if (operation is Sync)
             _database.Db.Sync();
-        if (operation is Advance or Restart or Maintain or Sync)
+        if (operation is Checkpoint && _database.HasLog)
+            _database.CheckpointAndForget();
+        if (operation is Advance or Restart or Maintain or Sync or Checkpoint)
             return new Result(ErrorCode.None, Plain.Done);
 
         var before = _database.Sequence;

@@ -93,6 +93,19 @@ internal sealed class TestDatabase : IDisposable
         claims();
     }
 
+    internal CheckpointInfo? Checkpoint() => Db.Checkpoint(cancellationToken: TestContext.Current.CancellationToken);
+
+    /// <summary>A checkpoint, and behind it memory forgets all that it may: what is read next comes from the image.</summary>
+    internal void CheckpointAndForget()
+    {
+        Checkpoint();
+        foreach (var run in Db.Engine.Catalogue.Loaded.Append(Db.Engine.Catalogue.State))
+        {
+            lock (run.CommitLock)
+                run.Store.ForgetAll();
+        }
+    }
+
     /// <summary>One turn of the maintainer.</summary>
     internal void Maintain() => Db.Engine.Maintainer!.Step();
 

@@ -1,0 +1,49 @@
+using Cairn.Checkpoints;
+using Cairn.Log;
+
+namespace Cairn.Maintenance;
+
+/// <summary>Makes a checkpoint by bytes of log, by time, or when somebody awaits one; each step is a bounded piece of it (CKP-1).</summary>
+internal sealed class CheckpointJob(Checkpointer checkpointer, EngineState state, TimeProvider clock, long logBytes, TimeSpan interval)
+    : MaintenanceJob(CheckpointName)
+{
+    internal const string CheckpointName = "checkpoint";
+
+    /// <summary>Bytes of log that an opening would read now.</summary>
+    internal override long Backlog => checkpointer.LogBytesSince;
+
+    /// <summary>Chosen: what is due at the half is late at the whole.</summary>
+    internal override long Capacity => 2 * logBytes;
+
+    internal override bool HasWorkInSight => checkpointer.IsUnderWay || checkpointer.IsAsked
+        || (checkpointer.IsDue && checkpointer.LogBytesSince >= logBytes);
+
+    internal override TimeSpan? DueIn => checkpointer.IsDue ? interval - clock.GetElapsedTime(checkpointer.LastAt) : null;
+
+    internal override bool Step()
+    {
+        if (state.HasFailed || (state.IsDiskFull && !checkpointer.IsAsked && !checkpointer.IsUnderWay))
+            return false;
+        if (checkpointer.IsAsked)
+            return Count(checkpointer.StepForThoseWhoAsked);
+        if (checkpointer.IsUnderWay)
+            return Count(checkpointer.Step);
+        if (!checkpointer.IsDue)
+            return false;
+        var isTime = checkpointer.LogBytesSince >= logBytes || clock.GetElapsedTime(checkpointer.LastAt) >= interval;
+        return isTime && !Mutant.Is("no-checkpoint-by-itself") && Count(checkpointer.Step);
+    }
+
+    private bool Count(Func<bool> step)
+    {
+        var before = checkpointer.Last;
+        var more = step();
+        if (checkpointer.Last is { } made && made != before)
+        {
+            Did(made.Entries);
+            Wrote(made.Bytes);
+        }
+
+        return more;
+    }
+}

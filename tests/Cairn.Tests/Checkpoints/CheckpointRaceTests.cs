@@ -1,0 +1,177 @@
+using Cairn.Storage;
+using Cairn.Tests.Transactions;
+using Xunit;
+
+namespace Cairn.Tests.Checkpoints;
+
+/// <summary>Checkpoints beside commits: K1 and K3 of Checkpointer, by hand and by threads.</summary>
+public class CheckpointRaceTests
+{
+    private static readonly Func<CairnOptions, CairnOptions> NotOnClose = options => options with { CheckpointOnClose = false };
+
+    [Fact]
+    [Trait("Requirement", "CKP-3")]
+    [Trait("Requirement", "CKP-5")]
+    [Trait("Promise", "G4")]
+    public void A_commit_between_the_cut_and_the_writing_is_in_the_next_checkpoint_and_not_in_this()
+    {
+        using var test = new TestDatabase(Durability.Strict, NotOnClose);
+        var other = test.OtherRun();
+        for (var i = 0; i < 10; i++)
+        {
+            test.Kv.Put($"k{i}", i);
+            other.Events.Append("note", Value.Object(("n", i)));
+        }
+
+        var before = test.Db.StateHash();
+        var cut = test.Sequence;
+        var checkpointer = test.Db.Engine.Checkpointer!;
+        Assert.True(checkpointer.Step());                    // the cut
+        test.Kv.Put("k3", "after");
+        test.Kv.Delete("k4");
+        test.Kv.Put("new", 1);
+        other.Events.Append("note", Value.Object(("n", 10)));
+        test.Db.Runs.Begin("born behind the cut").Kv.Put("x", 1);
+        Assert.True(checkpointer.Step());                    // frozen
+        test.Kv.Put("k3", "later");
+        test.Db.Runs.Delete(other.Id);
+        while (checkpointer.IsUnderWay)
+            checkpointer.Step();
+        var after = test.Db.StateHash();
+
+        // What the log behind the mark changes is applied to the image: so the image is the state at the cut and no other.
+        test.Reopen(isKilled: true);
+        Assert.Equal(cut, test.Db.Recovery.CheckpointUsed?.Value);
+        Assert.Equal(8, test.Db.Recovery.Transactions);
+        Assert.Equal(after, test.Db.StateHash());
+        Assert.NotEqual(before, after);
+        Assert.Equal("later", test.Kv.Text("k3"));
+        Assert.Null(test.Kv.Get("k4"));
+        test.Checkpoint();
+        test.Reopen(isKilled: true);
+        Assert.Equal(0, test.Db.Recovery.Transactions);
+        Assert.Equal(after, test.Db.StateHash());
+        Assert.Empty(test.Db.VerifyDeep().Findings);
+    }
+
+    [Fact]
+    [Trait("Requirement", "CKP-5")]
+    public void A_checkpoint_that_is_given_up_leaves_the_one_before_and_the_next_has_everything()
+    {
+        using var test = new TestDatabase(Durability.Strict, NotOnClose);
+        var checkpointer = test.Db.Engine.Checkpointer!;
+        for (var steps = 1; steps < 12; steps++)
+        {
+            for (var i = 0; i < 5; i++)
+                test.Kv.Put($"k{i}", steps * i);
+            for (var i = 0; i < steps && checkpointer.Step(); i++)
+                test.Kv.Put($"beside{i}", steps);
+            checkpointer.GiveUp();
+            Assert.False(checkpointer.IsUnderWay);
+            var hash = test.Db.StateHash();
+            if (steps % 2 == 0)
+                test.Checkpoint();
+            test.Reopen(isKilled: steps % 3 == 0);
+            checkpointer = test.Db.Engine.Checkpointer!;
+            Assert.Equal(hash, test.Db.StateHash());
+            Assert.Equal(0, test.Db.Metrics.Pins);
+        }
+    }
+
+    [Fact]
+    [Trait("Requirement", "CKP-1")]
+    public void A_cancelled_checkpoint_is_given_up_and_says_so()
+    {
+        using var test = new TestDatabase(Durability.Strict, NotOnClose);
+        test.Kv.Put("a", 1);
+        using var cancelled = new CancellationTokenSource();
+        var told = new List<CheckpointProgress>();
+        var progress = new Told(step =>
+        {
+            told.Add(step);
+            cancelled.Cancel();
+        });
+        Assert.Throws<OperationCanceledException>(() => test.Db.Checkpoint(progress, cancelled.Token));
+        Assert.Single(told);
+        Assert.Equal(0, test.Db.Metrics.Pins);
+        Assert.NotNull(test.Checkpoint());
+        test.NowAndAfterReopening(() => Assert.Equal(1, test.Kv.Number("a")));
+    }
+
+    // An id may be used again. What the image has of the run that had it before is not the new one's.
+    [Fact]
+    [Trait("Requirement", "RUN-3")]
+    [Trait("Requirement", "CKP-4")]
+    public void A_run_with_the_id_of_a_deleted_one_sees_nothing_of_it()
+    {
+        using var test = new TestDatabase(Durability.Strict, NotOnClose);
+        var id = test.OtherRun().Id;
+        var old = test.Db.Runs.Get(id)!;
+        for (var i = 0; i < 20; i++)
+            old.Kv.Put($"old{i}", i);
+        test.CheckpointAndForget();
+        test.Db.Runs.Delete(id);
+        Assert.Null(test.Db.Runs.Get(id));
+        var run = test.Db.Runs.Begin("again", id: id);
+        run.Kv.Put("new", 1);
+        for (var i = 0; i < 3; i++)
+        {
+            test.CheckpointAndForget();
+            run = test.Db.Runs.Get(id)!;
+            Assert.Equal(["new"], run.Kv.Scan(new ScanOptions { Limit = 100 }).Select(pair => pair.Key));
+            Assert.Null(run.Kv.Get("old3"));
+            Assert.Equal(1, run.Kv.Count());
+            test.Reopen(isKilled: i == 1);
+        }
+
+        test.Db.Runs.Delete(id);
+        test.NowAndAfterReopening(() => Assert.Null(test.Db.Runs.Get(id)));
+        test.Checkpoint();
+        test.NowAndAfterReopening(() => Assert.Null(test.Db.Runs.Get(id)));
+    }
+
+    [Theory]
+    [InlineData(Durability.Strict)]
+    [InlineData(Durability.Buffered)]
+    [Trait("Requirement", "CKP-3")]
+    [Trait("Requirement", "CKP-5")]
+    [Trait("Promise", "G8")]
+    public void Commits_by_threads_beside_checkpoints_without_end_leave_what_the_log_says(Durability mode)
+    {
+        const int Threads = 4, Commits = 400, Keys = 40;
+        var storage = new MemoryStorage();
+        using var test = new TestDatabase(mode, NotOnClose, storage);
+        var runs = Enumerable.Range(1, Threads).Select(test.OtherRun).ToArray();
+        var writers = runs.Select((run, n) => new Thread(() =>
+        {
+            for (var i = 0; i < Commits; i++)
+            {
+                if (i % 7 == 0)
+                    run.Kv.Delete($"k{i % Keys}");
+                else
+                    run.Transact(tx => tx.Kv.Increment($"k{i % Keys}"));
+                if (i % 50 == 49)
+                    test.Db.Runs.Delete(test.Db.Runs.Begin($"brief {n}-{i}").Id);
+                test.Db.Default.Kv.Increment("all");
+            }
+        })).ToList();
+        writers.ForEach(writer => writer.Start());
+        while (writers.Exists(writer => writer.IsAlive))
+            test.CheckpointAndForget();
+        writers.ForEach(writer => writer.Join());
+        Assert.Equal(Threads * Commits, test.Kv.Number("all"));
+        var hash = test.Db.StateHash();
+        Assert.Empty(test.Db.VerifyDeep().Findings);
+
+        test.Reopen(isKilled: true);
+        Assert.Equal(hash, test.Db.StateHash());
+        Assert.Empty(test.Db.VerifyDeep().Findings);
+        test.CheckpointAndForget();
+        Assert.Equal(hash, test.Db.StateHash());
+    }
+
+    private sealed class Told(Action<CheckpointProgress> tell) : IProgress<CheckpointProgress>
+    {
+        public void Report(CheckpointProgress value) => tell(value);
+    }
+}
