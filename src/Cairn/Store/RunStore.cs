@@ -197,7 +197,12 @@ internal sealed class RunStore : IDisposable
     /// <summary>Makes sure that the given number of writes with the given total of key and value bytes cannot fail for want of
     /// memory: the last step of a commit that may fail.</summary>
     /// <exception cref="OutOfMemoryException">Nothing has changed.</exception>
-    internal void Reserve(int writes, long bytes) => Memory.Reserve(writes, bytes);
+    internal void Reserve(int writes, long bytes)
+    {
+        if (Failpoint.Rarely("store.forget-everything", 0.1))
+            Forget(int.MaxValue, eager: true);
+        Memory.Reserve(writes, bytes);
+    }
 
     /// <summary>A hint, without a lock: begins to bring into the cache what a write of this key will look at first. What is asked for
     /// now arrives while the caller encodes and waits for locks.</summary>

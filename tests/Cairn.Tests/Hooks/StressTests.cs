@@ -7,7 +7,7 @@ using Xunit;
 namespace Cairn.Tests.Hooks;
 
 /// <summary>S2: threads that run free, pushed about at failpoints, with rare turns taken often: tiny rounds, full queues, early rotations,
-/// a sweep at every write. Sums, snapshots and chains are judged while it runs; log and state at its end.</summary>
+/// a sweep at every write, and between checkpoints keys that leave memory whenever they may. Sums, snapshots and chains are judged while it runs; log and state at its end.</summary>
 [Trait("Promise", "G4")]
 [Trait("Promise", "G8")]
 [Trait("Test", "S2")]
@@ -40,6 +40,7 @@ public sealed class StressTests
             var runs = Enumerable.Range(0, Runs).Select(i => i == 0 ? db.Default : db.Runs.Begin($"run {i}")).ToArray();
             db.Transact(runs, tx => Array.ForEach(runs, run => Fill(tx.On(run))));
             var commits = 0L;
+            var checkpoints = 0;
             TransactionTests.InParallel(4, me =>
             {
                 var random = new Random((int)seed ^ me);
@@ -47,14 +48,16 @@ public sealed class StressTests
                 {
                     if (me == 3)
                         Judge(db, runs, random);
-                    else
+                    if (me == 3 && mode != Durability.InMemory && random.Next(4) == 0)
+                        checkpoints += db.Checkpoint() is null ? 0 : 1;
+                    if (me != 3)
                         Interlocked.Add(ref commits, Write(db, runs, random, me));
                 }
             });
             JudgeAll(db, runs);
             if (mode != Durability.InMemory)
                 db = JudgeLog(db, storage, options);
-            TestContext.Current.TestOutputHelper?.WriteLine($"{commits} commits");
+            TestContext.Current.TestOutputHelper?.WriteLine($"{commits} commits, {checkpoints} checkpoints");
             Ledger.Add("S2", "commits under stress", seed, commits, clock.Elapsed);
         }
         finally

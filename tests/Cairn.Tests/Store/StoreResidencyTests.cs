@@ -259,6 +259,25 @@ public class StoreResidencyTests
         Assert.Equal(["a=5"], bed.Scan("", "", 5));
     }
 
+    /// <summary>A run was deleted and its id taken again: the new run is whole, and begins with its first commit.</summary>
+    [Fact]
+    [Trait("Requirement", "TIER-1")]
+    public void A_whole_run_that_forgets_does_not_show_its_predecessor()
+    {
+        using var bed = Above();
+        bed.Commit("a", "old", 1);
+        bed.Commit("b", "old", 1);
+        bed.Checkpoint(1);
+        bed.Reload(cut: 1, isWhole: true);
+        bed.Store.BeginAt(5);
+        bed.Commit("a", "new", 5);
+        bed.Checkpoint(5);
+        Assert.Equal(1, bed.ForgetEverything());
+        Assert.Equal(("new", null), (bed.GetVisible("a"), bed.GetVisible("b")));
+        Assert.Equal(["a=new"], bed.Scan("", "", 5));
+        Assert.False(bed.Store.Put("b"u8, "6"u8, 6, StoreTestBed.Time(6), 0).Exists);
+    }
+
     [Fact]
     public void A_write_of_a_key_that_only_the_image_has_knows_what_was_before()
     {

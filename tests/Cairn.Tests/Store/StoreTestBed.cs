@@ -31,10 +31,10 @@ internal sealed class StoreTestBed : IDisposable
     internal TestImage? Image { get; }
 
     /// <summary>Throws memory away and begins above the image, which has everything up to a cut.</summary>
-    internal void Reload(ulong cut, ulong born = 0)
+    internal void Reload(ulong cut, ulong born = 0, bool isWhole = false)
     {
         Store.Dispose();
-        Store = new RunStore(Pins, Visible, Tag, TestImage.Run, Image!.Current, isWhole: false, born, cut, _content, _debugSlab);
+        Store = new RunStore(Pins, Visible, Tag, TestImage.Run, Image!.Current, isWhole, born, cut, _content, _debugSlab);
     }
 
     /// <summary>A whole checkpoint at once.</summary>
