@@ -1,4 +1,5 @@
 using System.Globalization;
+using Cairn.Log;
 
 namespace Cairn.Bench;
 
@@ -19,10 +20,10 @@ internal sealed class DirectorySubject : IDisposable
     }
 
     /// <summary>Why there is nothing to measure about checkpoints; null when there is.</summary>
-    internal static string? CheckpointMissing => "the engine has no checkpoints yet";
+    internal static string? CheckpointMissing => null;
 
     /// <summary>The same for compaction and retention.</summary>
-    internal static string? CompactionMissing => "the engine has no compaction yet";
+    internal static string? CompactionMissing => null;
 
     /// <summary>The same for online backup.</summary>
     internal static string? BackupMissing => null;
@@ -37,13 +38,23 @@ internal sealed class DirectorySubject : IDisposable
     internal static CairnOptions ReadOnly { get; } = Buffered with { IsReadOnly = true };
 
     /// <summary>Buffered, and only an explicit call makes a checkpoint: what is written after it is left to the next opening.</summary>
-    internal static CairnOptions WithoutCheckpoints { get; } = Buffered;
+    internal static CairnOptions WithoutCheckpoints { get; } = Buffered with
+    {
+        CheckpointLogBytes = 1L << 40,
+        CheckpointInterval = TimeSpan.FromDays(30),
+        CheckpointOnClose = false,
+    };
 
     /// <summary>Of each key the newest version alone is kept.</summary>
-    internal static CairnOptions Churned { get; } = Buffered;
+    internal static CairnOptions Churned { get; } = Buffered with { Retention = Retention.KeepLast(1) };
 
-    /// <summary>The same, with a checkpoint each time the log has grown by so much.</summary>
-    internal static CairnOptions ChurnedAt(long logBytes) => throw Absent(CompactionMissing);
+    /// <summary>The same, with a checkpoint, a segment and a compaction to each so many bytes of log.</summary>
+    internal static CairnOptions ChurnedAt(long logBytes) => Churned with
+    {
+        CheckpointLogBytes = logBytes,
+        SegmentBytesMax = logBytes,
+        CompactionGarbageMin = logBytes,
+    };
 
     /// <summary>Buffered, and memory stays inside so many bytes.</summary>
     internal static CairnOptions WithBudget(long bytes) => throw Absent(BudgetMissing);
@@ -100,16 +111,24 @@ internal sealed class DirectorySubject : IDisposable
     internal void Sync() => _db.Sync();
 
     /// <summary>Makes a checkpoint and returns how many bytes of tables it wrote.</summary>
-    internal long Checkpoint() => throw Absent(CheckpointMissing);
+    internal long Checkpoint() => _db.Checkpoint()?.Bytes ?? 0;
 
     /// <summary>Compacts on demand.</summary>
-    internal void Compact() => throw Absent(CompactionMissing);
+    internal void Compact() => _db.Compact();
 
     /// <summary>A full backup into an empty directory.</summary>
     internal void Backup(string directory) => _db.Backup(directory);
 
     /// <summary>From the mark of the older of the two checkpoints to the end of the log.</summary>
-    internal long LogBytesSinceOlderCheckpoint => throw Absent(CheckpointMissing);
+    internal long LogBytesSinceOlderCheckpoint
+    {
+        get
+        {
+            _db.Sync();
+            var log = (SegmentedLog)_db.Engine.Path.Log.Device!;
+            return (long)(log.SyncedPosition - log.Manifest.Checkpoints[0].MarkPosition);
+        }
+    }
 
     public void Dispose() => _db.Dispose();
 

@@ -22,9 +22,8 @@ internal sealed class CairnSubject : Peer
     private readonly Run _run;
     private readonly bool _owns;
 
-    private CairnSubject(Durability durability, string? directory, bool syncsByTimeAlone)
+    private CairnSubject(string? directory, CairnOptions options)
     {
-        var options = new CairnOptions { Durability = durability, SyncCommits = syncsByTimeAlone ? 1_000_000 : 1_000 };
         _db = directory is null ? CairnDatabase.OpenInMemory(options) : CairnDatabase.Open(directory, options);
         _run = _db.Default;
         _owns = true;
@@ -52,8 +51,12 @@ internal sealed class CairnSubject : Peer
     /// <summary>Opens or reopens a database and its run <c>default</c>.</summary>
     /// <param name="directory">Not looked at when <paramref name="durability"/> is InMemory.</param>
     /// <param name="syncsByTimeAlone">Buffered: the trigger by commit count is as good as off (its maximum).</param>
-    internal static CairnSubject Open(Durability durability, string directory, bool syncsByTimeAlone = false) =>
-        new(durability, durability == Durability.InMemory ? null : directory, syncsByTimeAlone);
+    internal static CairnSubject Open(Durability durability, string directory, bool syncsByTimeAlone = false) => new(
+        durability == Durability.InMemory ? null : directory,
+        new CairnOptions { Durability = durability, SyncCommits = syncsByTimeAlone ? 1_000_000 : 1_000 });
+
+    /// <summary>The same, Buffered, and nothing but the log is written: the next opening has to replay all of it.</summary>
+    internal static CairnSubject OpenWithoutCheckpoints(string directory) => new(directory, DirectorySubject.WithoutCheckpoints);
 
     /// <summary>Another run of the same database, made if it is not there; disposing it disposes nothing.</summary>
     internal CairnSubject OpenRun(string name) =>

@@ -15,8 +15,8 @@ internal sealed class ChurnPart(StorageRun run)
     private const int Churn = 24;
     private const double LiveAllowance = 1.3;
 
-    private readonly int _entries = run.IsQuick ? 50_000 : 500_000;
-    private readonly int _bufferBytes = run.IsQuick ? 4 << 20 : 32 << 20;
+    private readonly int _entries = run.IsQuick ? 20_000 : 500_000;
+    private readonly int _bufferBytes = run.IsQuick ? 2 << 20 : 32 << 20;
     private readonly Series _cairn = Series.For(DirectorySubject.CompactionMissing);
     private readonly Series _cairnDevice = Series.For(DirectorySubject.CompactionMissing);
     private readonly Series _space = Series.For(DirectorySubject.CompactionMissing);
