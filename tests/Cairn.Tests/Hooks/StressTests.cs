@@ -7,7 +7,8 @@ using Xunit;
 namespace Cairn.Tests.Hooks;
 
 /// <summary>S2: threads that run free, pushed about at failpoints, with rare turns taken often: tiny rounds, full queues, early rotations,
-/// a sweep at every write, and between checkpoints keys that leave memory whenever they may. Sums, snapshots and chains are judged while it runs; log and state at its end.</summary>
+/// a sweep at every write, and between checkpoints keys that leave memory whenever they may. Sums, snapshots and chains are judged while
+/// it runs; log and state at its end.</summary>
 [Trait("Promise", "G4")]
 [Trait("Promise", "G8")]
 [Trait("Test", "S2")]

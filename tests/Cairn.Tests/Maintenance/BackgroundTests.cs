@@ -201,6 +201,71 @@ public sealed class BackgroundTests
         }
     }
 
+    [Theory]
+    [MemberData(nameof(Failures))]
+    public void C14_Whichever_job_fails_before_its_step_it_is_told_and_every_answer_stays_true(string failure)
+    {
+        var count = JobsOf(Durability.Buffered);
+        for (var index = 0; index < count; index++)
+        {
+            using var database = new TestDatabase(Durability.Buffered, options => options with { SystemEvents = true });
+            database.Maintain();
+            database.Kv.Put("a", 1);
+            var job = database.Db.Engine.Maintainer!.Jobs[index];
+            database.Clock.Advance(TimeSpan.FromSeconds(1));
+            using (Failpoint.Use(new FailsAt("maintainer.step", index, Make(failure))))
+                database.Maintain();
+            var part = database.Db.Health.Parts.Single(part => part.Name == (job.IsFatal ? "log" : job.Name));
+            Assert.True(part.Status != HealthStatus.Healthy, $"{job.Name} failed and nobody was told");
+            Assert.Equal(1, database.Kv.Number("a"));
+            if (job.IsFatal)
+            {
+                Assert.Equal(ErrorCode.DatabaseFailed, Refused(() => database.Kv.Put("b", 1)));
+                database.Reopen();
+            }
+            else
+            {
+                Assert.Equal(1, database.Db.Maintenance.Single(other => other.Name == job.Name).Failures);
+                database.Kv.Put("b", 1);
+                for (var turn = 0; turn < 2; turn++)
+                {
+                    database.Clock.Advance(TimeSpan.FromSeconds(1));
+                    database.Maintain();
+                }
+
+                Assert.Equal(HealthStatus.Healthy, database.Db.Health.Status);
+                if (job.Name != "events")
+                {
+                    Assert.Contains(
+                        database.Db.Runs.Get("$sys")!.Events.Since(default),
+                        told => told.Type == "health_change" && told.Payload!.Value["part"].AsString() == job.Name);
+                }
+
+                database.Reopen(isKilled: true);
+                Assert.Equal(1, database.Kv.Number("b"));
+            }
+
+            Assert.Equal(1, database.Kv.Number("a"));
+        }
+    }
+
+    private static int JobsOf(Durability mode)
+    {
+        using var database = new TestDatabase(mode, options => options with { SystemEvents = true });
+        return database.Db.Engine.Maintainer!.Jobs.Count;
+    }
+
+    private sealed class FailsAt(string place, int index, Exception failure) : FailpointPlan
+    {
+        private int _hits;
+
+        internal override void Hit(string name)
+        {
+            if (name == place && _hits++ == index)
+                throw failure;
+        }
+    }
+
     [Fact]
     public void C14_What_fails_in_the_background_where_nothing_rests_on_it_is_told_and_done_later()
     {

@@ -17,6 +17,12 @@ public class StoreMutants
         ("store-take-no-recheck", typeof(SnapshotRegistryTests), nameof(SnapshotRegistryTests.A_pin_taken_while_the_word_moves_holds_what_it_names)),
         ("store-visible-no-recheck", typeof(StoreSoak), nameof(StoreSoak.Readers_of_few_hot_keys_and_a_writer_agree_for_a_while)),
         ("store-tree-no-validation", typeof(StoreSoak), nameof(StoreSoak.Readers_and_a_writer_agree_for_a_while)),
+        ("forget-dirty", typeof(StoreResidencyTests), nameof(StoreResidencyTests.Nothing_dirty_is_forgotten)),
+        ("forget-before-line", typeof(StoreResidencyTests),
+            nameof(StoreResidencyTests.Nothing_is_forgotten_while_a_reader_from_before_the_image_is_inside)),
+        ("tombstone-dropped-over-image", typeof(StoreResidencyTests),
+            nameof(StoreResidencyTests.A_deletion_stays_in_memory_until_the_image_has_it)),
+        ("image-read-before-memory", typeof(StoreResidencyTests), nameof(StoreResidencyTests.What_is_forgotten_is_read_from_the_newest_image)),
     ];
 
     [Fact]
