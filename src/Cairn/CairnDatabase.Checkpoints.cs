@@ -35,7 +35,7 @@ public sealed partial class CairnDatabase
     private Checkpoints.Checkpointer CheckpointerOrThrow()
     {
         _engine.Path.ThrowIfNotReadable();
-        if (_engine.Path.IsUnlogged)
+        if (_engine.Options.Durability == Durability.InMemory)
         {
             throw new CairnException(
                 ErrorCode.InvalidArgument,

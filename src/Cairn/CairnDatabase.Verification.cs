@@ -36,7 +36,7 @@ public sealed partial class CairnDatabase
         while (true)
         {
             using var cut = TakeCut();
-            using var verification = new DeepVerification(log, cut, Operations, Limits);
+            using var verification = new DeepVerification(_storage!, log, cut, Operations, Limits);
             using var hash = new StateHash(Operations, cut.Sequence, cut.Time);
             if (hash.RunsOf(cut.Catalogue).Any(id => cut.Find(id) is null))
                 continue;                                    // begun and deleted meanwhile

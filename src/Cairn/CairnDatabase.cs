@@ -84,7 +84,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
     {
         // DUR-2: what has to answer questions about the past has a log, in segments that lie in memory.
         if (options.Retention is { } policy && policy != Retention.KeepLast(1))
-            return Open(new MemoryStorage(), options, hooks);
+            return Open(new MemoryStorage(), options with { CheckpointOnClose = false }, hooks);
         var pins = new SnapshotRegistry();
         var catalogue = new Catalogue(pins, shared: null) { Limits = options.Limits };
         var counters = new Counters { Events = new SystemEvents(options.SystemEvents) };

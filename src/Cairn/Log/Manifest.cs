@@ -102,7 +102,8 @@ internal readonly record struct ManifestSegment(
 /// 132  u32  archives A
 /// 136  u32  next table        number that the next table file gets
 /// 140  u32  next archive      number that the next archive file gets
-/// 144  u64  retention floor   lowest sequence of which history is kept; 0 = all of it
+/// 144  u64  retention floor   first sequence of the first segment, once one was given up: below it, history is what policies
+///                             have kept; 0 = the log is whole
 /// 152  the segments, ascending, 80 bytes each
 ///      the tables, ascending, 96 bytes each
 ///      the archives, in the order of the log, 64 bytes each
@@ -479,6 +480,8 @@ internal sealed record Manifest
             return IsClean ? "an end of the last segment after a clean close" : "an open last segment";
         if (IsClean && EndPosition != Segments[^1].End)
             return "the end of a clean close at the end of the last segment";
+        if (RetentionFloor != 0 && RetentionFloor != Segments[0].FirstSequence)
+            return $"a retention floor where the log begins, at sequence {Segments[0].FirstSequence}";
         return FindTableContradiction() ?? FindCheckpointContradiction();
     }
 

@@ -47,6 +47,7 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
     private readonly LogOptions _options;
     private readonly Lock _prepareGate = new();     // one Prepare at a time; held while zeros are written, never by an append
     private readonly Lock _manifestGate = new();    // manifests are numbered: rotation, truncation and close take turns
+    private readonly List<LogHold> _holds = [];     // under the manifest's gate
     private readonly Reserve _reserve;
     private Manifest _manifest;
     private SegmentFile[] _segments;                // replaced, never changed; the last one is open
@@ -654,14 +655,44 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
         return count;
     }
 
+    /// <summary>Holds the log from the older of the kept checkpoints on; all of it, while nothing was given up.</summary>
+    internal LogHold Hold()
+    {
+        lock (_manifestGate)
+        {
+            var hold = new LogHold(this, _manifest, _manifest.RetentionFloor == 0 ? null : _manifest.Checkpoints[0]);
+            _holds.Add(hold);
+            return hold;
+        }
+    }
+
+    internal void Release(LogHold hold)
+    {
+        lock (_manifestGate)
+            _holds.Remove(hold);
+    }
+
+    /// <summary>The lowest position that somebody holds; the highest there is when nobody does.</summary>
+    internal ulong HeldFrom
+    {
+        get
+        {
+            lock (_manifestGate)
+                return _holds.Count == 0 ? ulong.MaxValue : _holds.Min(hold => hold.Position);
+        }
+    }
+
     /// <summary>Gives up the segments that lie below a position, and names these archives (8): in one step. Files that are named no more
     /// are unlinked; who reads them finishes.</summary>
     /// <param name="archives">In any order. Each is on the disk under its name.</param>
-    internal void GiveUp(ulong upToPosition, IReadOnlyList<ManifestArchive> archives)
+    /// <returns>False: somebody holds one of the segments, and nothing was done.</returns>
+    internal bool GiveUp(ulong upToPosition, IReadOnlyList<ManifestArchive> archives)
     {
         lock (_manifestGate)
         {
             ThrowIfEnded();
+            if (CountBelow(Math.Min(upToPosition, HeldFrom)) < CountBelow(upToPosition))
+                return false;
             try
             {
                 GiveUp(CountBelow(upToPosition), [.. archives.OrderBy(archive => archive.FirstPosition)]);
@@ -671,6 +702,8 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
                 Latch(cause);
                 throw;
             }
+
+            return true;
         }
     }
 
@@ -686,6 +719,7 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
             DurablePosition = SyncedPosition,
             PreviousDigest = _manifest.Digest(),
             Segments = [.. _manifest.Segments.Skip(count)],
+            RetentionFloor = count == 0 ? _manifest.RetentionFloor : _manifest.Segments[count].FirstSequence,
             Archives = archives,
             NextArchive = Math.Max(_manifest.NextArchive, archives.Length == 0 ? 1 : archives.Max(archive => archive.Number) + 1),
         };

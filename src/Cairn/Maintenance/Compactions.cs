@@ -121,7 +121,11 @@ internal sealed class Compactions(
     private ulong Limit(out string holder)
     {
         var oldest = pins.Count(out var sequence) == 0 ? (ulong?)null : sequence;
-        return LogNeeds.Limit(Log.Manifest.Checkpoints, oldest, Log.FirstPosition, out holder);
+        var limit = LogNeeds.Limit(Log.Manifest.Checkpoints, oldest, Log.FirstPosition, out holder);
+        if (Log.HeldFrom is var held && held >= limit)
+            return limit;
+        holder = "a verification that reads the log";
+        return held;
     }
 
     public void Dispose() => _turn.Dispose();

@@ -174,7 +174,8 @@ internal sealed class LogCompaction(
                 yield return step;
             path.Log.Sync();
             Failpoint.Hit("compaction.synced-before-published");
-            Publish(end, copy.Named is { } named ? [.. log.Manifest.Archives, named] : log.Manifest.Archives, copy.Named);
+            if (!TryPublish(end, copy.Named is { } named ? [.. log.Manifest.Archives, named] : log.Manifest.Archives, copy.Named))
+                yield break;
             Figures.SegmentsDropped += next - first;
             Figures.BytesDropped += segments.Skip(first).Take(next - first).Sum(segment => segment.Named.FileBytes);
         }
@@ -189,16 +190,22 @@ internal sealed class LogCompaction(
             yield return step;
         path.Log.Sync();
         var rest = log.Manifest.Archives.Where(named => named != archive.Named);
-        Publish(log.FirstPosition, copy.Named is { } smaller ? [.. rest, smaller] : [.. rest], copy.Named);
+        TryPublish(log.FirstPosition, copy.Named is { } smaller ? [.. rest, smaller] : [.. rest], copy.Named);
         Figures.ArchivesReplaced++;
         Figures.BytesDropped += archive.Named.FileBytes;
     }
 
-    private void Publish(ulong upTo, IReadOnlyList<ManifestArchive> archives, ManifestArchive? written)
+    // False: somebody has begun to read the log from its beginning. The archive has a name that no manifest says, and goes.
+    private bool TryPublish(ulong upTo, IReadOnlyList<ManifestArchive> archives, ManifestArchive? written)
     {
         try
         {
-            log.GiveUp(upTo, archives);
+            if (!log.GiveUp(upTo, archives))
+            {
+                if (written is { } unused)
+                    storage.Unlink(LogNames.ArchivePath(unused.Number));
+                return false;
+            }
         }
         catch (Exception failure) when (failure is StorageException or DatabaseFailedException)
         {
@@ -206,10 +213,13 @@ internal sealed class LogCompaction(
             throw;
         }
 
-        if (written is not { } named)
-            return;
-        Figures.ArchivesWritten++;
-        Figures.BytesWritten += named.FileBytes;
+        if (written is { } named)
+        {
+            Figures.ArchivesWritten++;
+            Figures.BytesWritten += named.FileBytes;
+        }
+
+        return true;
     }
 
     private static IEnumerable<Step> Held(Archive archive, LogSieve sieve, ISieved target)

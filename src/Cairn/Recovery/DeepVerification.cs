@@ -1,9 +1,10 @@
 // Deep verification: is what is in memory what the log says, and is the log what was written?
 //
 //   segments   SHA-256 of every ended segment = the manifest's
-//   log        every record up to the cut: header, payload check, and that it decodes
-//   state      the same records through the one Apply into an empty store; its state hash = the living one's (G5, G10), and run by
-//              run the hash of everything else too: counts and orders that follow from the state
+//   log        every record up to the cut: header, payload check, and that it decodes; from the older kept checkpoint on, once the
+//              log's beginning was given up
+//   state      the same records through the one Apply into an empty store, or above that checkpoint's image; its state hash = the living
+//              one's (G5, G10), and run by run the hash of everything else too: counts and orders that follow from the state
 //   chains     the event chain of every run
 //
 // Runs beside commits, at a cut. Costs the memory of a second state, a read of the log and of both states. Changes nothing; what
@@ -11,14 +12,18 @@
 
 using Cairn.Log;
 using Cairn.Primitives;
+using Cairn.Storage;
 using Cairn.Store;
 using Cairn.Transactions;
 
 namespace Cairn.Recovery;
 
 /// <summary>See the essay above. One verification; use it once.</summary>
-internal sealed class DeepVerification(SegmentedLog log, Cut cut, OperationTable operations, Limits limits) : IDisposable
+internal sealed class DeepVerification(IStorage storage, SegmentedLog log, Cut cut, OperationTable operations, Limits limits)
+    : IDisposable
 {
+    private const long CacheBytes = 4 << 20;
+
     private readonly List<VerificationFinding> _findings = [];
     private readonly StateHash _hash = new(operations, cut.Sequence, cut.Time);
 
@@ -31,11 +36,13 @@ internal sealed class DeepVerification(SegmentedLog log, Cut cut, OperationTable
     {
         foreach (var damage in log.Scrub())
             Find("segment", damage.Message);
-        using var replayed = new Catalogue(new SnapshotRegistry(), new VisibleSequence(), cut.Catalogue.Content) { Limits = limits };
-        var isWhole = TryReplay(replayed);
+        using var hold = log.Hold();
+        using var replayed = new RecoveredState(
+            storage, new SnapshotRegistry(), new VisibleSequence(), operations, limits, new BlockCache(CacheBytes), cut.Catalogue.Content!);
+        var isWhole = TryReplay(replayed, hold);
         Reading(() => State = _hash.OfAll(cut.Catalogue, Living));
         if (isWhole)
-            Reading(() => Compare(replayed));
+            Reading(() => Compare(replayed.Catalogue));
         foreach (var id in _hash.RunsOf(cut.Catalogue))
             Reading(() => VerifyChain(path, Living(id)));
     }
@@ -61,19 +68,28 @@ internal sealed class DeepVerification(SegmentedLog log, Cut cut, OperationTable
     }
 
     // False: the log does not get to the cut, which is found; there is nothing to compare with.
-    private bool TryReplay(Catalogue replayed)
+    private bool TryReplay(RecoveredState replayed, LogHold hold)
     {
-        var openings = new Openings(replayed, operations);
-        replayed.BeginLoad();
-        using var reader = new LogReader(log);
-        var scan = reader.Scan(log.FirstPosition);
         try
         {
-            while (replayed.State.LastSequence < cut.Sequence && scan.MoveNext())
-                openings.Follow(scan.Header, scan.Payload, scan.Position);
-            if (replayed.State.LastSequence == cut.Sequence)
+            replayed.Begin(hold.Manifest, hold.Checkpoint);
+        }
+        catch (CorruptionException damage)
+        {
+            Find("checkpoint", damage.Message);
+            return false;
+        }
+
+        using var reader = new LogReader(log);
+        var scan = reader.Scan(hold.Position);
+        var state = replayed.Catalogue.State;
+        try
+        {
+            while (state.LastSequence < cut.Sequence && scan.MoveNext())
+                replayed.Follow(scan.Header, scan.Payload, scan.Position);
+            if (state.LastSequence == cut.Sequence)
                 return true;
-            Find("log", $"The log ends at sequence {replayed.State.LastSequence}; the state is at {cut.Sequence}.");
+            Find("log", $"The log ends at sequence {state.LastSequence}; the state is at {cut.Sequence}.");
         }
         catch (CorruptionException damage)
         {
@@ -85,7 +101,7 @@ internal sealed class DeepVerification(SegmentedLog log, Cut cut, OperationTable
         }
         finally
         {
-            replayed.EndLoad();
+            replayed.Catalogue.EndLoad();
         }
 
         return false;

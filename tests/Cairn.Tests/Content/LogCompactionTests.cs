@@ -372,6 +372,24 @@ public class LogCompactionTests
         Assert.True(world.Log.Manifest.Archives.Count > 2);
     }
 
+    [Fact]
+    [Trait("Requirement", "RET-4")]
+    public void Who_holds_the_log_finds_all_of_it_until_he_lets_go()
+    {
+        using var world = new CompactionWorld(Retention.KeepLast(1));
+        var known = Prepare(world);
+        using (var hold = world.Log.Hold())
+        {
+            Assert.Null(hold.Checkpoint);
+            Assert.Equal(0, world.Compact().SegmentsDropped);
+            Assert.Equal(0UL, world.Log.FirstPosition);
+            Assert.Empty(world.Storage.List(LogNames.ArchiveDirectory));
+        }
+
+        Assert.True(world.Compact().SegmentsDropped > 0);
+        Placement.Check(world.Storage, known);
+    }
+
     // Some contents of two lengths over several segments.
     private static List<(ulong Position, byte[] Bytes)> Prepare(CompactionWorld world)
     {

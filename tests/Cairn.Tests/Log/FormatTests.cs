@@ -137,7 +137,7 @@ public class FormatTests
             ["archives A"] = U32(1),
             ["next table"] = U32(9),
             ["next archive"] = U32(4),
-            ["retention floor"] = U64(33),
+            ["retention floor"] = U64(1),
         }, file.AsSpan(Manifest.CopyHeaderBytes));
 
         Compare(FormatTable.Read("Manifest", 2), new()
@@ -254,6 +254,7 @@ public class FormatTests
         ["checkpoints that ascend"] = manifest => manifest with { Checkpoints = [.. manifest.Checkpoints.Reverse()] },
         ["tables that ascend"] = manifest => manifest with { NextTable = 8 },
         ["archives below number 3"] = manifest => manifest with { NextArchive = 3 },
+        ["where the log begins"] = manifest => manifest with { RetentionFloor = 2 },
         ["below the segments"] = manifest => manifest with { Archives = [manifest.Archives[0] with { EndPosition = 129 }] },
         ["in the log that was synced"] = manifest => manifest with
         {
@@ -386,7 +387,7 @@ public class FormatTests
         ],
         NextTable = 9,
         NextArchive = 4,
-        RetentionFloor = 33,
+        RetentionFloor = 1,
     };
 
     internal static void Compare(List<Dictionary<string, string>> table, Dictionary<string, byte[]> expected, ReadOnlySpan<byte> bytes)
