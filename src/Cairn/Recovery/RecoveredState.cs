@@ -47,7 +47,12 @@ internal sealed class RecoveredState(
         try
         {
             foreach (var info in manifest.TablesOf(checkpoint))
+            {
                 tables.Add(Table.Open(storage, info, manifest.DatabaseId, cache));
+                if (info.ContentReferences > 0)
+                    content.LeftMemory();
+            }
+
             return new Image([.. tables]);
         }
         catch

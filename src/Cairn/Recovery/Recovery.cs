@@ -132,7 +132,7 @@ internal sealed class Recovery
         FindMissing(directory, manifest);
         EndPhase("manifest");
 
-        using var segments = new NamedSegments(_storage, manifest);
+        using var segments = new NamedSegments(_storage, manifest, new ArchiveSet(_storage, manifest.DatabaseId, manifest.Archives));
         _content?.ReadFrom(segments);                     // for an operation that reads what a record before it wrote
         using var scanner = new LogScanner();
         var scanned = ScanFromBest(scanner, manifest);

@@ -113,7 +113,11 @@ internal sealed unsafe class AttachedBytes(ContentStore store, Limbo limbo, bool
         return forgotten;
     }
 
-    public void Dispose() => _slab.Dispose();
+    public void Dispose()
+    {
+        store.LeftMemory();
+        _slab.Dispose();
+    }
 
     private void Take(byte* block)
     {
