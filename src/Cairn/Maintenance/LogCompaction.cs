@@ -23,6 +23,8 @@
 //      changes nothing.
 //  K5  Nothing goes by arithmetic: a content stays because a table of a kept checkpoint names it, whatever counters say.
 //  K6  Policies are looked at once, when a compaction begins.
+//  K7  Before anything is planned every reader that was inside has left: whoever comes later finds as the newest version of a key one that
+//      the older checkpoint has too, or one above its mark.
 //
 // In steps of about a megabyte, so that one thread can do this beside its other work.
 

@@ -136,10 +136,69 @@ public class CompactedLifeTests(ITestOutputHelper output)
                 }
             }
         });
+        for (var i = 0; i < 2; i++)                          // so that all of the above lies below the older one, however the threads ran
+        {
+            world.Kv.Put("last", Described(1_000, i));
+            world.Db.Checkpoint(null, CancellationToken.None);
+        }
+
+        dropped += world.Db.Compact(null, CancellationToken.None).SegmentsDropped;
         Assert.True(dropped > 0);
         var hash = world.Db.StateHash();
         world.Reopen();
         Assert.Equal(hash, world.Db.StateHash());
+    }
+
+    // A reader without a pin: it has looked a version up and not yet read its content.
+    [Fact]
+    [Trait("Requirement", "CNT-4")]
+    public void CNT4_A_compaction_waits_for_readers_that_were_inside_before_it()
+    {
+        using var world = new TestDatabase(Durability.Buffered, options => Small(options) with { Retention = Retention.KeepLast(1) });
+        for (var i = 0; i < 300; i++)
+            world.Kv.Put($"k{i % 7}", Described(1_000, i));
+        world.Db.Checkpoint(null, CancellationToken.None);
+        world.Kv.Put("last", 1);
+        world.Db.Checkpoint(null, CancellationToken.None);
+        var segments = world.Db.Metrics.LogSegments;
+        using var heard = new Heard();
+        CompactionReport? report = null;
+        Thread compactor;
+        using (world.Db.Engine.Catalogue.Default.Store.Read())
+        {
+            compactor = new Thread(() =>
+            {
+                report = world.Db.Compact(heard, CancellationToken.None);
+                heard.Enough.Set();
+            });
+            compactor.Start();
+            heard.Enough.Wait(TestContext.Current.CancellationToken);
+            Assert.Equal((0, segments), (heard.Most, world.Db.Metrics.LogSegments));
+        }
+
+        compactor.Join();
+        Assert.True(report!.SegmentsDropped > 0);
+    }
+
+    // A compaction that waits reports again and again that it has read nothing.
+    private sealed class Heard : IProgress<long>, IDisposable
+    {
+        private int _reports;
+
+        internal ManualResetEventSlim Enough { get; } = new(false);
+
+        internal long Most { get; private set; }
+
+        public void Report(long value)
+        {
+            if (Enough.IsSet)
+                return;
+            Most = Math.Max(Most, value);
+            if (value > 0 || ++_reports == 50)
+                Enough.Set();
+        }
+
+        public void Dispose() => Enough.Dispose();
     }
 
     // A value that says itself what it is.
