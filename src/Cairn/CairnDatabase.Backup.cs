@@ -46,16 +46,22 @@ public sealed partial class CairnDatabase
     {
         var log = LogOrThrow();
         cancellationToken.ThrowIfCancellationRequested();
+        var clock = _engine.Clock;
+        var began = clock.GetTimestamp();
         var before = parent is null ? null : BackupManifest.Load(parent, options.Key.Span);
         if (!_engine.Options.IsReadOnly)
             Sync();                                          // B1: what a crash could still undo is not backed up
         Failpoint.Hit("backup.synced");
         using var captured = log.Capture();
-        var clock = _engine.Clock;
         var id = new UInt128(_engine.Random.NextUInt64(), _engine.Random.NextUInt64());
         var manifest = Transfer.Backup.Write(
             captured, target, before, options.Key.Span, id, clock.Microseconds(), options.Progress, cancellationToken);
-        return InfoOf(manifest);
+        var info = InfoOf(manifest);
+        _engine.Events.Raise(
+            SystemEvents.Backup,
+            ("id", info.Id), ("sequence", (long)manifest.Sequence), ("is_incremental", parent is not null), ("files", info.Files),
+            ("bytes", info.Bytes), ("own_bytes", info.OwnBytes), ("ms", (long)clock.GetElapsedTime(began).TotalMilliseconds));
+        return info;
     }
 
     /// <summary>Reads backups whole and compares every byte with what was backed up. Changes nothing.</summary>

@@ -54,7 +54,7 @@ public sealed record CairnOptions
     public long ContentMemoryBytes { get; init; } = 128 << 20;
 
     /// <summary>The engine tells what it does and meets in the run <c>$sys</c>, as events that anybody can read: openings, recoveries,
-    /// changes of health, warnings, slow commits. They are commits like others and take sequences, after the opening; they are not in
+    /// checkpoints, compactions, backups, changes of health, warnings, slow commits and syncs. They are commits like others and take sequences, after the opening; they are not in
     /// <see cref="CairnDatabase.StateHash"/>, and no event is ever removed. Default false: off it costs nothing.</summary>
     public bool SystemEvents { get; init; }
 

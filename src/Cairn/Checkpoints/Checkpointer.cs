@@ -447,6 +447,19 @@ internal sealed class Checkpointer : IDisposable
         };
         Volatile.Write(ref _attempt, null);
         writer.Dispose();
+        Tell(attempt, info, image);
+    }
+
+    // SYS-2: a checkpoint of nothing but what the engine told is not told, or each would be the reason of the next.
+    private void Tell(Attempt attempt, TableInfo info, Image image)
+    {
+        var only = attempt.Frozen.TrueForAll(run => run == _parts.Catalogue.System || run == _parts.Catalogue.State);
+        if (only && !Mutant.Is("checkpoint-tells-itself"))
+            return;
+        _parts.Log.Counters.Events.Raise(
+            SystemEvents.Checkpoint,
+            ("number", (long)attempt.Number), ("sequence", (long)attempt.Cut), ("entries", info.Entries), ("bytes", info.FileBytes),
+            ("tables", image.Tables.Length), ("ms", (long)Last!.Duration.TotalMilliseconds));
     }
 
     private static Manifest WithCheckpoint(Manifest manifest, ManifestCheckpoint checkpoint, TableInfo table)

@@ -21,7 +21,7 @@ internal sealed class SystemEvents(bool isOn)
 
     internal const int QueuedMax = 1_024;
 
-    /// <summary>A commit that takes longer is told.</summary>
+    /// <summary>A commit or a sync that takes longer is told.</summary>
     internal static readonly TimeSpan SlowAfter = TimeSpan.FromSeconds(1);
 
     private readonly Lock _gate = new();

@@ -17,8 +17,8 @@
 //       but those who asked to be durable, and the rotation.
 //
 // Who writes: a blocking committer that finds no writer writes for itself and for whoever is filled behind it. A round that
-// synced hands what is left to the log's own thread, which also serves those who await instead of blocking. While one sync
-// runs the next round gathers: one write and one sync for all. There is no artificial delay.
+// synced hands what is left to the log's own thread (ServingThread.cs: it exists while it has work), which also serves those who await
+// instead of blocking. While one sync runs the next round gathers: one write and one sync for all. There is no artificial delay.
 //
 // Rotation is planned when a place is taken, not when it is written, because positions must be known by then: a record that does
 // not fit behind the seal's room puts a seal into the queue first. A segment must be prepared before a rotation can be planned;
@@ -63,8 +63,7 @@ internal sealed class LogWriter : IDisposable
     private readonly Lock _roundGate = new();
     private readonly Lock _syncGate = new();
     private readonly Lock _prepareGate = new();
-    private readonly ManualResetEventSlim _wake = new(false, spinCount: 0);
-    private readonly Thread? _thread;
+    private readonly ServingThread? _thread;
     private readonly TimeProvider _clock;
     private readonly Counters _counters;
 
@@ -84,6 +83,7 @@ internal sealed class LogWriter : IDisposable
 
     /// <param name="device">Null for a database without a log: then the queue serves observers alone.</param>
     /// <param name="visible">The word to move; of the whole database.</param>
+    /// <param name="rest">How long the log's thread waits for work before it ends; null = as long as is usual.</param>
     internal LogWriter(
         LogDevice? device,
         VisibleSequence visible,
@@ -91,7 +91,8 @@ internal sealed class LogWriter : IDisposable
         TimeProvider clock,
         Counters counters,
         int queuedMax,
-        LogPosition start)
+        LogPosition start,
+        TimeSpan? rest = null)
     {
         _device = device;
         _visible = visible;
@@ -110,8 +111,7 @@ internal sealed class LogWriter : IDisposable
         if (device is not null)
         {
             visible.Publish(start.Sequence);
-            _thread = new Thread(Serve) { IsBackground = true, Name = "cairn-log" };
-            _thread.Start();
+            _thread = new ServingThread("cairn-log", Serve, rest ?? ServingThread.Rest);
         }
     }
 
@@ -151,6 +151,9 @@ internal sealed class LogWriter : IDisposable
     internal int QueuedCommits => (int)(Volatile.Read(ref _places.NextSlot) - Volatile.Read(ref _progress.WrittenSlot));
 
     internal LogDevice? Device => _device;
+
+    /// <summary>The log's own thread exists: somebody has awaited lately.</summary>
+    internal bool HasThread => _thread is { Exists: true };
 
     internal Counters Counters => _counters;
 
@@ -385,7 +388,7 @@ internal sealed class LogWriter : IDisposable
             if (round is null)
                 continue;
             if (Volatile.Read(ref _progress.Writing) == 0)
-                _wake.Set();
+                _thread?.Wake();
             var done = round.WhenCompleteAsync();
             await (cancellationToken.CanBeCanceled ? done.WaitAsync(cancellationToken) : done).ConfigureAwait(false);
         }
@@ -479,9 +482,9 @@ internal sealed class LogWriter : IDisposable
 
             if (!mayLeave && !HasFilled)
                 return;
-            if (mayLeave && HasFilled && _thread is not null && Thread.CurrentThread != _thread)
+            if (mayLeave && HasFilled && _thread is { IsMine: false })
             {
-                _wake.Set();
+                _thread.Wake();
                 return;
             }
         }
@@ -706,7 +709,10 @@ internal sealed class LogWriter : IDisposable
                 var began = _clock.GetTimestamp();
                 if (!Mutant.Is("no-datasync"))
                     _device.Sync();
-                _counters.Latencies.Of(OperationClass.Sync).Record((long)_clock.GetElapsedTime(began).TotalNanoseconds);
+                var time = _clock.GetElapsedTime(began);
+                _counters.Latencies.Of(OperationClass.Sync).Record((long)time.TotalNanoseconds);
+                if (time > SystemEvents.SlowAfter)
+                    _counters.Events.Raise(SystemEvents.SlowOperation, ("operation", "sync"), ("ms", (long)time.TotalMilliseconds));
             }
             catch (Exception cause)
             {
@@ -734,7 +740,10 @@ internal sealed class LogWriter : IDisposable
             round = _syncAsked ??= new CommitRound();
         }
 
-        _wake.Set();
+        if (_thread is null)
+            SyncForThoseWhoAsked();
+        else
+            _thread.Wake();
         return round.WhenCompleteAsync();
     }
 
@@ -851,15 +860,8 @@ internal sealed class LogWriter : IDisposable
 
     private void Serve()
     {
-        while (true)
-        {
-            _wake.Wait();
-            _wake.Reset();
-            if (Volatile.Read(ref _stopping))
-                return;
-            Drive(mayLeave: false);
-            SyncForThoseWhoAsked();
-        }
+        Drive(mayLeave: false);
+        SyncForThoseWhoAsked();
     }
 
     private void CompleteRounds()
@@ -907,15 +909,14 @@ internal sealed class LogWriter : IDisposable
     public void Dispose()
     {
         StopThread();
-        _wake.Dispose();
+        _thread?.Dispose();
         _device?.Dispose();
     }
 
     private void StopThread()
     {
         Volatile.Write(ref _stopping, true);
-        _wake.Set();
-        _thread?.Join();
+        _thread?.Stop();
         SyncForThoseWhoAsked();                              // who asked too late for the thread
     }
 

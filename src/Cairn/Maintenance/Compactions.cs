@@ -121,7 +121,12 @@ internal sealed class Compactions(
         {
             Interlocked.Increment(ref _done);
             Interlocked.Add(ref _freed, gone);
-            Interlocked.Add(ref _ticks, path.Clock.GetElapsedTime(began).Ticks);
+            var time = path.Clock.GetElapsedTime(began);
+            Interlocked.Add(ref _ticks, time.Ticks);
+            path.Log.Counters.Events.Raise(
+                SystemEvents.Compaction,
+                ("bytes_dropped", figures.BytesDropped), ("bytes_written", figures.BytesWritten), ("bytes_needed", figures.BytesNeeded),
+                ("ms", (long)time.TotalMilliseconds));
         }
 
         ended(figures);

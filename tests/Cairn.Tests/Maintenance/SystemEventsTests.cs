@@ -123,8 +123,62 @@ public sealed class SystemEventsTests
         database.Kv.Put("a", 1);
         isSlow = false;
         database.Maintain();
-        var slow = Assert.Single(Events(database), told => told.Type == "slow_operation");
-        Assert.Equal(("commit", 3_000L), (Field(slow, "operation").AsString(), Field(slow, "ms").AsInt64()));
+        var slow = Events(database).Where(told => told.Type == "slow_operation");
+        Assert.Equal(
+            [("sync", 3_000L), ("commit", 3_000L)],
+            slow.Select(told => (Field(told, "operation").AsString(), Field(told, "ms").AsInt64())));
+    }
+
+    [Fact]
+    public void SYS_1_A_checkpoint_a_compaction_and_a_backup_are_told_with_their_figures()
+    {
+        using var database = new TestDatabase(Durability.Buffered, options => options with
+        {
+            SystemEvents = true,
+            Retention = Retention.KeepLast(1),
+            SegmentBytesMin = 16 << 10,
+            SegmentBytesMax = 16 << 10,
+        });
+        for (var round = 0; round < 3; round++)
+        {
+            for (var i = 0; i < 40; i++)
+                database.Kv.Put("a", new byte[1000]);
+            database.Db.Checkpoint(cancellationToken: TestContext.Current.CancellationToken);
+        }
+
+        database.Maintain();
+        var freed = database.Db.Compact(cancellationToken: TestContext.Current.CancellationToken);
+        var backup = database.Db.BackupTo(new MemoryStorage(), null, BackupOptions.Default, TestContext.Current.CancellationToken);
+        database.Maintain();
+        var told = Events(database);
+        Assert.Equal([1L, 2L, 3L], told.Where(one => one.Type == "checkpoint").Select(one => Field(one, "number").AsInt64()));
+        var compaction = Assert.Single(told, one => one.Type == "compaction");
+        Assert.Equal((freed.BytesDropped, freed.BytesWritten),
+            (Field(compaction, "bytes_dropped").AsInt64(), Field(compaction, "bytes_written").AsInt64()));
+        var copied = Assert.Single(told, one => one.Type == "backup");
+        Assert.Equal((backup.Id, backup.Bytes), (Field(copied, "id").AsString(), Field(copied, "bytes").AsInt64()));
+    }
+
+    [Fact]
+    [Trait("Requirement", "SYS-2")]
+    public void SYS_2_A_checkpoint_of_what_the_engine_told_is_not_told_so_a_database_at_rest_comes_to_rest()
+    {
+        using var database = Make(Durability.Buffered);
+        database.Kv.Put("a", 1);
+        for (var i = 0; i < 5; i++)
+        {
+            database.Maintain();
+            database.Clock.Advance(TimeSpan.FromHours(1));
+            for (var step = 0; step < 20; step++)
+                database.Maintain();
+        }
+
+        Assert.Equal(["open", "checkpoint"], Told(database));
+        var sequence = database.Sequence;
+        database.Clock.Advance(TimeSpan.FromHours(1));
+        for (var step = 0; step < 20; step++)
+            database.Maintain();
+        Assert.Equal(sequence, database.Sequence);
     }
 
     private static TestDatabase Make(Durability mode, IStorage? storage = null) =>
