@@ -60,7 +60,7 @@ internal static class CairnCli
             root.Add(option);
         Command[] groups =
         [
-            DemoVerbs.Demo(), DemoVerbs.Child(),
+            DemoVerbs.Demo(), DemoVerbs.Child(), StorageDemoVerbs.Child(),
             RunVerbs.Group(), KvVerbs.Group(), EventVerbs.Group(), StateVerbs.Group(), TraceVerbs.Group(), ImportVerbs.Group(),
             DatabaseVerbs.Stat(), DatabaseVerbs.Verify(), DatabaseVerbs.Doctor(), DatabaseVerbs.Sync(), DatabaseVerbs.Checkpoint(),
             DatabaseVerbs.Compact(),

@@ -70,7 +70,7 @@ internal sealed class Help(Streams streams) : SynchronousCommandLineAction
     private static string Usage(Command command)
     {
         if (command.Subcommands.Count > 0)
-            return " VERB [arguments] [options]";
+            return command is Verb ? " [VERB] [options]" : " VERB [arguments] [options]";
         return Arguments(command) + (command.Options.Any(option => !option.Recursive) ? " [options]" : "");
     }
 

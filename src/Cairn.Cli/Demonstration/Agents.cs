@@ -45,9 +45,7 @@ internal static class Agents
     /// <summary>In the parent: starts the child, kills it after so many acknowledgements, and returns all that arrived.</summary>
     internal static AgentsResult RunAndKill(string directory, IReadOnlyList<string> files, int killAfter)
     {
-        var start = new ProcessStartInfo(DotnetPath()) { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (var argument in (string[])[Path.Combine(AppContext.BaseDirectory, "Cairn.Cli.dll"), VerbName, .. files, "--db", directory])
-            start.ArgumentList.Add(argument);
+        var start = ChildProcess.Of([VerbName, .. files, "--db", directory]);
         var began = Stopwatch.GetTimestamp();
         using var child = Process.Start(start) ?? throw new IOException("The demo's child process did not start.");
         var acknowledged = 0;
@@ -68,13 +66,6 @@ internal static class Agents
         if (acknowledged < killAfter)
             throw new IOException($"The demo's child process ended by itself with exit code {child.ExitCode}: {complaints.Trim()}");
         return new AgentsResult(child.Id, acknowledged, last, child.ExitCode, Stopwatch.GetElapsedTime(began));
-    }
-
-    private static string DotnetPath()
-    {
-        if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
-            return Environment.ProcessPath!;
-        return Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host ? host : "dotnet";
     }
 }
 

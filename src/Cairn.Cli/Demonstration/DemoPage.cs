@@ -3,30 +3,9 @@ using Spectre.Console;
 namespace Cairn.Cli.Demonstration;
 
 /// <summary>The demo for people: numbered parts, each with what happens, what was found, and how long it took.</summary>
-internal sealed class DemoPage(IAnsiConsole page)
+internal sealed class DemoPage(IAnsiConsole page) : NumberedPage(page)
 {
-    private const int TextWidth = 84;
-
-    /// <summary>Where a line's time ends, behind its mark.</summary>
-    private const int TimeColumn = 94;
-
-    private static readonly Style Quiet = new(Color.Grey);
-    private static readonly Style Good = new(Color.Green);
-    private static readonly Style Bad = new(Color.Red, decoration: Decoration.Bold);
-    private static readonly Style Strong = new(decoration: Decoration.Bold);
-
-    private int _part;
-
-    internal void Title()
-    {
-        page.WriteLine();
-        page.Write(new Paragraph()
-            .Append("  ▲  ", new Style(Color.Yellow))
-            .Append("Cairn", Strong)
-            .Append("  memory for AI agents that a crash cannot take", Quiet));
-        page.WriteLine();
-        page.WriteLine();
-    }
+    internal void Title() => Title("memory for AI agents that a crash cannot take");
 
     internal void Begin(Demo demo)
     {
@@ -89,7 +68,7 @@ internal sealed class DemoPage(IAnsiConsole page)
 
     internal void Timeline(Demo demo, Survivors before, Checked found)
     {
-        page.WriteLine();
+        Page.WriteLine();
         var name = demo.Sources[0].Name;
         var tree = new Tree(new Text(name, Strong)) { Style = Quiet, Guide = TreeGuide.Line };
         var isAfter = false;
@@ -106,48 +85,26 @@ internal sealed class DemoPage(IAnsiConsole page)
                 node.AddNode(new Text(FirstLine(step.Thought, TextWidth - 4), Quiet));
         }
 
-        page.Write(tree);
-        page.WriteLine();
+        Page.Write(tree);
+        Page.WriteLine();
         var width = found.Final.Max(line => line.Name.Length);
         foreach (var (key, value) in found.Final)
         {
-            page.Write(new Paragraph().Append("   " + key.PadRight(width + 2), Quiet).Append(Brief(value)));
-            page.WriteLine();
+            Page.Write(new Paragraph().Append("   " + key.PadRight(width + 2), Quiet).Append(Brief(value)));
+            Page.WriteLine();
         }
     }
 
     internal void End(bool isGood, TimeSpan time, string? kept)
     {
-        page.WriteLine();
+        Page.WriteLine();
         Result(isGood, isGood ? "Nothing that was acknowledged was lost." : "The demo FAILED: please report what you see above.", time);
-        page.Write(new Text("   A kill is the crash that can be shown here. Power loss is simulated by the tests: ./test", Quiet));
-        page.WriteLine();
+        Page.Write(new Text("   A kill is the crash that can be shown here. Power loss is simulated by the tests: ./test", Quiet));
+        Page.WriteLine();
         Line(kept is not null
             ? $"kept: cairn run list --db {kept}"
             : "Look around in it: cairn demo --keep. Begin your own: cairn kv put customer Ada");
-        page.WriteLine();
-    }
-
-    private void Part(string title)
-    {
-        page.WriteLine();
-        page.Write(new Paragraph().Append($"{++_part}  ", new Style(Color.Yellow)).Append(title, Strong));
-        page.WriteLine();
-    }
-
-    private void Line(string text)
-    {
-        page.Write(new Text("   " + text));
-        page.WriteLine();
-    }
-
-    private void Result(bool isGood, string text, TimeSpan? time = null)
-    {
-        var line = new Paragraph().Append(isGood ? "   ✓ " : "   ✗ ", isGood ? Good : Bad).Append(text, isGood ? Style.Plain : Bad);
-        if (time is { } known)
-            line.Append(Show.Duration(known).PadLeft(Math.Max(9, TimeColumn - text.Length)), Quiet);
-        page.Write(line);
-        page.WriteLine();
+        Page.WriteLine();
     }
 
     private static Paragraph Columns(string number, string text, Style style) =>

@@ -11,7 +11,7 @@ internal static class DemoVerbs
     internal static Verb Demo()
     {
         var keep = new Option<bool>("--keep") { Description = "Keeps the directory and says where it is." };
-        return new Verb(
+        var demo = new Verb(
             "demo", "Shows Cairn at work in a few seconds: two recorded agents, a killed process, and everything that was acknowledged.",
                 "cairn demo", Needs.Nothing,
             call =>
@@ -28,6 +28,8 @@ internal static class DemoVerbs
                 }
             },
             keep);
+        demo.Add(StorageDemoVerbs.Demo());
+        return demo;
     }
 
     internal static Verb Child()

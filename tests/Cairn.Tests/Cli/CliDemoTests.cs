@@ -1,0 +1,76 @@
+using System.Diagnostics;
+using Xunit;
+
+namespace Cairn.Tests.Cli;
+
+/// <summary>The demos, each as a process that kills another one.</summary>
+public class CliDemoTests
+{
+    [Fact]
+    [Trait("Promise", "G1")]
+    [Trait("Promise", "G4")]
+    public void The_demo_kills_a_real_process_and_nothing_acknowledged_is_lost()
+    {
+        var (exit, output, error) = RunTool("demo", "--json");
+        Assert.True(exit == 0, error);
+        var result = Value.FromJson(output.Trim());
+        Assert.True(result["ok"].AsBool());
+        Assert.Equal(137, result["killed_exit"].AsInt64());
+        Assert.Equal(result["commits"].AsInt64() / 2, result["acknowledged"].AsInt64());
+        Assert.InRange(result["survived"].AsInt64(), result["acknowledged"].AsInt64(), result["commits"].AsInt64() - 1);
+        Assert.Equal(result["commits"].AsInt64(), result["survived"].AsInt64() + result["resumed_commits"].AsInt64());
+        Assert.All(result["runs"].AsArray(), run => Assert.True(run["orphaned"].AsBool()));
+    }
+
+    [Fact]
+    public void The_demo_is_readable_without_a_terminal()
+    {
+        var (exit, output, error) = RunTool("demo");
+        Assert.True(exit == 0, error);
+        Assert.DoesNotContain('\u001b', output);
+        Assert.All(output.Split('\n'), line => Assert.True(line.TrimEnd('\r').Length <= 100, line));
+        Assert.Contains("Nothing that was acknowledged was lost.", output, StringComparison.Ordinal);
+        Assert.Contains("was killed here", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    [Trait("Promise", "G1")]
+    [Trait("Promise", "G4")]
+    public void The_storage_demo_kills_itself_while_compacting_and_nothing_acknowledged_is_lost()
+    {
+        var (exit, output, error) = RunTool("demo", "storage", "--memories", "20000", "--json");
+        Assert.True(exit == 0, error + output);
+        var result = Value.FromJson(output.Trim());
+        Assert.True(result["ok"].AsBool());
+        Assert.Equal(137, result["killed_exit"].AsInt64());
+        Assert.Equal(20_000, result["memories"].AsInt64());
+        Assert.Equal(Value.Null, result["difference"]);
+        Assert.True(result["verified"].AsBool());
+        Assert.InRange(
+            result["survived_batches"].AsInt64(), result["acknowledged_batches"].AsInt64(), result["acknowledged_batches"].AsInt64() + 1);
+    }
+
+    [Fact]
+    public void The_storage_demo_is_readable_without_a_terminal()
+    {
+        var (exit, output, error) = RunTool("demo", "storage", "--memories", "10000");
+        Assert.True(exit == 0, error + output);
+        Assert.DoesNotContain('\u001b', output);
+        Assert.All(output.Split('\n'), line => Assert.True(line.TrimEnd('\r').Length <= 104, line));
+        Assert.Contains("Nothing that was acknowledged was lost.", output, StringComparison.Ordinal);
+        Assert.Contains("while it was compacting", output, StringComparison.Ordinal);
+    }
+
+    private static (int Exit, string Output, string Error) RunTool(params string[] args)
+    {
+        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "Cairn.Cli.dll"));
+        foreach (var arg in args)
+            start.ArgumentList.Add(arg);
+        using var process = Process.Start(start)!;
+        var error = process.StandardError.ReadToEndAsync();
+        var output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, output, error.Result);
+    }
+}
