@@ -65,7 +65,7 @@ internal static class CairnCli
             DatabaseVerbs.Stat(), DatabaseVerbs.Verify(), DatabaseVerbs.Doctor(), DatabaseVerbs.Sync(), DatabaseVerbs.Checkpoint(),
             DatabaseVerbs.Compact(),
             DatabaseVerbs.Metrics(), LogVerbs.Group(),
-            BackupVerbs.Group(), BackupVerbs.Restore(), BackupVerbs.Salvage(),
+            ExportVerbs.Group(), BackupVerbs.Group(), BackupVerbs.Restore(), BackupVerbs.Salvage(),
             Completion.Verb(),
         ];
         foreach (var group in groups)

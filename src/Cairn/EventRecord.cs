@@ -58,7 +58,7 @@ public sealed class EventRecord
         }
     }
 
-    /// <summary>Commit time, to the microsecond.</summary>
+    /// <summary>Commit time, to the microsecond; of an imported event the time that it had.</summary>
     public DateTimeOffset Time { get; }
 
     /// <summary>16 random bytes that are hashed before the payload; empty when it was redacted.</summary>

@@ -72,6 +72,11 @@ internal static class HookVerbs
             var backup = new MemoryStorage();
             db.BackupTo(backup, null, new BackupOptions());
             CairnDatabase.RestoreTo(BackupChain.Open([backup], default), new MemoryStorage(), new RestoreOptions());
+            using var lines = new MemoryStream();
+            db.Export(lines);
+            lines.Position = 0;
+            using var copy = CairnDatabase.OpenInMemory();
+            copy.Import(lines);
         }
     }
 

@@ -7,7 +7,7 @@ namespace Cairn.Cli.Verbs;
 /// <summary><c>cairn import ...</c>: runs from elsewhere.</summary>
 internal static class ImportVerbs
 {
-    internal static Group Group() => new("import", "Brings in runs that other tools recorded.", SweAgentFiles());
+    internal static Group Group() => new("import", "Brings in runs from elsewhere.", ExportVerbs.Import(), SweAgentFiles());
 
     private static Verb SweAgentFiles()
     {

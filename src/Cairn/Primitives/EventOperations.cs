@@ -19,6 +19,9 @@
 // E4  A redaction takes salt and payload away and leaves the inner hash, which its operation carries: E2 still verifies, and without
 //     the salt nobody can guess the payload from what is left.
 // E5  Causes are not under the hash: they say how events hang together, not what happened. They point backwards, always.
+// E6  An event that is carried from elsewhere keeps salt, payload hash and time, and so its hash, if it comes to the place it had: an
+//     Append with an expiry has that for its time; a Redact with a key, the type, is an event that was redacted there already, with time
+//     and payload hash at its end. The time is not after the commit's. Behind which event it belongs is checked before it gets its place.
 //
 // Three commits; b and c were on their way at the same time, c took its place first:
 //
@@ -95,6 +98,8 @@ internal sealed class EventOperations : OperationSet
     {
         switch ((OperationCode)operation.Code)
         {
+            case OperationCode.EventAppend or OperationCode.EventRedact when IsCarried(operation):
+                return CheckPlace(holes, run) ?? CheckCauses(holes, run);
             case OperationCode.EventAppend:
                 return CheckCauses(holes, run);
             case OperationCode.EventRedact:
@@ -109,9 +114,23 @@ internal sealed class EventOperations : OperationSet
     }
 
     internal override ReadOnlySpan<byte> ValueRead(in Operation operation, Span<byte> buffer) =>
-        operation.Code == (byte)OperationCode.EventRedact
+        operation.Code == (byte)OperationCode.EventRedact && !IsCarried(operation)
             ? StoreKeys.Of(buffer, StoreKeys.Event, BinaryPrimitives.ReadUInt64LittleEndian(operation.FullBody))
             : default;
+
+    /// <summary>An event that comes from elsewhere and keeps its time (E6).</summary>
+    private static bool IsCarried(in Operation operation) =>
+        operation.Code == (byte)OperationCode.EventAppend ? operation.HasExpiry : !operation.Key.IsEmpty;
+
+    // E6. The hole of the previous hash says behind which event the first one of a commit belongs.
+    private static CairnException? CheckPlace(ReadOnlySpan<byte> body, RunState run)
+    {
+        if (BinaryPrimitives.ReadUInt64LittleEndian(body) != 0 || new Hash256(body.Slice(PreviousOffset, Hash256.Size)) == run.EventHead)
+            return null;
+        return new CairnException(
+            ErrorCode.ConstraintViolation,
+            $"An event cannot be carried to place #{run.NextEvent} of run {run.Id}: the events before it are other ones.");
+    }
 
     // E5. Until the number is known its hole holds the event's place among the appends of its transaction.
     private static CairnException? CheckCauses(ReadOnlySpan<byte> body, RunState run)
@@ -122,7 +141,8 @@ internal sealed class EventOperations : OperationSet
         {
             var cause = BinaryPrimitives.ReadUInt64LittleEndian(body[(CausesOffset + 8 * i)..]);
             if (cause >= number)
-                return new CairnException(ErrorCode.InvalidArgument, $"Event #{cause} cannot be a cause of event #{number}: a cause is an earlier event of the same run.");
+                return new CairnException(ErrorCode.InvalidArgument, $"Event #{cause} cannot be a cause of event #{number}: a cause is "
+                    + $"an earlier event of the same run.");
         }
 
         return null;
@@ -140,17 +160,19 @@ internal sealed class EventOperations : OperationSet
     /// <summary>Null, or why a consumer may not go to a position (EV-12).</summary>
     internal static CairnException? CheckMonotone(ulong current, ulong position) => position >= current
         ? null
-        : new CairnException(ErrorCode.ConstraintViolation, $"The consumer is at #{current} and would go back to #{position}. Use Consumers.Reset to read again.");
+        : new CairnException(ErrorCode.ConstraintViolation, $"The consumer is at #{current} and would go back to #{position}. Use "
+            + $"Consumers.Reset to read again.");
 
     internal override void Fill(in Operation operation, Span<byte> holes, in ApplyContext context)
     {
-        if (operation.Code != (byte)OperationCode.EventAppend)
+        if (operation.Code != (byte)OperationCode.EventAppend && !(operation.Code == (byte)OperationCode.EventRedact
+            && IsCarried(operation)))
             return;
         var number = context.Run.NextEvent;
         var hash = holes.Slice(HashOffset, Hash256.Size);    // E3: the payload hash, until here
         BinaryPrimitives.WriteUInt64LittleEndian(holes, number);
         context.Run.EventHead.CopyTo(holes[PreviousOffset..]);
-        EventHash.OfEvent(number, operation.Key, context.Time, hash, holes.Slice(PreviousOffset, Hash256.Size), hash);
+        EventHash.OfEvent(number, operation.Key, TimeOf(operation, context.Time), hash, holes.Slice(PreviousOffset, Hash256.Size), hash);
     }
 
     internal override void EachKey(in Operation operation, RunState run, Catalogue catalogue, StoreKeyVisitor visit)
@@ -161,7 +183,8 @@ internal sealed class EventOperations : OperationSet
             case OperationCode.EventConsumerCommit:
                 visit(run.Store, StoreKeys.Of(key, StoreKeys.Consumer, operation.Key));
                 break;
-            case OperationCode.EventAppend:
+            case OperationCode.EventAppend or OperationCode.EventRedact when operation.Code == (byte)OperationCode.EventAppend
+                || IsCarried(operation):
                 visit(run.Store, StoreKeys.Of(key, StoreKeys.EventStream, operation.Key));
                 visit(run.Store, [StoreKeys.EventHead]);
                 break;
@@ -171,11 +194,16 @@ internal sealed class EventOperations : OperationSet
         }
     }
 
+    private static long TimeOf(in Operation operation, long commitTime) => operation.Code == (byte)OperationCode.EventRedact
+        ? BinaryPrimitives.ReadInt64LittleEndian(operation.FullBody[^(8 + Hash256.Size)..])
+        : operation.HasExpiry ? operation.Expiry : commitTime;
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         switch ((OperationCode)operation.Code)
         {
             case OperationCode.EventAppend:
+            case OperationCode.EventRedact when IsCarried(operation):
                 return ApplyAppend(operation, context);
             case OperationCode.EventConsumerCommit:
                 if (operation.Key.Length is 0 or > Limits.NameBytesMax || operation.FullBody.Length != PositionBytes)
@@ -192,14 +220,17 @@ internal sealed class EventOperations : OperationSet
 
     private static bool ApplyAppend(in Operation operation, in ApplyContext context)
     {
-        if (!StoredEvent.TryRead(operation, out var stored) || stored.IsRedacted || operation.HasExpiry)
+        if (!StoredEvent.TryRead(operation, out var stored) || (stored.IsRedacted && operation.HasExpiry))
+            return false;
+        var time = TimeOf(operation, context.Time);
+        if (time > context.Time || time < 0)
             return false;
         var run = context.Run;
         if (stored.Number != run.NextEvent || stored.Previous != run.EventHead)
             return false;
         Span<byte> key = stackalloc byte[9];
         context.Put(StoreKeys.Of(key, StoreKeys.Event, stored.Number), operation.Bytes);
-        ApplyStream(operation.Key, stored.Number, context);
+        ApplyStream(operation.Key, stored.Number, time, context);
         run.NextEvent = stored.Number + 1;
         run.EventHead = stored.Hash;
         Span<byte> head = stackalloc byte[HeadBytes];
@@ -209,7 +240,7 @@ internal sealed class EventOperations : OperationSet
         return true;
     }
 
-    private static void ApplyStream(ReadOnlySpan<byte> type, ulong number, in ApplyContext context)
+    private static void ApplyStream(ReadOnlySpan<byte> type, ulong number, long time, in ApplyContext context)
     {
         Span<byte> buffer = stackalloc byte[1 + Limits.NameBytesMax];
         var key = StoreKeys.Of(buffer, StoreKeys.EventStream, type);
@@ -221,7 +252,7 @@ internal sealed class EventOperations : OperationSet
         }
 
         Span<byte> value = stackalloc byte[EventStream.Size];
-        stream.With(number, context.Time).Write(value);
+        stream.With(number, time).Write(value);
         context.Put(key, value);
     }
 
@@ -241,7 +272,7 @@ internal sealed class EventOperations : OperationSet
             redacted = ArrayPool<byte>.Shared.Rent(length);
             var body = Operation.Write(redacted, (byte)OperationCode.EventRedact, 0, stored.Type, kept + 8 + Hash256.Size);
             stored.Body[..kept].CopyTo(body);
-            BinaryPrimitives.WriteInt64LittleEndian(body[kept..], stored.IsRedacted ? stored.Time : version.Time);
+            BinaryPrimitives.WriteInt64LittleEndian(body[kept..], stored.TimeIn(version.Time));
             operation.FullBody[8..].CopyTo(body[(kept + 8)..]);
         }
 
@@ -256,7 +287,8 @@ internal sealed class EventOperations : OperationSet
     internal static int PayloadLength(in Value payload, Limits limits)
     {
         if (payload.Kind != ValueKind.Object)
-            throw new CairnException(ErrorCode.WrongType, $"The payload of an event is an Object; this is {payload.Kind}. Wrap it: {{\"value\": ...}}.");
+            throw new CairnException(ErrorCode.WrongType, $"The payload of an event is an Object; this is {payload.Kind}. Wrap it: "
+                + $"{{\"value\": ...}}.");
         return ValueCodec.EncodedLength(payload, limits, FloatRule.Finite);
     }
 
@@ -293,11 +325,44 @@ internal sealed class EventOperations : OperationSet
     }
 
     internal static void AddAppend(
-        Batch batch, ReadOnlySpan<byte> type, ulong index, ReadOnlySpan<EventNumber> causes, in Value payload, int payloadBytes, RandomSource random)
+        Batch batch, ReadOnlySpan<byte> type, ulong index, ReadOnlySpan<EventNumber> causes, in Value payload, int payloadBytes,
+            RandomSource random)
     {
         var body = batch.Add(OperationCode.EventAppend, 0, type, BodyLength(causes.Length, payloadBytes), WritesPerAppend);
         WriteBody(body, index, causes, payload, random);
         batch.NeedsResolve |= causes.Length > 0;
+    }
+
+    /// <summary>Adds an event that keeps its time (E6).</summary>
+    /// <param name="previous">Hash of the event that it belongs behind; looked at when it is the first of its commit.</param>
+    /// <param name="rest">Salt and canonical payload; null of a redacted one.</param>
+    internal static void AddCarried(
+        Batch batch, ReadOnlySpan<byte> type, ulong index, long time, Hash256 previous, ReadOnlySpan<EventNumber> causes, byte[]? rest,
+        Hash256 payloadHash)
+    {
+        var head = CausesOffset + 8 * causes.Length;
+        var body = rest is null
+            ? batch.Add(OperationCode.EventRedact, 0, type, head + 8 + Hash256.Size, WritesPerAppend)
+            : batch.Add(OperationCode.EventAppend, Operation.HasExpiryFlag, type, 8 + head + rest.Length, WritesPerAppend);
+        if (rest is not null)
+        {
+            BinaryPrimitives.WriteInt64LittleEndian(body, time);
+            body = body[8..];
+            rest.CopyTo(body[head..]);
+        }
+        else
+        {
+            BinaryPrimitives.WriteInt64LittleEndian(body[head..], time);
+            payloadHash.CopyTo(body[(head + 8)..]);
+        }
+
+        BinaryPrimitives.WriteUInt64LittleEndian(body, index);
+        previous.CopyTo(body[PreviousOffset..]);
+        payloadHash.CopyTo(body[HashOffset..]);
+        BinaryPrimitives.WriteUInt16LittleEndian(body[CauseCountOffset..], (ushort)causes.Length);
+        for (var i = 0; i < causes.Length; i++)
+            BinaryPrimitives.WriteUInt64LittleEndian(body[(CausesOffset + 8 * i)..], causes[i].Value);
+        batch.NeedsResolve = true;
     }
 
     internal static void AddConsumerCommit(Batch batch, ReadOnlySpan<byte> consumer, ulong position, bool isForced)
@@ -393,7 +458,8 @@ internal sealed class AppendReceipt : Receipt
 
     /// <exception cref="InvalidOperationException">Not committed.</exception>
     internal EventReceipt Value => _committed
-        ?? throw new InvalidOperationException("An event appended in a transaction has its number, hash and sequence once the transaction has committed.");
+        ?? throw new InvalidOperationException("An event appended in a transaction has its number, hash and sequence once the "
+            + "transaction has committed.");
 
     internal override void Committed(in Operation operation, ulong sequence, long time) =>
         _committed = EventOperations.ReadReceipt(operation, sequence);
@@ -412,8 +478,11 @@ internal readonly ref struct StoredEvent
 {
     private readonly ReadOnlySpan<byte> _rest;
 
-    private StoredEvent(ReadOnlySpan<byte> type, ReadOnlySpan<byte> body, int causes, bool isRedacted)
+    private readonly long _ownTime;
+
+    private StoredEvent(ReadOnlySpan<byte> type, ReadOnlySpan<byte> body, int causes, bool isRedacted, long ownTime)
     {
+        _ownTime = ownTime;
         Type = type;
         Body = body;
         IsRedacted = isRedacted;
@@ -444,6 +513,10 @@ internal readonly ref struct StoredEvent
     /// <summary>Commit time; only of a redacted one. Before that the version has it.</summary>
     internal long Time => BinaryPrimitives.ReadInt64LittleEndian(_rest);
 
+    /// <summary>When it happened.</summary>
+    /// <param name="versionTime">Of the version that holds it.</param>
+    internal long TimeIn(long versionTime) => IsRedacted ? Time : _ownTime != 0 ? _ownTime : versionTime;
+
     internal Hash256 PayloadHash
     {
         get
@@ -469,9 +542,10 @@ internal readonly ref struct StoredEvent
     }
 
     internal static bool TryRead(scoped in Operation operation, out StoredEvent stored) =>
-        TryRead(operation.Key, operation.FullBody, operation.Code == (byte)OperationCode.EventRedact, out stored);
+        TryRead(operation.Key, operation.Body, operation.Code == (byte)OperationCode.EventRedact, out stored, operation.Expiry);
 
-    internal static bool TryRead(ReadOnlySpan<byte> type, ReadOnlySpan<byte> body, bool isRedacted, out StoredEvent stored)
+    internal static bool TryRead(
+        ReadOnlySpan<byte> type, ReadOnlySpan<byte> body, bool isRedacted, out StoredEvent stored, long ownTime = 0)
     {
         stored = default;
         if (type.Length is 0 or > Limits.NameBytesMax || body.Length < EventOperations.CausesOffset)
@@ -480,7 +554,7 @@ internal readonly ref struct StoredEvent
         var rest = body.Length - EventOperations.CausesOffset - 8 * causes;
         if (isRedacted ? rest != 8 + Hash256.Size : rest <= EventHash.SaltSize)
             return false;
-        stored = new StoredEvent(type, body, causes, isRedacted);
+        stored = new StoredEvent(type, body, causes, isRedacted, ownTime);
         return true;
     }
 }

@@ -75,7 +75,7 @@ internal readonly ref struct EventReader
     internal static void Read(scoped in VersionView version, out StoredEvent stored, out long time, out Sequence sequence)
     {
         Invariant.Check(StoredEvent.TryRead(version.Value, out stored), "an event in the store is an event");
-        time = stored.IsRedacted ? stored.Time : version.Time;
+        time = stored.TimeIn(version.Time);
         sequence = new Sequence(version.Created);
     }
 

@@ -133,7 +133,7 @@ internal sealed record RunRecord
     {
         record = null;
         if (!body.TryText("name", out var name) || !body.TryId("parent", out var parent) || !body.TryTexts("tags", out var tags)
-            || !body.TryObject("metadata", out var metadata))
+            || !body.TryObject("metadata", out var metadata) || !body.TryNumber("created", out var created) || created > time)
         {
             return false;
         }
@@ -142,7 +142,7 @@ internal sealed record RunRecord
         {
             Name = name,
             Parent = parent is { } bits ? new RunId(bits) : null,
-            Created = time,
+            Created = created ?? time,
             Tags = tags,
             Metadata = metadata,
         };
@@ -169,8 +169,9 @@ internal sealed record RunRecord
         {
             case OperationCode.RunUpdate:
                 return TryUpdate(body, status, out after);
-            case OperationCode.RunEnd when status is { } ended && body.TryText("error", out var error):
-                after = this with { Status = ended, Completed = time, Error = error, Result = body.Any("result") };
+            case OperationCode.RunEnd when status is { } ended && body.TryText("error", out var error)
+                    && body.TryNumber("completed", out var completed) && !(completed > time):
+                after = this with { Status = ended, Completed = completed ?? time, Error = error, Result = body.Any("result") };
                 return true;
             case OperationCode.Retention when TryRetention(body, out var policy):
                 after = this with { Retention = policy };

@@ -15,7 +15,8 @@ internal static class TraceContent
         if (options.Metadata is { } metadata)
             RunRules.CheckMetadata(metadata, limits);
         if (options.Tokens is { } tokens && (tokens.Input < 0 || tokens.Output < 0))
-            throw new CairnException(ErrorCode.ConstraintViolation, $"The tokens are {tokens.Input} and {tokens.Output}; they count, so they are 0 or more.");
+            throw new CairnException(ErrorCode.ConstraintViolation, $"The tokens are {tokens.Input} and {tokens.Output}; they count, so "
+                + $"they are 0 or more.");
         ArgumentNullException.ThrowIfNull(options.Tags);
         ArgumentNullException.ThrowIfNull(options.Causes);
         Many.CheckCount(options.Causes.Count, limits);
@@ -37,6 +38,28 @@ internal static class TraceContent
             ("step", step.ToValue()));
         ValueCodec.EncodedLength(content, limits, FloatRule.Finite);
         return content;
+    }
+
+    /// <summary>The object of a trace that was read.</summary>
+    internal static Value Of(TraceRecord trace, Limits limits)
+    {
+        var time = CommitClock.Microseconds(trace.Timestamp);
+        if (trace.Step is not { } step)
+            return Redacted(new TraceOrder(trace.Type, time, trace.Parent, []));
+        return Make(
+            step,
+            new TraceOptions
+            {
+                Parent = trace.Parent,
+                Timestamp = trace.Timestamp,
+                Duration = trace.Duration,
+                Tags = trace.Tags,
+                Metadata = trace.Metadata.Kind == ValueKind.Object && trace.Metadata.Count > 0 ? trace.Metadata : default(Value?),
+                Causes = trace.Causes,
+                Model = trace.Model,
+                Tokens = trace.Tokens,
+            },
+            time, limits, out _);
     }
 
     /// <summary>What is left of a trace when its content is removed.</summary>
@@ -107,7 +130,8 @@ internal static class TraceContent
         step = type switch
         {
             TraceType.ToolCall when content.TryNeedText("tool", out var tool) && content.Any("arguments") is { } arguments
-                && content.TryNumber("duration", out var duration) => new ToolCallStep(tool, arguments, content.Any("result"), Time(duration)),
+                && content.TryNumber("duration", out var duration) => new ToolCallStep(tool, arguments, content.Any("result"),
+                    Time(duration)),
             TraceType.Decision when content.TryNeedText("question", out var question) && content.TryNeedText("chosen", out var chosen)
                 && content.TryTexts("options", out var options) && content.TryText("reasoning", out var reasoning)
                 => new DecisionStep(question, options, chosen, reasoning),
@@ -117,7 +141,8 @@ internal static class TraceContent
                 => new ThoughtStep(text, confidence),
             TraceType.Error when content.TryNeedText("kind", out var kind) && content.TryNeedText("message", out var message)
                 && content.TryFlag("recoverable", out var isRecoverable) => new ErrorStep(kind, message, isRecoverable),
-            TraceType.Custom when content.TryNeedText("name", out var name) && content.Any("data") is { } data => new CustomStep(name, data),
+            TraceType.Custom when content.TryNeedText("name", out var name) && content.Any("data") is { } data => new CustomStep(name,
+                data),
             _ => null,
         };
         return step is not null;
@@ -125,7 +150,8 @@ internal static class TraceContent
 
     internal static long? Microseconds(TimeSpan? time) => time is { } given ? given.Ticks / TimeSpan.TicksPerMicrosecond : null;
 
-    private static TimeSpan? Time(long? microseconds) => microseconds is { } given ? new TimeSpan(given * TimeSpan.TicksPerMicrosecond) : null;
+    private static TimeSpan? Time(long? microseconds) => microseconds is { } given ? new TimeSpan(given * TimeSpan.TicksPerMicrosecond)
+        : null;
 
     internal static void CheckDuration(TimeSpan? duration)
     {

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using Cairn.Codec;
 using Cairn.Log;
 using Cairn.Primitives;
 using Cairn.Store;
@@ -96,6 +95,7 @@ internal sealed class SalvageWriter(CommitPath path, Action<long> setTime)
         switch (code)
         {
             case OperationCode.EventAppend:
+            case OperationCode.EventRedact when !operation.Key.IsEmpty:
                 return TryAppend(target, known, operation);
             case OperationCode.EventConsumerCommit:
                 var position = known.FirstAt(BinaryPrimitives.ReadUInt64LittleEndian(operation.FullBody));
@@ -104,6 +104,7 @@ internal sealed class SalvageWriter(CommitPath path, Action<long> setTime)
             case OperationCode.EventRedact:
                 if (known.Find(BinaryPrimitives.ReadUInt64LittleEndian(operation.FullBody)) is not { } number)
                     return false;
+                target.Run!.Store.HoldContent(StoreKeys.Of(stackalloc byte[9], StoreKeys.Event, number));
                 EventOperations.AddRedact(target.Open(), number, new Hash256(operation.FullBody[8..]));
                 return true;
             case OperationCode.KvExpire:
@@ -159,7 +160,7 @@ internal sealed class SalvageWriter(CommitPath path, Action<long> setTime)
 
     private bool TryAppend(PartOf target, Source known, in Operation operation)
     {
-        if (!StoredEvent.TryRead(operation, out var stored) || stored.IsRedacted)
+        if (!StoredEvent.TryRead(operation, out var stored))
             return false;
         var next = target.Run!.NextEvent + target.Appended;
         if (stored.Number != known.NextEvent)
@@ -173,16 +174,20 @@ internal sealed class SalvageWriter(CommitPath path, Action<long> setTime)
         }
 
         // With the payload's hash in the hole: Fill makes the event's of it, which is the old one where nothing was lost.
-        var rest = operation.FullBody[(EventOperations.CausesOffset + stored.Causes.Length)..];
-        var body = target.Open().Add(
-            OperationCode.EventAppend, 0, operation.Key, EventOperations.CausesOffset + 8 * causes.Count + rest.Length, WritesMax);
+        var rest = operation.Body[(EventOperations.CausesOffset + stored.Causes.Length)..];
+        var lead = operation.FullBody.Length - operation.Body.Length;
+        var whole = target.Open().Add(
+            (OperationCode)operation.Code, operation.Flags, operation.Key,
+            lead + EventOperations.CausesOffset + 8 * causes.Count + rest.Length, WritesMax);
+        operation.FullBody[..lead].CopyTo(whole);
+        var body = whole[lead..];
         BinaryPrimitives.WriteUInt64LittleEndian(body, target.Appended);
         body[8..EventOperations.HashOffset].Clear();
         BinaryPrimitives.WriteUInt16LittleEndian(body[EventOperations.CauseCountOffset..], (ushort)causes.Count);
         for (var i = 0; i < causes.Count; i++)
             BinaryPrimitives.WriteUInt64LittleEndian(body[(EventOperations.CausesOffset + 8 * i)..], causes[i].Value);
         rest.CopyTo(body[(EventOperations.CausesOffset + 8 * causes.Count)..]);
-        EventHash.OfPayload(rest, body.Slice(EventOperations.HashOffset, Hash256.Size));
+        stored.PayloadHash.CopyTo(body[EventOperations.HashOffset..]);
         target.Appended++;
         return true;
     }
@@ -291,6 +296,7 @@ internal sealed class SalvageWriter(CommitPath path, Action<long> setTime)
         {
             if (!Has(family, operation.Key))
                 return false;
+            Run!.Store.HoldContent([family, .. operation.Key]);  // it is read under the lock
             Add(operation);
             batch.AddWriteBytes(BytesOf(family, operation.Key));
             return true;

@@ -80,4 +80,32 @@ public sealed class CliBackupTests : IDisposable
         Assert.Equal("2", CliBed.RunBare("", "kv", "get", "b", "--db", _bed["new"]).Out.TrimEnd('\n'));
         Assert.Equal(ExitCodes.Refused, CliBed.RunBare("", "salvage", _bed.Path, "--to", _bed["new"]).Exit);
     }
+
+    // Real agents: trajectories of SWE-agent, through the shell and back.
+    [Fact]
+    [Trait("Requirement", "OPS-6")]
+    public void Trajectories_of_agents_pass_through_lines_unchanged()
+    {
+        var files = Directory.GetFiles(Tidy.Repository.Full("samples/swe-agent"), "*.traj");
+        _bed.Good(["import", "swe-agent", .. files]);
+        var report = Assert.Single(_bed.Json("export", "jsonl", _bed["all.jsonl"]));
+        Assert.Equal(files.Length + 1, report["runs"].AsInt64());
+        Assert.Equal(ExitCodes.State, _bed.Run("export", "jsonl", _bed["all.jsonl"]).Exit);
+
+        var imported = CliBed.RunBare("", "import", "jsonl", _bed["all.jsonl"], "--db", _bed["copy"], "--json");
+        Assert.Equal((ExitCodes.Ok, ""), (imported.Exit, imported.Error));
+        Assert.Equal(files.Length, Value.FromJson(imported.Out)["runs"].AsInt64());
+        var again = CliBed.RunBare("", "import", "jsonl", _bed["all.jsonl"], "--db", _bed["copy"], "--json");
+        Assert.Equal(0, Value.FromJson(again.Out)["written"].AsInt64());
+        Transfer.ExportTests.Same(
+            _bed.Good("export", "jsonl", "-").Split('\n'),
+            CliBed.RunBare("", "export", "jsonl", "-", "--db", _bed["copy"]).Out.TrimEnd('\n').Split('\n'), "trajectories");
+        Assert.Equal(ExitCodes.Ok, CliBed.RunBare("", "verify", "--deep", "--db", _bed["copy"]).Exit);
+
+        Assert.Equal(ExitCodes.Ok, _bed.Run("export", "traces", _bed["traces.csv"]).Exit);
+        var rows = File.ReadAllLines(_bed["traces.csv"]);
+        Assert.True(rows.Length > 20);
+        var text = CliBed.RunBare(File.ReadAllText(_bed["all.jsonl"]), "import", "jsonl", "-", "--db", _bed["piped"]);
+        Assert.Equal(ExitCodes.Ok, text.Exit);
+    }
 }

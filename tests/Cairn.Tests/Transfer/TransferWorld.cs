@@ -19,6 +19,8 @@ internal sealed class TransferWorld(Durability mode, ulong seed) : IDisposable
 
     internal SortedDictionary<ulong, Hash256> Hashes { get; } = [];
 
+    internal CairnDatabase Db => _subject.Database.Db;
+
     internal IStorage Storage => _subject.Database.Storage;
 
     internal ulong LastBackup { get; private set; }

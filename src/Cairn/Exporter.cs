@@ -1,0 +1,313 @@
+// Export: the content of runs as lines of JSON, in an order in which an import can write them.
+//
+//      {"line":"head", ...}                              format, database, sequence, time
+//      {"line":"run", ...}                               identity, name, parent, created, tags, metadata
+//      {"line":"kv"|"state"|"event"|"trace"|"consumer"}  of that run, each with "run"
+//      {"line":"run_end", ...}                           status, completed, error, result; only of a run that is not active
+//      ... the next run
+//      {"line":"end","lines":N}                          without it the file is not whole
+//
+// A run's end stands behind what it holds, because a run that has ended takes nothing more. All lines are of one cut; each page is read for
+// itself, so memory holds a page and one line.
+
+using System.Globalization;
+using System.Text;
+using Cairn.Codec;
+using Cairn.Primitives;
+using Cairn.Store;
+using Cairn.Transactions;
+
+namespace Cairn;
+
+/// <summary>See the essay above. One export; use it once.</summary>
+internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOptions options, CancellationToken cancellationToken)
+{
+    internal const int Version = 1;
+    private const int ProgressBytes = 1 << 20;
+
+    /// <summary>Names of the columns of traces as CSV.</summary>
+    internal const string TraceColumns =
+        "run,id,parent,type,time,duration_us,model,input_tokens,output_tokens,tags,causes,redacted,step,metadata";
+
+    private long _lines;
+    private long _bytes;
+    private long _told;
+
+    /// <summary>The runs to export in order of their ids; null when one was begun and deleted while the cut was taken.</summary>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>.</exception>
+    internal static List<RunState>? TryFindRuns(Cut cut, IReadOnlyCollection<RunId>? asked)
+    {
+        using var reader = cut.Catalogue.State.Store.Read();
+        var ids = new SortedSet<RunId>();
+        if (asked is null)
+        {
+            ids.Add(RunId.Default);
+            var scan = reader.Scan([StoreKeys.Run], [StoreKeys.Run + 1], cut.Sequence);
+            while (scan.MoveNext())
+            {
+                if (!scan.Version.IsTombstone)
+                    ids.Add(RunId.Read(scan.Key[1..]));
+            }
+        }
+        else
+        {
+            foreach (var id in asked)
+            {
+                if (id != RunId.Default && (!reader.TryGet(RunKeys.Record(id), cut.Sequence, out var version) || version.IsTombstone))
+                    throw Lifecycle.NotFound(id);
+                ids.Add(id);
+            }
+        }
+
+        var runs = new List<RunState>();
+        foreach (var id in ids)
+        {
+            if (cut.Find(id) is not { } run)
+                return null;
+            runs.Add(run);
+        }
+
+        return runs;
+    }
+
+    internal ExportReport Write(List<RunState> runs)
+    {
+        WriteLine(Value.Object(
+            ("line", "head"),
+            ("cairn_export", Version),
+            ("sequence", (long)cut.Sequence),
+            ("time_us", cut.Time),
+            ("runs", runs.Count)));
+        foreach (var run in runs)
+            WriteRun(run);
+        WriteLine(Value.Object(("line", "end"), ("lines", _lines + 1)));
+        return Report(runs);
+    }
+
+    private ExportReport Report(List<RunState> runs)
+    {
+        target.Flush();
+        return new ExportReport(new Sequence(cut.Sequence), runs.Count, _lines, _bytes);
+    }
+
+    private void WriteRun(RunState run)
+    {
+        var views = ViewsOf(run);
+        var record = RecordOf(run.Id, out var result);
+        WriteLine(Fields.Write(
+            ("line", "run"),
+            ("run", run.Id.ToString()),
+            ("name", Fields.Of(RunRecord.IsBuiltIn(run.Id) ? null : record.Name)),
+            ("parent", Fields.Of(record.Parent?.ToString())),
+            ("created_us", Fields.Of(record.Created)),
+            ("tags", Fields.Of(record.Tags)),
+            ("metadata", record.Metadata.Count == 0 ? default(Value?) : record.Metadata)));
+        WriteValues(run, views);
+        WriteCells(run, views);
+        WriteEvents(run, views);
+        foreach (var trace in TracesOf(views))
+            WriteLine(LineOf(run, trace));
+        if (record.Status == RunStatus.Active)
+            return;
+        WriteLine(Fields.Write(
+            ("line", "run_end"),
+            ("run", run.Id.ToString()),
+            ("status", record.Status.ToString()),
+            ("completed_us", Fields.Of(record.Completed)),
+            ("error", Fields.Of(record.Error)),
+            ("result", result)));
+    }
+
+    private RunRecord RecordOf(RunId id, out Value? result)
+    {
+        result = null;
+        using var reader = cut.Catalogue.State.Store.Read();
+        if (!reader.TryGet(RunKeys.Record(id), cut.Sequence, out var version) || version.IsTombstone)
+            return RunRecord.BuiltIn(id)!;
+        var record = RunRecord.Read(version.Value);
+        if (reader.TryGet(RunKeys.Result(stackalloc byte[1 + RunId.Size], id), cut.Sequence, out var kept) && !kept.IsTombstone)
+            result = Value.Decode(kept.Value);
+        return record;
+    }
+
+    private SnapshotViews ViewsOf(RunState run) => new(engine, Scope.Snapshot(engine.Path, run, cut.Sequence, cut.Time));
+
+    private void WriteValues(RunState run, SnapshotViews views)
+    {
+        string? cursor = null;
+        do
+        {
+            var page = views.Kv.Scan(new ScanOptions { Cursor = cursor });
+            foreach (var (key, value) in page)
+            {
+                WriteLine(Fields.Write(
+                    ("line", "kv"),
+                    ("run", run.Id.ToString()),
+                    ("key", key),
+                    ("value", value.Value),
+                    ("version", (long)value.Version.Value),
+                    ("time_us", CommitClock.Microseconds(value.Time)),
+                    ("expiry_us", Fields.Of(Microseconds(value.Expiry)))));
+            }
+
+            cursor = page.Cursor;
+        }
+        while (cursor is not null);
+    }
+
+    // With the counters of what was deleted: a cell of that name goes on from there.
+    private void WriteCells(RunState run, SnapshotViews views)
+    {
+        var from = new byte[] { StoreKeys.State };
+        while (true)
+        {
+            var names = new List<(string Name, ulong Counter, bool IsLive)>();
+            using (var reader = run.Store.Read())
+            {
+                var scan = reader.Scan(from, [StoreKeys.State + 1], cut.Sequence);
+                while (names.Count < engine.Limits.PageSize && scan.MoveNext())
+                {
+                    names.Add((
+                        Utf8.GetTrustedString(scan.Key[1..]), StateOperations.CounterOf(scan.Version), scan.Version.IsLiveAt(cut.Time)));
+                    from = [.. scan.Key, 0];
+                }
+            }
+
+            foreach (var (name, counter, isLive) in names)
+                WriteLine(LineOf(run, name, counter, isLive ? views.State.Get(name) : null));
+            if (names.Count < engine.Limits.PageSize)
+                return;
+        }
+    }
+
+    private static Value LineOf(RunState run, string name, ulong counter, StateCell? cell) => cell is { } live
+        ? Fields.Write(
+            ("line", "state"),
+            ("run", run.Id.ToString()),
+            ("name", name),
+            ("counter", (long)counter),
+            ("value", live.Value),
+            ("version", (long)live.Version.Value),
+            ("time_us", CommitClock.Microseconds(live.UpdatedAt)),
+            ("expiry_us", Fields.Of(Microseconds(live.Expiry))))
+        : Value.Object(("line", "state"), ("run", run.Id.ToString()), ("name", name), ("counter", (long)counter), ("deleted", true));
+
+    private void WriteEvents(RunState run, SnapshotViews views)
+    {
+        for (EventNumber from = 0; ;)
+        {
+            var page = views.Events.Since(from);
+            foreach (var item in page)
+            {
+                WriteLine(Fields.Write(
+                    ("line", "event"),
+                    ("run", run.Id.ToString()),
+                    ("number", (long)item.Number.Value),
+                    ("type", item.Type),
+                    ("time_us", CommitClock.Microseconds(item.Time)),
+                    ("payload", item.Payload),
+                    ("salt", item.IsRedacted ? default(Value?) : Value.Bytes(item.Salt.Span)),
+                    ("payload_hash", item.IsRedacted ? (Value)item.PayloadHash.ToString() : default(Value?)),
+                    ("causes", item.Causes.Count == 0
+                        ? default(Value?)
+                        : Value.Array(item.Causes.Select(cause => (Value)(long)cause.Value))),
+                    ("hash", item.Hash.ToString()),
+                    ("version", (long)item.Sequence.Value)));
+                from = item.Number.Value + 1;
+            }
+
+            if (page.Cursor is null)
+                break;
+        }
+
+        string? cursor = null;
+        do
+        {
+            var page = views.Events.Consumers.List(new ScanOptions { Cursor = cursor });
+            foreach (var consumer in page)
+            {
+                WriteLine(Value.Object(
+                    ("line", "consumer"), ("run", run.Id.ToString()), ("name", consumer.Name),
+                    ("position", (long)consumer.Position.Value)));
+            }
+
+            cursor = page.Cursor;
+        }
+        while (cursor is not null);
+    }
+
+    private static IEnumerable<TraceRecord> TracesOf(SnapshotViews views)
+    {
+        string? cursor = null;
+        do
+        {
+            var page = views.Traces.List(new TracePage { Cursor = cursor });
+            foreach (var trace in page)
+                yield return trace;
+            cursor = page.Cursor;
+        }
+        while (cursor is not null);
+    }
+
+    private Value LineOf(RunState run, TraceRecord trace) => Value.Object(
+        ("line", "trace"), ("run", run.Id.ToString()), ("id", trace.Id.ToString()), ("version", (long)trace.Version.Value),
+        ("content", TraceContent.Of(trace, engine.Limits)));
+
+    // ---- CSV --------------------------------------------------------------------------------------------------------------------
+
+    internal ExportReport WriteTraces(List<RunState> runs)
+    {
+        Write(TraceColumns + "\r\n");
+        foreach (var run in runs)
+        {
+            foreach (var trace in TracesOf(ViewsOf(run)))
+                Write(string.Join(',', ColumnsOf(run, trace).Select(Quoted)) + "\r\n");
+        }
+
+        return Report(runs);
+    }
+
+    private static string[] ColumnsOf(RunState run, TraceRecord trace) =>
+    [
+        run.Id.ToString(),
+        trace.Id.ToString(),
+        trace.Parent?.ToString() ?? "",
+        trace.Type.ToString(),
+        trace.Timestamp.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture),
+        Text(TraceContent.Microseconds(trace.Duration)),
+        trace.Model ?? "",
+        Text(trace.Tokens?.Input),
+        Text(trace.Tokens?.Output),
+        string.Join(';', trace.Tags),
+        string.Join(';', trace.Causes.Select(cause => cause.ToString(CultureInfo.InvariantCulture))),
+        trace.IsRedacted ? "true" : "false",
+        trace.Step?.ToValue().ToJson() ?? "",
+        trace.Metadata.Kind == ValueKind.Object && trace.Metadata.Count > 0 ? trace.Metadata.ToJson() : "",
+    ];
+
+    private static string Text(long? number) => number?.ToString(CultureInfo.InvariantCulture) ?? "";
+
+    // RFC 4180, 2.5 to 2.7.
+    private static string Quoted(string field) => field.AsSpan().IndexOfAny("\",\r\n") < 0
+        ? field
+        : $"\"{field.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
+
+    // ---- lines ------------------------------------------------------------------------------------------------------------------
+
+    private static long? Microseconds(DateTimeOffset? time) => time is { } known ? CommitClock.Microseconds(known) : null;
+
+    private void WriteLine(Value line) => Write(new StringBuilder(line.ToJson()).Append('\n').ToString());
+
+    private void Write(string line)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var bytes = Utf8.GetBytes(line);
+        target.Write(bytes);
+        _lines++;
+        _bytes += bytes.Length;
+        if (_bytes - _told < ProgressBytes)
+            return;
+        _told = _bytes;
+        options.Progress?.Report(new TransferProgress("lines", _lines, 0));
+    }
+}
