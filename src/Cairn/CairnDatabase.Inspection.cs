@@ -101,6 +101,7 @@ public sealed partial class CairnDatabase
                 Exists = true,
                 IsDatabase = survey.Manifests.Count > 0,
                 Foreign = survey.Foreign,
+                QuarantinedFiles = storage.List(LogNames.QuarantineDirectory).Count,
                 FreeBytes = storage.FreeSpace(),
                 SyncErrorsAreReported = storage.SyncErrorsAreReported,
             };
@@ -122,7 +123,8 @@ public sealed partial class CairnDatabase
     private static DirectoryReport ReadManifest(DirectoryReport report, IStorage storage, ulong number)
     {
         var manifest = Manifest.Load(storage, number, forWriting: false, out _);
-        return report with { Format = $"{manifest.Format.Major}.{manifest.Format.Minor}", WasClosedCleanly = manifest.IsClean };
+        return report with { Format = $"{manifest.Format.Major}.{manifest.Format.Minor}", WasClosedCleanly = manifest.IsClean,
+            CommitTime = CommitClock.Time(manifest.CommitTime) };
     }
 
     private static DirectoryReport Probe(DirectoryReport report, string directory, List<CairnException> problems)

@@ -1,6 +1,7 @@
 using Cairn.Primitives;
 using Cairn.Recovery;
 using Cairn.Transactions;
+using Cairn.Transfer;
 
 namespace Cairn;
 
@@ -30,13 +31,39 @@ public sealed partial class CairnDatabase
     /// <returns>What was found; damage is a finding and not an exception.</returns>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the database is in memory and has no log.</exception>
     /// <exception cref="DatabaseFailedException">The database failed before its newest commits became visible.</exception>
-    public Verification VerifyDeep()
+    public Verification VerifyDeep() => VerifyDeep(null, CancellationToken.None);
+
+    /// <summary>Verifies the database to a depth, beside commits. Changes nothing.</summary>
+    /// <param name="depth">How much is read.</param>
+    /// <param name="progress">Told now and then how many bytes have been read; called on the calling thread. Null = nobody.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    /// <inheritdoc cref="VerifyDeep()"/>
+    public Verification Verify(
+        VerificationDepth depth, IProgress<TransferProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        if (depth == VerificationDepth.Deep)
+            return VerifyDeep(progress, cancellationToken);
+        if (!Enum.IsDefined(depth))
+            throw new CairnException(ErrorCode.InvalidArgument, $"There is no depth {(int)depth}: it is Quick, Full or Deep.");
+        var log = LogOrThrow();
+        _engine.State.ThrowIfFailed();
+        using var files = new FileVerification(log.Capture());
+        files.Run(readsAll: depth == VerificationDepth.Full, progress, cancellationToken);
+        return new Verification { Sequence = Sequence, Findings = files.Findings };
+    }
+
+    private Verification VerifyDeep(IProgress<TransferProgress>? progress, CancellationToken cancellationToken)
     {
         var log = LogOrThrow();
         while (true)
         {
             using var cut = TakeCut();
-            using var verification = new DeepVerification(_storage!, log, cut, Operations, Limits);
+            using var verification = new DeepVerification(_storage!, log, cut, Operations, Limits)
+            {
+                Progress = progress,
+                CancellationToken = cancellationToken,
+            };
             using var hash = new StateHash(Operations, cut.Sequence, cut.Time);
             if (hash.RunsOf(cut.Catalogue).Any(id => cut.Find(id) is null))
                 continue;                                    // begun and deleted meanwhile
@@ -58,7 +85,20 @@ public sealed partial class CairnDatabase
     }
 }
 
-/// <summary>What <see cref="CairnDatabase.VerifyDeep"/> found.</summary>
+/// <summary>How much of a database is verified.</summary>
+public enum VerificationDepth
+{
+    /// <summary>Every file that the manifest names is there, with its length; headers of segments. Costs an open per file.</summary>
+    Quick = 0,
+
+    /// <summary>Every byte too: digests of all files that have ended, and every record of the open segment. Costs a read of all.</summary>
+    Full = 1,
+
+    /// <summary>The state too, as in <see cref="CairnDatabase.VerifyDeep()"/>. Costs the memory of a second state.</summary>
+    Deep = 2,
+}
+
+/// <summary>What <see cref="CairnDatabase.Verify"/> found.</summary>
 public sealed record Verification
 {
     internal Verification()
@@ -71,7 +111,7 @@ public sealed record Verification
     /// <summary>The commit at which the state was looked at.</summary>
     public Sequence Sequence { get; init; }
 
-    /// <summary>Of the living state there.</summary>
+    /// <summary>Of the living state there; zeros when it was not looked at.</summary>
     public Hash256 StateHash { get; init; }
 
     /// <summary>Everything that is not as it must be.</summary>
@@ -79,6 +119,6 @@ public sealed record Verification
 }
 
 /// <summary>One thing that is not as it must be.</summary>
-/// <param name="Part">Where: segment, log, runs, state, order or events.</param>
+/// <param name="Part">Where: segment, file, log, content, runs, state, order or events.</param>
 /// <param name="Text">What; names files, runs and numbers, never keys or values.</param>
 public sealed record VerificationFinding(string Part, string Text);

@@ -96,6 +96,12 @@ public sealed record DirectoryReport
     /// <summary>The last opening ended with a clean close; null when the manifest was not read.</summary>
     public bool? WasClosedCleanly { get; init; }
 
+    /// <summary>Commit time that the newest manifest tells; no later commit is earlier. Null when it was not read.</summary>
+    public DateTimeOffset? CommitTime { get; init; }
+
+    /// <summary>Files in <c>quarantine/</c>: what recoveries cut off or set aside.</summary>
+    public int QuarantinedFiles { get; init; }
+
     /// <summary>Files can be made here.</summary>
     public bool IsWritable { get; init; }
 

@@ -28,8 +28,18 @@ internal static class DatabaseVerbs
             ("sequence", Failures.Number(call.Database.Sequence)),
             ("log_segments", metrics.LogSegments),
             ("log_bytes", metrics.LogBytesKept),
+            ("archives", metrics.Archives),
+            ("archive_bytes", metrics.ArchiveBytes),
+            ("disk_free_bytes", metrics.DiskFreeBytes),
+            ("disk_reserve_bytes", metrics.DiskReserveBytes),
             ("memory_bytes", metrics.MemoryBytes),
+            ("content_attached_bytes", metrics.ContentAttachedBytes),
+            ("content_cached_bytes", metrics.ContentCachedBytes),
             ("pins", metrics.Pins),
+            ("oldest_pin", metrics.OldestPin is { } pin ? Failures.Number(pin) : Value.Null),
+            ("jobs", Value.Array(call.Database.Maintenance.Select(job => Value.Object(
+                ("name", job.Name), ("runs", job.Runs), ("items", job.Items), ("backlog", job.Backlog), ("capacity", job.Capacity),
+                ("utilisation", job.Utilisation))))),
             ("health", call.Database.Health.Status.ToString()),
             ("recovery", Json(recovery)));
         return call.Figures(json,
@@ -39,6 +49,10 @@ internal static class DatabaseVerbs
             ("sequence", call.Database.Sequence.ToString()),
             .. hash is null ? [] : new[] { ("state hash", hash) },
             ("log", $"{Show.Bytes(metrics.LogBytesKept)} in {Show.Number(metrics.LogSegments)} segment(s)"),
+            .. metrics.Archives == 0 ? [] : new[]
+            {
+                ("archives", $"{Show.Bytes(metrics.ArchiveBytes)} in {Show.Number(metrics.Archives)} file(s)"),
+            },
             ("memory", Show.Bytes(metrics.MemoryBytes)),
             ("pins", Show.Number(metrics.Pins)),
             ("health", call.Database.Health.Status.ToString()),
@@ -163,10 +177,35 @@ internal static class DatabaseVerbs
         {
             Description = "Also apply the whole log anew and compare the state with it, and every count and order with the state.",
         };
+        var quick = new Option<bool>("--quick")
+        {
+            Description = "Only whether every file is there, with its length and its header.",
+        };
         return new("verify", "Reads the whole log again and checks every record, then the event chain of every run. Damage: exit code 6, "
             + "with file and offset.",
-            "cairn verify --deep", Needs.ReadDatabase, call => Verify(call, call.Get(deep)), deep);
+            "cairn verify --deep", Needs.ReadDatabase,
+            call =>
+            {
+                if (call.Get(deep) && call.Get(quick))
+                    throw new UsageException("--quick and --deep contradict each other.");
+                return call.Get(quick) ? VerifyQuickly(call) : Verify(call, call.Get(deep));
+            },
+            deep, quick);
     }
+
+    private static int VerifyQuickly(Call call)
+    {
+        var found = call.Database.Verify(VerificationDepth.Quick);
+        call.Figures(
+            Value.Object(("valid", found.IsValid), ("depth", "quick"), ("findings", Json(found.Findings))),
+            found.IsValid
+                ? [("files", "all are there, with their lengths and headers")]
+                : found.Findings.Select(finding => (finding.Part, $"WRONG: {finding.Text}")));
+        return found.IsValid ? ExitCodes.Ok : ExitCodes.Damaged;
+    }
+
+    private static Value Json(IEnumerable<VerificationFinding> findings) => Value.Array(findings.Select(finding =>
+        Value.Object(("part", finding.Part), ("text", finding.Text))));
 
     private static int Verify(Call call, bool isDeep)
     {
@@ -174,13 +213,13 @@ internal static class DatabaseVerbs
         var found = call.Watched("reading the log", call.Database.Metrics.LogBytesKept, call.Database.VerifyLog);
         var chains = EventChains.Verify(call.Database).ToList();
         var broken = chains.Find(chain => !chain.IsValid);
-        var deep = isDeep ? call.Database.VerifyDeep() : null;
-        var isValid = found.IsValid && broken is null && deep is not { IsValid: false };
+        var deep = call.Watched("verifying", (progress, cancellationToken) =>
+            call.Database.Verify(isDeep ? VerificationDepth.Deep : VerificationDepth.Full, progress, cancellationToken));
+        var isValid = found.IsValid && broken is null && deep.IsValid;
         var json = Value.Object(
             ("valid", isValid),
-            ("state_hash", deep is null ? Value.Null : deep.StateHash.ToString()),
-            ("findings", Value.Array((deep?.Findings ?? []).Select(finding =>
-                Value.Object(("part", finding.Part), ("text", finding.Text))))),
+            ("state_hash", isDeep ? deep.StateHash.ToString() : Value.Null),
+            ("findings", Json(deep.Findings)),
             ("segments", found.Segments),
             ("records", found.Records),
             ("transactions", found.Transactions),
@@ -199,8 +238,8 @@ internal static class DatabaseVerbs
                     + "every check is right"),
             ("transactions", Show.Number(found.Transactions)),
             .. chains.Select(chain => ("events", chain.Text)),
-            .. deep is { IsValid: true } ? new[] { ("state", $"is what the log gives: {deep.StateHash}") } : [],
-            .. (deep?.Findings ?? []).Select(finding => (finding.Part, $"WRONG: {finding.Text}")),
+            .. isDeep && deep.IsValid ? new[] { ("state", $"is what the log gives: {deep.StateHash}") } : [],
+            .. deep.Findings.Select(finding => (finding.Part, $"WRONG: {finding.Text}")),
             .. Lines(call.Database.Recovery),
         ]);
         return isValid ? ExitCodes.Ok : ExitCodes.Damaged;
@@ -284,22 +323,56 @@ internal static class DatabaseVerbs
                 report.Owner is null ? "The next opening recovers by itself: cairn stat" : ""),
             null => new("closed", Diagnosis.Warn, "unknown", "Read the line above about the format."),
         };
+        if (report.QuarantinedFiles > 0)
+        {
+            yield return new("quarantine", Diagnosis.Warn, $"{Show.Number(report.QuarantinedFiles)} file(s) that recoveries cut off",
+                "Read the .report beside each, then move them away; the database does not need them.");
+        }
+
+        if (report.CommitTime is { } newest)
+        {
+            yield return newest <= DateTimeOffset.UtcNow + ClockTolerance
+                ? new("clock", Diagnosis.Ok, $"the newest commit that is told of is of {Show.Time(newest)}", "")
+                : new("clock", Diagnosis.Warn, $"a commit is of {Show.Time(newest)}, which is yet to come",
+                    "Look at this machine's clock: until then commits have that time, and what expires waits for it.");
+        }
+
         if (report.Owner is null && report.Format is not null && report.WasClosedCleanly == true)
-            yield return Contents(call);
+        {
+            foreach (var line in Contents(call))
+                yield return line;
+        }
     }
 
-    private static Diagnosis Contents(Call call)
+    private static List<Diagnosis> Contents(Call call)
     {
         try
         {
             using var database = CairnDatabase.Open(call.Directory, new CairnOptions { IsReadOnly = true });
-            return new("contents", Diagnosis.Ok, $"{Show.Number(database.Recovery.Records)} records, every check is right", "");
+            var lines = new List<Diagnosis>
+            {
+                new("contents", Diagnosis.Ok, $"{Show.Number(database.Recovery.Records)} records, every check is right", ""),
+            };
+            lines.AddRange(database.Verify(VerificationDepth.Quick).Findings.Select(finding =>
+                new Diagnosis(finding.Part, Diagnosis.Fail, finding.Text, "Restore a backup, or salvage what is readable: cairn "
+                    + "salvage.")));
+            var orphaned = database.Recovery.OrphanedRuns.Count;
+            if (orphaned > 0)
+            {
+                lines.Add(new("runs", Diagnosis.Warn, $"{Show.Number(orphaned)} run(s) that a crash left active",
+                    "Look at them and adopt or abort each: cairn run orphaned"));
+            }
+
+            return lines;
         }
         catch (CairnException failure)
         {
-            return new("contents", Diagnosis.Fail, failure.Message, "Restore a backup.");
+            return [new("contents", Diagnosis.Fail, failure.Message, "Restore a backup, or salvage what is readable: cairn salvage.")];
         }
     }
+
+    /// <summary>What two clocks may differ by.</summary>
+    private static readonly TimeSpan ClockTolerance = TimeSpan.FromMinutes(1);
 
     private static Value Json(LatencySummary summary) => Value.Object(
         ("count", summary.Count),

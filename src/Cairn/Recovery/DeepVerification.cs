@@ -23,9 +23,14 @@ internal sealed class DeepVerification(IStorage storage, SegmentedLog log, Cut c
     : IDisposable
 {
     private const long CacheBytes = 4 << 20;
+    private const ulong ProgressBytes = 1 << 20;
 
     private readonly List<VerificationFinding> _findings = [];
     private readonly StateHash _hash = new(operations, cut.Sequence, cut.Time);
+
+    internal IProgress<TransferProgress>? Progress { get; init; }
+
+    internal CancellationToken CancellationToken { get; init; }
 
     internal IReadOnlyList<VerificationFinding> Findings => _findings;
 
@@ -35,7 +40,11 @@ internal sealed class DeepVerification(IStorage storage, SegmentedLog log, Cut c
     internal void Run(CommitPath path)
     {
         foreach (var damage in log.Scrub())
+        {
+            CancellationToken.ThrowIfCancellationRequested();
             Find("segment", damage.Message);
+        }
+
         using var hold = log.Hold();
         using var replayed = new RecoveredState(
             storage, new SnapshotRegistry(), new VisibleSequence(), operations, limits, new BlockCache(CacheBytes), cut.Catalogue.Content!);
@@ -85,8 +94,18 @@ internal sealed class DeepVerification(IStorage storage, SegmentedLog log, Cut c
         var state = replayed.Catalogue.State;
         try
         {
+            CancellationToken.ThrowIfCancellationRequested();
+            var (begin, told) = (log.FirstPosition, log.FirstPosition);
             while (state.LastSequence < cut.Sequence && scan.MoveNext())
+            {
+                CancellationToken.ThrowIfCancellationRequested();
                 replayed.Follow(scan.Header, scan.Payload, scan.Position);
+                if (scan.Position < told + ProgressBytes)
+                    continue;
+                told = scan.Position;
+                Progress?.Report(new TransferProgress("applying the log anew", (long)(told - begin), (long)(log.AppendedPosition - begin)));
+            }
+
             if (state.LastSequence == cut.Sequence)
                 return true;
             Find("log", $"The log ends at sequence {state.LastSequence}; the state is at {cut.Sequence}.");

@@ -37,7 +37,8 @@ internal sealed class FileCopy(long totalBytes, IProgress<TransferProgress>? pro
             var piece = _buffer.AsSpan(0, (int)Math.Min(BufferBytes, bytes - at));
             var read = source.ReadAt(piece, offset + at);
             if (read < piece.Length)
-                throw new CorruptionException(source.Path, offset + at + read, Sequence.None, "more bytes of this file");
+                throw new CorruptionException(Step.Length > 0 ? Step : source.Path, offset + at + read, Sequence.None, "more bytes of "
+                    + "this file");
             digest.Append(piece);
             if (target is not null && at < targetBytes)
                 target.WriteAt(piece[..(int)Math.Min(piece.Length, targetBytes - at)], at);
