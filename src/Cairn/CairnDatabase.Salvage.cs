@@ -71,7 +71,7 @@ public sealed partial class CairnDatabase
                 Transactions = writer?.Transactions ?? 0,
                 LastRead = new Sequence(salvage.LastSequence),
                 LastWritten = made.Sequence,
-                Runs = made._engine.Catalogue.Loaded.Count(run => !Primitives.RunRecord.IsBuiltIn(run.Id)),
+                Runs = (int)made.Runs.Count(),
                 DroppedOperations = writer?.Dropped ?? 0,
                 Losses = salvage.Losses,
                 RunLosses = [.. (writer?.Losses ?? []).Select(loss => new SalvageRunLoss(loss.Run, loss.Text))],

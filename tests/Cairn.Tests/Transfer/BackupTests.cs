@@ -378,6 +378,38 @@ public sealed class BackupTests : IDisposable
     }
 
     [Fact]
+    [Trait("Requirement", "RET-5")]
+    public void A_compacted_database_is_backed_up_with_what_it_still_has_and_restored_back_to_its_older_checkpoint()
+    {
+        using var test = new TestDatabase(
+            Durability.Strict, options => options with { SegmentBytesMax = 32 << 10, Retention = Retention.KeepLast(1) });
+        var hashes = new SortedDictionary<ulong, Hash256>();
+        for (var i = 1; i <= 200; i++)
+        {
+            test.Kv.Put($"key {i % 7}", new byte[3_000 + 100 * i]);
+            test.Maintain();
+            hashes[test.Sequence] = test.Db.StateHash();
+            if (i % 40 == 0)
+                test.Checkpoint();
+        }
+
+        test.Db.Compact();
+        var first = test.Storage.List(LogNames.LogDirectory).First(name => LogNames.TryParseSegment(name, out _));
+        Assert.NotEqual(LogNames.Segment(1), first);
+        var backup = new MemoryStorage();
+        test.Db.BackupTo(backup, null, new BackupOptions());
+        foreach (var sequence in (ulong[])[200, 190, 160])
+        {
+            using var db = Open(Restored([backup], new RestoreOptions { ToSequence = new Sequence(sequence) }, sequence));
+            Assert.Equal(hashes[sequence], db.StateHash());
+            Assert.Empty(db.Verify(VerificationDepth.Full).Findings);
+        }
+
+        var gone = Assert.Throws<CairnException>(() => Restore([backup], new RestoreOptions { ToSequence = new Sequence(20) }));
+        Assert.Contains("earliest", gone.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Commits_go_on_while_a_backup_is_made()
     {
         using var db = CairnDatabase.Open(_directory["db"], new CairnOptions { Durability = Durability.Buffered,

@@ -29,7 +29,10 @@ public sealed class ExportTests
             Assert.Equal(lines.Length, report.Lines);
             copy.NowAndAfterReopening(() => Same(lines, Export(copy.Db), $"seed {seed + (ulong)round}"));
             Assert.Empty(mode == Durability.InMemory ? [] : copy.Db.VerifyDeep().Findings);
+            if (mode != Durability.InMemory)
+                copy.CheckpointAndForget();
             Assert.Equal(0, Import(copy.Db, lines).Written);
+            Same(lines, Export(copy.Db), $"seed {seed + (ulong)round}, from tables");
 
             // What the copy holds can be salvaged and backed up like anything else.
             if (mode == Durability.InMemory)

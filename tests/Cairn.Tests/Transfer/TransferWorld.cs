@@ -15,6 +15,7 @@ internal sealed class TransferWorld(Durability mode, ulong seed) : IDisposable
     private readonly Model _model = new();
     private readonly EngineSubject _subject = new(mode, change: options => options with { SegmentBytesMin = 16 << 10,
         SegmentBytesMax = 32 << 10 });
+    private int _operations;
     private readonly Generator _generator = new((int)seed, new GeneratorOptions(RestartEvery: 80));
 
     internal SortedDictionary<ulong, Hash256> Hashes { get; } = [];
@@ -34,6 +35,8 @@ internal sealed class TransferWorld(Durability mode, ulong seed) : IDisposable
                 continue;
             _subject.Execute(operation, expected, _model);
             Hashes[_subject.Database.Sequence] = _subject.Database.Db.StateHash();
+            if (_operations++ % 45 == 44)
+                _subject.Database.CheckpointAndForget();
         }
     }
 

@@ -57,6 +57,20 @@ public sealed class VerificationTests
         Assert.Contains("header", findings[1].Text, StringComparison.Ordinal);
     }
 
+    [Fact]
+    [Trait("Promise", "G6")]
+    public void A_flipped_bit_in_a_table_is_found_by_reading_all()
+    {
+        using var test = Filled();
+        var name = Assert.Single(test.Storage.List(LogNames.TableDirectory));
+        using var file = test.Storage.Open($"{LogNames.TableDirectory}/{name}", writable: true);
+        Flip(file, file.Length / 2);
+        var finding = Assert.Single(test.Db.Verify(VerificationDepth.Full).Findings);
+        Assert.Contains(name, finding.Text, StringComparison.Ordinal);
+        Flip(file, file.Length / 2);
+        Assert.True(test.Db.Verify(VerificationDepth.Full).IsValid);
+    }
+
     [Theory]
     [InlineData(VerificationDepth.Quick)]
     [InlineData(VerificationDepth.Full)]
@@ -88,6 +102,7 @@ public sealed class VerificationTests
         }
 
         Assert.True(test.Db.Metrics.LogSegments > 3);
+        test.Checkpoint();
         return test;
     }
 
