@@ -240,11 +240,14 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         var info = there.Info;
         if (there.Id == RunId.Default && info.Tags.Count == 0 && info.Metadata.Count == 0 && (tags.Length > 0 || metadata.Count > 0))
         {
-            if (tags.Length > 0)
-                there.AddTags(tags);
-            if (metadata.Count > 0)
-                there.UpdateMetadata(metadata);
-            _written++;
+            // In one commit: half of it would be another record, and refused when the import is done again.
+            var kept = RunRules.CheckTags(tags, _engine.Limits);
+            RunRules.CheckMetadata(metadata, _engine.Limits);
+            var body = Fields.Write(
+                ("addTags", Fields.Of(kept)), ("metadata", metadata.Count == 0 ? default(Value?) : Value.Array(metadata))).Encode();
+            RunOperations.Add(Open(there.RunState), OperationCode.RunUpdate, body, kept.Length);
+            _linesInBatch++;
+            Commit();
             return;
         }
 

@@ -83,6 +83,22 @@ public sealed class ExportTests
         }
     }
 
+    // Once the tags of `default` came in one commit and its metadata in the next; a power cut between them left a record that was
+    // refused as another one.
+    [Fact]
+    public void The_record_of_the_default_run_comes_in_one_commit()
+    {
+        using var test = new TestDatabase(Durability.InMemory);
+        test.Run.AddTags(["red", "blue"]);
+        test.Run.UpdateMetadata(Value.Object(("n", 1)));
+        var lines = Export(test.Db);
+        using var copy = new TestDatabase(Durability.Strict);
+        copy.Clock.Microseconds = TimeOf(lines);
+        Import(copy.Db, lines);
+        Assert.Equal(1ul, copy.Sequence);
+        copy.NowAndAfterReopening(() => Same(lines, Export(copy.Db), "default"));
+    }
+
     [Fact]
     public void Events_keep_their_hashes_and_the_chain_goes_on_behind_them()
     {
