@@ -95,7 +95,7 @@ internal sealed class DeepVerification(IStorage storage, SegmentedLog log, Cut c
         try
         {
             CancellationToken.ThrowIfCancellationRequested();
-            var (begin, told) = (log.FirstPosition, log.FirstPosition);
+            var (begin, told) = (hold.Position, hold.Position);
             while (state.LastSequence < cut.Sequence && scan.MoveNext())
             {
                 CancellationToken.ThrowIfCancellationRequested();
