@@ -4,10 +4,22 @@ using Cairn.Transactions;
 namespace Cairn.Maintenance;
 
 /// <summary>Removes expired values by ordinary transactions that apply only if the version is still the expired one (TTL-5).</summary>
+/// <remarks>Runs in memory are looked at in each step. Runs that only the image has are looked at once per opening, a page of them per
+/// step, and nothing of them is loaded: what is remembered is when the first key of each expires. It stays true, because who writes to
+/// a run loads it, and what is loaded stays among the loaded. When the time has come the run is loaded, and is one of the others.
+/// </remarks>
 internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
 {
     private const int KeysPerStep = 256;
+    private const int RunsPerStep = 1024;
 
+    /// <summary>A page of the walk takes so long, and not much longer.</summary>
+    private static readonly TimeSpan Turn = TimeSpan.FromMilliseconds(20);
+
+    private readonly PriorityQueue<RunId, long> _below = new();        // runs that only the image has, by their first expiry
+    private byte[] _walked = [StoreKeys.Run];                // where the next page of the walk begins
+    private bool _isWalking = path.Catalogue.HasImage;
+    private long _firstBelow = long.MaxValue;
     private long _found;
     private long _earliest = long.MaxValue;                  // expiry that the last look over all runs saw first
     private long _removed;
@@ -18,12 +30,14 @@ internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
 
     internal override long Capacity => BatchMax;
 
+    internal override bool HasWorkInSight => Volatile.Read(ref _isWalking) && !path.State.IsDiskFull;
+
     // A value written since the last look is seen at the next one, within a second of its commit.
     internal override TimeSpan? DueIn
     {
         get
         {
-            var earliest = Volatile.Read(ref _earliest);
+            var earliest = Math.Min(Volatile.Read(ref _earliest), Volatile.Read(ref _firstBelow));
             if (earliest == long.MaxValue || path.State.IsDiskFull)
                 return null;
             var left = earliest - path.ReadTime();
@@ -35,7 +49,8 @@ internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
     {
         if (path.State.IsDiskFull)
             return false;
-        var more = false;
+        Walk();
+        var more = LoadDue() | _isWalking;
         var found = 0L;
         var earliest = long.MaxValue;
         foreach (var run in path.Catalogue.Loaded)
@@ -49,6 +64,53 @@ internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
         Volatile.Write(ref _earliest, earliest);
         return more;
     }
+
+    // One page of all runs.
+    private void Walk()
+    {
+        if (!_isWalking)
+            return;
+        var began = path.Clock.GetTimestamp();
+        using var reader = path.Catalogue.State.Store.Read();          // and inside its epoch no table of the image goes
+        var scan = reader.Scan(_walked, [StoreKeys.Run + 1], ulong.MaxValue);
+        for (var i = 0; i < RunsPerStep; i++)
+        {
+            if (Stopping.IsCancellationRequested)
+                return;
+            if (!scan.MoveNext())
+            {
+                Volatile.Write(ref _isWalking, false);
+                break;
+            }
+
+            var id = RunId.Read(scan.Key[1..]);
+            if (path.Catalogue.FirstExpiryInImage(id) is { } first && !Mutant.Is("expiry-of-loaded-runs-only"))
+                _below.Enqueue(id, first);
+            _walked = [.. scan.Key, 0];
+            if (path.Clock.GetElapsedTime(began) >= Turn)
+                break;
+        }
+
+        NoteFirstBelow();
+    }
+
+    // The runs whose first key has expired. True when more of them wait.
+    private bool LoadDue()
+    {
+        var time = path.ReadTime();
+        for (var i = 0; i < RunsPerStep && IsDue(time); i++)
+        {
+            path.Catalogue.Find(_below.Peek());              // before it is forgotten here: it may be unreadable. None: it was deleted
+            _below.Dequeue();
+        }
+
+        NoteFirstBelow();
+        return IsDue(time);
+    }
+
+    private bool IsDue(long time) => _below.TryPeek(out _, out var first) && first <= time;
+
+    private void NoteFirstBelow() => Volatile.Write(ref _firstBelow, _below.TryPeek(out _, out var first) ? first : long.MaxValue);
 
     private bool Step(RunState run, ref long found, ref long earliest)
     {

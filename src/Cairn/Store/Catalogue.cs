@@ -86,6 +86,27 @@ internal sealed class Catalogue : IDisposable
             return !_gone.ContainsKey(id);
     }
 
+    /// <summary>The image has runs that may not be in memory.</summary>
+    internal bool HasImage => _image is { Value.IsEmpty: false };
+
+    /// <summary>When the first key of a run that is not in memory expires; null when the run is in memory or has none that does. Reads the
+    /// image.</summary>
+    /// <exception cref="CorruptionException">The image cannot be read.</exception>
+    internal long? FirstExpiryInImage(RunId id)
+    {
+        if (_image is null || _runs.ContainsKey(id))
+            return null;
+        Span<byte> from = stackalloc byte[StoreKeys.ExpiryPrefixBytes];
+        var keys = _image.Value.Scan(id, StoreKeys.Expiry(from, 0, default), [StoreKeys.ExpiryFamily + 1], ulong.MaxValue);
+        while (keys.MoveNext())
+        {
+            if (!keys.Version.IsTombstone)
+                return StoreKeys.ExpiryTime(keys.Key);
+        }
+
+        return null;
+    }
+
     private RunState? Load(RunId id)
     {
         while (_image is { Value: { IsEmpty: false } image })
