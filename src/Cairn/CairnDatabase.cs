@@ -239,7 +239,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         if (counters.Events.IsOn)
             jobs.Add(new SystemEventJob(counters.Events, path, engine.Random, engine.ReadHealth));
         engine.Maintainer = new Maintainer(
-            state, options.TimeProvider, options.Maintenance, !hooks.IsMaintenanceManual, () => log.LastSequence, jobs);
+            state, options.TimeProvider, options.Maintenance, !hooks.IsMaintenanceManual, () => log.LastSequence, jobs,
+            restsFirst: options.IsReadOnly);
         engine.Maintainer.Warned = engine.TellWarning;
         engine.Meters = new Meters(engine.ReadMetrics, engine.ReadJobs);
         log.Due = now =>

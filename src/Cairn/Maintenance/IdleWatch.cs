@@ -2,14 +2,15 @@ namespace Cairn.Maintenance;
 
 /// <summary>
 /// Looks once a second after the databases of this process whose maintainers have no thread, and starts it where something is due: a value
-/// that expires, a transaction that grows too old. One thread for all of them, and none without them: a thousand open databases that
-/// rest cost a thousand looks at a few numbers a second. It starts threads and does no work of theirs, so no device can hold it up.
+/// that expires, a transaction that grows too old. One thread for all of them, which ends at its next look when none is left: a
+/// thousand open databases that rest cost a thousand looks at a few numbers a second. It starts threads and does no work of theirs, so
+/// no device can hold it up.
 /// </summary>
 internal static class IdleWatch
 {
     private static readonly Lock Gate = new();
     private static readonly HashSet<Maintainer> RestingOnes = [];
-    private static readonly ManualResetEventSlim Signal = new(false, spinCount: 0);
+    private static readonly ManualResetEventSlim Never = new(false, spinCount: 0);
     private static Thread? _thread;
 
     internal static int Resting
@@ -47,22 +48,19 @@ internal static class IdleWatch
 
     internal static void Remove(Maintainer maintainer)
     {
+        // The thread sees it within a second. Until then it serves whoever is opened next.
         lock (Gate)
-        {
-            if (RestingOnes.Remove(maintainer) && RestingOnes.Count == 0)
-                Signal.Set();
-        }
+            RestingOnes.Remove(maintainer);
     }
 
     private static void Run()
     {
         while (true)
         {
-            Signal.Wait(Maintainer.IdlePoll);
+            Never.Wait(Maintainer.IdlePoll);
             Maintainer[] resting;
             lock (Gate)
             {
-                Signal.Reset();
                 if (RestingOnes.Count == 0)
                 {
                     _thread = null;

@@ -83,6 +83,28 @@ public sealed class LaneTests
 
     [Fact]
     [Trait("Requirement", "TIER-3")]
+    public void TIER_3_A_maintainer_that_rests_first_has_no_thread_until_a_job_is_due()
+    {
+        var isDue = 0;
+        using var stepped = new ManualResetEventSlim(false);
+        var job = new ScriptedJob("due", LaneKind.Prompt, () =>
+        {
+            stepped.Set();
+            return false;
+        })
+        {
+            Due = () => Volatile.Read(ref isDue) == 0 || stepped.IsSet ? null : TimeSpan.Zero,
+        };
+        using var maintainer = new Maintainer(
+            new EngineState(), TimeProvider.System, new MaintenanceOptions(), ownThreads: true, () => 0, [job], restsFirst: true);
+        Assert.Equal(0, maintainer.Threads);
+        Assert.False(stepped.IsSet);
+        Volatile.Write(ref isDue, 1);
+        stepped.Wait(Cancelled);
+    }
+
+    [Fact]
+    [Trait("Requirement", "TIER-3")]
     [Trait("Gate", "Merge")]
     public void TIER_3_A_hundred_databases_at_rest_have_no_thread_of_a_maintainer_and_one_commit_is_still_synced()
     {
