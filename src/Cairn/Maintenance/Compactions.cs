@@ -44,7 +44,7 @@ internal sealed class Compactions(
     internal long BytesInReach()
     {
         var manifest = Log.Manifest;
-        var limit = Limit(out _);
+        var limit = Limit(manifest, out _);
         return manifest.Segments.Where(segment => !segment.IsOpen && segment.End <= limit).Sum(segment => segment.FileBytes)
             + manifest.Archives.Sum(archive => archive.FileBytes);
     }
@@ -98,8 +98,10 @@ internal sealed class Compactions(
     private IEnumerable<Step> RunInTurn(CompactionTrigger trigger, bool onlyPlans, Action<CompactionFigures> ended)
     {
         var began = path.Clock.GetTimestamp();
+
+        // K1, of one manifest: checkpoints that come after it change nothing of what its own say is needed below its older mark.
         using var contents = LiveContents.Of(Log, storage);
-        var limit = Limit(out var holder);
+        var limit = Limit(contents.Manifest, out var holder);
 
         // K7: a reader without a pin may still stand on a version from before the older checkpoint, and be about to read its content.
         for (var line = Epoch.Advance(); !Epoch.HasPassed(line) && !Mutant.Is("compaction-overtakes-readers");)
@@ -132,10 +134,10 @@ internal sealed class Compactions(
         ended(figures);
     }
 
-    private ulong Limit(out string holder)
+    private ulong Limit(Manifest manifest, out string holder)
     {
         var oldest = pins.Count(out var sequence) == 0 ? (ulong?)null : sequence;
-        var limit = LogNeeds.Limit(Log.Manifest.Checkpoints, oldest, Log.FirstPosition, out holder);
+        var limit = LogNeeds.Limit(manifest.Checkpoints, oldest, Log.FirstPosition, out holder);
         if (Log.HeldFrom is var held && held >= limit)
             return limit;
         holder = "a verification that reads the log";

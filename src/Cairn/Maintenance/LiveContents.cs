@@ -20,9 +20,10 @@ internal sealed class LiveContents : IDisposable
     private bool _hasNext;
     private ulong _passed;
 
-    private LiveContents()
-    {
-    }
+    private LiveContents(Manifest manifest) => Manifest = manifest;
+
+    /// <summary>The manifest whose tables they are.</summary>
+    internal Manifest Manifest { get; }
 
     /// <summary>Opens the tables that the log's newest manifest names.</summary>
     /// <exception cref="CorruptionException">One of them is damaged.</exception>
@@ -31,7 +32,7 @@ internal sealed class LiveContents : IDisposable
         while (true)
         {
             var manifest = log.Manifest;
-            var contents = new LiveContents();
+            var contents = new LiveContents(manifest);
             try
             {
                 var cache = new BlockCache(0);

@@ -201,6 +201,62 @@ public class CompactedLifeTests(ITestOutputHelper output)
         public void Dispose() => Enough.Dispose();
     }
 
+    // The tables were looked up first and how far the log may go afterwards: with two checkpoints in between the log went up to the mark of
+    // one whose table nobody had looked at, and with it the large values that it alone refers to.
+    [Fact]
+    [Trait("Requirement", "CNT-2")]
+    public void Large_values_of_checkpoints_that_come_while_a_compaction_begins_are_kept()
+    {
+        var storage = new StorageThatTells(new MemoryStorage());
+        using var world = new TestDatabase(
+            Durability.Buffered, options => Small(options) with { Retention = Retention.KeepLast(1) }, storage);
+        for (var i = 0; i < 2; i++)
+        {
+            world.Kv.Put("early", i);
+            world.Db.Checkpoint(null, CancellationToken.None);
+        }
+
+        world.Kv.Put("kept", Described(1_000, 7));
+        Fill();
+        storage.AtTable = () =>
+        {
+            for (var i = 0; i < 2; i++)
+            {
+                world.Kv.Put("between", i);
+                world.Db.Checkpoint(null, CancellationToken.None);
+                Fill();
+            }
+        };
+        world.Db.Compact(null, CancellationToken.None);
+        Assert.Null(storage.AtTable);
+        world.CheckpointAndForget();
+        Assert.Equal(Described(1_000, 7), world.Kv.Text("kept"));
+
+        void Fill()
+        {
+            for (var i = 0; i < 40; i++)
+                world.Kv.Put("filler", Described(1_000, i));
+        }
+    }
+
+    /// <summary>Does something, once, when a table is opened next.</summary>
+    private sealed class StorageThatTells(IStorage inner) : StorageLayer(inner)
+    {
+        internal Action? AtTable { get; set; }
+
+        public override IFile Open(string path, bool writable)
+        {
+            var file = base.Open(path, writable);
+            if (path.StartsWith(LogNames.TableDirectory, StringComparison.Ordinal) && AtTable is { } tell)
+            {
+                AtTable = null;
+                tell();
+            }
+
+            return file;
+        }
+    }
+
     // A value that says itself what it is.
     private static string Described(int length, int seed) => $"{length} {seed} {new string((char)('a' + seed % 26), length)}";
 
