@@ -600,29 +600,43 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
             };
             try
             {
-                Publish(next);
+                PublishOrNothing(next);
                 Volatile.Write(ref _manifest, next);
                 next.UnlinkOlder(_storage);
                 return next;
             }
-            catch (StorageException full) when (full.Error == StorageError.NoSpace && !_storage.Exists(next.Name))
-            {
-                if (_storage.Exists(next.Name + LogNames.Part))
-                    _storage.Unlink(next.Name + LogNames.Part);
-                throw;
-            }
-            catch (StorageException cause) when (cause.Error == StorageError.NoSpace)
+            catch (Exception cause) when (!IsNothing(cause, next))
             {
                 Latch(cause);
-                ThrowIfEnded();                              // not to be taken for a full disk: the name may be there
-                throw;
-            }
-            catch (Exception cause)
-            {
-                Latch(cause);
+                ThrowIfFull(cause);
                 throw;
             }
         }
+    }
+
+    // A full disk under a name that is not there yet: nothing was promised, and the manifest of before counts.
+    private void PublishOrNothing(Manifest next)
+    {
+        try
+        {
+            Publish(next);
+        }
+        catch (StorageException full) when (IsNothing(full, next))
+        {
+            if (_storage.Exists(next.Name + LogNames.Part))
+                _storage.Unlink(next.Name + LogNames.Part);
+            throw;
+        }
+    }
+
+    private bool IsNothing(Exception cause, Manifest next) =>
+        cause is StorageException { Error: StorageError.NoSpace } && !_storage.Exists(next.Name);
+
+    // Not to be taken for a disk that is full before anything happened: the name may be there.
+    private void ThrowIfFull(Exception cause)
+    {
+        if (cause is StorageException { Error: StorageError.NoSpace })
+            ThrowIfFailed();
     }
 
     /// <summary>The header check of the record at a position: known by it when it is met again.</summary>
@@ -686,6 +700,7 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
     /// are unlinked; who reads them finishes.</summary>
     /// <param name="archives">In any order. Each is on the disk under its name.</param>
     /// <returns>False: somebody holds one of the segments, and nothing was done.</returns>
+    /// <exception cref="StorageException">NoSpace: nothing was published and nothing is given up. Any other failure is final (4).</exception>
     internal bool GiveUp(ulong upToPosition, IReadOnlyList<ManifestArchive> archives)
     {
         lock (_manifestGate)
@@ -693,16 +708,7 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
             ThrowIfEnded();
             if (CountBelow(Math.Min(upToPosition, HeldFrom)) < CountBelow(upToPosition))
                 return false;
-            try
-            {
-                GiveUp(CountBelow(upToPosition), [.. archives.OrderBy(archive => archive.FirstPosition)]);
-            }
-            catch (Exception cause)
-            {
-                Latch(cause);
-                throw;
-            }
-
+            GiveUp(CountBelow(upToPosition), [.. archives.OrderBy(archive => archive.FirstPosition)]);
             return true;
         }
     }
@@ -723,18 +729,27 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
             Archives = archives,
             NextArchive = Math.Max(_manifest.NextArchive, archives.Length == 0 ? 1 : archives.Max(archive => archive.Number) + 1),
         };
-        Failpoint.Hit("giving-up.before-manifest");
-        Publish(next);
-        Failpoint.Hit("giving-up.manifest-published");
-        next.UnlinkOlder(_storage);
-        Archive?.Replace(archives);                          // before the segments go: a position is always somewhere
-        Volatile.Write(ref _segments, _segments[count..]);
-        Volatile.Write(ref _manifest, next);
-        foreach (var segment in dropped)
-            segment.Dispose();
-        if (!Mutant.Is("segment-unlinked-before-manifest"))
-            Unlink(dropped, gone);
-        Failpoint.Hit("giving-up.unlinked");
+        try
+        {
+            Failpoint.Hit("giving-up.before-manifest");
+            PublishOrNothing(next);
+            Failpoint.Hit("giving-up.manifest-published");
+            next.UnlinkOlder(_storage);
+            Archive?.Replace(archives);                      // before the segments go: a position is always somewhere
+            Volatile.Write(ref _segments, _segments[count..]);
+            Volatile.Write(ref _manifest, next);
+            foreach (var segment in dropped)
+                segment.Dispose();
+            if (!Mutant.Is("segment-unlinked-before-manifest"))
+                Unlink(dropped, gone);
+            Failpoint.Hit("giving-up.unlinked");
+        }
+        catch (Exception cause) when (!IsNothing(cause, next))
+        {
+            Latch(cause);
+            ThrowIfFull(cause);
+            throw;
+        }
     }
 
     // By name: who reads them keeps their handles.

@@ -204,10 +204,14 @@ internal sealed class LogCompaction(
         {
             if (!log.GiveUp(upTo, archives))
             {
-                if (written is { } unused)
-                    storage.Unlink(LogNames.ArchivePath(unused.Number));
+                Discard(written);
                 return false;
             }
+        }
+        catch (StorageException full) when (full.Error == StorageError.NoSpace)
+        {
+            Discard(written);                                // no manifest says it, and the one of before counts
+            throw;
         }
         catch (Exception failure) when (failure is StorageException or DatabaseFailedException)
         {
@@ -222,6 +226,12 @@ internal sealed class LogCompaction(
         }
 
         return true;
+    }
+
+    private void Discard(ManifestArchive? written)
+    {
+        if (written is { } unused)
+            storage.Unlink(LogNames.ArchivePath(unused.Number));
     }
 
     private static IEnumerable<Step> Held(Archive archive, LogSieve sieve, ISieved target)

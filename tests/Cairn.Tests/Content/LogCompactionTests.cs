@@ -323,6 +323,34 @@ public class LogCompactionTests
         }
     }
 
+    // A manifest that found no room ended writing for good, although nothing had been published: and giving log up is what makes room.
+    [Theory]
+    [InlineData(nameof(StorageCall.CreateNew))]
+    [InlineData(nameof(StorageCall.Write))]
+    [Trait("Promise", "G7")]
+    [Trait("Requirement", "CNT-10")]
+    public void A_full_disk_under_the_manifest_of_a_compaction_ends_that_and_no_more(string call)
+    {
+        using var disk = new MemoryStorage();
+        var faulty = new FaultStorage(disk, 1);
+        using var world = new CompactionWorld(Retention.KeepLast(1), faulty);
+        var known = Prepare(world);
+        world.Log.ReleaseReserve();
+        var manifest = LogNames.Manifest(world.Log.Manifest.Number + 1);
+        faulty.Inject(FaultKind.NoSpace, 1, Enum.Parse<StorageCall>(call), lasting: true, path: manifest + LogNames.Part);
+        var segments = world.Log.SegmentCount;
+        var failure = Record.Exception(() => world.Compact());
+        Assert.True(faulty.Strikes > 0);
+        Assert.True(failure is StorageException { Error: StorageError.NoSpace }, $"{failure}");
+        Assert.False(world.Db.Engine.State.HasFailed);
+        Assert.Equal(segments, world.Log.SegmentCount);
+        Assert.Empty(disk.List(LogNames.ArchiveDirectory));
+        faulty.Clear();
+        world.Db.Default.Kv.Put("later", 1);
+        Assert.True(world.Compact().SegmentsDropped > 0);
+        Placement.Check(disk, known);
+    }
+
     // Readers take positions at random while segments become archives and archives smaller ones.
     [Fact]
     [Trait("Requirement", "CNT-9")]
