@@ -214,7 +214,11 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             Recovered = recovered,
             Checkpointer = checkpointer,
         };
-        state.OnFailed = _ => engine.Feed.PulseAll();
+        state.OnFailed = _ =>
+        {
+            engine.Feed.PulseAll();
+            checkpointer?.TellFailed();
+        };
         var jobs = new List<MaintenanceJob>();
         if (!path.IsUnlogged && !options.IsReadOnly)
         {

@@ -147,7 +147,18 @@ internal sealed class Checkpointer : IDisposable
             _asked.Add(asked);
         }
 
+        if (_parts.State.HasFailed)
+            TellFailed();
         return asked.Answer.Task;
+    }
+
+    /// <summary>The database has failed, on whatever thread: nobody takes another step for those who wait.</summary>
+    internal void TellFailed()
+    {
+        if (Mutant.Is("checkpoint-awaited-for-ever"))
+            return;
+        foreach (var asked in TakeAsked(ulong.MaxValue))
+            asked.Answer.SetException(_parts.State.Failure());
     }
 
     internal bool IsAsked
@@ -168,7 +179,7 @@ internal sealed class Checkpointer : IDisposable
                 Step();
             Tell();
         }
-        catch (CairnException failure)
+        catch (Exception failure)
         {
             foreach (var asked in TakeAsked(ulong.MaxValue))
                 asked.Answer.SetException(failure);

@@ -184,6 +184,23 @@ public class CheckpointTests
         await Assert.ThrowsAsync<ObjectDisposedException>(async () => await late);
     }
 
+    // Whoever awaited a checkpoint waited for the database to be closed: a database that has failed takes no steps any more.
+    [Fact]
+    [Trait("Requirement", "CKP-1")]
+    [Trait("Promise", "G7")]
+    public async Task Whoever_awaits_a_checkpoint_is_told_when_the_database_fails_meanwhile()
+    {
+        using var test = new TestDatabase(Durability.Strict, options => options with { CheckpointOnClose = false });
+        test.Kv.Put("a", 1);
+        var made = test.Db.CheckpointAsync(cancellationToken: TestContext.Current.CancellationToken).AsTask();
+        test.Maintain();
+        Assert.False(made.IsCompleted);
+        test.Db.Engine.State.Fail(new StorageException(StorageError.Io, "write", "log", 5));
+        test.Maintain();
+        Assert.False(test.Db.Engine.Checkpointer!.IsAsked, "nobody will take another step of it");
+        await Assert.ThrowsAsync<DatabaseFailedException>(async () => await made);
+    }
+
     [Fact]
     [Trait("Requirement", "CKP-1")]
     public void Opened_read_only_it_reads_the_image_and_makes_no_checkpoint()
