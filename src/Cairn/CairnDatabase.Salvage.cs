@@ -9,7 +9,9 @@ public sealed partial class CairnDatabase
 {
     /// <summary>Makes a new database of what can be read of a damaged one, with an account of what cannot. For a database that refuses to
     /// open because acknowledged data is damaged, when there is no backup. Only reads the damaged directory; costs the memory of what is
-    /// found. Where nothing of the log was lost, the new database has the same sequences and the same state hash.</summary>
+    /// found. Where the log is whole from its beginning, the new database has the same sequences and the same state hash. Where retention
+    /// has dropped the log's beginning, the state at a checkpoint comes from tables and archives: its versions and commit times are new
+    /// ones, and history before it is not carried.</summary>
     /// <param name="directory">The damaged database; nobody may have it open.</param>
     /// <param name="target">Absent or empty, and not inside the damaged one.</param>
     /// <param name="progress">Told after each file; null = nobody.</param>
@@ -52,22 +54,26 @@ public sealed partial class CairnDatabase
         var salvage = new Salvage(source, progress, cancellationToken);
         CairnDatabase? made = null;
         SalvageWriter? writer = null;
+        SalvageWriter Writer(long time)
+        {
+            if (writer is not null)
+                return writer;
+            clock.Microseconds = time;
+            made = OpenSalvaged(makeTarget(), clock);
+            return writer = new SalvageWriter(made._engine.Path, time => clock.Microseconds = time);
+        }
+
         try
         {
-            salvage.Read((sequence, payload, position) =>
-            {
-                if (made is null)
-                {
-                    clock.Microseconds = TransactionPayload.ReadCommitTime(payload);
-                    made = OpenSalvaged(makeTarget(), clock);
-                    writer = new SalvageWriter(made._engine.Path, time => clock.Microseconds = time);
-                }
-
-                writer!.Carry(sequence, payload, position);
-            });
+            salvage.Read(
+                (entries, contents, time) => Writer(time).CarryImage(entries, contents, time),
+                (sequence, payload, position) =>
+                    (writer ?? Writer(TransactionPayload.ReadCommitTime(payload))).Carry(sequence, payload, position));
             made ??= OpenSalvaged(makeTarget(), clock);
             var report = new SalvageReport
             {
+                Checkpoint = new Sequence(salvage.Checkpoint),
+                Entries = writer?.Entries ?? 0,
                 Transactions = writer?.Transactions ?? 0,
                 LastRead = new Sequence(salvage.LastSequence),
                 LastWritten = made.Sequence,

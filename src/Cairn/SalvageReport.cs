@@ -11,13 +11,19 @@ namespace Cairn;
 public sealed record SalvageLoss(
     string File, long Offset, long Bytes, Sequence FirstSequence, Sequence LastSequence, string Reason)
 {
+    /// <summary>What stood there came from elsewhere, or is needed for no answer: an index, a checkpoint that was not used.</summary>
+    public bool IsMadeGood { get; init; }
+
     /// <summary>Of the log, not of a manifest.</summary>
     internal bool IsOfLog => File.EndsWith(".segment", StringComparison.Ordinal);
+
+    /// <summary>Commits or keys were lost there. What an archive loses is told by the keys whose values it held.</summary>
+    internal bool IsOfData => !IsMadeGood && (IsOfLog || File.EndsWith(".table", StringComparison.Ordinal));
 }
 
 /// <summary>What a run lost.</summary>
 /// <param name="Run">Which.</param>
-/// <param name="Text">What, in numbers; never keys or values.</param>
+/// <param name="Text">What, in numbers and keys; never values.</param>
 public sealed record SalvageRunLoss(RunId Run, string Text);
 
 /// <summary>What was salvaged, and what was not.</summary>
@@ -27,10 +33,17 @@ public sealed record SalvageReport
     {
     }
 
-    /// <summary>Nothing of the log was lost.</summary>
-    public bool IsComplete => Losses.All(loss => !loss.IsOfLog) && RunLosses.Count == 0 && DroppedOperations == 0;
+    /// <summary>Nothing of what the database held was lost.</summary>
+    public bool IsComplete => !Losses.Any(loss => loss.IsOfData) && RunLosses.Count == 0 && DroppedOperations == 0;
 
-    /// <summary>Transactions that were carried over.</summary>
+    /// <summary>The checkpoint whose tables were read, because the log does not begin at its beginning; <see cref="Sequence.None"/>
+    /// when all came from the log. What came from tables has new versions and commit times, and no history.</summary>
+    public Sequence Checkpoint { get; init; }
+
+    /// <summary>Keys that came from tables.</summary>
+    public long Entries { get; init; }
+
+    /// <summary>Transactions of the log that were carried over.</summary>
     public long Transactions { get; init; }
 
     /// <summary>The last commit that was read, by its sequence in the damaged database.</summary>

@@ -138,7 +138,7 @@ internal static class BackupVerbs
             "salvage",
             "Makes a new database of what can be read of a damaged one, and accounts for what cannot. For want of a backup. Exit code 6 "
                 + "when "
-                + "something of the log was lost.",
+                + "something was lost.",
             "cairn salvage ./cairn-data --to ./salvaged", Needs.Nothing, call => Salvage(call, call.Get(directory), call.Get(to)!),
                 directory, to);
     }
@@ -150,6 +150,8 @@ internal static class BackupVerbs
         var json = Value.Object(
             ("complete", report.IsComplete),
             ("directory", to),
+            ("checkpoint", Failures.Number(report.Checkpoint)),
+            ("entries", report.Entries),
             ("transactions", report.Transactions),
             ("runs", report.Runs),
             ("last_read", Failures.Number(report.LastRead)),
@@ -158,18 +160,24 @@ internal static class BackupVerbs
             ("losses", Value.Array(report.Losses.Select(loss => Value.Object(
                 ("file", loss.File), ("offset", loss.Offset), ("bytes", loss.Bytes), ("first_sequence",
                     Failures.Number(loss.FirstSequence)),
-                ("last_sequence", Failures.Number(loss.LastSequence)), ("reason", loss.Reason))))),
+                ("last_sequence", Failures.Number(loss.LastSequence)), ("made_good", loss.IsMadeGood), ("reason", loss.Reason))))),
             ("run_losses", Value.Array(report.RunLosses.Select(loss => Value.Object(("run", loss.Run.ToString()), ("text", loss.Text))))));
         call.Figures(json,
         [
             ("salvaged", $"{Show.Number(report.Transactions)} transactions, {Show.Number(report.Runs)} run(s), up to sequence "
                 + $"{report.LastRead.Value} of the damaged database, {report.LastWritten.Value} here"),
-            .. report.Losses.Select(loss => ("LOST", $"{(loss.File.Length == 0 ? directory : loss.File)} at offset {loss.Offset}: "
-                + $"{loss.Reason}"
+            .. report.Checkpoint == Sequence.None ? [] : new[]
+            {
+                ("tables", $"{Show.Number(report.Entries)} key(s) from the checkpoint at sequence {report.Checkpoint.Value}, with new "
+                    + $"versions"),
+            },
+            .. report.Losses.Select(loss => (
+                loss.IsMadeGood ? "damaged" : "LOST",
+                $"{(loss.File.Length == 0 ? directory : loss.File)} at offset {loss.Offset}: {loss.Reason}"
                 + (loss.FirstSequence == Sequence.None ? "" : $"; sequences {loss.FirstSequence.Value} to {loss.LastSequence.Value}"))),
             .. report.RunLosses.Select(loss => ("run", $"{loss.Run} lost {loss.Text}")),
             .. report.DroppedOperations == 0 ? [] : new[] { ("dropped", $"{Show.Number(report.DroppedOperations)} operation(s)") },
-            .. report.IsComplete ? new[] { ("complete", "nothing of the log was lost") } : [],
+            .. report.IsComplete ? new[] { ("complete", "nothing of what it held was lost") } : [],
         ]);
         return report.IsComplete ? ExitCodes.Ok : ExitCodes.Damaged;
     }

@@ -15,8 +15,17 @@
 // S3  What rests on something lost is handled by name (SalvageWriter): it is carried where it still means something, and counted otherwise.
 // S4  A stale record is no record: of an ended segment the bytes behind its successor's base do not count, and a sequence that was read
 //     already is not read again.
+// S5  Where the log does not begin at its beginning, the state at a checkpoint comes first: from its tables (SalvageImage), with large
+//     values from segments and archives (SalvageContents). The log goes on behind its mark. Versions and commit times of what came from
+//     tables are new ones: the commits that made them are not there any more.
 //
-// Not salvaged: what only tables and archives still hold when retention has dropped the log before the first segment; a loss says so.
+//      tables     ~~~~~~~~~~ state at 700 ~~~~~~~~~~~ |
+//      archive    [ contents of 1 to 550 ]            |
+//      segments                            19 (550 -) | 20 (712 -)  21
+//      new        many keys a commit, up to here      | 701, 702 ... each as it was
+//
+// Not salvaged: history that archives hold for policies of retention. With the log whole from its beginning tables are not read: what a
+// damaged segment lost is not looked for in them.
 
 using System.Buffers.Binary;
 using Cairn.Log;
@@ -24,6 +33,9 @@ using Cairn.Recovery;
 using Cairn.Storage;
 
 namespace Cairn.Transfer;
+
+/// <summary>Takes the state at a checkpoint, before any transaction.</summary>
+internal delegate void SalvageState(IEnumerable<SalvagedEntry> entries, SalvageContents contents, long time);
 
 /// <summary>Takes a transaction that was read, by its sequence and its position in the damaged log.</summary>
 internal delegate void SalvageRecord(ulong sequence, ReadOnlySpan<byte> payload, ulong position);
@@ -33,6 +45,7 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
 {
     private readonly List<SalvageLoss> _losses = [];
     private Manifest? _manifest;
+    private UInt128 _databaseId;
     private ulong _lastSequence;
     private ulong _endPosition;
     private long _totalBytes;
@@ -43,30 +56,73 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
     /// <summary>Of the last transaction that was read.</summary>
     internal ulong LastSequence => _lastSequence;
 
-    /// <exception cref="CairnException"><see cref="ErrorCode.NotADatabase"/>: there is not one readable segment.</exception>
-    internal void Read(SalvageRecord carry)
+    /// <summary>Sequence of the checkpoint that was used; 0 = all came from the log.</summary>
+    internal ulong Checkpoint { get; private set; }
+
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotADatabase"/>: there is neither a readable segment nor a readable
+    /// table.</exception>
+    internal void Read(SalvageState begin, SalvageRecord carry)
     {
         var directory = DirectorySurvey.Of(source);
         _manifest = ReadManifest(directory.Manifests);
         var segments = ReadHeaders(directory.Segments);
-        if (segments.Count == 0)
+        var image = segments is [{ BasePosition: 0 }, ..]
+            ? null
+            : SalvageImage.Find(source, _manifest, directory.Tables, _databaseId, _losses, cancellationToken);
+        if (image is not null)
+        {
+            using var contents = new SalvageContents(source, _manifest, segments, directory.Archives, _databaseId, _losses);
+            begin(image.Entries(cancellationToken), contents, image.Time);
+            Checkpoint = image.Sequence;
+        }
+        else if (segments.Count == 0)
         {
             throw new CairnException(
                 ErrorCode.NotADatabase, $"Nothing in {source.Description} can be salvaged: there is no segment with a header that can be "
-                    + $"read.");
+                    + $"read, and no checkpoint.");
         }
-
-        if (segments[0].BasePosition > 0)
-            Lose(LogNames.SegmentPath(segments[0].Number), 0, 0, 1, segments[0].FirstSequence - 1, "the log before it is not there");
-        _lastSequence = segments[0].FirstSequence - 1;
-        for (var i = 0; i < segments.Count; i++)
+        else if (segments[0].BasePosition > 0)
         {
-            if (i > 0 && segments[i].Number != segments[i - 1].Number + 1)
-                LoseMissing(segments[i - 1].Number + 1, segments[i].Number - 1);
-            ReadSegment(segments[i], i + 1 < segments.Count ? segments[i + 1] : null, carry);
+            Lose(LogNames.SegmentPath(segments[0].Number), 0, 0, 1, segments[0].FirstSequence - 1, "the log before it is not there");
         }
 
-        CheckEnd(segments[^1].Number);
+        _lastSequence = image?.Sequence ?? segments[0].FirstSequence - 1;
+        ReadLog(segments, image, carry);
+    }
+
+    // S5: what lies before the mark is in the tables.
+    private void ReadLog(List<SegmentHeader> segments, SalvageImage? image, SalvageRecord carry)
+    {
+        var first = image is null
+            ? 0
+            : Math.Max(0, segments.FindLastIndex(segment => image.Mark is { } mark
+                ? segment.BasePosition <= mark
+                : segment.FirstSequence <= image.Sequence + 1));
+        MakeGood(segments, first, image);
+        for (var i = first; i < segments.Count; i++)
+        {
+            if (i > first && segments[i].Number != segments[i - 1].Number + 1)
+                LoseMissing(segments[i - 1].Number + 1, segments[i].Number - 1);
+            ReadSegment(segments[i], i + 1 < segments.Count ? segments[i + 1] : null, image?.Mark ?? 0, carry);
+        }
+
+        if (segments.Count > 0)
+            CheckEnd(segments[^1].Number);
+        else
+            CheckEnd(0);
+    }
+
+    // Segments that cannot be read and lie before the first one that is needed.
+    private void MakeGood(List<SegmentHeader> segments, int first, SalvageImage? image)
+    {
+        if (image is null || first >= segments.Count)
+            return;
+        for (var i = 0; i < _losses.Count; i++)
+        {
+            if (_losses[i].IsOfLog && string.CompareOrdinal(_losses[i].File, LogNames.SegmentPath(segments[first].Number)) < 0
+                && segments[first].FirstSequence <= image.Sequence + 1)
+                _losses[i] = _losses[i] with { IsMadeGood = true };
+        }
     }
 
     private Manifest? ReadManifest(List<ulong> numbers)
@@ -115,14 +171,15 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
             }
         }
 
-        var id = _manifest?.DatabaseId ?? headers.GroupBy(header => header.DatabaseId).MaxBy(group => group.Count())?.Key ?? default;
+        var id = _databaseId = _manifest?.DatabaseId
+            ?? headers.GroupBy(header => header.DatabaseId).MaxBy(group => group.Count())?.Key ?? default;
         foreach (var stranger in headers.Where(header => header.DatabaseId != id))
             Lose(LogNames.SegmentPath(stranger.Number), 0, 0, 0, 0, "it belongs to another database");
         headers.RemoveAll(header => header.DatabaseId != id);
         return headers;
     }
 
-    private void ReadSegment(SegmentHeader header, SegmentHeader? successor, SalvageRecord carry)
+    private void ReadSegment(SegmentHeader header, SegmentHeader? successor, ulong from, SalvageRecord carry)
     {
         var path = LogNames.SegmentPath(header.Number);
         using var file = source.Open(path, writable: false);
@@ -133,6 +190,8 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
         BinaryPrimitives.WriteUInt128LittleEndian(salt, header.Salt);
         using var scanner = new LogScanner();
         scanner.Begin(file, path, salt, header.BasePosition, end, header.PreviousDigest.Chain, header.FirstSequence - 1);
+        if (from > header.BasePosition && from < end)
+            scanner.StepOverTo(from);
         try
         {
             while (true)
@@ -187,7 +246,7 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
     {
         for (var i = _losses.Count - 1; i >= 0; i--)
         {
-            if (_losses[i].FirstSequence == Sequence.None && _losses[i].IsOfLog)
+            if (_losses[i].FirstSequence == Sequence.None && _losses[i].IsOfLog && !_losses[i].IsMadeGood)
             {
                 _losses[i] = _losses[i] with { FirstSequence = new Sequence(_lastSequence + 1), LastSequence = new Sequence(next - 1) };
                 return;

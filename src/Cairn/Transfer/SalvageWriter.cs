@@ -15,7 +15,7 @@ namespace Cairn.Transfer;
 /// left out, consumers and redactions follow the numbers;</item>
 /// <item>a change of something that is not there (an expiry, a redaction, an end of a run) is dropped and counted.</item>
 /// </list></summary>
-internal sealed class SalvageWriter(CommitPath path, Action<long> setTime)
+internal sealed partial class SalvageWriter(CommitPath path, Action<long> setTime)
 {
     /// <summary>More than any operation writes.</summary>
     private const int WritesMax = 8;
@@ -46,11 +46,16 @@ internal sealed class SalvageWriter(CommitPath path, Action<long> setTime)
             return;
         }
 
+        Commit(batch);
+        Batch.ReturnMine(batch);
+        Transactions++;
+    }
+
+    private void Commit(Batch batch)
+    {
         batch.IsAllowedWhenClosed = true;                    // it was decided when it was committed first
         batch.Record.NeedsSync = false;
         path.Commit(batch);
-        Batch.ReturnMine(batch);
-        Transactions++;
     }
 
     private void CarryPart(Batch batch, RunPart part, ulong sequence, ulong position)
@@ -164,32 +169,40 @@ internal sealed class SalvageWriter(CommitPath path, Action<long> setTime)
             return false;
         var next = target.Run!.NextEvent + target.Appended;
         if (stored.Number != known.NextEvent)
-            Lose(target.Id, $"events #{known.NextEvent} to #{stored.Number - 1}; those behind them have new numbers");
+            LoseEvents(target.Id, known.NextEvent, stored.Number - 1);
         known.Map(stored.Number, next);
-        var causes = new List<EventNumber>();
-        for (var i = 0; i < stored.Causes.Length; i += 8)
-        {
-            if (known.Find(BinaryPrimitives.ReadUInt64LittleEndian(stored.Causes[i..])) is { } cause && cause < next)
-                causes.Add(cause);
-        }
+        var causes = CausesOf(known, stored.Causes, next);
 
         // With the payload's hash in the hole: Fill makes the event's of it, which is the old one where nothing was lost.
         var rest = operation.Body[(EventOperations.CausesOffset + stored.Causes.Length)..];
         var lead = operation.FullBody.Length - operation.Body.Length;
         var whole = target.Open().Add(
             (OperationCode)operation.Code, operation.Flags, operation.Key,
-            lead + EventOperations.CausesOffset + 8 * causes.Count + rest.Length, WritesMax);
+            lead + EventOperations.CausesOffset + 8 * causes.Length + rest.Length, WritesMax);
         operation.FullBody[..lead].CopyTo(whole);
         var body = whole[lead..];
         BinaryPrimitives.WriteUInt64LittleEndian(body, target.Appended);
         body[8..EventOperations.HashOffset].Clear();
-        BinaryPrimitives.WriteUInt16LittleEndian(body[EventOperations.CauseCountOffset..], (ushort)causes.Count);
-        for (var i = 0; i < causes.Count; i++)
+        BinaryPrimitives.WriteUInt16LittleEndian(body[EventOperations.CauseCountOffset..], (ushort)causes.Length);
+        for (var i = 0; i < causes.Length; i++)
             BinaryPrimitives.WriteUInt64LittleEndian(body[(EventOperations.CausesOffset + 8 * i)..], causes[i].Value);
-        rest.CopyTo(body[(EventOperations.CausesOffset + 8 * causes.Count)..]);
+        rest.CopyTo(body[(EventOperations.CausesOffset + 8 * causes.Length)..]);
         stored.PayloadHash.CopyTo(body[EventOperations.HashOffset..]);
         target.Appended++;
         return true;
+    }
+
+    // Those that are there, by their new numbers.
+    private static EventNumber[] CausesOf(Source known, ReadOnlySpan<byte> old, ulong next)
+    {
+        var causes = new List<EventNumber>();
+        for (var i = 0; i < old.Length; i += sizeof(ulong))
+        {
+            if (known.Find(BinaryPrimitives.ReadUInt64LittleEndian(old[i..])) is { } cause && cause < next)
+                causes.Add(cause);
+        }
+
+        return [.. causes];
     }
 
     // ---- traces -----------------------------------------------------------------------------------------------------------------
