@@ -190,7 +190,7 @@ internal sealed class CommitPath(
             {
                 state.ThrowIfNotWritable(batch.OnlyDeletes);        // again: closing may have come between
                 Failpoint.Hit("commit.locked");
-                if (isAboveImage)
+                if (Mutant.Is("residency-looked-at-too-early") ? isAboveImage : IsAboveImage(batch))   // now: keys leave at any time
                     EachKey(batch, static (store, key) => store.MakeResident(key));
                 if (Refuse(batch, runs, reads, expectations, now, attempt, out var mustRecheck) is { } refusal)
                     return new Placed(NewestOf(batch, runs), 0, false, refusal);

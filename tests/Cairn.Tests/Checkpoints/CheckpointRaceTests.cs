@@ -1,3 +1,4 @@
+using Cairn.Diagnostics;
 using Cairn.Storage;
 using Cairn.Tests.Transactions;
 using Xunit;
@@ -52,6 +53,45 @@ public class CheckpointRaceTests
         Assert.Equal(0, test.Db.Recovery.Transactions);
         Assert.Equal(after, test.Db.StateHash());
         Assert.Empty(test.Db.VerifyDeep().Findings);
+    }
+
+    // Whether memory had all keys was asked before the lock was taken. Keys that left in between were read from the image behind the
+    // sequence, where a read that fails ends writing.
+    [Fact]
+    [Trait("Requirement", "TIER-2")]
+    [Trait("Promise", "G7")]
+    public void A_key_that_leaves_memory_while_its_commit_waits_for_the_lock_is_there_before_the_commit_has_a_place()
+    {
+        var faulty = new FaultStorage(new MemoryStorage(), 1);
+        using var test = new TestDatabase(Durability.Strict, options => NotOnClose(options) with { BlockCacheBytes = 0 }, faulty);
+        for (var i = 0; i < 100; i++)
+            test.Kv.Put($"k{i}", i);
+        test.Checkpoint();
+        var store = test.Db.Engine.Catalogue.Default.Store;
+        Assert.True(store.IsWhole);
+        using (Failpoint.Use(new AtTheLock(() =>
+        {
+            Assert.True(store.ForgetAll());
+            faulty.Inject(FaultKind.Io, 1, StorageCall.Read, lasting: true);
+        })))
+            Assert.ThrowsAny<CairnException>(() => test.Kv.Put("k7", "new"));
+        faulty.Clear();
+        Assert.False(test.Db.Engine.State.HasFailed);
+        test.Kv.Put("k7", "newer");
+        Assert.Equal("newer", test.Kv.Text("k7"));
+    }
+
+    private sealed class AtTheLock(Action act) : FailpointPlan
+    {
+        private bool _done;
+
+        internal override void Hit(string name)
+        {
+            if (_done || name != "commit.locked")
+                return;
+            _done = true;
+            act();
+        }
     }
 
     [Fact]
