@@ -117,8 +117,9 @@ internal sealed class Catalogue : IDisposable
             run.Numbers = numbers;
             lock (_gate)
             {
-                // Once a new image is there, what it no longer has is no longer remembered as gone.
-                if (_image.Value == image)
+                // Once a new image is there, what it no longer has is no longer remembered as gone. The cut has to be this image's: with an
+                // older one its keys would be taken for dirty, and never be listed when they are written.
+                if (_image.Value == image && run.Cut == PublishedCut)
                 {
                     if (id == default)
                         return run;
