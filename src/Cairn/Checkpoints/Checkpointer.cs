@@ -133,7 +133,17 @@ internal sealed class Checkpointer : IDisposable
                 progress.Report(new CheckpointProgress(attempt.Written, attempt.Expected));
         }
 
-        return Last;
+        return NewestMade(out _);
+    }
+
+    // Another thread may be between the image and the end of its step: the checkpoint counts already, and is not told yet.
+    private CheckpointInfo? NewestMade(out ulong published)
+    {
+        lock (_gate)
+        {
+            published = _parts.Catalogue.PublishedCut;
+            return Last;
+        }
     }
 
     /// <summary>Asks for a checkpoint that has every commit up to the call; whoever does the steps answers.</summary>
@@ -186,8 +196,9 @@ internal sealed class Checkpointer : IDisposable
             throw;
         }
 
-        foreach (var asked in TakeAsked(_parts.Catalogue.PublishedCut))
-            asked.Answer.SetResult(Last);
+        var made = NewestMade(out var published);
+        foreach (var asked in TakeAsked(published))
+            asked.Answer.SetResult(made);
         return IsAsked;
     }
 
