@@ -30,9 +30,9 @@ internal static class HookVerbs
         Console.WriteLine($"failpoints {(Failpoint.IsOn ? "on" : "off")}");
     }
 
-    /// <summary>`die DIR MODE FAILPOINT NTH`: opens, commits, checkpoints, begins and deletes runs, rotates, closes, again and again; says
-    /// `a N`, `r N`, `d N` for what was acknowledged, and is killed when it comes to the failpoint for the nth time. Ends by itself
-    /// when it never comes there.</summary>
+    /// <summary>`die DIR MODE FAILPOINT NTH`: opens, commits, checkpoints, compacts, begins and deletes runs, rotates, closes, again and
+    /// again; says `a N`, `k N`, `r N`, `d N` for what was acknowledged, and is killed when it comes to the failpoint for the nth time.
+    /// Ends by itself when it never comes there.</summary>
     internal static void Die(string[] arguments)
     {
         var nth = int.Parse(arguments[3], CultureInfo.InvariantCulture);
@@ -42,6 +42,8 @@ internal static class HookVerbs
             Durability = Enum.Parse<Durability>(arguments[1]),
             SegmentBytesMin = 32 << 10,
             SegmentBytesMax = 32 << 10,
+            Retention = Retention.KeepLast(1),
+            ContentMemoryBytes = 0,                          // every read of a large value reads the log or an archive
         };
         for (var opening = 0; opening < 6; opening++)
         {
@@ -57,9 +59,16 @@ internal static class HookVerbs
                     tx.Kv.Add("sum", n);
                 });
                 Say('a', n);
-                if (n == from + 10)
+                if (n % 5 == 0)
+                    Keep(db, n);
+                if (n % 10 == 0)
                     db.Checkpoint();
             }
+
+            db.Checkpoint();
+            db.Compact();
+            if (db.Default.Kv.Get(Kept(from + 5)) != Large(from + 5))
+                throw new InvalidOperationException($"a large value of {from + 5} is another one");
 
             var run = db.Runs.Begin($"run {from}");
             run.Kv.Put("n", from);
@@ -79,6 +88,17 @@ internal static class HookVerbs
             copy.Import(lines);
         }
     }
+
+    // What is large and stays: segments with it go into an archive, and reading it reads files.
+    private static void Keep(CairnDatabase db, long n)
+    {
+        db.Default.Kv.Put(Kept(n), Large(n));
+        Say('k', n);
+    }
+
+    private static string Kept(long n) => string.Create(CultureInfo.InvariantCulture, $"kept {n}");
+
+    private static Value Large(long n) => string.Create(CultureInfo.InvariantCulture, $"{n}").PadLeft(5_000, '.');
 
     private static void Say(char what, long n) => Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{what} {n}"));
 

@@ -10,9 +10,11 @@ namespace Cairn.Tests.Checkers;
 /// <param name="MaintainEvery">Every n-th operation is a turn of the maintainer; 0 = none. Nothing is drawn for it.</param>
 /// <param name="SyncEvery">Every n-th is a sync; 0 = none. Nothing is drawn for it either.</param>
 /// <param name="CheckpointEvery">Every n-th is a checkpoint; 0 = none. Nor for that.</param>
+/// <param name="CompactEvery">Every n-th is a compaction; 0 = none. Nor for that.</param>
+/// <param name="BackUpEvery">Every n-th is a backup that is restored elsewhere; 0 = none. Nor for that.</param>
 public sealed record GeneratorOptions(
     int RestartEvery = 500, int Keys = 12, int TransactionShare = 15, bool WithRuns = true, bool WithBadArguments = true,
-    int MaintainEvery = 29, int SyncEvery = 0, int CheckpointEvery = 0);
+    int MaintainEvery = 29, int SyncEvery = 0, int CheckpointEvery = 0, int CompactEvery = 0, int BackUpEvery = 0);
 
 /// <summary>An endless list of operations from a seed: the same seed gives the same list, for ever (<see cref="Random"/> with a seed
 /// keeps its algorithm). Lists are data: print them, shrink them, run them on the model and on the engine.</summary>
@@ -46,6 +48,10 @@ public sealed class Generator(int seed, GeneratorOptions? options = null)
             return new Sync();
         if (_options.CheckpointEvery > 0 && _operations % _options.CheckpointEvery == 0)
             return new Checkpoint();
+        if (_options.CompactEvery > 0 && _operations % _options.CompactEvery == 0)
+            return new Compact();
+        if (_options.BackUpEvery > 0 && _operations % _options.BackUpEvery == 0)
+            return new BackUp();
         if (_options.RestartEvery > 0 && _random.Next(_options.RestartEvery) == 0)
             return new Restart(Chance(50));
         if (Chance(3))

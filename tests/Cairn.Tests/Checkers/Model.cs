@@ -94,7 +94,7 @@ public sealed class Model(ModelRules? rules = null)
             case Advance advance:
                 Now += advance.Microseconds;
                 return new Result(ErrorCode.None, Plain.Done);
-            case Restart or Maintain or Sync or Checkpoint:
+            case Restart or Maintain or Sync or Checkpoint or Compact or BackUp:
                 return new Result(ErrorCode.None, Plain.Done);
             case TransactionOperation transaction:
                 return Transact(transaction);

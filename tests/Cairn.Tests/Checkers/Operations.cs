@@ -65,6 +65,13 @@ public sealed record Sync : Operation;
 /// committed before cannot be lost by a crash.</summary>
 public sealed record Checkpoint : Operation;
 
+/// <summary>Gives up what no policy keeps: of the log, and of archives. Changes nothing that a later operation could see, but for
+/// questions about the past, which no operation here asks (M2).</summary>
+public sealed record Compact : Operation;
+
+/// <summary>Copies the database elsewhere, restores the copy there, and compares: restore(backup) = state (M2).</summary>
+public sealed record BackUp : Operation;
+
 public abstract record RunOperation(int Run) : Operation;
 
 /// <summary>Several operations as one commit. Answer: one inner result each; a refused operation inside does not end it.</summary>

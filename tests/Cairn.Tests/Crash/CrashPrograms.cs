@@ -1,3 +1,4 @@
+using Cairn.Storage;
 using Cairn.Tests.Checkers;
 using Cairn.Tests.Transactions;
 
@@ -79,6 +80,18 @@ internal static class CrashPrograms
                 new KvPut(0, "a", 1L), new Checkpoint(), new StateInit(0, "cell", 1L), new Restart(Crash: true), new KvPut(0, "a", 2L),
                 new Checkpoint(), new Restart(Crash: true), new KvPut(0, "b", 3L), new Restart(Crash: false), new KvDelete(0, "a"),
             ]),
+            ["a compaction among commits"] = (Durability.Buffered,
+            [
+                new KvPut(0, "a", Large), new KvPut(0, "b", Large), new KvPut(0, "c", Large), new Checkpoint(), new KvPut(0, "b", 1L),
+                new EventsAppend(0, "note", Plain.Map(("text", Large))), new Checkpoint(), new KvPut(0, "d", 2L), new Compact(),
+                new KvPut(0, "e", 3L), new Restart(Crash: true), new KvPut(0, "f", 4L),
+            ]),
+            ["archives that become smaller"] = (Durability.Strict,
+            [
+                new KvPut(0, "a", Large), new KvPut(0, "b", Large), new Checkpoint(), new KvPut(0, "c", Large), new Checkpoint(),
+                new Compact(), new KvDelete(0, "a"), new Checkpoint(), new KvPut(0, "d", 1L), new Checkpoint(), new Compact(),
+                new KvDelete(0, "b"), new BackUp(), new Restart(Crash: false), new KvPut(0, "e", 2L), new Compact(),
+            ]),
             ["leases and transitions"] = (Durability.Strict,
             [
                 new StateAcquire(0, "lease-0", "ada", Second), new StateRenew(0, "lease-0", "ada", 3 * Second),
@@ -97,6 +110,10 @@ internal static class CrashPrograms
                 [.. EngineSubject.Playable(new Generator(
                     20_261, new GeneratorOptions(RestartEvery: 40, MaintainEvery: 17, SyncEvery: 11, CheckpointEvery: 31)).Take(90))]),
         };
+
+    /// <summary>A life that compacts keeps no history, so that there is something to give up.</summary>
+    internal static EngineLife LifeOf(string script, CrashStorage storage) =>
+        new(All[script].Mode, storage, forgets: All[script].Operations.Any(operation => operation is Compact));
 
     private static Plain Fields(long number) => Plain.Map(("n", number));
 

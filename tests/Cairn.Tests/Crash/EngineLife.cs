@@ -17,7 +17,12 @@ using Model = Cairn.Tests.Checkers.Model;
 /// </code></example>
 /// <remarks>The oracle is plain dictionaries and the order of commits; nothing of the engine's reading decides what must be there.
 /// A machine of its own clock: crash tests run the maintainer as an operation.</remarks>
-internal sealed class EngineLife(Durability mode, CrashStorage storage) : IDisposable
+/// <param name="mode">Strict or Buffered.</param>
+/// <param name="storage">The machine of its first life.</param>
+/// <param name="forgets">It keeps no history, and of large values nearly nothing in memory.</param>
+/// <param name="seed">Of ids and salts.</param>
+internal sealed class EngineLife(Durability mode, CrashStorage storage, bool forgets = false, ulong seed = 1)
+    : IDisposable
 {
     private readonly Model _model = new();
     private readonly List<World> _worlds = [new Model().World];
@@ -49,8 +54,15 @@ internal sealed class EngineLife(Durability mode, CrashStorage storage) : IDispo
         return Storage.PowerLost || cause is StorageException;
     }
 
-    /// <summary>Small segments, so that rotations happen.</summary>
-    internal static CairnOptions Options(CairnOptions options) => options with { SegmentBytesMin = 16 << 10, SegmentBytesMax = 32 << 10 };
+    /// <summary>Small segments, so that rotations happen. A life that forgets keeps no history and nearly no large value in memory, so that
+    /// compactions find garbage, archives take in what is needed, and reads need files.</summary>
+    private CairnOptions Options(CairnOptions options) => forgets
+        ? options with
+        {
+            SegmentBytesMin = 16 << 10, SegmentBytesMax = 16 << 10, Retention = Retention.KeepLast(1), ContentThreshold = 64,
+            ContentMemoryBytes = 0, RandomSeed = seed,
+        }
+        : options with { SegmentBytesMin = 16 << 10, SegmentBytesMax = 32 << 10, RandomSeed = seed };
 
     /// <summary>Runs the operations until they end or the power does. Opens the database first if this is its first life.</summary>
     internal void Run(IEnumerable<Operation> operations)

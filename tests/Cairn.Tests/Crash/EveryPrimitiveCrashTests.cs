@@ -56,9 +56,10 @@ public class EveryPrimitiveCrashTests
         var generator = new Generator(
             unchecked((int)seed),
             new GeneratorOptions(
-                RestartEvery: 60, MaintainEvery: 13, SyncEvery: 9, CheckpointEvery: 17, WithBadArguments: false));
+                RestartEvery: 60, MaintainEvery: 13, SyncEvery: 9, CheckpointEvery: 17, CompactEvery: 23, BackUpEvery: 89,
+                WithBadArguments: false));
         var crashes = 0;
-        using var life = new EngineLife(mode, new CrashStorage());
+        using var life = new EngineLife(mode, new CrashStorage(), forgets: seed % 2 == 0);
         for (var lives = 1 + chance.Below(LivesMax); lives > 0; lives--)
         {
             var soon = 1 + chance.Below(chance.OneIn(4) ? 40 : 250);
@@ -117,10 +118,9 @@ public class EveryPrimitiveCrashTests
 
     private static void EveryImage(string script, int randomCount, ulong seed = 1)
     {
-        var (mode, operations) = CrashPrograms.All[script];
         var began = Stopwatch.GetTimestamp();
         var storage = new CrashStorage();
-        using var life = new EngineLife(mode, storage);
+        using var life = CrashPrograms.LifeOf(script, storage);
         var seen = new HashSet<UInt128>();
         var images = 0;
         var depth = 0;
@@ -147,7 +147,7 @@ public class EveryPrimitiveCrashTests
 
             depth--;
         };
-        life.Run(operations);
+        life.Run(CrashPrograms.All[script].Operations);
         storage.AtEachOperation = null;
         Print($"{script}: {storage.Operations} operations, {images} images", images, began);
         Ledger.Add("C4", "images of a moment recovered", seed, images, Stopwatch.GetElapsedTime(began));

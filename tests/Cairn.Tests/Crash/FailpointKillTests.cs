@@ -28,6 +28,7 @@ public sealed partial class FailpointKillTests : IDisposable
         var mode = failpoint.Length % 2 == 0 ? Durability.Strict : Durability.Buffered;
         var acknowledged = 0L;
         var deleted = new HashSet<long>();
+        var kept = new HashSet<long>();
         var kills = 0;
         var clock = System.Diagnostics.Stopwatch.StartNew();
         foreach (var nth in (int[])[1, 9])
@@ -41,9 +42,11 @@ public sealed partial class FailpointKillTests : IDisposable
                 acknowledged = line[0] == "a" ? n : acknowledged;
                 if (line[0] == "d")
                     deleted.Add(n);
+                if (line[0] == "k")
+                    kept.Add(n);
             }
 
-            Check(mode, acknowledged, deleted);
+            Check(mode, acknowledged, deleted, kept);
         }
 
         // In memory alone, where nothing survives, or when a disk fails.
@@ -52,7 +55,7 @@ public sealed partial class FailpointKillTests : IDisposable
         Ledger.Add("C1", "kills at a step survived", 0, kills, clock.Elapsed);
     }
 
-    private void Check(Durability mode, long acknowledged, HashSet<long> deleted)
+    private void Check(Durability mode, long acknowledged, HashSet<long> deleted, HashSet<long> kept)
     {
         Hash256 hash;
         using (var db = CairnDatabase.Open(_directory, new CairnOptions { Durability = mode }))
@@ -61,6 +64,7 @@ public sealed partial class FailpointKillTests : IDisposable
             Assert.InRange(n, acknowledged, acknowledged + 1);
             Assert.Equal(n * (n + 1) / 2, db.Default.Kv.Get("sum")?.AsInt64() ?? 0);
             Assert.All(deleted, run => Assert.Null(db.Runs.Get($"run {run}")));
+            Assert.All(kept, large => Assert.Equal($"{large}".PadLeft(5_000, '.'), db.Default.Kv.Get($"kept {large}")?.AsString()));
             Assert.Empty(db.VerifyDeep().Findings);
             hash = db.StateHash();
         }

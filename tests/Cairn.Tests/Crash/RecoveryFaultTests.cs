@@ -24,6 +24,7 @@ public class RecoveryFaultTests
     [Theory]
     [InlineData("killed and opened twice")]
     [InlineData("segments that fill")]
+    [InlineData("archives that become smaller")]
     public void C7_G7_A_call_that_fails_during_recovery_is_told_or_harmless(string script) => Sweep(script);
 
     public static TheoryData<string> Others => [.. CrashPrograms.All.Keys];
@@ -36,9 +37,8 @@ public class RecoveryFaultTests
     private static void Sweep(string script)
     {
         var began = Stopwatch.GetTimestamp();
-        var (mode, operations) = CrashPrograms.All[script];
-        using var life = new EngineLife(mode, new CrashStorage());
-        life.Run(operations);
+        using var life = CrashPrograms.LifeOf(script, new CrashStorage());
+        life.Run(CrashPrograms.All[script].Operations);
         var machine = life.Storage.Crash(CrashPattern.Random(1));
         var openings = 0;
         foreach (var kind in Kinds)

@@ -27,6 +27,8 @@ internal static class Scenarios
             ["two runs of one name"] = Names,
             ["expiry and renewal"] = ExpiryAndRenewal,
             ["await and commit"] = AwaitAndCommit,
+            ["checkpoint and commit"] = CheckpointAndCommit,
+            ["checkpoint and closing"] = CheckpointAndClosing,
         };
 
     private static (Action[], Action) CommitAndCommit(ScheduleWorld world)
@@ -342,6 +344,61 @@ internal static class Scenarios
                 () => Assert.Contains(world.Run.Kv.Number("a"), new long?[] { null, 2 }),
             ],
             () => Assert.Equal(2, world.Run.Kv.Number("a")));
+    }
+
+    private static (Action[], Action) CheckpointAndCommit(ScheduleWorld world)
+    {
+        Run[] runs = [world.Run, world.Db.Runs.Begin("other")];
+        void Write()
+        {
+            for (var i = 1; i <= 3; i++)
+                world.Db.Transact(runs, tx => Array.ForEach(runs, run => tx.On(run).Kv.Put("n", i)));
+        }
+
+        void Checkpoint()
+        {
+            for (var i = 0; i < 2; i++)
+                world.CheckpointAndForget();
+        }
+
+        void Read()
+        {
+            for (var i = 0; i < 3; i++)
+            {
+                using var tx = world.Db.BeginTransaction(runs);
+                Assert.Equal(tx.On(runs[0]).Kv.Number("n"), tx.On(runs[1]).Kv.Number("n"));
+            }
+        }
+
+        return ([Write, Checkpoint, Read], () =>
+        {
+            world.CheckpointAndForget();
+            Assert.Equal((3, 3), (runs[0].Kv.Number("n"), runs[1].Kv.Number("n")));
+        });
+    }
+
+    private static (Action[], Action) CheckpointAndClosing(ScheduleWorld world)
+    {
+        world.Run.Kv.Put("a", 1);
+        void Checkpoint()
+        {
+            try
+            {
+                world.CheckpointAndForget();
+            }
+            catch (ObjectDisposedException)
+            {
+            }
+        }
+
+        return ([Checkpoint, world.Db.Dispose, Checkpoint], () =>
+        {
+            world.Reopen();
+            if (!world.HasLog)
+                return;
+            Assert.True(world.Db.Recovery.WasClosedCleanly);
+            Assert.Equal(1, world.Run.Kv.Number("a"));
+        });
     }
 
     private static (Action[], Action) AwaitAndCommit(ScheduleWorld world)

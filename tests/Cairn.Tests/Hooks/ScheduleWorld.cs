@@ -17,6 +17,7 @@ internal sealed class ScheduleWorld : IDisposable
             Durability = Mode,
             SegmentBytesMin = 8 << 10,
             SegmentBytesMax = 8 << 10,
+            ContentMemoryBytes = 0,
             RandomSeed = 3,
             TimeProvider = Clock,
             Limits = new Limits { BusyWaitMax = TimeSpan.FromSeconds(60) },
@@ -56,6 +57,19 @@ internal sealed class ScheduleWorld : IDisposable
         Db.Dispose();
         Db = Open();
         Assert.Equal(hash, Db.StateHash());
+    }
+
+    /// <summary>A checkpoint, behind which memory forgets all that it may. Nothing without a log.</summary>
+    internal void CheckpointAndForget()
+    {
+        if (!HasLog)
+            return;
+        Db.Checkpoint();
+        foreach (var run in Db.Engine.Catalogue.Loaded.Append(Db.Engine.Catalogue.State))
+        {
+            lock (run.CommitLock)
+                run.Store.ForgetAll();
+        }
     }
 
     /// <summary>Closes, if it is not, and opens again.</summary>

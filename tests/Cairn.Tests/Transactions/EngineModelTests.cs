@@ -22,7 +22,8 @@ public sealed class EngineModelTests(ITestOutputHelper output)
     public void M1_The_engine_answers_every_program_as_the_model_does(Durability mode)
     {
         var seed = Seeds.Begin(nameof(M1_The_engine_answers_every_program_as_the_model_does));
-        var program = Program(seed, Seeds.Scaled(Operations), checkpointEvery: 37);
+        var program = Program(
+            seed, Seeds.Scaled(Operations), new GeneratorOptions(CheckpointEvery: 37, CompactEvery: 101, BackUpEvery: 997));
         var clock = System.Diagnostics.Stopwatch.StartNew();
         Answers(program, mode);
         Ledger.Add("M1", $"operations as the model, {mode}", seed, program.Count, clock.Elapsed);
@@ -83,16 +84,40 @@ public sealed class EngineModelTests(ITestOutputHelper output)
         Assert.Equal(made.AddSeconds(1), database.Kv.GetVersioned("a")!.Value.Expiry);
     }
 
-    private void Answers(IReadOnlyList<Operation> program, Durability mode)
+    private void Answers(
+        IReadOnlyList<Operation> program, Durability mode, Func<CairnOptions, CairnOptions>? change = null)
     {
-        if (ModelRun.FirstDifference(program, () => new EngineSubject(mode)) is not { } difference)
+        if (ModelRun.FirstDifference(program, () => new EngineSubject(mode, change: change)) is not { } difference)
             return;
 
-        var shrunk = ModelRun.Shrink(difference, () => new EngineSubject(mode));
+        var shrunk = ModelRun.Shrink(difference, () => new EngineSubject(mode, change: change));
         output.WriteLine($"{difference.Index + 1} operations became {shrunk.Program.Count}");
         Assert.Fail(shrunk.ToString());
     }
 
-    private static List<Operation> Program(ulong seed, int count, int checkpointEvery = 0) => [.. EngineSubject.Playable(
-        new Generator(unchecked((int)seed), new GeneratorOptions(CheckpointEvery: checkpointEvery)).Take(count))];
+    // M2: a checkpoint, after which memory forgets, a compaction and a backup are invisible; a budget of nearly nothing is too. The seed
+    // says which history may be given up.
+    [Theory]
+    [InlineData(Durability.Strict)]
+    [InlineData(Durability.Buffered)]
+    [Trait("Test", "M2")]
+    [Trait("Kind", "Random")]
+    [Trait("Gate", "Merge")]
+    public void M2_Checkpoints_forgetting_compaction_and_a_small_budget_are_invisible(Durability mode)
+    {
+        var seed = Seeds.Begin(nameof(M2_Checkpoints_forgetting_compaction_and_a_small_budget_are_invisible));
+        var often = new GeneratorOptions(RestartEvery: 90, CheckpointEvery: 13, CompactEvery: 31, BackUpEvery: 499);
+        var program = Program(seed, Seeds.Scaled(Operations / 10), often);
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        Answers(program, mode, options => options with
+        {
+            SegmentBytesMin = 16 << 10, SegmentBytesMax = 16 << 10, BlockCacheBytes = 1 << 20, ContentThreshold = 64,
+            ContentMemoryBytes = 0, CheckpointLogBytes = 64 << 10, CompactionGarbageMin = 16 << 10,
+            Retention = seed % 2 == 0 ? Retention.KeepLast(1) : Retention.KeepFor(TimeSpan.FromMinutes(1)),
+        });
+        Ledger.Add("M2", $"operations with checkpoints and compactions, {mode}", seed, program.Count, clock.Elapsed);
+    }
+
+    private static List<Operation> Program(ulong seed, int count, GeneratorOptions? options = null) =>
+        [.. EngineSubject.Playable(new Generator(unchecked((int)seed), options ?? new GeneratorOptions()).Take(count))];
 }

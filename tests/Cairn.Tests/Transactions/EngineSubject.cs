@@ -1,6 +1,7 @@
 using Cairn.Storage;
 using Cairn.Tests.Checkers;
 using Cairn.Tests.Crash;
+using Cairn.Transfer;
 
 namespace Cairn.Tests.Transactions;
 
@@ -52,7 +53,11 @@ internal sealed class EngineSubject : IModelSubject
             _database.Db.Sync();
         if (operation is Checkpoint && _database.HasLog)
             _database.CheckpointAndForget();
-        if (operation is Advance or Restart or Maintain or Sync or Checkpoint)
+        if (operation is Compact && _database.HasLog)
+            _database.Db.Compact();
+        if (operation is BackUp && _database.HasLog)
+            BackUpAndRestore();
+        if (operation is Advance or Restart or Maintain or Sync or Checkpoint or Compact or BackUp)
             return new Result(ErrorCode.None, Plain.Done);
 
         var before = _database.Sequence;
@@ -69,6 +74,21 @@ internal sealed class EngineSubject : IModelSubject
     }
 
     public void Dispose() => _database.Dispose();
+
+    private void BackUpAndRestore()
+    {
+        var hash = _database.Db.StateHash();
+        var (copy, restored) = (new MemoryStorage(), new MemoryStorage());
+        _database.Db.BackupTo(copy, null, new BackupOptions());
+        CairnDatabase.RestoreTo(BackupChain.Open([copy], default), restored, new RestoreOptions());
+        using var other = CairnDatabase.Open(
+            restored, new CairnOptions { Durability = Durability.Buffered, TimeProvider = _database.Clock },
+            new EngineHooks { IsMaintenanceManual = true });
+        if (other.StateHash() is var found && found != hash)
+            throw new InvalidOperationException($"a backup of the state {hash} was restored as {found}");
+        if (other.VerifyDeep() is { IsValid: false } wrong)
+            throw new InvalidOperationException($"deep verification of what was restored: {wrong.Findings[0]}");
+    }
 
     private void Reopen(bool isKilled)
     {
