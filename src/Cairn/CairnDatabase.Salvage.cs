@@ -50,6 +50,7 @@ public sealed partial class CairnDatabase
         IStorage source, Func<IStorage> makeTarget, IProgress<TransferProgress>? progress = null,
             CancellationToken cancellationToken = default)
     {
+        RefuseUnfinishedSalvage(source);                     // it would pass for whole
         var clock = new SalvageClock();
         var salvage = new Salvage(source, progress, cancellationToken);
         CairnDatabase? made = null;
@@ -70,6 +71,8 @@ public sealed partial class CairnDatabase
                 (sequence, payload, position) =>
                     (writer ?? Writer(TransactionPayload.ReadCommitTime(payload))).Carry(sequence, payload, position));
             made ??= OpenSalvaged(makeTarget(), clock);
+            made.Sync();
+            Failpoint.Hit("salvage.synced");
             var report = new SalvageReport
             {
                 Checkpoint = new Sequence(salvage.Checkpoint),
@@ -83,6 +86,8 @@ public sealed partial class CairnDatabase
                 RunLosses = [.. (writer?.Losses ?? []).Select(loss => new SalvageRunLoss(loss.Run, loss.Text))],
             };
             made.Dispose();
+            made = null;
+            Finish(makeTarget());
             return report;
         }
         catch
@@ -94,24 +99,48 @@ public sealed partial class CairnDatabase
     }
 
     // Decided once already, under whatever limits there were: so the highest there are.
-    private static CairnDatabase OpenSalvaged(IStorage target, TimeProvider clock) => Open(
-        target,
-        new CairnOptions
-        {
-            Durability = Durability.Buffered,
-            TimeProvider = clock,
-            Limits = new Limits
+    private static CairnDatabase OpenSalvaged(IStorage target, TimeProvider clock)
+    {
+        PublishedFile.Write(target, LogNames.Salvaging, "This database is being filled by cairn salvage.\n"u8);
+        Failpoint.Hit("salvage.begun");
+        return Open(
+            target,
+            new CairnOptions
             {
-                ValueBytesMax = 64 << 20,
-                StringBytesMax = 64 << 20,
-                TransactionBytesMax = 256 << 20,
-                TransactionOperationsMax = 1_000_000,
-                TransactionRunsMax = 256,
-                TagsMax = 1_024,
-                MetadataBytesMax = 1 << 20,
+                Durability = Durability.Buffered,
+                TimeProvider = clock,
+                Limits = new Limits
+                {
+                    ValueBytesMax = 64 << 20,
+                    StringBytesMax = 64 << 20,
+                    TransactionBytesMax = 256 << 20,
+                    TransactionOperationsMax = 1_000_000,
+                    TransactionRunsMax = 256,
+                    TagsMax = 1_024,
+                    MetadataBytesMax = 1 << 20,
+                },
             },
-        },
-        new EngineHooks { IsMaintenanceManual = true });
+            new EngineHooks { IsMaintenanceManual = true, IsSalvage = true });
+    }
+
+    // All of it is durable and closed: from here on it opens.
+    private static void Finish(IStorage target)
+    {
+        using (target)
+        {
+            target.Unlink(LogNames.Salvaging);
+            target.SyncDirectory(LogNames.Root);
+        }
+    }
+
+    private static void RefuseUnfinishedSalvage(IStorage storage)
+    {
+        if (storage.Exists(LogNames.Salvaging) && !Mutant.Is("salvage-opens-half"))
+        {
+            throw new CairnException(
+                ErrorCode.NotADatabase, $"{storage.Description} is what a salvage left that did not end. Remove it and salvage again.");
+        }
+    }
 
     private static void TakeAway(CairnDatabase made)
     {
@@ -124,6 +153,8 @@ public sealed partial class CairnDatabase
                 made._storage.Unlink(LogNames.LogDirectory + "/" + name);
             if (made._storage.Exists(LogNames.Reserve))
                 made._storage.Unlink(LogNames.Reserve);
+            if (made._storage.Exists(LogNames.Salvaging))
+                made._storage.Unlink(LogNames.Salvaging);
             made.Dispose();
         }
         catch (Exception failure) when (failure is StorageException or CairnException)

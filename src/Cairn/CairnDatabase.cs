@@ -110,6 +110,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             using var activity = Meters.Activities.StartActivity("cairn.open");
             var began = options.TimeProvider.GetTimestamp();
             directoryLock = storage.Lock($"pid {Environment.ProcessId}");
+            if (!hooks.IsSalvage)
+                RefuseUnfinishedSalvage(storage);
             var pins = new SnapshotRegistry();
             var visible = new VisibleSequence();
             var random = new RandomSource(options.RandomSeed);

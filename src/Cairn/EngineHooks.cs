@@ -7,4 +7,7 @@ internal sealed record EngineHooks
 
     /// <summary>No maintainer thread: the steps are driven by hand.</summary>
     internal bool IsMaintenanceManual { get; init; }
+
+    /// <summary>The opening belongs to the salvage that fills the database, which nobody else may open before it ends.</summary>
+    internal bool IsSalvage { get; init; }
 }

@@ -18,6 +18,9 @@ internal static class LogNames
     /// <summary>The list of a backup's files: a directory that has it is a backup and no database.</summary>
     internal const string Backup = "backup.jsonl";
 
+    /// <summary>While a salvage fills a database: what is there is not all that will be, and does not open.</summary>
+    internal const string Salvaging = "salvaging";
+
     /// <summary>Ending of a file that is being written; such files are removed at open.</summary>
     internal const string Part = ".part";
 

@@ -58,7 +58,7 @@ internal sealed class DirectorySurvey
 
     private void AddRoot(string name)
     {
-        if (name is LogNames.Lock or LogNames.Reserve)
+        if (name is LogNames.Lock or LogNames.Reserve or LogNames.Salvaging)
             return;
         if (LogNames.TryParseManifest(name, out var number))
             Manifests.Add(number);

@@ -24,6 +24,9 @@
 //      segments                            19 (550 -) | 20 (712 -)  21
 //      new        many keys a commit, up to here      | 701, 702 ... each as it was
 //
+// S6  The new database does not open before all is in it: a file named `salvaging` says so, from before its first manifest until it is
+//     synced and closed. A salvage that is killed leaves what nobody takes for whole.
+//
 // Not salvaged: history that archives hold for policies of retention. With the log whole from its beginning tables are not read: what a
 // damaged segment lost is not looked for in them.
 

@@ -191,6 +191,48 @@ public sealed partial class SalvageTablesTests
         }
     }
 
+    [Fact]
+    [Trait("Kind", "Random")]
+    [Trait("Promise", "G1")]
+    public void A_salvage_that_loses_power_anywhere_leaves_nothing_that_opens_as_whole()
+    {
+        var seed = Seeds.Begin(nameof(A_salvage_that_loses_power_anywhere_leaves_nothing_that_opens_as_whole));
+        var random = new Random((int)seed);
+        using var test = Compacted();
+        var lines = Lines(test.Db);
+        test.Db.Dispose();
+        var whole = new CrashStorage();
+        CairnDatabase.SalvageTo(test.Storage, () => whole);
+        var refused = 0;
+        for (var round = 0; round < Seeds.Scaled(12); round++)
+        {
+            // The last operations are the interesting ones: half of the cuts fall there.
+            var target = new CrashStorage();
+            target.PowerFailsAt = round % 2 == 0 ? 1 + random.NextInt64(whole.Operations) : whole.Operations - random.Next(12);
+            try
+            {
+                CairnDatabase.SalvageTo(test.Storage, () => target);
+            }
+            catch (Exception failure) when (failure is PowerLossException or CairnException && target.PowerLost)
+            {
+            }
+
+            var left = target.Crash((ulong)random.NextInt64());
+            try
+            {
+                Same(lines, left);
+            }
+            catch (CairnException unfinished) when (unfinished.Code == ErrorCode.NotADatabase)
+            {
+                refused++;
+                Assert.Equal(
+                    ErrorCode.NotADatabase, Assert.Throws<CairnException>(() => Salvage(left)).Code);
+            }
+        }
+
+        Assert.InRange(refused, 1, int.MaxValue);
+    }
+
     // ---- tools ----------------------------------------------------------------------------------------------------------------
 
     /// <summary>All primitives in many runs, under a policy that lets the log go: tables, archives, and a log that begins late.</summary>
