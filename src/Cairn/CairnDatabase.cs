@@ -144,7 +144,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
                 SyncCommits = options.SyncCommits,
                 Disk = disk,
             };
-            var checkpointer = options.IsReadOnly ? null : new Checkpointer(new CheckpointParts
+            var parts = options.IsReadOnly ? null : new CheckpointParts
             {
                 Storage = storage,
                 Device = recovered.Log,
@@ -154,14 +154,15 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
                 Image = recoveredState.Image,
                 Pins = pins,
                 Cache = cache,
+                Turn = new TableTurn(recovered.Log.Manifest.NextTable),
                 Clock = options.TimeProvider,
                 DrawBits = logOptions.DrawBits,
                 Epoch = recovered.Findings.Epoch,
                 EndedUncleanly = recoveredState.Openings.Unclean,
-            });
+            };
             var engine = Assemble(
                 options, pins, recoveredState.Catalogue, counters, state, log, recovered.Findings.Epoch, hooks, random,
-                recoveredState.Openings, storage.SyncErrorsAreReported, storage, recoveredState, checkpointer);
+                recoveredState.Openings, storage.SyncErrorsAreReported, storage, recoveredState, parts);
             var report = ReportOf(recovered, engine, options.TimeProvider.GetElapsedTime(began));
             engine.TellOpening(report);
             return new CairnDatabase(engine, storage, directoryLock, report);
@@ -194,8 +195,10 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
     private static Engine Assemble(
         CairnOptions options, SnapshotRegistry pins, Catalogue catalogue, Counters counters, EngineState state, LogWriter log,
         ulong epoch, EngineHooks hooks, RandomSource? random = null, Openings? openings = null, bool syncErrorsAreReported = true,
-        IStorage? storage = null, RecoveredState? recovered = null, Checkpointer? checkpointer = null)
+        IStorage? storage = null, RecoveredState? recovered = null, CheckpointParts? checkpoints = null)
     {
+        var checkpointer = checkpoints is null ? null : new Checkpointer(checkpoints);
+        var merger = checkpoints is null ? null : new Merger(checkpoints);
         var path = new CommitPath(log, state, catalogue, Operations, options.Limits, options.TimeProvider, epoch, counters)
         {
             Durability = options.Durability,
@@ -215,6 +218,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             SyncErrorsAreReported = syncErrorsAreReported,
             Recovered = recovered,
             Checkpointer = checkpointer,
+            Merger = merger,
         };
         state.OnFailed = _ =>
         {
@@ -230,12 +234,15 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             jobs.Add(new SegmentJob(log, state));
             jobs.Add(new WatchJob(log, options.TimeProvider, options.Limits.QueuedCommitsMax));
             engine.Compactions = new Compactions(
-                path, pins, storage!, engine.Retention, LogOptionsOf(options, engine.Random).DrawBits, options.CompactionGarbageMin);
+                path, pins, storage!, engine.Retention, LogOptionsOf(options, engine.Random).DrawBits, options.CompactionGarbageMin,
+                merger!);
             jobs.Add(new CompactionJob(engine.Compactions, state, options.TimeProvider, options.CompactionGarbageMin));
         }
 
         if (checkpointer is not null)
             jobs.Add(new CheckpointJob(checkpointer, state, options.TimeProvider, options.CheckpointLogBytes, options.CheckpointInterval));
+        if (merger is not null)
+            jobs.Add(new MergeJob(merger, state));
         if (!options.IsReadOnly)
             jobs.Add(new ExpiryJob(path));
         jobs.Add(new TimeoutJob(engine.CloseOldTransactions, () => engine.OpenTransactions + cursors.Open, cursors));
@@ -452,6 +459,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             _engine.Meters?.Dispose();
             _engine.Path.Log.Dispose();
             _engine.Checkpointer?.Dispose();
+            _engine.Merger?.Dispose();
             _engine.Recovered?.Dispose();
             _engine.Catalogue.Dispose();
             _engine.Compactions?.Dispose();

@@ -61,6 +61,9 @@ internal sealed class Engine
     /// <summary>Makes checkpoints; null where nothing is written.</summary>
     internal Checkpoints.Checkpointer? Checkpointer { get; init; }
 
+    /// <summary>Merges what checkpoints wrote; null where nothing is written.</summary>
+    internal Checkpoints.Merger? Merger { get; init; }
+
     internal Limits Limits => Options.Limits;
 
     /// <summary>The policy of runs that have none of their own.</summary>

@@ -23,7 +23,8 @@
 // K2  The log is synced beyond the mark before a manifest names the checkpoint: an image never holds what a crash could take back.
 // K3  Until the manifest has its name the checkpoint before counts. A failure gives the dirty lists back; nothing is lost by it, and
 //     the log is as long as it was. A failed sync ends writing, as everywhere.
-// K4  Two checkpoints stay. A table is unlinked when neither names it, and nobody reads it.
+// K4  Two checkpoints stay. What the newer one names, the older one named too, but for its own table: so only merges take tables away
+//     (Merger.cs), and they take them from both.
 // K5  No lock that a reader or another run needs is held while a file is written.
 // K6  A run that was deleted is a tombstone of its record; what older tables have of it is never looked at, and goes with a merge.
 //
@@ -55,6 +56,8 @@ internal sealed record CheckpointParts
 
     internal required BlockCache Cache { get; init; }
 
+    internal required TableTurn Turn { get; init; }
+
     internal required TimeProvider Clock { get; init; }
 
     /// <summary>Salts of tables are drawn from here.</summary>
@@ -73,11 +76,9 @@ internal sealed class Checkpointer : IDisposable
     private const int KeysPerStep = 4096;
 
     private readonly CheckpointParts _parts;
-    private readonly Lock _gate = new();
     private readonly List<Asked> _asked = [];
     private bool _ended;
     private Attempt? _attempt;
-    private uint _nextTable;
     private ulong _nextNumber;
     private ulong _markedPosition;
 
@@ -85,7 +86,6 @@ internal sealed class Checkpointer : IDisposable
     {
         _parts = parts;
         var manifest = parts.Device.Manifest;
-        _nextTable = manifest.NextTable;
         var newest = manifest.Checkpoints.Count == 0 ? null : manifest.Checkpoints[^1];
         _nextNumber = (newest?.Number ?? 0) + 1;
         _markedPosition = newest?.MarkPosition ?? parts.Device.FirstPosition;
@@ -139,7 +139,7 @@ internal sealed class Checkpointer : IDisposable
     // Another thread may be between the image and the end of its step: the checkpoint counts already, and is not told yet.
     private CheckpointInfo? NewestMade(out ulong published)
     {
-        lock (_gate)
+        lock (_parts.Turn.Gate)
         {
             published = _parts.Catalogue.PublishedCut;
             return Last;
@@ -235,7 +235,7 @@ internal sealed class Checkpointer : IDisposable
     /// <exception cref="CairnException">Something could not be read or written aside; the same.</exception>
     internal bool Step()
     {
-        lock (_gate)
+        lock (_parts.Turn.Gate)
         {
             _parts.State.ThrowIfFailed();
             try
@@ -272,7 +272,7 @@ internal sealed class Checkpointer : IDisposable
     /// <summary>Gives the checkpoint under way up, if there is one. The next one begins anew.</summary>
     internal void GiveUp()
     {
-        lock (_gate)
+        lock (_parts.Turn.Gate)
             Abandon();
     }
 
@@ -365,7 +365,7 @@ internal sealed class Checkpointer : IDisposable
             AddGone(attempt, id, deletedAt);
 
         attempt.Items[default] = new Item(_parts.Catalogue.State, 0);
-        attempt.Table = _nextTable++;
+        attempt.Table = _parts.Turn.TakeNumber();
         attempt.Writer = new TableWriter(_parts.Storage, attempt.Table, _parts.Device.DatabaseId, _parts.DrawBits());
         attempt.Rest = new Queue<KeyValuePair<RunId, Item>>(attempt.Items);
     }

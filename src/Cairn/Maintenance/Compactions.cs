@@ -1,3 +1,4 @@
+using Cairn.Checkpoints;
 using Cairn.Content;
 using Cairn.Log;
 using Cairn.Storage;
@@ -10,7 +11,8 @@ namespace Cairn.Maintenance;
 /// <summary>The compactions of one opening: one at a time, by the maintainer when there is enough to gain, or when somebody asks.
 /// Thread-safe.</summary>
 internal sealed class Compactions(
-    CommitPath path, SnapshotRegistry pins, IStorage storage, Retention database, Func<UInt128> drawBits, long garbageBytesMin)
+    CommitPath path, SnapshotRegistry pins, IStorage storage, Retention database, Func<UInt128> drawBits, long garbageBytesMin,
+    Merger merger)
     : IDisposable
 {
     /// <summary>More than this part must be garbage, when nobody asks (CNT-2).</summary>
@@ -80,6 +82,9 @@ internal sealed class Compactions(
             path.State.ThrowIfNotWritable(onlyDeletes: true);        // then nobody ends the one that is under way
         try
         {
+            // First, for a content that only a superseded version in a table refers to is not seen as garbage.
+            if (!onlyPlans)
+                TryMerge(read, cancellationToken);
             CompactionFigures? figures = null;
             foreach (var step in RunInTurn(trigger, onlyPlans, done => figures = done))
             {
@@ -87,11 +92,25 @@ internal sealed class Compactions(
                 read?.Invoke(step.Bytes);
             }
 
+            if (!onlyPlans)
+                merger.ReleaseAll(cancellationToken);
             return figures!;
         }
         finally
         {
             _turn.Release();
+        }
+    }
+
+    private void TryMerge(Action<long>? read, CancellationToken cancellationToken)
+    {
+        try
+        {
+            merger.MergeAll(read, cancellationToken);
+        }
+        catch (BusyException full) when (full.Code == ErrorCode.DiskFull)
+        {
+            // No room for a table; to give up log may make some.
         }
     }
 

@@ -16,7 +16,6 @@ internal sealed class RecoveredState(
     IStorage storage, SnapshotRegistry pins, VisibleSequence visible, OperationTable operations, Limits limits, BlockCache cache,
     ContentStore content) : IDisposable
 {
-    private Image _opened = Cairn.Tables.Image.Empty;
     private Catalogue? _catalogue;
     private Openings? _openings;
 
@@ -33,7 +32,7 @@ internal sealed class RecoveredState(
         Dispose();
         Image = new CurrentImage();
         if (checkpoint is not null)
-            Image.Value = _opened = OpenImage(manifest, checkpoint);
+            Image.Value = OpenImage(manifest, checkpoint);
         _catalogue = new Catalogue(pins, visible, content, Image, checkpoint?.Sequence ?? 0) { Limits = limits };
         _openings = new Openings(_catalogue, operations);
         if (checkpoint is not null)
@@ -65,7 +64,7 @@ internal sealed class RecoveredState(
 
     private void Resume(Manifest manifest, ManifestCheckpoint checkpoint)
     {
-        if (!_opened.TryGet(default, RunNumbers.Key, ulong.MaxValue, out var version)
+        if (!Image.Value.TryGet(default, RunNumbers.Key, ulong.MaxValue, out var version)
             || CatalogueRecord.TryRead(version.Value) is not { } record)
         {
             var path = LogNames.TablePath(manifest.TablesOf(checkpoint)[0].Number);
@@ -85,13 +84,12 @@ internal sealed class RecoveredState(
         Openings.End(findings.WasClosedCleanly || findings.IsCreated);
     }
 
-    /// <summary>Throws away what was built.</summary>
+    /// <summary>Throws away what was built, and closes the tables of the image that is the current one by then.</summary>
     public void Dispose()
     {
         _catalogue?.Dispose();
         _catalogue = null;
-        foreach (var table in _opened.Tables)
+        foreach (var table in Image.Value.Tables)
             table.Dispose();
-        _opened = Cairn.Tables.Image.Empty;
     }
 }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Cairn.Content;
 using Cairn.Log;
+using Cairn.Store.Native;
 
 namespace Cairn.Store;
 
@@ -80,8 +81,19 @@ internal sealed class Catalogue : IDisposable
         }
 
         numbers = default;
-        if (_image is null || !TryReadNumbers(_image.Value, id, out numbers))
+        if (_image is null)
             return false;
+        var epoch = Epoch.Enter();                           // files of the image are let go behind a line in it
+        try
+        {
+            if (!TryReadNumbers(_image.Value, id, out numbers))
+                return false;
+        }
+        finally
+        {
+            Epoch.Exit(epoch);
+        }
+
         lock (_gate)
             return !_gone.ContainsKey(id);
     }
@@ -96,18 +108,39 @@ internal sealed class Catalogue : IDisposable
     {
         if (_image is null || _runs.ContainsKey(id))
             return null;
-        Span<byte> from = stackalloc byte[StoreKeys.ExpiryPrefixBytes];
-        var keys = _image.Value.Scan(id, StoreKeys.Expiry(from, 0, default), [StoreKeys.ExpiryFamily + 1], ulong.MaxValue);
-        while (keys.MoveNext())
+        var epoch = Epoch.Enter();
+        try
         {
-            if (!keys.Version.IsTombstone)
-                return StoreKeys.ExpiryTime(keys.Key);
-        }
+            Span<byte> from = stackalloc byte[StoreKeys.ExpiryPrefixBytes];
+            var keys = _image.Value.Scan(id, StoreKeys.Expiry(from, 0, default), [StoreKeys.ExpiryFamily + 1], ulong.MaxValue);
+            while (keys.MoveNext())
+            {
+                if (!keys.Version.IsTombstone)
+                    return StoreKeys.ExpiryTime(keys.Key);
+            }
 
-        return null;
+            return null;
+        }
+        finally
+        {
+            Epoch.Exit(epoch);
+        }
     }
 
     private RunState? Load(RunId id)
+    {
+        var epoch = Epoch.Enter();
+        try
+        {
+            return LoadInside(id);
+        }
+        finally
+        {
+            Epoch.Exit(epoch);
+        }
+    }
+
+    private RunState? LoadInside(RunId id)
     {
         while (_image is { Value: { IsEmpty: false } image })
         {
@@ -274,6 +307,13 @@ internal sealed class Catalogue : IDisposable
             foreach (var (id, _) in _gone.Where(gone => gone.Value <= cut).ToList())
                 _gone.Remove(id);
         }
+    }
+
+    /// <summary>An image that reads the same takes the place of the one before.</summary>
+    internal void Replace(Image image)
+    {
+        lock (_gate)
+            _image!.Value = image;
     }
 
     public void Dispose()

@@ -122,7 +122,12 @@ internal sealed class SnapshotRegistry
     }
 
     /// <summary>The sequences pinned for a run, sorted. The caller loaded the visible sequence before and sweeps only what ends at or below it.</summary>
-    internal void Collect(ulong runTag, ref PinSet pins)
+    internal void Collect(ulong runTag, ref PinSet pins) => Collect(runTag, ofAll: false, ref pins);
+
+    /// <summary>The sequences that are pinned for whatever run, sorted.</summary>
+    internal void CollectOfAllRuns(ref PinSet pins) => Collect(AllRuns, ofAll: true, ref pins);
+
+    private void Collect(ulong runTag, bool ofAll, ref PinSet pins)
     {
         Interlocked.MemoryBarrier();
         pins.Clear();
@@ -134,7 +139,7 @@ internal sealed class SnapshotRegistry
             if (state is Free or Claimed)
                 continue;                                   // claimed: will load a visible sequence no older than the caller's
             var tag = Volatile.Read(ref _slots[i].Tag);
-            if (tag == AllRuns || tag == runTag)
+            if (ofAll || tag == AllRuns || tag == runTag)
                 pins.Add(state - 1);
         }
 
@@ -144,7 +149,7 @@ internal sealed class SnapshotRegistry
             {
                 foreach (var (state, tag) in _overflow)
                 {
-                    if (state is not (Free or Claimed) && (tag == AllRuns || tag == runTag))
+                    if (state is not (Free or Claimed) && (ofAll || tag == AllRuns || tag == runTag))
                         pins.Add(state - 1);
                 }
             }
@@ -222,6 +227,8 @@ internal struct PinSet
     internal int Count { get; private set; }
 
     internal void Clear() => Count = 0;
+
+    internal readonly ulong[] ToArray() => Count == 0 ? [] : _sequences.AsSpan(0, Count).ToArray();
 
     internal void Add(ulong sequence)
     {

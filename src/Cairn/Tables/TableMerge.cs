@@ -53,6 +53,9 @@ internal sealed class TableMerge : IDisposable
     /// <summary>The new table, once <see cref="Step"/> has said that it is done.</summary>
     internal TableInfo? Result { get; private set; }
 
+    /// <summary>All is read and written; the file is being published, or is.</summary>
+    internal bool IsPublishing { get; private set; }
+
     /// <summary>Entries read so far.</summary>
     internal long EntriesRead { get; private set; }
 
@@ -70,6 +73,7 @@ internal sealed class TableMerge : IDisposable
             if (!_versions.MoveNext())
             {
                 EndKey();
+                IsPublishing = true;
                 Result = _writer.Finish();
                 return true;
             }
