@@ -8,6 +8,7 @@ if (args is [Probe.Verb, var probe, ..])
     {
         FootprintPart.MemoryProbe or FootprintPart.PauseProbe => FootprintPart.Answer(args.AsSpan(1)),
         ContentsPart.ProbeName => ContentsPart.Answer(args.AsSpan(2)),
+        IdlePart.ProbeName => IdlePart.Answer(args.AsSpan(2)),
         MemoryPart.ProbeName => MemoryPart.Answer(args.AsSpan(2)),
         MixedPart.ProbeName => MixedPart.Answer(args.AsSpan(2)),
         _ => throw new ArgumentException($"no probe {probe}"),

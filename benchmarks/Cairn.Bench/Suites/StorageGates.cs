@@ -48,5 +48,9 @@ internal static class StorageGates
     internal static readonly Gate MemoryToBudget = Gate.AtMost("memory/budget", 1);
     internal static readonly Gate ResidentToBudget = Gate.AtMost("memory-of-process/budget", 1);
 
+    // TIER-3 of the requirements: of one open database that rests, and of all of them together.
+    internal static readonly Gate IdleMemory = Gate.AtMost("tier3-idle-KiB-per-database", 1_024);
+    internal static readonly Gate IdleThreads = Gate.AtMost("tier3-idle-threads", 0);
+
     internal static IReadOnlyList<Gate> All { get; } = Gate.AllOf(typeof(StorageGates));
 }

@@ -19,6 +19,7 @@ internal static class StorageSuite
         ("churn", run => new ChurnPart(run).Run()),
         ("contents", run => new ContentsPart(run).Run()),
         ("memory", run => new MemoryPart(run).Run()),
+        ("idle", run => new IdlePart(run).Run()),
     ];
 
     internal static Suite Suite { get; } = new("storage", [.. All.Select(part => part.Name)], Run);

@@ -31,7 +31,7 @@ internal sealed class ScrubJob(SegmentedLog log, TimeProvider clock, Maintenance
 
     private readonly Dictionary<string, CorruptionException> _findings = new(StringComparer.Ordinal);
     private readonly Lock _gate = new();                     // the findings, which Health reads
-    private readonly byte[] _buffer = new byte[PieceBytes];
+    private byte[]? _buffer;                                 // while a file is read: an idle database has none
 
     private IReadOnlyList<ScrubbedFile> _files = [];
     private long _total;
@@ -145,9 +145,10 @@ internal sealed class ScrubJob(SegmentedLog log, TimeProvider clock, Maintenance
             _file = log.OpenImmutable(file.Path);
         }
 
+        var buffer = _buffer ??= new byte[(int)Math.Min(PieceBytes, file.Bytes)];
         var most = (int)Math.Min(PieceBytes, file.Bytes - _offset);
-        var read = most == 0 ? 0 : _file.ReadAt(_buffer.AsSpan(0, most), _offset);
-        _digest!.Append(_buffer.AsSpan(0, read));
+        var read = most == 0 ? 0 : _file.ReadAt(buffer.AsSpan(0, most), _offset);
+        _digest!.Append(buffer.AsSpan(0, read));
         _offset += read;
         Volatile.Write(ref _done, Volatile.Read(ref _done) + read);
         Did(read);
@@ -171,6 +172,7 @@ internal sealed class ScrubJob(SegmentedLog log, TimeProvider clock, Maintenance
         _offset = 0;
         _file?.Dispose();
         _file = null;
+        _buffer = null;
         bool isNew;
         lock (_gate)
         {
