@@ -17,10 +17,17 @@ internal readonly ref struct StoreReader
         if (!_memory.IsClosed)
             return;
 
-        // Another memory has taken its place, or the store is closed. One that is found from inside the epoch stays as long as its reader.
-        _memory = store.Memory;
-        if (_memory.IsClosed)
-            ThrowClosed();
+        // Another memory has taken its place, perhaps one after another, or the store is closed. A new one is the store's before the old one
+        // closes, and one that is found open from inside the epoch stays as long as its reader.
+        RunMemory closed;
+        do
+        {
+            closed = _memory;
+            _memory = store.Memory;
+            if (_memory == closed)
+                ThrowClosed();
+        }
+        while (_memory.IsClosed);
     }
 
     /// <summary>The newest version at or below a sequence, tombstones included. The caller holds a pin at exactly that
