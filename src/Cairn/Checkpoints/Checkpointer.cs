@@ -261,8 +261,11 @@ internal sealed class Checkpointer : IDisposable
                 Abandon();
                 throw failure.ToCairn(_parts.Storage.Description);
             }
-            catch (Exception)
+            catch (Exception failure)
             {
+                // What memory knows of a checkpoint that the manifest names is in parts then: neither this one nor the next could go on.
+                if (_attempt is { IsPublished: true } && !Mutant.Is("checkpoint-published-by-half"))
+                    _parts.State.Fail(failure);
                 Abandon();
                 throw;
             }

@@ -69,7 +69,7 @@ public class CheckpointRaceTests
         test.Checkpoint();
         var store = test.Db.Engine.Catalogue.Default.Store;
         Assert.True(store.IsWhole);
-        using (Failpoint.Use(new AtTheLock(() =>
+        using (Failpoint.Use(new At("commit.locked", () =>
         {
             Assert.True(store.ForgetAll());
             faulty.Inject(FaultKind.Io, 1, StorageCall.Read, lasting: true);
@@ -81,13 +81,37 @@ public class CheckpointRaceTests
         Assert.Equal("newer", test.Kv.Text("k7"));
     }
 
-    private sealed class AtTheLock(Action act) : FailpointPlan
+    // The database went on, and every checkpoint after that one broke off at what was still put aside for it.
+    [Theory]
+    [InlineData("checkpoint.manifest-published")]
+    [InlineData("checkpoint.image-published")]
+    [Trait("Requirement", "CKP-5")]
+    [Trait("Promise", "G5")]
+    public void What_fails_behind_the_manifest_of_a_checkpoint_ends_writing_and_an_opening_has_it(string place)
+    {
+        using var test = new TestDatabase(Durability.Strict, NotOnClose);
+        for (var i = 0; i < 20; i++)
+            test.Kv.Put($"k{i}", i);
+        var hash = test.Db.StateHash();
+        var cut = test.Sequence;
+        using (Failpoint.Use(new At(place, () => throw new TimeoutException("what nobody thought of"))))
+            Assert.Throws<TimeoutException>(() => test.Checkpoint());
+        Assert.Throws<DatabaseFailedException>(() => test.Checkpoint());
+        Assert.Throws<DatabaseFailedException>(() => test.Kv.Put("k1", 100));
+        test.Reopen(isKilled: true);
+        Assert.Equal(cut, test.Db.Recovery.CheckpointUsed?.Value);
+        Assert.Equal(hash, test.Db.StateHash());
+        test.Kv.Put("k1", 100);
+        test.Checkpoint();
+    }
+
+    private sealed class At(string place, Action act) : FailpointPlan
     {
         private bool _done;
 
         internal override void Hit(string name)
         {
-            if (_done || name != "commit.locked")
+            if (_done || name != place)
                 return;
             _done = true;
             act();
