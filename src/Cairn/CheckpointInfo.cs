@@ -7,7 +7,7 @@ public sealed record CheckpointInfo
     {
     }
 
-    /// <summary>Its number, from 1; never used twice in a database.</summary>
+    /// <summary>Its number, from 1, ascending. That of a checkpoint that could not be used, or was given up, may come again.</summary>
     public ulong Number { get; init; }
 
     /// <summary>Every commit up to it is in the checkpoint.</summary>

@@ -4,7 +4,7 @@ namespace Cairn.Log;
 
 /// <summary>One checkpoint as a manifest names it: the state at a sequence, and where the log goes on from there. Layout,
 /// little-endian: <code>
-///  0  u64  number          from 1, never used twice
+///  0  u64  number          from 1, ascending; may come again after one that could not be used
 ///  8  u64  sequence        all commits up to it are in the tables
 /// 16  i64  commit time     of that sequence, microseconds since 1970
 /// 24  u64  mark position   of its mark in the log: recovery reads from there
