@@ -17,8 +17,8 @@ internal readonly ref struct StoreReader
         if (!_memory.IsClosed)
             return;
 
-        // Another memory has taken its place, perhaps one after another, or the store is closed. A new one is the store's before the old one
-        // closes, and one that is found open from inside the epoch stays as long as its reader.
+        // Another memory has taken its place, perhaps one after another, or the store is closed. A new one is the store's before the
+        // old one closes, and one that is found open from inside the epoch stays as long as its reader.
         RunMemory closed;
         do
         {
