@@ -6,11 +6,11 @@ namespace Cairn;
 // Giving up what no policy keeps.
 public sealed partial class CairnDatabase
 {
-    /// <summary>Gives up of the log what nothing needs any more: neither opening the database, nor a policy of retention, nor a value that
-    /// is kept by reference. What is still needed of it moves into an archive. The maintainer does the same by itself when more than half
-    /// of what it looks at is garbage (<see cref="CairnOptions.CompactionGarbageMin"/>); this does it as soon as there is any. Runs beside
-    /// commits and reads; costs a read of what lies below the older of the two kept checkpoints. One at a time: a second caller
-    /// waits.</summary>
+    /// <summary>Merges the tables that both kept checkpoints have, and gives up of the log what nothing needs any more: neither opening
+    /// the database, nor a policy of retention, nor a value that is kept by reference. What is still needed of it moves into an
+    /// archive. The maintainer does the same by itself when more than half of what it looks at is garbage (<see
+    /// cref="CairnOptions.CompactionGarbageMin"/>); this does it as soon as there is any. Runs beside commits and reads; costs a read
+    /// of what lies below the older of the two kept checkpoints. One at a time: a second caller waits.</summary>
     /// <param name="progress">Told the bytes that were read and written so far.</param>
     /// <param name="cancellationToken">Ends it between two steps; what was given up by then is.</param>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the database is in memory and has no log;
@@ -21,7 +21,8 @@ public sealed partial class CairnDatabase
     public CompactionReport Compact(IProgress<long>? progress = null, CancellationToken cancellationToken = default) =>
         RunCompaction(onlyPlans: false, progress, cancellationToken);
 
-    /// <summary>Says what <see cref="Compact"/> would do, and changes nothing.</summary>
+    /// <summary>Says what <see cref="Compact"/> would do with the log, and changes nothing. Tables are not merged for that, so a value to
+    /// which only a version refers that was written over counts as needed: it would give up more.</summary>
     /// <inheritdoc cref="Compact"/>
     public CompactionReport PlanCompaction(IProgress<long>? progress = null, CancellationToken cancellationToken = default) =>
         RunCompaction(onlyPlans: true, progress, cancellationToken);
