@@ -75,16 +75,20 @@ internal static class HookVerbs
             Say('r', from);
             db.Engine.Maintainer!.Step();
             db.Sync();                                       // a mark follows a sync, which is not due by itself on a fast machine
+            db.SyncAsync().AsTask().Wait();                  // by the log's own thread
             db.Engine.Path.Log.MarkIfIdle(TimeSpan.Zero);
             db.Runs.Delete(run.Id);
             Say('d', from);
             var backup = new MemoryStorage();
             db.BackupTo(backup, null, new BackupOptions());
-            CairnDatabase.RestoreTo(BackupChain.Open([backup], default), new MemoryStorage(), new RestoreOptions());
+            var restored = new MemoryStorage();
+            CairnDatabase.RestoreTo(BackupChain.Open([backup], default), restored, new RestoreOptions());
+            var salvaged = new MemoryStorage();
+            CairnDatabase.SalvageTo(restored, () => salvaged);
             using var lines = new MemoryStream();
             db.Export(lines);
             lines.Position = 0;
-            using var copy = CairnDatabase.OpenInMemory();
+            using var copy = CairnDatabase.Open(new MemoryStorage(), options, EngineHooks.None);
             copy.Import(lines);
         }
     }
