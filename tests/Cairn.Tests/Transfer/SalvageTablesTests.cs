@@ -324,8 +324,13 @@ public sealed partial class SalvageTablesTests
         .. Archives(test),
     ];
 
-    private static List<string> Tables(TestDatabase test) =>
-        [.. test.Storage.List(LogNames.TableDirectory).Order(StringComparer.Ordinal).Select(name => LogNames.TableDirectory + "/" + name)];
+    // As the newest checkpoint names them, the oldest first: a merged one has a higher number than newer ones.
+    private static List<string> Tables(TestDatabase test)
+    {
+        var newest = test.Storage.List(LogNames.Root).Max(name => LogNames.TryParseManifest(name, out var number) ? number : 0);
+        var manifest = Manifest.Load(test.Storage, newest, forWriting: false, out _);
+        return [.. manifest.Checkpoints[^1].Tables.Reverse().Select(LogNames.TablePath)];
+    }
 
     private static List<string> Archives(TestDatabase test) =>
         [.. test.Storage.List(LogNames.ArchiveDirectory).Order(StringComparer.Ordinal)
