@@ -164,7 +164,7 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
             var names = new List<(string Name, ulong Counter, bool IsLive)>();
             using (var reader = run.Store.Read())
             {
-                var scan = reader.Scan(from, [StoreKeys.State + 1], cut.Sequence);
+                var scan = reader.Scan(from, [StoreKeys.State + 1], cut.Sequence, withTombstones: true);
                 while (names.Count < engine.Limits.PageSize && scan.MoveNext())
                 {
                     names.Add((

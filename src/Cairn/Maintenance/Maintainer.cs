@@ -271,7 +271,5 @@ internal sealed class Maintainer : IDisposable
         foreach (var job in _jobs)
             (job as IDisposable)?.Dispose();          // what it has left half done
         _stopping.Dispose();
-        foreach (var job in _jobs)
-            (job as IDisposable)?.Dispose();
     }
 }

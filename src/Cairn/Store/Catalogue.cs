@@ -249,16 +249,6 @@ internal sealed class Catalogue : IDisposable
     /// <summary>All commits up to it are in the current image.</summary>
     internal ulong PublishedCut { get; private set; }
 
-    /// <summary>What there is to write for the next checkpoint.</summary>
-    internal bool HasChanged
-    {
-        get
-        {
-            lock (_gate)
-                return _changed.Count > 0;
-        }
-    }
-
     /// <summary>Notes that a run is about to change. Under its lock, before a sequence is taken: a commit that got its sequence before a
     /// cut is listed before that.</summary>
     internal void List(RunState run)

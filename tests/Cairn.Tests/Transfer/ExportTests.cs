@@ -47,6 +47,27 @@ public sealed class ExportTests
         }
     }
 
+    // Their lines were missing: the counter of a cell that came back began again, and an old token fitted.
+    [Fact]
+    [Trait("Requirement", "ST-3")]
+    public void Counters_of_deleted_cells_go_on_behind_an_import()
+    {
+        using var test = new TestDatabase(Durability.Strict);
+        test.Run.State.Set("gone", 1);
+        test.Run.State.Set("gone", 2);
+        test.Run.State.Delete("gone");
+        test.CheckpointAndForget();
+        var lines = Export(test.Db);
+        Assert.Single(lines, line => line.Contains("\"deleted\":true", StringComparison.Ordinal));
+        using var copy = new TestDatabase(Durability.Strict);
+        copy.Clock.Microseconds = TimeOf(lines);
+        Import(copy.Db, lines);
+        Same(lines, Export(copy.Db), "a deleted cell");
+        test.Run.State.Set("gone", 3);
+        copy.Db.Default.State.Set("gone", 3);
+        Assert.Equal(test.Run.State.Get("gone")!.Value.Counter, copy.Db.Default.State.Get("gone")!.Value.Counter);
+    }
+
     [Fact]
     [Trait("Kind", "Random")]
     [Trait("Promise", "G1")]
