@@ -494,7 +494,7 @@ internal sealed class Checkpointer : IDisposable
         return manifest with
         {
             Checkpoints = checkpoints,
-            Tables = [.. manifest.Tables.Append(table).Where(kept => named.Contains(kept.Number))],
+            Tables = [.. manifest.Tables.Append(table).Where(kept => named.Contains(kept.Number)).OrderBy(kept => kept.Number)],
             NextTable = Math.Max(manifest.NextTable, table.Number + 1),
             LastSequence = Math.Max(manifest.LastSequence, checkpoint.Sequence),
             CommitTime = Math.Max(manifest.CommitTime, checkpoint.CommitTime),

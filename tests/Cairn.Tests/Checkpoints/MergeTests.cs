@@ -32,6 +32,27 @@ public class MergeTests
         }
     }
 
+    // A benchmark that checkpoints without end met it: the checkpoint's table had the lower number and came second into the manifest.
+    [Fact]
+    [Trait("Promise", "G5")]
+    public void A_merge_that_ends_inside_a_checkpoint_takes_the_higher_number_and_is_named_first()
+    {
+        using var test = new TestDatabase(Durability.Strict, Small);
+        Fill(test, 9, new Random(3), []);
+        test.Kv.Put("last", 1);
+        var checkpointer = test.Db.Engine.Checkpointer!;
+        for (var step = 0; step < 3; step++)
+            checkpointer.Step();                             // marked, frozen, and its table has a number
+        var before = Tables(test);
+        Merge(test);
+        Assert.True(Tables(test) < before && checkpointer.IsUnderWay);
+        while (checkpointer.IsUnderWay)
+            checkpointer.Step();
+        var hash = test.Db.StateHash();
+        test.Reopen();
+        Assert.Equal(hash, test.Db.StateHash());
+    }
+
     private static void Fill(TestDatabase test, int checkpoints, Random random, Dictionary<string, string> held)
     {
         for (var round = 0; round < checkpoints; round++)
