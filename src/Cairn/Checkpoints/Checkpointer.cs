@@ -305,17 +305,23 @@ internal sealed class Checkpointer : IDisposable
             _parts.State.ThrowIfFailed();
         }
 
-        attempt.MarkPosition = mark.Position;
-        new CheckpointMark(attempt.Number, attempt.Cut, attempt.Time).Write(mark.Payload);
-        LogWriter.Filled(mark);
-        Failpoint.Hit("checkpoint.cut-before-synced");
-        _parts.Log.SyncThrough(mark);                        // K2
-        Failpoint.Hit("checkpoint.synced-before-frozen");
+        try
+        {
+            attempt.MarkPosition = mark.Position;
+            new CheckpointMark(attempt.Number, attempt.Cut, attempt.Time).Write(mark.Payload);
+            LogWriter.Filled(mark);
+            Failpoint.Hit("checkpoint.cut-before-synced");
+            _parts.Log.SyncThrough(mark);                    // K2
+            Failpoint.Hit("checkpoint.synced-before-frozen");
+        }
+        finally
+        {
+            // Every commit up to the cut is applied, so every run that has one is in the list; after a failure it says what to give back.
+            attempt.Unfrozen = new Queue<RunState>(_parts.Catalogue.TakeChanged());
+            if (!attempt.Unfrozen.Contains(_parts.Catalogue.State))
+                attempt.Unfrozen.Enqueue(_parts.Catalogue.State);   // its record says at which opening we are, changed or not
+        }
 
-        // Every commit up to the cut is applied, so every run that has one is in the list.
-        attempt.Unfrozen = new Queue<RunState>(_parts.Catalogue.TakeChanged());
-        if (!attempt.Unfrozen.Contains(_parts.Catalogue.State))
-            attempt.Unfrozen.Enqueue(_parts.Catalogue.State);   // its record says at which opening we are, changed or not
         return true;
     }
 
@@ -533,6 +539,9 @@ internal sealed class Checkpointer : IDisposable
         {
             lock (run.CommitLock)
             {
+                // So that no commit freezes it for this cut later, when nobody would give that back.
+                if (run.Cut != attempt.Cut && !Mutant.Is("checkpoint-leaves-unfrozen"))
+                    run.Freeze(attempt.Cut);
                 run.GiveBack(attempt.Cut);
                 _parts.Catalogue.List(run);
             }

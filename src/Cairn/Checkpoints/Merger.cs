@@ -21,8 +21,8 @@
 // G3  A source goes last: behind the manifest that does not name it, behind the line that the last reader of the old image passed,
 //     behind the manifest after that one (two stay, N and N-1), and while no verification holds an older one. Backups, scrubbing and
 //     compactions have handles of their own. A crash before that leaves files without a meaning, which the next opening removes.
-// G4  A failure before the manifest throws the new table away and changes nothing. A failed sync ends writing, as everywhere. A full disk
-//     means: later. A damaged source ends the merge and stays as it is.
+// G4  A failure before the manifest throws the new table away and changes nothing; one behind it ends writing. A failed sync ends writing,
+//     as everywhere. A full disk means: later. A damaged source ends the merge and stays as it is.
 // G5  A run that was deleted leaves nothing but what pins hold; its tombstone goes with the last of it, at the bottom.
 //
 // What it does not do: decide when (MergeJob, Compactions), look at retention (history is in the log and its archives, never in tables).
@@ -105,8 +105,11 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
                 Abandon();
                 throw failure.ToCairn(parts.Storage.Description);
             }
-            catch (Exception)
+            catch (Exception failure)
             {
+                // What memory reads and what the manifest names are two then, and the new table must stay.
+                if (_attempt is { IsPublished: true } && !Mutant.Is("merge-published-by-half"))
+                    parts.State.Fail(failure);
                 Abandon();
                 throw;
             }
@@ -277,6 +280,7 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
             Array.ForEach(attempt.Sources, source => Unlink(source.Info.Path));
         Failpoint.Hit("merge.before-manifest");
         var manifest = Publish(manifest => WithMerged(manifest, attempt.Sources, info));
+        attempt.IsPublished = true;
         Failpoint.Hit("merge.manifest-published");
         var image = parts.Image.Value;
         parts.Catalogue.Replace(image.WithMerged(image.Tables.IndexOf(attempt.Sources[0]), attempt.Sources.Length, opened));
@@ -448,5 +452,7 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
         internal Table? Opened { get; set; }
 
         internal TableVerification? Verification { get; set; }
+
+        internal bool IsPublished { get; set; }
     }
 }

@@ -105,7 +105,7 @@ internal sealed class ScrubJob(SegmentedLog log, TimeProvider clock, Maintenance
         {
             ReadPiece(file);
         }
-        catch (StorageException failure) when (failure.Error is StorageError.NotFound or StorageError.Io)
+        catch (StorageException failure)
         {
             Finish(file, Damage(file, 0, $"bytes that can be read ({failure.Message})"));
         }
