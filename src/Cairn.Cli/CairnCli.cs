@@ -64,7 +64,7 @@ internal static class CairnCli
             RunVerbs.Group(), KvVerbs.Group(), EventVerbs.Group(), StateVerbs.Group(), TraceVerbs.Group(), ImportVerbs.Group(),
             DatabaseVerbs.Stat(), DatabaseVerbs.Verify(), DatabaseVerbs.Doctor(), DatabaseVerbs.Sync(), DatabaseVerbs.Checkpoint(),
             DatabaseVerbs.Compact(),
-            DatabaseVerbs.Metrics(), LogVerbs.Group(),
+            DatabaseVerbs.Metrics(), LogVerbs.Blame(), LogVerbs.Group(),
             ExportVerbs.Group(), BackupVerbs.Group(), BackupVerbs.Restore(), BackupVerbs.Salvage(),
             Completion.Verb(),
         ];

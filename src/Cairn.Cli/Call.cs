@@ -27,7 +27,15 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
 
     internal CairnDatabase Database => _database ??= verb.Writes ? OpenForWriting() : OpenForReading(streams, Directory, IsJson);
 
-    internal Run Run => _run ??= RunNames.Find(Database, parsed.GetValue(GlobalOptions.Run)!, begin: verb.Needs == Needs.WriteRun);
+    internal Run Run => _run ??= RunNames.Find(
+        RunsOf(Database), parsed.GetValue(GlobalOptions.Run)!, begin: verb.Needs == Needs.WriteRun);
+
+    // What is written through these tells who wrote it, if that was said.
+    private Runs RunsOf(CairnDatabase database) => (parsed.GetValue(GlobalOptions.Actor), parsed.GetValue(GlobalOptions.Tool)) switch
+    {
+        (null, null) => database.Runs,
+        var (actor, tool) => database.Runs.With(new CommitOptions { Attributes = new CommitAttributes { Actor = actor, Tool = tool } }),
+    };
 
     /// <summary>Under --once: the transaction that the verb writes in, and where its answer is kept until that has committed.</summary>
     internal OnceAnswer? Once { get; set; }

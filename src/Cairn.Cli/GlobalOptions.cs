@@ -56,13 +56,27 @@ internal static class GlobalOptions
         Recursive = true,
     };
 
+    internal static readonly Option<string?> Actor = new("--actor")
+    {
+        Description = "Who writes into a run: kept with the commit, shown by 'log' and 'blame'.",
+        HelpName = "NAME",
+        Recursive = true,
+    };
+
+    internal static readonly Option<string?> Tool = new("--tool")
+    {
+        Description = "The tool for which something is written into a run: as --actor.",
+        HelpName = "NAME",
+        Recursive = true,
+    };
+
     internal static readonly Option<bool> Json = new(JsonName)
     {
         Description = "Machine output: one JSON document per answer, one per line in a list; failures too.",
         Recursive = true,
     };
 
-    internal static IReadOnlyList<Option> All => [Db, Run, Durability, Once, Require, Json];
+    internal static IReadOnlyList<Option> All => [Db, Run, Durability, Once, Require, Actor, Tool, Json];
 
     static GlobalOptions() => Durability.CompletionSources.Add("buffered", "strict");
 }

@@ -28,6 +28,13 @@ internal sealed record PastTime(Sequence Sequence, DateTimeOffset? Time)
         CustomParser = ParseSequence,
     };
 
+    internal static Option<PastTime?> BeforeCommit() => new("--before")
+    {
+        Description = "Only commits before this sequence.",
+        HelpName = "SEQUENCE",
+        CustomParser = ParseSequence,
+    };
+
     /// <summary>All versions of a thing, a call's worth at a time.</summary>
     internal static IEnumerable<T> Versions<T>(
         Call call, Option<int?> limit, Option<PastTime?> before, Func<int, Sequence?, IReadOnlyList<T>> read, Func<T, Sequence> versionOf)
@@ -68,7 +75,7 @@ internal sealed record PastTime(Sequence Sequence, DateTimeOffset? Time)
         return null;
     }
 
-    private static PastTime? ParseSequence(ArgumentResult result)
+    internal static PastTime? ParseSequence(ArgumentResult result)
     {
         var text = result.Tokens[^1].Value;
         if (TryParseSequence(text, out var sequence))

@@ -5,14 +5,14 @@ internal static class RunNames
 {
     /// <summary>The run that --run names.</summary>
     /// <param name="begin">For a writing verb: a name that is not taken begins a run. An id is never made up.</param>
-    internal static Run Find(CairnDatabase database, string nameOrId, bool begin)
+    internal static Run Find(Runs runs, string nameOrId, bool begin)
     {
-        if (database.Runs.TryGet(nameOrId, out var run))
+        if (runs.TryGet(nameOrId, out var run))
             return run;
-        return begin && !RunId.TryParse(nameOrId, out _) ? database.Runs.Begin(nameOrId) : throw Missing(nameOrId);
+        return begin && !RunId.TryParse(nameOrId, out _) ? runs.Begin(nameOrId) : throw Missing(nameOrId);
     }
 
-    internal static Run Find(CairnDatabase database, string nameOrId) => Find(database, nameOrId, begin: false);
+    internal static Run Find(CairnDatabase database, string nameOrId) => Find(database.Runs, nameOrId, begin: false);
 
     /// <summary>For people: the name if it has one.</summary>
     internal static string Show(RunInfo info) => info.Name ?? (info.Id == RunId.Default ? "default" : info.Id.ToString());

@@ -80,6 +80,8 @@ internal sealed class Verb : Command
         RefuseMeaningless(parsed, GlobalOptions.Durability, Writes, "it does not write");
         RefuseMeaningless(parsed, GlobalOptions.Require, Needs == Needs.WriteRun, "it does not write into a run");
         RefuseMeaningless(parsed, GlobalOptions.Once, Needs == Needs.WriteRun, "it does not write into a run");
+        RefuseMeaningless(parsed, GlobalOptions.Actor, Needs == Needs.WriteRun, "it does not write into a run");
+        RefuseMeaningless(parsed, GlobalOptions.Tool, Needs == Needs.WriteRun, "it does not write into a run");
         RefuseMeaningless(parsed, GlobalOptions.Db, Needs != Needs.Nothing, "it opens no database");
         using var call = new Call(this, parsed, streams);
         var (key, guards) = (parsed.GetValue(GlobalOptions.Once), parsed.GetValue(GlobalOptions.Require) ?? []);

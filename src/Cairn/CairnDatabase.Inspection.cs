@@ -1,8 +1,6 @@
 using Cairn.Log;
-using Cairn.Primitives;
 using Cairn.Recovery;
 using Cairn.Storage;
-using Cairn.Store;
 
 namespace Cairn;
 
@@ -33,7 +31,7 @@ public sealed partial class CairnDatabase
                 var header = reader.ReadNext(ref position, out var payload);
                 if (to is { } end && header.Sequence >= end.Value)
                     yield break;
-                var record = header.Sequence >= from.Value ? RecordOf(header, payload, position) : null;
+                var record = header.Sequence >= from.Value ? RecordOf(log, header, payload, position) : null;
                 position += (ulong)header.RecordLength;
                 if (record is not null)
                     yield return record;
@@ -164,20 +162,9 @@ public sealed partial class CairnDatabase
             ?? throw new CairnException(ErrorCode.InvalidArgument, "A database in memory has no log. Open one in a directory.");
     }
 
-    private static LogRecord RecordOf(in RecordHeader header, ReadOnlySpan<byte> payload, ulong position)
+    private static LogRecord RecordOf(SegmentedLog log, in RecordHeader header, ReadOnlySpan<byte> payload, ulong position)
     {
-        var operations = new List<LogOperation>();
-        DateTimeOffset? time = null;
-        if (header.Type == RecordType.Transaction)
-        {
-            var transaction = new TransactionPayload(payload);
-            time = CommitClock.Time(transaction.CommitTime);
-            while (transaction.MoveNext(out var part))
-            {
-                while (part.MoveNext(out var operation))
-                    operations.Add(OperationOf(part.Run, operation));
-            }
-        }
+        var commit = header.Type == RecordType.Transaction ? CommittedTransaction.Of(log, Operations, header, payload, position) : null;
 
         return new LogRecord
         {
@@ -186,36 +173,10 @@ public sealed partial class CairnDatabase
             Sequence = new Sequence(header.Sequence),
             PayloadBytes = (int)header.Length,
             DurableUpTo = (long)header.DurableUpTo,
-            Time = time,
-            Operations = operations,
+            Time = commit?.Time,
+            Operations = commit?.Operations ?? [],
+            Attributes = commit?.Attributes ?? CommitAttributes.None,
             Line = LogDump.Line(header, payload, position),
         };
     }
-
-    private static LogOperation OperationOf(RunId run, in Operation operation)
-    {
-        var body = operation.Body.ToArray();
-        return new LogOperation(
-            run,
-            Engine.OperationName((OperationCode)operation.Code),
-            operation.Key.ToArray(),
-            body,
-            operation.Expiry == 0 ? null : CommitClock.Time(operation.Expiry))
-        {
-            Value = ValueIn((OperationCode)operation.Code, body),
-        };
-    }
-
-    // Where the canonical value lies in a body, by docs/format.md.
-    private static Value? ValueIn(OperationCode code, byte[] body) => code switch
-    {
-        OperationCode.KvPut => Value.Decode(body),
-        OperationCode.StateInit or OperationCode.StateSet or OperationCode.StateTransition or OperationCode.StateLease =>
-            Value.Decode(body.AsSpan(sizeof(uint) + sizeof(ulong))),
-        OperationCode.EventAppend => Value.Decode(EventOperations.PayloadIn(body)),
-        OperationCode.TraceRecord or OperationCode.RunCreate or OperationCode.RunUpdate or OperationCode.RunEnd or OperationCode.RunResume
-            or OperationCode.RunArchive or OperationCode.Retention => Value.Decode(body),
-        OperationCode.Idempotency when body.Length > 0 => Value.Decode(body),
-        _ => default(Value?),
-    };
 }

@@ -105,6 +105,7 @@ internal sealed class Engine
             throw new CairnException(
                 ErrorCode.InvalidArgument, $"Retries is {options.Retries}; it must be from 0 to {TransactionOptions.RetriesMax}.");
         Path.NeedsSync(options.Commit);
+        var attributes = options.Commit.Attributes?.Encode(Limits);
         Path.ThrowIfNotReadable();
         var sorted = runs.ToArray();
         Array.Sort(sorted, (left, right) => left.Id.CompareTo(right.Id));
@@ -117,6 +118,7 @@ internal sealed class Engine
         var transaction = new TransactionContext(Path, Pins, sorted, options.Isolation == Isolation.Serializable, timeout)
         {
             Options = options,
+            Encoded = attributes,
             Outside = outside,
         };
         lock (_gate)
@@ -137,7 +139,7 @@ internal sealed class Engine
         using var use = transaction.Enter();
         transaction.ThrowIfExpired();
         var began = Clock.GetTimestamp();
-        var batch = Batch.RentMine();
+        var batch = Batch.RentMine(transaction.Attributes());
         try
         {
             batch.Record.NeedsSync = Path.NeedsSync(transaction.Options.Commit);
@@ -176,7 +178,7 @@ internal sealed class Engine
         try
         {
             // The record is read once more after the commit (receipts), so it is not a pooled one.
-            var batch = Batch.RentOwned();
+            var batch = Batch.RentOwned(transaction.Attributes());
             batch.Record.NeedsSync = needsSync;
             var placed = transaction.Place(batch, began);
             if (placed.Refusal is null)

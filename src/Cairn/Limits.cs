@@ -29,8 +29,8 @@ public sealed record Limits
     /// <summary>LIM-7: most members of one object. Default 1,000,000, at most 16,777,216.</summary>
     public int ObjectMembersMax { get; init; } = 1_000_000;
 
-    /// <summary>LIM-14: largest metadata of a trace or run, encoded, in bytes; also a run's error, the reason of a redaction, and the
-    /// answer of a transaction that is done once. Default 64 KiB, at most 1 MiB.</summary>
+    /// <summary>LIM-14: largest metadata of a trace or run, encoded, in bytes; also a run's error, the reason of a redaction, the
+    /// answer of a transaction that is done once, and the attributes of a commit. Default 64 KiB, at most 1 MiB.</summary>
     public int MetadataBytesMax { get; init; } = 64 << 10;
 
     /// <summary>LIM-14: most tags on one thing. Default 64, at most 1,024.</summary>

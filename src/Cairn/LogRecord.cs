@@ -28,6 +28,9 @@ public sealed record LogRecord
     /// <summary>What a transaction does, in order; empty for other records.</summary>
     public IReadOnlyList<LogOperation> Operations { get; init; } = [];
 
+    /// <summary>Who and what caused a transaction; <see cref="CommitAttributes.None"/> when that was not told.</summary>
+    public CommitAttributes Attributes { get; init; } = CommitAttributes.None;
+
     /// <summary>All of it in one line, without keys and values: those may be secrets.</summary>
     public required string Line { get; init; }
 }
@@ -40,6 +43,9 @@ public sealed record LogRecord
 /// <param name="Expiry">When what it writes expires; null for never.</param>
 public sealed record LogOperation(RunId Run, string Name, ReadOnlyMemory<byte> Key, ReadOnlyMemory<byte> Body, DateTimeOffset? Expiry)
 {
+    /// <summary>What it changes.</summary>
+    public ItemAddress Address { get; init; }
+
     /// <summary>The value in the body: of a key, a state cell, an event's payload, a trace, a change of a run; null where there is
     /// none.</summary>
     public Value? Value { get; init; }

@@ -6,7 +6,7 @@ namespace Cairn;
 
 /// <summary>A run: a timeline of agent state. The handle stays good for reads after the run is closed; after its deletion every call
 /// gives <see cref="ErrorCode.NotFound"/>. Thread-safe.</summary>
-public sealed class Run
+public sealed partial class Run
 {
     private readonly Engine _engine;
     private readonly RunState _state;
@@ -68,6 +68,13 @@ public sealed class Run
         _engine.Path.NeedsSync(options);
         return new Run(_engine, _state, options);
     }
+
+    /// <summary>The same run, and each write made through the result tells in its record who and what caused it.</summary>
+    /// <exception cref="CairnException">A name is empty or holds control characters, entries are no Object, trust is not from 0 to
+    /// 1.</exception>
+    /// <exception cref="LimitException">A name is longer than <see cref="Limits.NameBytesMax"/>, or all together longer than
+    /// <see cref="Limits.MetadataBytesMax"/>.</exception>
+    public Run With(CommitAttributes attributes) => With(_options with { Attributes = attributes });
 
     /// <summary>A read-only view of the run as it is now.</summary>
     public Snapshot Snapshot() => SnapshotHold.Take(_engine, _state);
@@ -263,7 +270,15 @@ public sealed class Run
     /// <exception cref="LimitException">The patch or the result is too large.</exception>
     public Sequence UpdateMetadata(Value patch) => _life.UpdateMetadata(patch);
 
-    private TransactionOptions Effective(TransactionOptions? options) => options ?? (_options == CommitOptions.Default
-        ? TransactionOptions.Default
-        : new TransactionOptions { Commit = _options });
+    // What a transaction's own options leave open is the handle's.
+    private TransactionOptions Effective(TransactionOptions? options)
+    {
+        if (_options == CommitOptions.Default)
+            return options ?? TransactionOptions.Default;
+        if (options is null)
+            return new TransactionOptions { Commit = _options };
+        return options.Commit.Attributes is null && _options.Attributes is not null
+            ? options with { Commit = options.Commit with { Attributes = _options.Attributes } }
+            : options;
+    }
 }

@@ -17,12 +17,31 @@ public sealed class Runs
     private const int DrawsMax = 1_000;
 
     private readonly Engine _engine;
+    private readonly CommitOptions _options;
     private readonly Scope _index;
 
     internal Runs(Engine engine)
+        : this(engine, CommitOptions.Default)
+    {
+    }
+
+    private Runs(Engine engine, CommitOptions options)
     {
         _engine = engine;
+        _options = options;
         _index = Scope.Live(engine.Path, engine.Catalogue.State, CommitOptions.Default);
+    }
+
+    /// <summary>The same index, with other options for each write made through the result and through the handles that it gives.</summary>
+    /// <exception cref="CairnException">The options ask for less durability than the database has, or the attributes are not what they may
+    /// be (<see cref="Run.With(CommitAttributes)"/>).</exception>
+    /// <exception cref="LimitException">The attributes are too long.</exception>
+    public Runs With(CommitOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        _engine.Path.NeedsSync(options);
+        options.Attributes?.Encode(_engine.Limits);
+        return new Runs(_engine, options);
     }
 
     // ---- beginning ------------------------------------------------------------------------------------------------------------
@@ -80,11 +99,11 @@ public sealed class Runs
                 new Expectation(index, RunKeys.Name(stackalloc byte[RunKeys.LengthMax], name).ToArray(), ExpectationKind.Value, 0));
         if (parent is { } above && !RunRecord.IsBuiltIn(above))
             expectations.Add(new Expectation(index, RunKeys.Record(above), ExpectationKind.Present, 0));
-        var batch = Batch.RentMine();
+        var batch = Batch.RentMine(_options.Attributes?.Encode(_engine.Limits));
         batch.BeginPart(state);
         RunOperations.Add(batch, OperationCode.RunCreate, body, tags);
         batch.EndPart();
-        batch.Record.NeedsSync = _engine.Path.NeedsSync(CommitOptions.Default);
+        batch.Record.NeedsSync = _engine.Path.NeedsSync(_options);
         var done = _engine.Path.TryCommit(batch, null, expectations, out var placed);
         Batch.ReturnMine(batch);
         if (done)
@@ -109,7 +128,7 @@ public sealed class Runs
 
     private static CairnException IdTaken(RunId id) => new(ErrorCode.AlreadyExists, $"Run {id} exists. Leave the id out to get a new one.");
 
-    private Run HandleOf(RunState state) => new(_engine, state, CommitOptions.Default);
+    private Run HandleOf(RunState state) => new(_engine, state, _options);
 
     // ---- finding --------------------------------------------------------------------------------------------------------------
 
@@ -389,7 +408,7 @@ public sealed class Runs
             throw new CairnException(
                 ErrorCode.InvalidArgument, "The run 'default' always exists and cannot be deleted. Delete its keys instead.");
         var state = Find(id);
-        var scope = Scope.Live(_engine.Path, state, CommitOptions.Default);
+        var scope = Scope.Live(_engine.Path, state, _options);
         var name = new Lifecycle(_engine, scope).Info.Name;
         scope.ThrowIfNotWritable(isAllowedWhenClosed: true);
         var batch = scope.BeginSingle();

@@ -41,7 +41,7 @@ internal static class ExportVerbs
     private static int Write(
         Call call, string file, string[]? only, Func<Stream, ExportOptions, CancellationToken, ExportReport> export)
     {
-        RunId[]? runs = only is { Length: > 0 } names ? [.. names.Select(name => RunNames.Find(call.Database, name, begin: false).Id)]
+        RunId[]? runs = only is { Length: > 0 } names ? [.. names.Select(name => RunNames.Find(call.Database.Runs, name, begin: false).Id)]
             : null;
         if (file == "-")
         {

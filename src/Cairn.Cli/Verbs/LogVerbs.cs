@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Cairn.Cli.Verbs;
 
-/// <summary><c>cairn log ...</c>: the write-ahead log as it is on disk.</summary>
+/// <summary><c>cairn log ...</c>: the commits, and the write-ahead log as it is on disk.</summary>
 internal static class LogVerbs
 {
     // Chosen: a value longer than this is cut in the readable form; --json has all of it.
@@ -11,7 +11,132 @@ internal static class LogVerbs
 
     private static readonly UTF8Encoding Strict = new(false, throwOnInvalidBytes: true);
 
-    internal static Group Group() => new("log", "The write-ahead log, the truth that everything else is made from.", Dump());
+    internal static Group Group() => new(
+        "log", "The write-ahead log, the truth that everything else is made from.", List(), ShowCommit(), Dump());
+
+    private static Verb List()
+    {
+        var (limit, before) = (Parts.Limit("commits"), PastTime.BeforeCommit());
+        return new Verb(
+            "list", "Lists the commits of a run, newest first: when, who and what caused each, and what it changed.",
+            "cairn log list --run refund-4711 --limit 20", Needs.ReadRun,
+            call => call.List(
+                Commits(call, call.Get(limit), call.Get(before)?.Sequence),
+                commit => Json(commit),
+                new Column<CommittedTransaction>("commit", commit => commit.Sequence.ToString(), Spectre.Console.Justify.Right),
+                Column<CommittedTransaction>.OfTime("time", commit => commit.Time),
+                new Column<CommittedTransaction>("actor", commit => commit.Attributes.Actor ?? "-"),
+                new Column<CommittedTransaction>("tool", commit => commit.Attributes.Tool ?? "-"),
+                new Column<CommittedTransaction>("operations", Told)),
+            limit, before);
+    }
+
+    private static IEnumerable<CommittedTransaction> Commits(Call call, int? limit, Sequence? before)
+    {
+        var left = limit ?? call.Database.Limits.PageSize;
+        while (left > 0)
+        {
+            var count = Math.Min(left, call.Database.Limits.PageSizeMax);
+            var page = call.Run.Commits(count, before);
+            foreach (var commit in page)
+                yield return commit;
+            if (page.Count < count)
+                yield break;
+            left -= count;
+            before = page[^1].Sequence;
+        }
+    }
+
+    private static Verb ShowCommit()
+    {
+        var at = new Argument<PastTime?>("sequence") { Description = "Of the commit: 12.", CustomParser = PastTime.ParseSequence };
+        return new Verb(
+            "show", "Prints one commit: time, runs, who and what caused it, every operation with its value.",
+            "cairn log show 12", Needs.ReadDatabase,
+            call => ShowCommit(call, call.Database.TransactionAt(call.Get(at)!.Sequence)),
+            at);
+    }
+
+    internal static Verb Blame()
+    {
+        var what = new Argument<string>("address")
+        {
+            Description = "kv/KEY, state/NAME, events/#NUMBER, traces/ID, or runs/ID for the run's own record.",
+        };
+        return new Verb(
+            "blame", "Prints the commit that wrote what a run holds now; exit code 1 when there is no such thing.",
+            "cairn blame kv/customer --run refund-4711", Needs.ReadRun,
+            call =>
+            {
+                if (!ItemAddress.TryParse(call.Get(what), out var address))
+                    throw new UsageException($"'{call.Get(what)}' is no address. Write kv/KEY, state/NAME, events/#NUMBER or traces/ID.");
+                return call.Run.Blame(address) is { } commit ? ShowCommit(call, commit) : call.Absent("address", address.ToString());
+            },
+            what);
+    }
+
+    private static int ShowCommit(Call call, CommittedTransaction commit)
+    {
+        var by = commit.Attributes;
+        (string, string?)[] lines =
+        [
+            ("commit", commit.Sequence.ToString()),
+            ("time", Show.Time(commit.Time)),
+            ("actor", by.Actor),
+            ("tool", by.Tool),
+            ("step", by.TraceStep?.ToString()),
+            ("source", by.SourceKind),
+            ("trust", by.Trust?.ToString("R", System.Globalization.CultureInfo.InvariantCulture)),
+            ("entries", by.Entries.Count == 0 ? null : by.Entries.ToJson()),
+            ("once", commit.IdempotencyKey),
+            ("read", by.Reads is { } reads
+                ? $"{Show.Number(reads.Points)} keys and {Show.Number(reads.Ranges)} ranges at {reads.Sequence}: "
+                    + string.Join(' ', reads.Items)
+                : null),
+            .. commit.Runs.Select(run => ("run", (string?)run.ToString())),
+            .. commit.Operations.Select(operation => (operation.Name, (string?)$"{operation.Address} {BodyText(operation)}".TrimEnd())),
+        ];
+        return call.Figures(
+            Value.Object(Json(commit)), lines.Where(line => line.Item2 is not null).Select(line => (line.Item1, line.Item2!)));
+    }
+
+    private static string Told(CommittedTransaction commit)
+    {
+        const int shown = 3;
+        var first = commit.Operations.Take(shown).Select(operation => $"{operation.Name} {operation.Address}");
+        var more = commit.Operations.Count > shown ? $" and {Show.Plain(commit.Operations.Count - shown)} more" : "";
+        return string.Join(", ", first) + more;
+    }
+
+    internal static (string Name, Value Value)[] Json(CommittedTransaction commit) =>
+    [
+        ("sequence", Failures.Number(commit.Sequence)),
+        ("time_us", Show.Microseconds(commit.Time)),
+        ("runs", Value.Array(commit.Runs.Select(run => (Value)run.ToString()))),
+        ("operations", Value.Array(commit.Operations.Select(Json))),
+        ("once", commit.IdempotencyKey),
+        ("attributes", Json(commit.Attributes)),
+    ];
+
+    private static Value Json(LogOperation operation) => Value.Object(
+        ("run", operation.Run.ToString()),
+        ("operation", operation.Name),
+        ("address", operation.Address.ToString()),
+        ("value", operation.Value ?? Value.Null),
+        ("expiry_us", Show.Microseconds(operation.Expiry)));
+
+    private static Value Json(CommitAttributes by) => Value.Object(
+        ("actor", by.Actor),
+        ("tool", by.Tool),
+        ("step", by.TraceStep?.ToString()),
+        ("source", by.SourceKind),
+        ("trust", by.Trust is { } trust ? trust : Value.Null),
+        ("entries", by.Entries),
+        ("reads", by.Reads is { } reads
+            ? Value.Object(
+                ("sequence", Failures.Number(reads.Sequence)), ("points", reads.Points), ("ranges", reads.Ranges),
+                ("items", Value.Array(reads.Items.Select(item => (Value)item))))
+            : Value.Null));
 
     private static Verb Dump()
     {

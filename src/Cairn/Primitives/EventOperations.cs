@@ -92,6 +92,13 @@ internal sealed class EventOperations : OperationSet
         _ => "head",
     };
 
+    internal override string Describe(in Operation operation, RunId run) => (OperationCode)operation.Code switch
+    {
+        OperationCode.EventConsumerCommit => $"consumer {Utf8.GetTrustedString(operation.Key)}",
+        _ when operation.Body.Length >= sizeof(ulong) => new EventNumber(BinaryPrimitives.ReadUInt64LittleEndian(operation.Body)).ToString(),
+        _ => "",
+    };
+
     // ---- the way of a commit --------------------------------------------------------------------------------------------------
 
     internal override CairnException? Resolve(in Operation operation, Span<byte> holes, RunState run, Catalogue catalogue, long time)

@@ -63,6 +63,8 @@ internal sealed class RunOperations : OperationSet
 
     internal override bool IsDerived(byte storeFamily) => storeFamily is not (StoreKeys.Run or StoreKeys.RunResult);
 
+    internal override string Describe(in Operation operation, RunId run) => run.ToString();
+
     internal override string Describe(ReadOnlySpan<byte> storeKey) => storeKey[0] == StoreKeys.RunName || storeKey.Length <= RunId.Size
         ? Utf8.GetTrustedString(storeKey[1..])
         : RunId.Read(storeKey[^RunId.Size..]).ToString();

@@ -48,6 +48,9 @@ internal sealed class TraceOperations : OperationSet
 
     internal override bool IsDerived(byte storeFamily) => storeFamily != StoreKeys.Trace;
 
+    internal override string Describe(in Operation operation, RunId run) =>
+        operation.Key.Length == TraceId.Size ? TraceId.Read(operation.Key).ToString() : Convert.ToHexStringLower(operation.Key);
+
     internal override string Describe(ReadOnlySpan<byte> storeKey) => storeKey.Length > TraceId.Size
         ? TraceId.Read(storeKey[^TraceId.Size..]).ToString()
         : storeKey[0] switch

@@ -69,6 +69,9 @@ internal abstract class OperationSet
         return Projected.Nothing;
     }
 
+    /// <summary>Names what an operation of a record changes, in the words in which store keys are named.</summary>
+    internal virtual string Describe(in Operation operation, RunId run) => Utf8.GetTrustedString(operation.Key);
+
     /// <summary>Tells people which thing a store key belongs to.</summary>
     internal abstract string Describe(ReadOnlySpan<byte> storeKey);
 

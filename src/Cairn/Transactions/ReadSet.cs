@@ -42,6 +42,29 @@ internal sealed class ReadSet(ulong sequence)
         return null;
     }
 
+    /// <summary>How much was read, and some of the keys, in order.</summary>
+    internal CommitReads Summarise(OperationTable operations)
+    {
+        var items = new List<string>();
+        var chars = 0;
+        foreach (var key in _runs.SelectMany(run => run.Points).Order(ByteArrayComparer.Instance).Take(CommitReads.ItemsMax))
+        {
+            var (primitive, text) = operations.Describe(key);
+            chars += text.Length;
+            if (chars > CommitReads.ItemCharsMax)
+                break;
+            items.Add($"{primitive}/{text}");
+        }
+
+        return new CommitReads
+        {
+            Sequence = new Sequence(Sequence),
+            Points = _runs.Sum(run => (long)run.Points.Count),
+            Ranges = _runs.Sum(run => (long)run.Ranges.Count),
+            Items = items,
+        };
+    }
+
     private RunReads For(RunState run)
     {
         if (Find(run) is { } reads)

@@ -14,8 +14,12 @@ internal sealed class Scope
     private readonly long _time;
     private volatile bool _ended;
 
-    private Scope(CommitPath path, RunState run, ScopeKind kind, ulong sequence, long time, TransactionContext? transaction)
+    private readonly byte[]? _attributes;
+
+    private Scope(
+        CommitPath path, RunState run, ScopeKind kind, ulong sequence, long time, TransactionContext? transaction, byte[]? attributes = null)
     {
+        _attributes = attributes;
         Path = path;
         Run = run;
         Kind = kind;
@@ -25,8 +29,10 @@ internal sealed class Scope
         Writes = transaction is null ? null : new PendingWrites(transaction.Size);
     }
 
+    /// <exception cref="CairnException">The attributes in the options are not what they may be.</exception>
+    /// <exception cref="LimitException">They are too long.</exception>
     internal static Scope Live(CommitPath path, RunState run, CommitOptions options) =>
-        new(path, run, ScopeKind.Live, ulong.MaxValue, 0, null) { Options = options };
+        new(path, run, ScopeKind.Live, ulong.MaxValue, 0, null, options.Attributes?.Encode(path.Limits)) { Options = options };
 
     /// <param name="sequence">Pinned by the caller for as long as the scope is used.</param>
     /// <param name="time">Time at which expiry is judged.</param>
@@ -151,7 +157,7 @@ internal sealed class Scope
     /// <summary>Starts a one-operation transaction on this run; live scope only.</summary>
     internal Batch BeginSingle()
     {
-        var batch = Batch.RentMine();
+        var batch = Batch.RentMine(_attributes);
         batch.BeginPart(Run);
         return batch;
     }
@@ -191,7 +197,7 @@ internal sealed class Scope
     /// <summary>Starts a one-operation transaction that will be awaited, and read once more afterwards.</summary>
     internal Batch BeginOwned()
     {
-        var batch = Batch.RentOwned();
+        var batch = Batch.RentOwned(_attributes);
         batch.BeginPart(Run);
         return batch;
     }
@@ -218,7 +224,7 @@ internal sealed class Scope
     /// <summary>Starts a one-operation transaction that will be awaited.</summary>
     internal Batch BeginPooled()
     {
-        var batch = Batch.RentPooled();
+        var batch = Batch.RentPooled(_attributes);
         batch.BeginPart(Run);
         return batch;
     }

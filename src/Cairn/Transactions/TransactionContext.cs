@@ -44,6 +44,9 @@ internal sealed class TransactionContext
 
     internal TransactionOptions Options { get; init; } = TransactionOptions.Default;
 
+    /// <summary>The attributes in the options as they stand in a record; null = none.</summary>
+    internal byte[]? Encoded { get; init; }
+
     /// <summary>The commit's sequence; 0 before it, and when nothing was written.</summary>
     internal ulong CommittedAt { get; private set; }
 
@@ -151,6 +154,11 @@ internal sealed class TransactionContext
     private CairnException TimeoutError() => new(
         ErrorCode.Timeout,
         $"The transaction lived longer than {_timeout.TotalMilliseconds} ms (Limits.TransactionTimeMax or its own timeout). Nothing was written; run it again and keep it short.");
+
+    /// <summary>What the commit's record will say of its cause, as of now.</summary>
+    internal ReadOnlySpan<byte> Attributes() => Options.Commit.RecordReads
+        ? (Options.Commit.Attributes ?? CommitAttributes.None).EncodeWith(Reads.Summarise(Path.Operations))
+        : Encoded;
 
     /// <summary>Encodes and places everything. The transaction ends only when the caller says so.</summary>
     /// <param name="began">Time stamp of the call.</param>

@@ -370,6 +370,41 @@ public class CliVerbTests
     }
 
     [Fact]
+    [Trait("Requirement", "SEC-16")]
+    public void SEC_16_Who_wrote_is_given_with_a_write_and_shown_by_log_and_blame()
+    {
+        using var bed = new CliBed();
+        bed.Good("kv", "put", "customer", "Ada", "--actor", "ada", "--tool", "crm.lookup", "--run", "refund");
+        bed.Good("kv", "put", "customer", "Eve", "--run", "refund");
+        bed.Good("kv", "incr", "paid", "5", "--run", "refund", "--actor", "bob", "--once", "payment-4711");
+        var commits = bed.Json("log", "list", "--run", "refund");
+        Assert.Equal(["bob", "", "ada", "ada"],
+            commits.Select(commit => commit["attributes"]["actor"] is { IsNull: false } actor ? actor.AsString() : ""));
+        Assert.Equal("payment-4711", commits[0]["once"].AsString());
+        Assert.Equal("kv/customer", commits[1]["operations"][0]["address"].AsString());
+        Assert.Equal(2, bed.Json("log", "list", "--run", "refund", "--limit", "2").Count);
+        Assert.Equal(3, bed.Json("log", "list", "--run", "refund", "--before", "4").Count);
+        Assert.Contains("crm.lookup\tkv.put kv/customer", bed.Good("log", "list", "--run", "refund"), StringComparison.Ordinal);
+        var shown = bed.Good("log", "show", "2");
+        foreach (var part in new[] { "actor\tada", "tool\tcrm.lookup", "kv.put\tkv/customer \"Ada\"" })
+            Assert.Contains(part, shown, StringComparison.Ordinal);
+        Assert.Equal(commits[2], bed.Json("log", "show", "@2")[0]);
+        Assert.Equal(commits[1], bed.Json("blame", "kv/customer", "--run", "refund")[0]);
+        Assert.Equal(1, bed.Run("blame", "kv/nobody", "--run", "refund").Exit);
+        Assert.Equal(2, bed.Run("blame", "customer").Exit);
+        Assert.Equal((3, "InvalidArgument"), Refused(bed, "log", "show", "99"));
+        Assert.Equal((3, "InvalidName"), Refused(bed, "kv", "put", "k", "v", "--actor", ""));
+        Assert.Equal(2, bed.Run("kv", "get", "customer", "--actor", "ada").Exit);
+        Assert.Equal(2, bed.Run("run", "list", "--tool", "x").Exit);
+    }
+
+    private static (int, string) Refused(CliBed bed, params string[] line)
+    {
+        var result = bed.Run([.. line, "--json"]);
+        return (result.Exit, result.ErrorJson["code"].AsString());
+    }
+
+    [Fact]
     [Trait("Promise", "G6")]
     public void Verify_names_the_damaged_place()
     {

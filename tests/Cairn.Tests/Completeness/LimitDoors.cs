@@ -198,9 +198,17 @@ internal static class LimitDoors
                 ["runs.Exists"] = (db, _, n) => db.Runs.Exists(Text(n)),
                 ["runs.List tag"] = (db, _, n) => db.Runs.List(new RunFilter { Tag = Text(n) }),
                 ["run.RemoveTags"] = (_, run, n) => run.RemoveTags(Text(n)),
+                ["run.With actor"] = (_, run, n) => run.With(new CommitAttributes { Actor = Text(n) }).Kv.Put("k", 1),
+                ["run.With tool"] = (_, run, n) => run.With(new CommitAttributes { Tool = Text(n) }).Kv.Put("k", 1),
+                ["run.With source"] = (_, run, n) => run.With(new CommitAttributes { SourceKind = Text(n) }).Kv.Put("k", 1),
+                ["runs.With actor"] = (db, _, n) => db.Runs.With(By(new CommitAttributes { Actor = Text(n) })),
+                ["run.Transact actor"] = (_, run, n) => run.Transact(
+                    tx => tx.Kv.Put("k", 1), new TransactionOptions { Commit = By(new CommitAttributes { Actor = Text(n) }) }),
             },
             Shell = new()
             {
+                ["kv put --actor"] = n => new("", "kv", "put", "k", "v", "--actor", Text(n)),
+                ["kv put --tool"] = n => new("", "kv", "put", "k", "v", "--tool", Text(n)),
                 ["run begin"] = n => new("", "run", "begin", Text(n)),
                 ["run begin --tag"] = n => new("", "run", "begin", "--tag", Text(n)),
                 ["kv put --run"] = n => new("", "kv", "put", "k", "v", "--run", Text(n)),
@@ -319,6 +327,9 @@ internal static class LimitDoors
             {
                 ["runs.Begin"] = (db, _, n) => db.Runs.Begin(metadata: Metadata(n)),
                 ["run.Fail"] = (_, run, n) => run.Fail(Text(n)),
+                ["run.With entries"] = (_, run, n) => run.With(Entries(n)).Kv.Put("k", 1),
+                ["run.Transact entries"] = (_, run, n) => run.Transact(
+                    tx => tx.Kv.Put("k", 1), new TransactionOptions { Commit = By(Entries(n)) }),
                 ["run.Cancel"] = (_, run, n) => run.Cancel(Text(n)),
                 ["runs.Abort"] = (db, run, n) => db.Runs.Abort(run.Id, Text(n)),
                 ["run.TransactOnce answer"] = (_, run, n) => run.TransactOnce("k", Value (_) => Text(n - 3)),
@@ -457,6 +468,7 @@ internal static class LimitDoors
             {
                 ["runs.List"] = (db, _, n) => db.Runs.List(new RunFilter { Limit = (int)n }),
                 ["runs.Children"] = (db, run, n) => db.Runs.Children(run.Id, (int)n),
+                ["run.Commits"] = (_, run, n) => Commits(run, n),
             },
             NotHere =
             {
@@ -687,6 +699,23 @@ internal static class LimitDoors
     private static Value SizedObject(long bytes) => Value.Object(("m", Sized(bytes - 3)));
 
     // A header, a name of one character, and a string: of up to 255 bytes behind a header of two, of up to 65,535 behind one of three.
+    private static CommitOptions By(CommitAttributes attributes) => new() { Attributes = attributes };
+
+    // {"entries":{"m":"..."}}, with headers of 1 + 8 + 1 + 2 + 3 bytes.
+    private static CommitAttributes Entries(long bytes) => new() { Entries = Value.Object(("m", Text(bytes - 15))) };
+
+    // In memory there is no commit to be told, and the limit is looked at before that.
+    private static void Commits(Run run, long limit)
+    {
+        try
+        {
+            run.Commits((int)limit);
+        }
+        catch (HistoryTrimmedException)
+        {
+        }
+    }
+
     private static Value Metadata(long bytes) => Value.Object(("m", Text(bytes - 6)));
 
     private static Value Nested(long levels)

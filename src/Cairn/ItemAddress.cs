@@ -1,0 +1,43 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace Cairn;
+
+/// <summary>Names one thing in a run: a primitive and what that calls it. The text form is <c>primitive/key</c>: <c>kv/customer</c>,
+/// <c>state/budget</c>, <c>events/#12</c>, <c>traces/ID</c>, <c>runs/ID</c>.</summary>
+/// <param name="Primitive"><c>kv</c>, <c>state</c>, <c>events</c>, <c>traces</c>, <c>runs</c> or <c>idempotency</c>.</param>
+/// <param name="Key">A key, the name of a state cell, <c>#</c> and the number of an event, the id of a trace or of a run.</param>
+public readonly record struct ItemAddress(string Primitive, string Key)
+{
+    /// <summary>A key-value.</summary>
+    public static ItemAddress OfKey(string key) => new("kv", key);
+
+    /// <summary>A state cell.</summary>
+    public static ItemAddress OfCell(string name) => new("state", name);
+
+    /// <summary>An event.</summary>
+    public static ItemAddress OfEvent(EventNumber number) => new("events", number.ToString());
+
+    /// <summary>A step of an agent.</summary>
+    public static ItemAddress OfTrace(TraceId id) => new("traces", id.ToString());
+
+    /// <summary>The record of a run: name, status, tags, metadata.</summary>
+    public static ItemAddress OfRun(RunId id) => new("runs", id.ToString());
+
+    /// <summary>Parses the text form.</summary>
+    /// <returns>False when <paramref name="text"/> is not one; that is an answer, not an error. The key is not looked at.</returns>
+    public static bool TryParse([NotNullWhen(true)] string? text, out ItemAddress address)
+    {
+        address = default;
+        if (text?.IndexOf('/', StringComparison.Ordinal) is not (> 0 and var slash)
+            || text[..slash] is not ("kv" or "state" or "events" or "traces" or "runs" or "idempotency"))
+        {
+            return false;
+        }
+
+        address = new ItemAddress(text[..slash], text[(slash + 1)..]);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Primitive}/{Key}";
+}

@@ -1,0 +1,114 @@
+using System.Globalization;
+using Cairn.Codec;
+using Cairn.Log;
+using Cairn.Primitives;
+using Cairn.Replay;
+using Cairn.Store;
+using Cairn.Transactions;
+
+namespace Cairn;
+
+// What the run's log tells: its commits, and which of them wrote a thing.
+public sealed partial class Run
+{
+    /// <summary>The run's commits, newest first, with who and what caused each. Costs a read of the run's own records down to the last one
+    /// that is told.</summary>
+    /// <param name="limit">Most commits; 0 = <see cref="Limits.PageSize"/>.</param>
+    /// <param name="before">Only commits before this one; null = from the newest.</param>
+    /// <exception cref="HistoryTrimmedException">Fewer are left than were asked for, and those before them are no longer kept.</exception>
+    /// <exception cref="CorruptionException">A record is damaged.</exception>
+    /// <exception cref="LimitException">The limit is above <see cref="Limits.PageSizeMax"/>.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the limit is negative;
+    /// <see cref="ErrorCode.NotFound"/>: the run was deleted.</exception>
+    public IReadOnlyList<CommittedTransaction> Commits(int limit = 0, Sequence? before = null)
+    {
+        if (limit < 0)
+        {
+            throw new CairnException(
+                ErrorCode.InvalidArgument, $"A limit of {limit} makes no sense. Ask for 1 to {_engine.Limits.PageSizeMax}, or 0.");
+        }
+
+        if (limit > _engine.Limits.PageSizeMax)
+            throw new LimitException(nameof(Limits.PageSizeMax), _engine.Limits.PageSizeMax, limit, "commits");
+        Scope.Live(_engine.Path, _state, CommitOptions.Default).ThrowIfNotReadable();
+        var most = limit == 0 ? _engine.Limits.PageSize : limit;
+        var end = before?.Value ?? ulong.MaxValue;
+        var found = new List<CommittedTransaction>();
+        using var chain = ChainOrThrow(end);
+        while (found.Count < most && chain.MoveNext(out var payload))
+        {
+            if (chain.Oldest < end)
+                found.Add(CommittedTransaction.Of(chain.Log, _engine.Path.Operations, chain.Header, payload, chain.Position));
+        }
+
+        return found.Count < most && chain.IsTrimmed
+            ? throw new HistoryTrimmedException(new Sequence(Math.Min(end, chain.Oldest) - 1), new Sequence(chain.Oldest))
+            : found;
+    }
+
+    /// <summary>The commit that wrote what a reader sees now: of a key or a state cell its newest value, of an event or a trace its
+    /// record or its redaction, of the run itself the last change of its record. Costs a read of the run's own records down to
+    /// it.</summary>
+    /// <param name="address">A thing of this run.</param>
+    /// <returns>Null when there is no such thing, or it has expired.</returns>
+    /// <exception cref="HistoryTrimmedException">That commit is no longer kept.</exception>
+    /// <exception cref="CorruptionException">A record is damaged.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: no primitive has such addresses, or the key is none
+    /// of its; <see cref="ErrorCode.InvalidKey"/>; <see cref="ErrorCode.NotFound"/>: the run was deleted.</exception>
+    /// <exception cref="LimitException">The key is too long.</exception>
+    public CommittedTransaction? Blame(ItemAddress address)
+    {
+        var scope = Scope.Live(_engine.Path, _state, CommitOptions.Default);
+        scope.ThrowIfNotReadable();
+        var storeKey = StoreKeyOf(address);
+        var holder = storeKey[0] is StoreKeys.Run ? Scope.Live(_engine.Path, _engine.Catalogue.State, CommitOptions.Default) : scope;
+        ulong written;
+        using (var reader = holder.Run.Store.Read())
+        {
+            if (!holder.TryGet(reader, storeKey, out var version))
+                return null;
+            written = version.Sequence;
+        }
+
+        using var chain = ChainOrThrow(written);
+        while (chain.MoveNext(out var payload))
+        {
+            if (chain.Header.Sequence == written)
+                return CommittedTransaction.Of(chain.Log, _engine.Path.Operations, chain.Header, payload, chain.Position);
+            if (chain.Header.Sequence < written)
+                throw chain.Damaged($"the commit {written} above it in the chain of run {Id}");
+        }
+
+        throw new HistoryTrimmedException(new Sequence(written), new Sequence(chain.Oldest));
+    }
+
+    private RunChain ChainOrThrow(ulong asked) => _engine.Path.Log.Device is SegmentedLog log
+        ? RunChain.Of(log, _engine.Path.Log, _state)
+        : throw new HistoryTrimmedException(
+            new Sequence(Math.Min(asked, _engine.Path.Log.LastSequence)), new Sequence(_engine.Path.Log.LastSequence + 1));
+
+    private byte[] StoreKeyOf(ItemAddress address)
+    {
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        switch (address.Primitive)
+        {
+            case "kv":
+                return KvView.StoreKey(address.Key, buffer).ToArray();
+            case "state":
+                return StateView.StoreKey(address.Key, buffer).ToArray();
+            case "idempotency":
+                return KeyRules.EncodeBehind(StoreKeys.Idempotency, address.Key, isWrite: false, buffer).ToArray();
+            case "events" when ulong.TryParse(
+                address.Key.AsSpan(address.Key.StartsWith('#') ? 1 : 0), NumberStyles.None, CultureInfo.InvariantCulture, out var number):
+                return StoreKeys.Of(buffer, StoreKeys.Event, number).ToArray();
+            case "traces" when TraceId.TryParse(address.Key, out var trace):
+                return TraceKeys.Trace(buffer, trace).ToArray();
+            case "runs" when address.Key == Id.ToString():
+                return RunKeys.Record(Id);
+            default:
+                throw new CairnException(
+                    ErrorCode.InvalidArgument,
+                    $"'{address}' names nothing in run {Id}. Write kv/KEY, state/NAME, events/#NUMBER, traces/ID or runs/{Id}.");
+        }
+    }
+}
