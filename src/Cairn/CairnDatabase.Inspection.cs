@@ -93,7 +93,7 @@ public sealed partial class CairnDatabase
         try
         {
             using var storage = DiskStorage.OpenOrCreate(directory, createIfMissing: false, readOnly: true);
-            var survey = DirectorySurvey.Of(storage);
+            var survey = DirectorySurvey.Of(storage, isWhole: true);
             report = report with
             {
                 Exists = true,

@@ -46,6 +46,8 @@ internal enum TakeResult
 /// <summary>See the essay above. Thread-safe.</summary>
 internal sealed class LogWriter : IDisposable
 {
+    private const int RoundBytesMin = 64 << 10;
+
     /// <summary>Most bytes gathered into one write.</summary>
     private const int RoundBytesMax = 4 << 20;
 
@@ -58,7 +60,8 @@ internal sealed class LogWriter : IDisposable
     private readonly VisibleSequence _visible;
     private readonly EngineState _state;
     private readonly bool _publishes;
-    private readonly PendingRecord?[] _ring;
+    private readonly int _queuedMax;
+    private PendingRecord?[] _ring = [];                     // made with the first place, and the buffer with the first group
     private SpinGate _gate;
     private readonly Lock _roundGate = new();
     private readonly Lock _syncGate = new();
@@ -74,7 +77,7 @@ internal sealed class LogWriter : IDisposable
     private CommitRound _next = new();
     private ulong _currentEnd;
     private int _isAwaited;
-    private byte[] _roundBuffer = GC.AllocateUninitializedArray<byte>(64 << 10, pinned: true);
+    private byte[] _roundBuffer = [];
     private uint _chain;
     private ulong _askedFor;                                 // base of the segment behind which one was asked for, + 1
     private bool _stopping;
@@ -100,7 +103,7 @@ internal sealed class LogWriter : IDisposable
         _state = state;
         _clock = clock;
         _counters = counters;
-        _ring = new PendingRecord?[queuedMax];
+        _queuedMax = queuedMax;
         _places.Sequence = start.Sequence;
         _places.Time = start.Time;
         _places.Position = start.Position;
@@ -201,7 +204,7 @@ internal sealed class LogWriter : IDisposable
         try                                                  // planning a rotation allocates, so it may throw
         {
             // A seal may need a slot too.
-            if (_places.NextSlot - Volatile.Read(ref _progress.WrittenSlot) >= _ring.Length - 2 || Failpoint.Rarely("log.queue-full", 0.01))
+            if (_places.NextSlot - Volatile.Read(ref _progress.WrittenSlot) >= _queuedMax - 2 || Failpoint.Rarely("log.queue-full", 0.01))
                 return TakeResult.QueueFull;
             if ((_places.Position + length > _places.SegmentEnd || RotatesEarly) && !PlanRotation(length))
                 return TakeResult.NoRoom;
@@ -230,8 +233,10 @@ internal sealed class LogWriter : IDisposable
         record.Position = _places.Position;
         record.Slot = _places.NextSlot;
         _places.Position += length;
+        if (_ring.Length == 0)
+            _ring = new PendingRecord?[_queuedMax];
         _ring[_places.NextSlot & (_ring.Length - 1)] = record;
-        _places.NextSlot++;
+        Volatile.Write(ref _places.NextSlot, _places.NextSlot + 1);       // who sees it sees the queue too
     }
 
     private bool PlanRotation(ulong length)
@@ -658,7 +663,7 @@ internal sealed class LogWriter : IDisposable
     private ReadOnlyMemory<byte> Gather(long first, long end, int bytes)
     {
         if (_roundBuffer.Length < bytes)
-            _roundBuffer = GC.AllocateUninitializedArray<byte>(bytes, pinned: true);
+            _roundBuffer = GC.AllocateUninitializedArray<byte>(Math.Max(bytes, RoundBytesMin), pinned: true);
         var offset = 0;
         for (var i = first; i < end; i++)
         {

@@ -359,7 +359,7 @@ internal sealed record Manifest
         const long most = 2L * (CopyHeaderBytes + BodyFixedBytes + (long)SegmentsMax * ManifestSegment.Size
             + (long)TablesMax * (TableInfo.Size + CheckpointsMax * sizeof(uint)) + (long)ArchivesMax * ManifestArchive.Size
             + CheckpointsMax * ManifestCheckpoint.FixedBytes + 2 * CopyAlignment);
-        var bytes = new byte[(int)Math.Min(file.Length, most)];
+        var bytes = new byte[(int)Math.Min(file.LengthWhenOpened, most)];
         var read = file.ReadAt(bytes, 0);
         return read == bytes.Length ? bytes : bytes[..read];
     }

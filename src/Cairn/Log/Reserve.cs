@@ -7,7 +7,14 @@ namespace Cairn.Log;
 internal sealed class Reserve(IStorage storage)
 {
     /// <summary>Bytes held now.</summary>
-    internal long HeldBytes { get; private set; } = Measure(storage);
+    internal long HeldBytes
+    {
+        get => _heldBytes ??= Measure(storage);
+        private set => _heldBytes = value;
+    }
+
+    // Looked at when it is first asked for: who only reads never asks.
+    private long? _heldBytes;
 
     /// <summary>Takes the space, or more of it.</summary>
     /// <returns>False when the disk has not that much; then a part may be held.</returns>
@@ -42,9 +49,14 @@ internal sealed class Reserve(IStorage storage)
 
     private static long Measure(IStorage storage)
     {
-        if (!storage.Exists(LogNames.Reserve))
+        try
+        {
+            using var file = storage.Open(LogNames.Reserve, writable: false);
+            return file.LengthWhenOpened;
+        }
+        catch (StorageException missing) when (missing.Error == StorageError.NotFound)
+        {
             return 0;
-        using var file = storage.Open(LogNames.Reserve, writable: false);
-        return file.Length;
+        }
     }
 }

@@ -30,30 +30,36 @@ internal sealed class DirectorySurvey
 
     internal bool HasQuarantine { get; private set; }
 
-    internal static DirectorySurvey Of(IStorage storage)
+    /// <param name="isWhole">False: what only who tidies up wants to know of a database is not looked for.</param>
+    internal static DirectorySurvey Of(IStorage storage, bool isWhole)
     {
         var survey = new DirectorySurvey();
         foreach (var name in storage.List(LogNames.Root))
             survey.AddRoot(name);
         foreach (var name in storage.List(LogNames.LogDirectory))
             survey.AddLog(name);
-        foreach (var name in storage.List(LogNames.TableDirectory))
-            survey.AddNumbered(LogNames.TableDirectory, name, LogNames.TryParseTable(name, out var number), number, survey.Tables);
-        foreach (var name in storage.List(LogNames.ArchiveDirectory))
-            survey.AddNumbered(LogNames.ArchiveDirectory, name, LogNames.TryParseArchive(name, out var number), number, survey.Archives);
-        foreach (var name in storage.List(LogNames.QuarantineDirectory))
-        {
-            if (name.EndsWith(LogNames.Part, StringComparison.Ordinal))
-                survey.Unfinished.Add(LogNames.QuarantineDirectory + "/" + name);
-            else
-                survey.HasQuarantine = true;
-        }
-
+        if (isWhole || survey.Manifests.Count == 0)
+            survey.AddRest(storage);
         survey.Manifests.Sort();
         survey.Segments.Sort();
         survey.Tables.Sort();
         survey.Archives.Sort();
         return survey;
+    }
+
+    private void AddRest(IStorage storage)
+    {
+        foreach (var name in storage.List(LogNames.TableDirectory))
+            AddNumbered(LogNames.TableDirectory, name, LogNames.TryParseTable(name, out var number), number, Tables);
+        foreach (var name in storage.List(LogNames.ArchiveDirectory))
+            AddNumbered(LogNames.ArchiveDirectory, name, LogNames.TryParseArchive(name, out var number), number, Archives);
+        foreach (var name in storage.List(LogNames.QuarantineDirectory))
+        {
+            if (name.EndsWith(LogNames.Part, StringComparison.Ordinal))
+                Unfinished.Add(LogNames.QuarantineDirectory + "/" + name);
+            else
+                HasQuarantine = true;
+        }
     }
 
     private void AddRoot(string name)

@@ -72,6 +72,7 @@ internal sealed class Recovery
 
     private readonly List<(ManifestCheckpoint Checkpoint, string File)> _rejected = [];
     private Manifest? _loaded;
+    private IFile? _last;                // the last named segment: one handle for header, scan and verdict
     private bool _hasScanned;
     private ulong _lastSequence;
     private long _lastCommitTime;
@@ -101,7 +102,15 @@ internal sealed class Recovery
     {
         try
         {
-            return new Recovery(storage, options, apply, content, begin).Open();
+            var recovery = new Recovery(storage, options, apply, content, begin);
+            try
+            {
+                return recovery.Open();
+            }
+            finally
+            {
+                recovery._last?.Dispose();
+            }
         }
         catch (CorruptionException) when (Mutant.Is("recovery-opens-empty"))
         {
@@ -115,7 +124,7 @@ internal sealed class Recovery
 
     private RecoveredLog Open()
     {
-        var directory = DirectorySurvey.Of(_storage);
+        var directory = DirectorySurvey.Of(_storage, isWhole: !_options.IsReadOnly);
         if (directory.Manifests.Count == 0)
             return Create(directory);
 
@@ -136,12 +145,11 @@ internal sealed class Recovery
         _content?.ReadFrom(segments);                     // for an operation that reads what a record before it wrote
         using var scanner = new LogScanner();
         var scanned = ScanFromBest(scanner, manifest);
-        using var file = OpenNamed(manifest.Segments[^1], manifest);
         EndPhase("scan");
 
         return _options.IsReadOnly
             ? HandOut(manifest, scanned.First, scanned.Headers, null, scanner.Chain)
-            : Begin(directory, manifest, scanned, leftovers, scanner, file);
+            : Begin(directory, manifest, scanned, leftovers, scanner, _last!);
     }
 
     // RCV-7: the newest checkpoint, else the older one, else the whole log, and only if it is complete.
@@ -185,12 +193,15 @@ internal sealed class Recovery
         var first = checkpoint is null ? 0 : IndexOf(manifest, checkpoint.MarkPosition);
         var headers = CheckNamedSegments(manifest, first);
         for (var i = first; i < manifest.Segments.Count - 1; i++)
-            ScanEnded(scanner, manifest.Segments[i], headers[i - first], i == first ? checkpoint : null);
+        {
+            using var file = OpenNamed(manifest.Segments[i], manifest);
+            ScanEnded(scanner, file, manifest.Segments[i], headers[i - first], i == first ? checkpoint : null);
+        }
+
         var last = manifest.Segments[^1];
         var mark = first == manifest.Segments.Count - 1 ? checkpoint : null;
-        using var file = OpenNamed(last, manifest);
         var tail = last.IsOpen
-            ? ScanOpen(scanner, file, headers[^1], manifest, mark)
+            ? ScanOpen(scanner, _last!, headers[^1], manifest, mark)
             : ScanClosed(scanner, last, headers[^1], manifest, mark);
         _findings.Floor = tail.Floor;
         _findings.Segments = headers.Length;
@@ -223,7 +234,7 @@ internal sealed class Recovery
         var manifest = Manifest.Load(_storage, numbers[^1], !_options.IsReadOnly, out var warning);
         if (warning is not null)
             _findings.Warn(warning);
-        if (numbers.Contains(manifest.Number - 1))
+        if (!_options.IsReadOnly && numbers.Contains(manifest.Number - 1))
             CheckPrevious(manifest);
         _findings.WasClosedCleanly = manifest.IsClean;
         _findings.Epoch = manifest.Epoch;
@@ -256,19 +267,31 @@ internal sealed class Recovery
         for (var i = 0; i < headers.Length; i++)
         {
             var named = manifest.Segments[first + i];
-            var path = LogNames.SegmentPath(named.Number);
+            var previous = first + i == 0 ? default(Digest?) : manifest.Segments[first + i - 1].Digest;
+            if (first + i == manifest.Segments.Count - 1)
+            {
+                headers[i] = CheckNamed(_last ??= OpenNamed(named, manifest), named, manifest, previous, bytes);
+                continue;
+            }
+
             using var file = OpenNamed(named, manifest);
-            if (file.ReadAt(bytes, 0) < bytes.Length || !SegmentHeader.TryRead(bytes, out headers[i]))
-                throw Damaged(path, 0, named.FirstSequence - 1, "a segment header");
-            headers[i].Format.Check(path, !_options.IsReadOnly);
-            var previous = first + i == 0 ? headers[i].PreviousDigest : manifest.Segments[first + i - 1].Digest;
-            if (FindMismatch(headers[i], named, manifest, previous) is { } expected)
-                throw Damaged(path, 0, named.FirstSequence - 1, expected);
-            if (!named.IsOpen && file.Length < named.FileBytes)
-                throw Damaged(path, file.Length, named.FirstSequence - 1, $"a file of at least {named.FileBytes} bytes");
+            headers[i] = CheckNamed(file, named, manifest, previous, bytes);
         }
 
         return headers;
+    }
+
+    private SegmentHeader CheckNamed(IFile file, in ManifestSegment named, Manifest manifest, Digest? previous, byte[] bytes)
+    {
+        var path = LogNames.SegmentPath(named.Number);
+        if (file.ReadAt(bytes, 0) < bytes.Length || !SegmentHeader.TryRead(bytes, out var header))
+            throw Damaged(path, 0, named.FirstSequence - 1, "a segment header");
+        header.Format.Check(path, !_options.IsReadOnly);
+        if (FindMismatch(header, named, manifest, previous ?? header.PreviousDigest) is { } expected)
+            throw Damaged(path, 0, named.FirstSequence - 1, expected);
+        if (!named.IsOpen && file.LengthWhenOpened < named.FileBytes)
+            throw Damaged(path, file.LengthWhenOpened, named.FirstSequence - 1, $"a file of at least {named.FileBytes} bytes");
+        return header;
     }
 
     // What is in them is looked at when it is asked for; that they are there is looked at now.
@@ -280,8 +303,8 @@ internal sealed class Recovery
             if (!_storage.Exists(path))
                 throw Damaged(path, 0, manifest.LastSequence, $"the file that {manifest.Name} names; it is missing");
             using var file = _storage.Open(path, writable: false);
-            if (file.Length != named.FileBytes)
-                throw Damaged(path, Math.Min(file.Length, named.FileBytes), manifest.LastSequence, $"a file of {named.FileBytes} bytes");
+            if (file.LengthWhenOpened != named.FileBytes)
+                throw Damaged(path, Math.Min(file.LengthWhenOpened, named.FileBytes), manifest.LastSequence, $"a file of {named.FileBytes} bytes");
         }
     }
 
@@ -359,9 +382,8 @@ internal sealed class Recovery
         }
     }
 
-    private void ScanEnded(LogScanner scanner, in ManifestSegment named, in SegmentHeader header, ManifestCheckpoint? mark)
+    private void ScanEnded(LogScanner scanner, IFile file, in ManifestSegment named, in SegmentHeader header, ManifestCheckpoint? mark)
     {
-        using var file = _storage.Open(LogNames.SegmentPath(named.Number), writable: false);
         Scan(scanner, file, header, named.End, mark);
         if (scanner.Position != named.End)
             throw Damaged(scanner, file, Survey(scanner, file, header), "before the end of the segment");
@@ -370,7 +392,7 @@ internal sealed class Recovery
     private Tail ScanClosed(
         LogScanner scanner, in ManifestSegment named, in SegmentHeader header, Manifest manifest, ManifestCheckpoint? mark)
     {
-        ScanEnded(scanner, named, header, mark);
+        ScanEnded(scanner, _last!, named, header, mark);
         if (_lastSequence != manifest.LastSequence)
             throw Damaged(LogNames.SegmentPath(named.Number), named.FileBytes, _lastSequence, $"sequence {manifest.LastSequence} at the end of a clean close");
         return new Tail(named.End, named.End);
@@ -641,8 +663,11 @@ internal sealed class Recovery
         {
             segments[i] = i < first
                 ? new SegmentFile(_storage, manifest.Segments[i], manifest.DatabaseId, i == 0 ? null : manifest.Segments[i - 1].Digest)
-                : new SegmentFile(_storage, headers[i - first], i == segments.Length - 1 ? open?.File : null);
+                : new SegmentFile(_storage, headers[i - first], i == segments.Length - 1 ? open?.File ?? _last : null);
         }
+
+        if (open is null)
+            _last = null;                                    // it goes on as that segment's
 
         var archives = new ArchiveSet(_storage, manifest.DatabaseId, manifest.Archives);
         var log = new SegmentedLog(_storage, _options, manifest, segments, open) { Archive = archives };

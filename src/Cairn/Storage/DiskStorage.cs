@@ -214,7 +214,7 @@ internal sealed class DiskStorage : IStorage
             Succeeded(operation, path, LinuxCalls.Status(handle!, out var status));
             if (!status.IsFile)
                 throw new StorageException(StorageError.Io, operation, path, status.IsDirectory ? Errno.IsADirectory : 0, "not a file");
-            return new DiskFile(path, handle!, writable);
+            return new DiskFile(path, handle!, writable, status.Length);
         }
         catch
         {
@@ -229,7 +229,7 @@ internal sealed class DiskStorage : IStorage
             throw Errno.RefusedAsReadOnly(operation, path);
     }
 
-    private sealed class DiskFile(string path, SafeFileHandle handle, bool writable) : IFile
+    private sealed class DiskFile(string path, SafeFileHandle handle, bool writable, long lengthWhenOpened) : IFile
     {
         private const int VectorsPerCall = 64;      // chosen: 64 buffers of a group's records; the kernel takes up to 1,024
 
@@ -243,6 +243,8 @@ internal sealed class DiskStorage : IStorage
                 return status.Length;
             }
         }
+
+        public long LengthWhenOpened => lengthWhenOpened;
 
         public int ReadAt(Span<byte> buffer, long offset)
         {

@@ -94,6 +94,9 @@ internal interface IFile : IDisposable
 
     long Length { get; }
 
+    /// <summary>The same for who has just opened it: opening a file looks at it anyway, and this does not ask again.</summary>
+    long LengthWhenOpened => Length;
+
     /// <summary>Reads until the buffer is full or the file ends; returns the bytes read.</summary>
     int ReadAt(Span<byte> buffer, long offset);
 

@@ -32,6 +32,9 @@ namespace Cairn.Tables;
 /// <summary>One open table. Thread-safe for reading.</summary>
 internal sealed class Table : IDisposable
 {
+    /// <summary>Read at once when a table is opened: the footer, and as a rule the root, which stands right before it.</summary>
+    private const int TailBytes = 4096;
+
     private static uint s_lastIdentity;
 
     private readonly IFile _file;
@@ -40,14 +43,14 @@ internal sealed class Table : IDisposable
     private readonly byte[] _root;
     private readonly uint _identity = Interlocked.Increment(ref s_lastIdentity);   // in the cache: a number may be used by two databases
 
-    private Table(IFile file, TableInfo info, in TableHeader header, in TableFooter footer, BlockCache cache)
+    private Table(IFile file, TableInfo info, in TableHeader header, in TableFooter footer, ReadOnlySpan<byte> tail, BlockCache cache)
     {
         _file = file;
         _cache = cache;
         _salted = TableFormat.Salted(header.Salt);
         Info = info;
         Footer = footer;
-        _root = Read(footer.Root, BlockKind.Index, footer.RootLevel);
+        _root = Read(footer.Root, BlockKind.Index, footer.RootLevel, tail);
     }
 
     internal TableInfo Info { get; }
@@ -74,8 +77,9 @@ internal sealed class Table : IDisposable
         try
         {
             var header = ReadHeader(file, info, databaseId);
-            var footer = ReadFooter(file, info, TableFormat.Salted(header.Salt));
-            return new Table(file, info, header, footer, cache);
+            Span<byte> tail = stackalloc byte[(int)Math.Min(TailBytes, info.FileBytes)];
+            var footer = ReadFooter(file, info, TableFormat.Salted(header.Salt), tail);
+            return new Table(file, info, header, footer, tail, cache);
         }
         catch
         {
@@ -184,13 +188,18 @@ internal sealed class Table : IDisposable
         return block;
     }
 
-    private byte[] Read(BlockPlace place, BlockKind kind, int level)
+    /// <param name="tail">The end of the file, if that has been read.</param>
+    private byte[] Read(BlockPlace place, BlockKind kind, int level, ReadOnlySpan<byte> tail = default)
     {
         if (place.Offset < TableHeader.Size || place.Bytes is < Block.HeaderBytes or > TableFormat.BlockBytesMax
             || place.Offset > Info.FileBytes - TableFooter.Size - place.Bytes)
             throw Damaged(Info, place.Offset, $"a place of a {kind} block inside the file");
         var block = GC.AllocateUninitializedArray<byte>(place.Bytes);
-        ReadRaw(block, place.Offset);
+        var inTail = place.Offset - (Info.FileBytes - tail.Length);
+        if (inTail >= 0 && inTail + place.Bytes <= tail.Length)
+            tail.Slice((int)inTail, place.Bytes).CopyTo(block);
+        else
+            ReadRaw(block, place.Offset);
         if (Block.FindFault(block, kind, level, _salted, place.Offset) is { } fault)
             throw Damaged(Info, place.Offset, fault);
         return block;
@@ -215,8 +224,8 @@ internal sealed class Table : IDisposable
 
     private static TableHeader ReadHeader(IFile file, TableInfo info, UInt128 databaseId)
     {
-        if (file.Length != info.FileBytes)
-            throw Damaged(info, file.Length, $"a file of {info.FileBytes} bytes; it has {file.Length}");
+        if (file.LengthWhenOpened != info.FileBytes)
+            throw Damaged(info, file.LengthWhenOpened, $"a file of {info.FileBytes} bytes; it has {file.Length}");
         Span<byte> bytes = stackalloc byte[TableHeader.Size];
         if (file.ReadAt(bytes, 0) != bytes.Length || !TableHeader.TryRead(bytes, out var header))
             throw Damaged(info, 0, "a table's header");
@@ -228,11 +237,13 @@ internal sealed class Table : IDisposable
         return header;
     }
 
-    private static TableFooter ReadFooter(IFile file, TableInfo info, uint salted)
+    private static TableFooter ReadFooter(IFile file, TableInfo info, uint salted, Span<byte> tail)
     {
-        Span<byte> bytes = stackalloc byte[TableFooter.Size];
         var offset = info.FileBytes - TableFooter.Size;
-        if (offset < TableHeader.Size || file.ReadAt(bytes, offset) != bytes.Length || !TableFooter.IsRight(salted, offset, bytes))
+        if (offset < TableHeader.Size || file.ReadAt(tail, info.FileBytes - tail.Length) != tail.Length)
+            throw Damaged(info, Math.Max(0, offset), "a table's footer");
+        var bytes = tail[^TableFooter.Size..];
+        if (!TableFooter.IsRight(salted, offset, bytes))
             throw Damaged(info, Math.Max(0, offset), "a table's footer");
         var footer = TableFooter.Read(bytes);
         if (footer.RootLevel is < 1 or > TableFormat.LevelsMax || footer.ContentRootLevel is < 0 or > TableFormat.LevelsMax

@@ -66,7 +66,7 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
     /// table.</exception>
     internal void Read(SalvageState begin, SalvageRecord carry)
     {
-        var directory = DirectorySurvey.Of(source);
+        var directory = DirectorySurvey.Of(source, isWhole: true);
         _manifest = ReadManifest(directory.Manifests);
         var segments = ReadHeaders(directory.Segments);
         var image = segments is [{ BasePosition: 0 }, ..]

@@ -89,7 +89,7 @@ public class TableReadingTests(ITestOutputHelper output)
             reads.Add((counting.Count(StorageCall.Read), counting.BytesRead));
         }
 
-        Assert.Equal([3, 3], reads.Select(read => read.Calls));
+        Assert.Equal([2, 2], reads.Select(read => read.Calls));
         Assert.All(reads, read => Assert.InRange(read.Bytes, 0, 40_000));
     }
 
