@@ -74,6 +74,8 @@ internal static class Failures
         RunClosedException closed => [("run", closed.Run.ToString()), ("status", closed.Status.ToString())],
         InvalidTransitionException change => [("run", change.Run.ToString()), ("from", change.From.ToString()),
             ("to", change.To.ToString())],
+        HistoryTrimmedException { EarliestEvent: { } earliest, RequestedEvent: { } requested } =>
+            [("requested_event", (long)requested.Value), ("earliest_event", (long)earliest.Value)],
         HistoryTrimmedException trimmed => [("requested", Number(trimmed.Requested)), ("earliest", Number(trimmed.Earliest))],
         BusyException busy => [("wait_ms", (long)busy.SuggestedWait.TotalMilliseconds)],
         RefusedException { InnerException: { } cause } => Details(cause),

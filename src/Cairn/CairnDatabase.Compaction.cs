@@ -6,11 +6,11 @@ namespace Cairn;
 // Giving up what no policy keeps.
 public sealed partial class CairnDatabase
 {
-    /// <summary>Merges the tables that both kept checkpoints have, and gives up of the log what nothing needs any more: neither opening
-    /// the database, nor a policy of retention, nor a value that is kept by reference. What is still needed of it moves into an
-    /// archive. The maintainer does the same by itself when more than half of what it looks at is garbage (<see
-    /// cref="CairnOptions.CompactionGarbageMin"/>); this does it as soon as there is any. Runs beside commits and reads; costs a read
-    /// of what lies below the older of the two kept checkpoints. One at a time: a second caller waits.</summary>
+    /// <summary>Lets go of events that no policy keeps, merges the tables that both kept checkpoints have, and gives up of the log what
+    /// nothing needs any more: neither opening the database, nor a policy of retention, nor a value that is kept by reference. What is
+    /// still needed of it moves into an archive. The maintainer does the same by itself when more than half of what it looks at is garbage
+    /// (<see cref="CairnOptions.CompactionGarbageMin"/>); this does it as soon as there is any. Runs beside commits and reads; costs a
+    /// read of what lies below the older of the two kept checkpoints. One at a time: a second caller waits.</summary>
     /// <param name="progress">Told the bytes that were read and written so far.</param>
     /// <param name="cancellationToken">Ends it between two steps; what was given up by then is.</param>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the database is in memory and has no log;
@@ -34,6 +34,8 @@ public sealed partial class CairnDatabase
             throw new CairnException(ErrorCode.ReadOnly, "The database is open for reading only. Open it for writing to compact it.");
         _engine.State.ThrowIfFailed();
         var bytes = 0L;
+        if (!onlyPlans)
+            _engine.Trims?.All(cancellationToken);
         try
         {
             var figures = compactions.Run(Compactions.Any, onlyPlans, step => progress?.Report(bytes += step), cancellationToken);

@@ -61,7 +61,7 @@ public sealed partial class CairnDatabase
                 return writer;
             clock.Microseconds = time;
             made = OpenSalvaged(makeTarget(), clock);
-            return writer = new SalvageWriter(made._engine.Path, time => clock.Microseconds = time);
+            return writer = new SalvageWriter(made._engine.Path, made._engine.Pins, time => clock.Microseconds = time);
         }
 
         try

@@ -83,7 +83,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
     internal static CairnDatabase OpenInMemory(CairnOptions options, EngineHooks hooks)
     {
         // DUR-2: what has to answer questions about the past has a log, in segments that lie in memory.
-        if (options.Retention is { } policy && policy != Retention.KeepLast(1))
+        if (options.Retention is { } policy && RetentionRules.NeedsLog(policy))
             return Open(new MemoryStorage(), options with { CheckpointOnClose = false }, hooks);
         var pins = new SnapshotRegistry();
         var catalogue = new Catalogue(pins, shared: null) { Limits = options.Limits };
@@ -245,6 +245,12 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             jobs.Add(new MergeJob(merger, state));
         if (!options.IsReadOnly)
             jobs.Add(new ExpiryJob(path));
+        if (!options.IsReadOnly)
+        {
+            engine.Trims = new Trims(path, pins, engine.Retention);
+            jobs.Add(new TrimJob(engine.Trims, path, options.TimeProvider));
+        }
+
         jobs.Add(new TimeoutJob(engine.CloseOldTransactions, () => engine.OpenTransactions + cursors.Open, cursors));
         jobs.Add(new SweepJob(catalogue));
         if (log.Device is SegmentedLog kept)

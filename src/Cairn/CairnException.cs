@@ -242,9 +242,23 @@ public sealed class HistoryTrimmedException : CairnException
         Earliest = earliest;
     }
 
-    /// <summary>The sequence asked for.</summary>
+    internal HistoryTrimmedException(EventNumber requested, EventNumber earliest)
+        : base(ErrorCode.HistoryTrimmed, $"Event {requested} is no longer kept; the earliest kept event is {earliest}. Read from there.")
+    {
+        RequestedEvent = requested;
+        EarliestEvent = earliest;
+    }
+
+    /// <summary>The sequence asked for; <see cref="Sequence.None"/> when an event was.</summary>
     public Sequence Requested { get; }
 
-    /// <summary>The earliest sequence that can be asked for.</summary>
+    /// <summary>The earliest sequence that can be asked for; <see cref="Sequence.None"/> when an event was asked for.</summary>
     public Sequence Earliest { get; }
+
+    /// <summary>The event asked for; null when a sequence was.</summary>
+    public EventNumber? RequestedEvent { get; }
+
+    /// <summary>The earliest event that can be asked for, or the number that the next one will have; null when a sequence was asked
+    /// for.</summary>
+    public EventNumber? EarliestEvent { get; }
 }

@@ -55,8 +55,9 @@ public sealed record CairnOptions
 
     /// <summary>The engine tells what it does and meets in the run <c>$sys</c>, as events that anybody can read: openings, recoveries,
     /// checkpoints, compactions, backups, changes of health, warnings, slow commits and syncs. They are commits like others and take
-    /// sequences, after the opening; they are not in <see cref="CairnDatabase.StateHash"/>, and no event is ever removed. Default false:
-    /// off it costs nothing; on, a database that its user did not write to has commits, and a reader of sequences sees gaps.</summary>
+    /// sequences, after the opening; they are not in <see cref="CairnDatabase.StateHash"/>. The newest 100,000 are kept, for seven days.
+    /// Default false: off it costs nothing; on, a database that its user did not write to has commits, and a reader of sequences sees
+    /// gaps.</summary>
     public bool SystemEvents { get; init; }
 
     /// <summary>How background work is paced.</summary>

@@ -64,6 +64,9 @@ internal sealed class Engine
     /// <summary>Merges what checkpoints wrote; null where nothing is written.</summary>
     internal Checkpoints.Merger? Merger { get; init; }
 
+    /// <summary>Lets go of events; null where nothing is written.</summary>
+    internal Maintenance.Trims? Trims { get; set; }
+
     internal Limits Limits => Options.Limits;
 
     /// <summary>The policy of runs that have none of their own.</summary>

@@ -7,7 +7,9 @@ using Cairn.Transactions;
 namespace Cairn;
 
 /// <summary>How far the readers of a run's events have come. A position is the number of the first event that a consumer has not handled,
-/// so that <c>Follow(Position(name))</c> goes on where it was.</summary>
+/// so that <c>Follow(Position(name))</c> goes on where it was. Retention does not wait for consumers: who is told there that events are
+/// gone (<see cref="HistoryTrimmedException.EarliestEvent"/>) decides where to go on, and says so with
+/// <see cref="EventConsumers.Reset"/>.</summary>
 public class EventConsumersView
 {
     private const byte ListingConsumers = StoreKeys.Consumer;
@@ -120,11 +122,11 @@ public sealed class EventConsumers : EventConsumersView
     {
         Scope.ThrowIfNotReadable();
         using var reader = Scope.Run.Store.Read();
-        var count = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]).Count;
+        var count = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]).End;
         if (position > count)
             throw new CairnException(
                 ErrorCode.InvalidArgument,
-                $"Position #{position} lies behind the end: the run has {count} events. A position is the last event handled + 1.");
+                $"Position #{position} lies behind the end: the next event will be #{count}. A position is the last event handled + 1.");
     }
 
     private void SetPending(ReadOnlySpan<byte> key, ulong position, bool isForced)

@@ -159,6 +159,12 @@ public readonly record struct EventReceipt
 /// <param name="Hash">Its hash; zeros for an event of the asking transaction itself.</param>
 public readonly record struct EventHead(EventNumber Number, Hash256 Hash);
 
+/// <summary>Where a run's events begin, when retention has let go of those before.</summary>
+/// <param name="Number">The first event that is kept; the number of the next one when none is.</param>
+/// <param name="HashBefore">Hash of the event before it, which the chain goes on from; zeros when there was none.</param>
+/// <param name="TimeBefore">Time of that event; null when there was none.</param>
+public readonly record struct EventFloor(EventNumber Number, Hash256 HashBefore, DateTimeOffset? TimeBefore);
+
 /// <summary>The events of one type, without looking at them. Numbers within a type have gaps: it is a filter over the one order.</summary>
 /// <param name="Type">The type.</param>
 /// <param name="Count">How many, at least 1.</param>

@@ -9,8 +9,8 @@ namespace Cairn;
 /// <summary>The event primitive of a run: an append-only order of what happened, each event linked to the one before by a hash. On
 /// <see cref="Run.Events"/> each call is a transaction of its own and returns when it is as durable as the database's mode asks; on
 /// <see cref="Transaction"/> it takes part in that. Appends never conflict with each other: their order is the order of commits. There
-/// is no update and no delete; <see cref="Redact"/> takes a payload away and leaves the chain whole. Thread-safe on a run; a transaction
-/// belongs to one thread at a time.</summary>
+/// is no update and no delete; <see cref="Redact"/> takes a payload away and leaves the chain whole, and a policy of retention may let go
+/// of the oldest. Thread-safe on a run; a transaction belongs to one thread at a time.</summary>
 /// <exception cref="CairnException">Every write: <see cref="ErrorCode.InvalidName"/>: not a type; <see cref="ErrorCode.WrongType"/>: a
 /// payload that is not an Object; <see cref="ErrorCode.InvalidArgument"/>: a number in it that is not finite;
 /// <see cref="ErrorCode.RunClosed"/>, <see cref="ErrorCode.NotFound"/> (the run was deleted), <see cref="ErrorCode.ReadOnly"/>.</exception>
@@ -134,6 +134,7 @@ public sealed class Events : EventsView
     /// <returns>Of the <c>$redacted</c> event; null when the event was redacted already: nothing was written then.</returns>
     /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: no such event; <see cref="ErrorCode.InvalidArgument"/>: an empty
     /// reason, or a <c>$redacted</c> event, which is the record of such an act.</exception>
+    /// <exception cref="HistoryTrimmedException">Retention has let go of it.</exception>
     public EventReceipt? Redact(EventNumber number, string reason)
     {
         ArgumentNullException.ThrowIfNull(reason);
@@ -166,7 +167,10 @@ public sealed class Events : EventsView
         batch.IsAllowedWhenClosed = true;
         EventOperations.AddRedact(batch, number.Value, payloadHash);
         EventOperations.AddAppend(batch, EventOperations.RedactedType, 0, default, record, length, Engine.Random);
-        return Scope.TryCommitSingle(batch, expectation, EventOperations.ReadReceipts, out var receipts, out _) ? receipts[0] : null;
+        if (Scope.TryCommitSingle(batch, expectation, EventOperations.ReadReceipts, out var receipts, out _))
+            return receipts[0];
+        TryFindToRedact(number.Value, out _, out _, out _);  // it is not what it was: retention may have taken it meanwhile
+        return null;
     }
 
     // False: redacted already. The inner hash is made here, outside every lock.
@@ -179,7 +183,11 @@ public sealed class Events : EventsView
         version = 0;
         using var reader = Scope.Run.Store.Read();
         if (!Scope.TryGetCommitted(reader, key, out var found) || found.IsTombstone)
+        {
+            new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]).Floor().ThrowIfBelow(number);
             throw new CairnException(ErrorCode.NotFound, $"The run has no committed event #{number}.");
+        }
+
         Invariant.Check(StoredEvent.TryRead(found.Value, out var stored), "an event in the store is an event");
         if (stored.Type.SequenceEqual(EventOperations.RedactedType))
             throw new CairnException(ErrorCode.InvalidArgument, $"Event #{number} records a redaction and stays as it is.");

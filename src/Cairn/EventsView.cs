@@ -39,6 +39,7 @@ public class EventsView
 
     /// <summary>Reads an event; null when the run has none of that number yet.</summary>
     /// <param name="number">From 0.</param>
+    /// <exception cref="HistoryTrimmedException">Retention has let go of it.</exception>
     public EventRecord? Get(EventNumber number)
     {
         Scope.ThrowIfNotReadable();
@@ -54,6 +55,7 @@ public class EventsView
     /// <param name="number">From 0.</param>
     /// <param name="record">The event; null when there is none of that number yet.</param>
     /// <returns>False when there is none.</returns>
+    /// <exception cref="HistoryTrimmedException">Retention has let go of it.</exception>
     public bool TryGet(EventNumber number, [NotNullWhen(true)] out EventRecord? record)
     {
         record = Get(number);
@@ -66,6 +68,8 @@ public class EventsView
     /// <param name="options">Filter, order, page; null = all types, oldest first, <see cref="Limits.PageSize"/>.</param>
     /// <exception cref="CairnException"><see cref="ErrorCode.CursorExpired"/>; <see cref="ErrorCode.InvalidArgument"/>: a cursor of
     /// another listing; <see cref="ErrorCode.InvalidName"/>: a type that cannot be one.</exception>
+    /// <exception cref="HistoryTrimmedException">It begins below what retention has left; <see cref="Floor"/> is where that
+    /// begins.</exception>
     /// <exception cref="LimitException">The page or the list of types is too long.</exception>
     public Page<EventRecord> Range(EventNumber from, EventNumber to, EventScanOptions? options = null) =>
         EventPages.Range(Engine.Cursors, Engine.Pins, Scope, from.Value, to.Value, options);
@@ -75,12 +79,13 @@ public class EventsView
     public Page<EventRecord> Since(EventNumber from, EventScanOptions? options = null) =>
         EventPages.Range(Engine.Cursors, Engine.Pins, Scope, from.Value, ulong.MaxValue, options);
 
-    /// <summary>Events of some types, a page at a time. A type is a filter over the run's one order: its numbers have gaps.</summary>
+    /// <summary>Events of some types, a page at a time, from the first one that is kept. A type is a filter over the run's one order: its
+    /// numbers have gaps.</summary>
     /// <param name="types">At least one.</param>
     /// <inheritdoc cref="Range" path="/exception"/>
     public Page<EventRecord> ByType(params string[] types) => ByType(new EventScanOptions { Types = types });
 
-    /// <summary>Events of the types that the options name, a page at a time.</summary>
+    /// <summary>Events of the types that the options name, a page at a time, from the first one that is kept.</summary>
     /// <param name="options">With <see cref="EventScanOptions.Types"/>.</param>
     /// <inheritdoc cref="Range" path="/exception"/>
     public Page<EventRecord> ByType(EventScanOptions options)
@@ -88,7 +93,7 @@ public class EventsView
         ArgumentNullException.ThrowIfNull(options);
         if (options.Types is not { Count: > 0 })
             throw new CairnException(ErrorCode.InvalidArgument, "ByType needs at least one type. All types: Since(0).");
-        return EventPages.Range(Engine.Cursors, Engine.Pins, Scope, 0, ulong.MaxValue, options);
+        return EventPages.Range(Engine.Cursors, Engine.Pins, Scope, null, ulong.MaxValue, options);
     }
 
     /// <summary>Events by commit time, a page at a time. Finds its place in logarithmic time.</summary>
@@ -110,6 +115,7 @@ public class EventsView
     /// <typeparam name="TState">Type of the state.</typeparam>
     /// <returns>Number of events shown.</returns>
     /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: the run was deleted, before or during the call.</exception>
+    /// <exception cref="HistoryTrimmedException">It begins below what retention has left.</exception>
     public long Scan<TState>(EventNumber from, EventNumber to, ref TState state, EventVisitor<TState> visitor)
     {
         ArgumentNullException.ThrowIfNull(visitor);
@@ -125,7 +131,9 @@ public class EventsView
         {
             using var reader = at.Run.Store.Read();
             var events = new EventReader(at, reader, key);
-            end = Math.Min(end, Math.Min(to.Value, events.Count));
+            if (shown == 0)
+                events.Floor().ThrowIfBelow(next, to.Value);
+            end = Math.Min(end, Math.Min(to.Value, events.End));
             var stop = end > next && end - next > ShownPerEpoch ? next + ShownPerEpoch : end;
             var scan = new EventScan(events, next, stop, reverse: false, bounds);
             while (scan.MoveNext())
@@ -153,7 +161,7 @@ public class EventsView
         }
     }
 
-    /// <summary>Number of events. Costs the same at any size.</summary>
+    /// <summary>Number of events that are kept. Costs the same at any size.</summary>
     public long Count()
     {
         Scope.ThrowIfNotReadable();
@@ -161,7 +169,19 @@ public class EventsView
         using var reader = Scope.Run.Store.Read();
         var events = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]);
         events.NoteEnd();
-        return (long)events.Count;
+        Scope.NotePoint(TrimFloor.Key);
+        return (long)(events.End - events.Floor().Number);
+    }
+
+    /// <summary>Where the events begin that retention has left; number 0 as long as it has taken none.</summary>
+    public EventFloor Floor()
+    {
+        Scope.ThrowIfNotReadable();
+        using var use = Scope.Use();
+        using var reader = Scope.Run.Store.Read();
+        Scope.NotePoint(TrimFloor.Key);
+        var floor = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]).Floor();
+        return new EventFloor(floor.Number, floor.Before, floor.Number == 0 ? null : CommitClock.Time(floor.Time));
     }
 
     /// <summary>Number of events of a type. Costs the same at any size.</summary>
@@ -169,7 +189,8 @@ public class EventsView
     /// <inheritdoc cref="StreamInfo" path="/exception"/>
     public long CountByType(string type) => StreamInfo(type)?.Count ?? 0;
 
-    /// <summary>The newest event's number and hash; null when there is none. The hash stands for the whole history.</summary>
+    /// <summary>The newest event's number and hash; null when there never was one. The hash stands for the whole history, also for what
+    /// retention has let go of, be it the newest event itself.</summary>
     public EventHead? Head()
     {
         Scope.ThrowIfNotReadable();
@@ -177,9 +198,9 @@ public class EventsView
         using var reader = Scope.Run.Store.Read();
         var events = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]);
         events.NoteEnd();
-        if (events.Count == 0)
+        if (events.End == 0)
             return null;
-        return new EventHead(events.Count - 1, events.Count == events.Committed ? events.HeadHash : default);
+        return new EventHead(events.End - 1, events.End == events.Committed ? events.HeadHash : default);
     }
 
     /// <summary>What types of events there are, in order of their UTF-8 bytes, a page at a time.</summary>
@@ -204,7 +225,8 @@ public class EventsView
         }
     }
 
-    /// <summary>Count, first and last event of a type; null when there is none. Costs the same at any size.</summary>
+    /// <summary>Count, first and last event of a type, of those that are kept; null when there is none. Costs the same at any
+    /// size.</summary>
     /// <param name="type">1 to 256 bytes of UTF-8.</param>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidName"/>: cannot be a type.</exception>
     /// <exception cref="LimitException">The type is too long.</exception>
@@ -218,7 +240,9 @@ public class EventsView
         var key = buffer[..(1 + length)];
         using var reader = Scope.Run.Store.Read();
         Scope.NotePoint(key);
-        var stream = Scope.TryGetCommitted(reader, key, out var version) ? EventStream.Read(version.Value) : default;
+        var stream = Scope.TryGetCommitted(reader, key, out var version) && !version.IsTombstone
+            ? EventStream.Read(version.Value)
+            : default;
         if (Scope.Writes is { Appends.Count: > 0 } writes)
             stream = WithOwn(stream, key[1..], new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]), writes);
         return stream.Count == 0 ? null : new EventStreamInfo(
@@ -239,9 +263,10 @@ public class EventsView
     }
 
     /// <summary>Recomputes every hash in a range and compares it with what is kept, links included. Reads all of it.</summary>
-    /// <param name="from">First number; null = 0. The link of this event to the one before is checked too.</param>
+    /// <param name="from">First number; null = the first that is kept. The link of this event to the one before is checked too.</param>
     /// <param name="to">End, exclusive; null = to the end, which must be the head.</param>
     /// <returns>The first event that is wrong, if any. Events of the asking transaction itself have no hash yet and are left out.</returns>
+    /// <exception cref="HistoryTrimmedException">It begins below what retention has left.</exception>
     public EventVerification Verify(EventNumber? from = null, EventNumber? to = null)
     {
         using var pinned = new PinnedScope(Engine.Pins, Scope);
@@ -250,11 +275,14 @@ public class EventsView
         var end = Math.Min(to?.Value ?? ulong.MaxValue, events.Committed);
         if (to is not { } bound || bound.Value > events.Committed)
             events.NoteEnd();
-        return EventChain.Verify(events, from?.Value ?? 0, end);
+        var floor = events.Floor();
+        if (from is { Value: var first })
+            floor.ThrowIfBelow(first, to?.Value ?? ulong.MaxValue);
+        return EventChain.Verify(events, from?.Value ?? floor.Number, end);
     }
 
     /// <summary>Blocks until the run has an event of this number or a later one. Woken by the commit that brings it.</summary>
-    /// <param name="from">The number waited for: what <see cref="Count"/> gave, or the last one seen + 1.</param>
+    /// <param name="from">The number waited for: the last one seen + 1.</param>
     /// <param name="timeout">How long at most; <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> = for ever.</param>
     /// <returns>True when it is there. False when the time is up, or when it can never come: the run is closed, or this is a
     /// snapshot or a transaction, which show the same for as long as they live.</returns>
@@ -290,6 +318,7 @@ public class EventsView
     /// <param name="from">First number, inclusive.</param>
     /// <param name="types">Only events of these types; null = all.</param>
     /// <param name="cancellationToken">Ends it with an <see cref="OperationCanceledException"/>.</param>
+    /// <exception cref="HistoryTrimmedException">Retention has let go of events that were not given yet.</exception>
     /// <exception cref="DatabaseFailedException">The database takes no more writes, so nothing more will come.</exception>
     /// <exception cref="ObjectDisposedException">The database was closed meanwhile.</exception>
     [SuppressMessage(
@@ -329,7 +358,8 @@ public class EventsView
         using var use = Scope.Use();
         using var reader = Scope.Run.Store.Read();
         var events = new EventReader(Scope, reader, stackalloc byte[EventReader.KeyBytes]);
-        var end = Math.Min(events.Count, from + FollowChunk);
+        events.Floor().ThrowIfBelow(from);
+        var end = Math.Min(events.End, from + FollowChunk);
         if (end > events.Committed)
             events.NoteEnd();
         var records = new List<EventRecord>();

@@ -3,6 +3,7 @@
 //      {"line":"head", ...}                              format, database, sequence, time
 //      {"line":"run", ...}                               identity, name, parent, created, tags, metadata
 //      {"line":"kv"|"state"|"event"|"trace"|"consumer"}  of that run, each with "run"
+//      {"line":"events_from"}                            before the events, when those before them were trimmed
 //      {"line":"run_end", ...}                           status, completed, error, result; only of a run that is not active
 //      ... the next run
 //      {"line":"end","lines":N}                          without it the file is not whole
@@ -194,7 +195,15 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
 
     private void WriteEvents(RunState run, SnapshotViews views)
     {
-        for (EventNumber from = 0; ;)
+        var floor = views.Events.Floor();
+        if (floor.TimeBefore is { } time && !Mutant.Is("export-forgets-the-floor"))
+        {
+            WriteLine(Value.Object(
+                ("line", "events_from"), ("run", run.Id.ToString()), ("number", (long)floor.Number.Value),
+                ("hash_before", floor.HashBefore.ToString()), ("time_before_us", CommitClock.Microseconds(time))));
+        }
+
+        for (var from = floor.Number; ;)
         {
             var page = views.Events.Since(from);
             foreach (var item in page)

@@ -170,6 +170,7 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         {
             "kv" => Put(line, run),
             "state" => Set(line, run),
+            "events_from" => BeginEvents(line, run),
             "event" => Append(line, run),
             "consumer" => Move(line, run),
             "trace" => Record(line, run),
@@ -353,6 +354,39 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         return true;
     }
 
+    // Where the exported run's events were trimmed. In a commit of its own: the first event looks at the head that it leaves.
+    private bool BeginEvents(Line line, RunState run)
+    {
+        Commit();
+        var floor = new TrimFloor((ulong)line.Number("number"), line.Hash("hash_before"), line.Number("time_before_us"));
+        if (floor.Number == 0)
+            throw new CairnException(ErrorCode.InvalidArgument, "events that begin at #0 are whole.");
+        if (floor.Time > _engine.Path.ReadTime())
+            throw Later("the events before were");
+        var events = new Run(_engine, run, CommitOptions.Default).Events;
+        if (run.NextEvent >= floor.Number)
+        {
+            var there = events.Floor();
+            return Differs(
+                there.Number == floor.Number ? there.HashBefore == floor.Before
+                : there.Number > floor.Number || events.Get(floor.Number - 1)?.Hash == floor.Before,
+                "event before");
+        }
+
+        if (run.NextEvent > 0)
+        {
+            throw new CairnException(
+                ErrorCode.ConstraintViolation,
+                $"events from #{floor.Number} on cannot follow event #{run.NextEvent - 1}: those between were trimmed before the export.");
+        }
+
+        EventTrim.AddBeginning(Open(run), floor);
+        _linesInBatch++;
+        Commit();
+        _present--;                                          // counted by the commit as written
+        return false;
+    }
+
     private bool Append(Line line, RunState run)
     {
         var number = (ulong)line.Number("number");
@@ -362,7 +396,12 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
             (_head, _headTime) = (run.EventHead, TimeOfLast(run));
         var next = run.NextEvent + _appended;
         if (number < run.NextEvent)
-            return Differs(new Run(_engine, run, CommitOptions.Default).Events.Get(number)?.Hash == hash, "event");
+        {
+            // What was trimmed here was there.
+            var events = new Run(_engine, run, CommitOptions.Default).Events;
+            return Differs(number < events.Floor().Number.Value || events.Get(number)?.Hash == hash, "event");
+        }
+
         if (number != next)
             throw new CairnException(ErrorCode.ConstraintViolation, $"event #{number} cannot follow event #{next - 1}: events have no "
                 + $"gaps.");
@@ -410,9 +449,16 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         return true;
     }
 
-    private long TimeOfLast(RunState run) => run.NextEvent == 0
-        ? 0
-        : CommitClock.Microseconds(new Run(_engine, run, CommitOptions.Default).Events.Get(run.NextEvent - 1)!.Time);
+    private long TimeOfLast(RunState run)
+    {
+        if (run.NextEvent == 0)
+            return 0;
+        var events = new Run(_engine, run, CommitOptions.Default).Events;
+        return CommitClock.Microseconds(
+            events.Floor() is { TimeBefore: { } before } floor && floor.Number.Value == run.NextEvent
+                ? before
+                : events.Get(run.NextEvent - 1)!.Time);
+    }
 
     private bool Move(Line line, RunState run)
     {

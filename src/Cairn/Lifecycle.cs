@@ -63,7 +63,7 @@ internal sealed class Lifecycle(Engine engine, Scope scope)
             Error = after.Error,
             Result = after.Result ?? info.Result,
             OwnRetention = after.Retention,
-            Retention = after.Retention ?? engine.Retention,
+            Retention = RunRecord.PolicyOf(scope.Run.Id, after, engine.Retention),
         };
     }
 
@@ -94,7 +94,7 @@ internal sealed class Lifecycle(Engine engine, Scope scope)
             Error = record.Error,
             Result = record.Completed is null ? null : result,
             OwnRetention = record.Retention,
-            Retention = record.Retention ?? engine.Retention,
+            Retention = RunRecord.PolicyOf(run?.Id ?? default, record, engine.Retention),
             Version = new Sequence(version.Sequence),
             FirstSequence = new Sequence(record.Created is null ? 0 : version.Created),
             LastSequence = new Sequence(run is null ? 0 : Math.Min(run.LastSequence, visible)),

@@ -14,7 +14,7 @@ internal static class RetentionRules
                 + "Keep them by time (KeepFor), or all (KeepAll).");
         }
 
-        if (!hasLog && policy != Retention.KeepLast(1))
+        if (!hasLog && NeedsLog(policy))
         {
             throw new CairnException(
                 ErrorCode.InvalidArgument,
@@ -22,4 +22,7 @@ internal static class RetentionRules
                 + "Open it with CairnOptions.Retention set to KeepAll or KeepFor, or in a directory.");
         }
     }
+
+    /// <summary>It keeps older versions than the newest ones.</summary>
+    internal static bool NeedsLog(Retention policy) => policy.Duration is not null || policy.Versions is not 1;
 }

@@ -34,11 +34,12 @@ public sealed class RunRetention
     {
         ArgumentNullException.ThrowIfNull(policy);
         _ = _life.Info;
-        return RetentionForecast.Of(_scope, policy, _engine.Path.ReadTime());
+        return RetentionForecast.Of(_engine.Pins, _scope, policy, _engine.Path.ReadTime());
     }
 
-    /// <summary>Gives the run a policy of its own, in one commit; also when it is closed. What the policy no longer keeps goes by and by,
-    /// when the log is compacted; what has gone does not come back with a larger policy.</summary>
+    /// <summary>Gives the run a policy of its own, in one commit; also when it is closed. What the policy no longer keeps goes by and by:
+    /// events by commits of the maintainer, versions when the log is compacted. What has gone does not come back with a larger
+    /// policy.</summary>
     /// <param name="policy">Null = the database's from now on.</param>
     /// <returns>A receipt.</returns>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: <c>KeepLast</c> of more than 1, or in a database in
@@ -65,7 +66,13 @@ public sealed record RetentionPreview
     /// <summary>Older versions that it does not keep: of keys, state cells, consumer positions and idempotency keys.</summary>
     public required long Versions { get; init; }
 
-    /// <summary>Bytes that the operations which wrote them take in the log.</summary>
+    /// <summary>Events that it does not keep.</summary>
+    public required long Events { get; init; }
+
+    /// <summary>The first event that it keeps, or the number of the next one when it keeps none.</summary>
+    public required EventNumber FirstEvent { get; init; }
+
+    /// <summary>Bytes that the operations which wrote all these take in the log.</summary>
     public required long Bytes { get; init; }
 
     /// <summary>Versions that are there now, the newest ones and deletions included.</summary>

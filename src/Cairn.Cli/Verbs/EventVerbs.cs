@@ -9,7 +9,7 @@ internal static class EventVerbs
     internal static Group Group() => new(
         "events",
         "Events of a run: append-only, in one order, chained by hashes.",
-        Append(), AppendMany(), Get(), Range(), ByType(), ByTime(), Types(), Head(), Count(), Verify(), Follow(), Redact(),
+        Append(), AppendMany(), Get(), Range(), ByType(), ByTime(), Types(), Head(), Floor(), Count(), Verify(), Follow(), Redact(),
         new Group("consumers", "How far readers of the events have come.", Consumers(), Position(), Commit(), Reset()));
 
     private static Verb Append()
@@ -48,9 +48,9 @@ internal static class EventVerbs
             if (call.Once is not null)
             {
                 // In a transaction the numbers are known by what is there, and nobody else appends before it commits.
-                var first = call.Events.Count() - events.Count;
+                var first = End(call.Events) - (ulong)events.Count;
                 return call.List(
-                    Enumerable.Range(0, events.Count).Select(index => new EventNumber((ulong)(first + index))), NumberMembers,
+                    Enumerable.Range(0, events.Count).Select(index => new EventNumber(first + (ulong)index)), NumberMembers,
                     new Column<EventNumber>("number", number => number.ToString()));
             }
 
@@ -75,7 +75,7 @@ internal static class EventVerbs
 
     private static Verb Range()
     {
-        var from = Parts.Number("--from", "First number, inclusive. Default: 0.");
+        var from = Parts.Number("--from", "First number, inclusive. Default: the first that is kept.");
         var to = Parts.Number("--to", "End, exclusive. Default: the end.");
         var types = new Option<string[]>("--type") { Description = "Only events of this type; may be given often.", HelpName = "TYPE" };
         var (limit, reverse) = (Parts.Limit("events"), new Option<bool>("--reverse") { Description = "Newest first." });
@@ -83,7 +83,7 @@ internal static class EventVerbs
             "range", "Prints events in order of their numbers.",
                 "cairn events range --from 10 --to 20\ncairn events range --reverse --limit 5", Needs.ReadRun,
             call => Table(call, call.Pages(call.Get(limit), (count, cursor) => call.Run.Events.Range(
-                Number(call.Get(from) ?? 0),
+                call.IsGiven(from) ? Number(call.Get(from)!.Value) : call.Run.Events.Floor().Number,
                 call.IsGiven(to) ? Number(call.Get(to)!.Value) : new EventNumber(ulong.MaxValue),
                 new EventScanOptions { Types = Given(call.Get(types)), Limit = count, Cursor = cursor, Reverse = call.Get(reverse) }))),
             from, to, types, limit, reverse);
@@ -140,6 +140,20 @@ internal static class EventVerbs
                 ("found", true))
             : call.IsJson ? call.Answer(false, "", ("found", false)) : ExitCodes.Negative);
 
+    private static Verb Floor() => new(
+        "floor", "Prints the number of the first event that retention has left, and the hash of the one before it.", "cairn events floor",
+            Needs.ReadRun,
+        call =>
+        {
+            var floor = call.Run.Events.Floor();
+            return call.Answer(
+                $"{floor.Number} {floor.HashBefore}", ("number", (long)floor.Number.Value), ("hash_before", floor.HashBefore.ToString()),
+                ("time_before_us", floor.TimeBefore is { } time ? Show.Microseconds(time) : Value.Null));
+        });
+
+    // The number that the next event gets.
+    private static ulong End(EventsView events) => events.Head() is { } head ? head.Number.Value + 1 : 0;
+
     private static Verb Count()
     {
         var type = new Option<string?>("--type") { Description = "Counts only events of this type.", HelpName = "TYPE" };
@@ -155,7 +169,7 @@ internal static class EventVerbs
 
     private static Verb Verify()
     {
-        var from = Parts.Number("--from", "First number. Default: 0.");
+        var from = Parts.Number("--from", "First number. Default: the first that is kept.");
         var to = Parts.Number("--to", "End, exclusive. Default: the end.");
         return new Verb(
             "verify", "Recomputes every hash of the run's chain. A wrong one: exit code 6.", "cairn events verify", Needs.ReadRun,
@@ -175,7 +189,7 @@ internal static class EventVerbs
 
     private static Verb Follow()
     {
-        var from = Parts.Number("--from", "First number. Default: 0.");
+        var from = Parts.Number("--from", "First number. Default: the first that is kept.");
         var types = new Option<string[]>("--type") { Description = "Only events of this type; may be given often.", HelpName = "TYPE" };
         var every = new Option<TimeSpan?>("--every")
         {
@@ -189,7 +203,7 @@ internal static class EventVerbs
                 "cairn events follow --run refund-4711 --every 1s", Needs.ReadRun,
             call =>
             {
-                var next = Number(call.Get(from) ?? 0);
+                var next = call.IsGiven(from) ? Number(call.Get(from)!.Value) : call.Run.Events.Floor().Number;
                 while (!FollowOnce(call, ref next, Given(call.Get(types))) && call.Get(every) is { } pause)
                 {
                     call.Close();
@@ -210,7 +224,7 @@ internal static class EventVerbs
             var run = call.Run;
             var isOver = run.Status is not (RunStatus.Active or RunStatus.Paused);
             var start = next;
-            var end = new EventNumber((ulong)run.Events.Count());
+            var end = new EventNumber(End(run.Events));
             Table(call, call.Pages(null,
                 (limit, cursor) => run.Events.Range(start, end, new EventScanOptions { Types = types, Limit = limit, Cursor = cursor })));
             next = end > next ? end : next;
@@ -313,7 +327,7 @@ internal static class EventVerbs
     {
         if (receipt.IsCommitted)
             return call.Answer($"{receipt.Number} {receipt.Sequence}", Members(receipt));
-        var number = new EventNumber((ulong)call.Events.Count() - 1);
+        var number = new EventNumber(End(call.Events) - 1);
         return call.Answer(call.Text(number.ToString(), Sequence.None), NumberMembers(number));
     }
 

@@ -204,7 +204,8 @@ internal static class RunVerbs
         var run = RunArgument();
         var policy = new Argument<string[]>("policy")
         {
-            Description = "all; for TIME (36h, 30d); last 1; several joined by 'or'; or default, the database's. Left out: shows it.",
+            Description = "all; for TIME (36h, 30d); last 1; events N; several joined by 'or'; or default, the database's. Left out: shows "
+                + "it.",
             Arity = ArgumentArity.ZeroOrMore,
         };
         var preview = new Option<bool>("--preview") { Description = "Says what the policy would let go of, and changes nothing." };
@@ -216,7 +217,8 @@ internal static class RunVerbs
                 var found = RunNames.Find(call.Database, call.Get(run)).Retention;
                 var text = string.Join(' ', call.Get(policy) ?? []);
                 var asked = text is "" or "default" ? null : Retention.TryParse(text, out var parsed) ? parsed
-                    : throw new UsageException($"'{text}' is no policy. Write: all, for 30d, last 1, or 'for 30d or last 1'.");
+                    : throw new UsageException(
+                        $"'{text}' is no policy. Write: all, for 30d, last 1, events 1000, or several joined by 'or'.");
                 if (call.Get(preview))
                     return Preview(call, found.Preview(asked ?? found.Policy));
                 if (text.Length > 0)
@@ -238,12 +240,15 @@ internal static class RunVerbs
         Value.Object(
             ("policy", preview.Policy.ToString()),
             ("versions", preview.Versions),
+            ("events", preview.Events),
+            ("first_event", (long)preview.FirstEvent.Value),
             ("bytes", preview.Bytes),
             ("versions_now", preview.VersionsNow),
             ("earliest_kept", Failures.Number(preview.EarliestKept))),
         [
             ("policy", preview.Policy.ToString()),
             ("versions", $"{Cli.Show.Number(preview.Versions)} of {Cli.Show.Number(preview.VersionsNow)} would go"),
+            ("events", $"{Cli.Show.Number(preview.Events)} would go; the first kept is {preview.FirstEvent}"),
             ("log bytes", Cli.Show.Bytes(preview.Bytes)),
             ("earliest kept", preview.EarliestKept.ToString()),
         ]);

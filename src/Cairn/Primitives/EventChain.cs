@@ -7,13 +7,17 @@ namespace Cairn.Primitives;
 internal static class EventChain
 {
     /// <param name="events">The run at one sequence.</param>
+    /// <param name="from">Not below the floor.</param>
     /// <param name="end">Exclusive; at most the number of committed events.</param>
     internal static EventVerification Verify(EventReader events, ulong from, ulong end)
     {
         if (from >= end)
             return new EventVerification(true, 0, null, null);
         var previous = default(Hash256);
-        if (from > 0 && events.TryGet(from - 1, out var before, out _, out _))
+        var floor = events.Floor();
+        if (from == floor.Number && !Mutant.Is("chain-begins-anew"))
+            previous = floor.Before;                         // M1
+        else if (from > 0 && events.TryGet(from - 1, out var before, out _, out _))
             previous = before.Hash;
         for (var number = from; number < end; number++)
         {

@@ -1,10 +1,11 @@
 // Events: what happened in a run, in one order, never changed.
 //
 //   store keys    30 number       the event: the operation as it was logged, or its redacted form
+//                 30              the floor: where the events begin that retention has left (EventTrim.cs)
 //                 31 type         the type's stream: count, first number, first time, last number, last time
 //                 32              the head: count, hash of the newest event
 //                 33 consumer     position: number of the first event that the consumer has not handled
-//   operations    30 Append, 31 ConsumerCommit, 32 Redact (docs/format.md has the bodies)
+//   operations    30 Append, 31 ConsumerCommit, 32 Redact, 33 Trim (docs/format.md has the bodies)
 //   conflicts     Append reads nothing, so appends commute: their order is the order of commits. An existing event never conflicts.
 //                 What the end of the order shows (count, head, a number that is not there yet, a range that reaches the end, own
 //                 appended events) is a read of [n, end) and conflicts with any append (TX-16). The stream of a type is a point.
@@ -12,7 +13,7 @@
 //   diff          length of the common prefix, then both tails; merge: appended to the end (RPL-31)
 //   replay        an Append is the event, its hash included: nothing is computed again
 //
-// E1  Numbers are dense from 0. Number, previous hash and hash are holes: filled under the run's lock, when the commit has its place.
+// E1  Numbers are dense from 0, or from the floor. Number, previous hash and hash are holes: filled under the run's lock, when the commit has its place.
 // E2  hash = SHA-256(number, type, time, SHA-256(salt, payload), previous hash); Codec/EventHash.cs is the one routine.
 // E3  The inner hash is made outside every lock, because a payload may be megabytes. It waits in the hole of the hash, which Fill
 //     reads before it writes: so it costs no byte in the log, and whoever wants it later makes it again from salt and payload.
@@ -74,8 +75,13 @@ internal sealed class EventOperations : OperationSet
 
     internal override string Name => "events";
 
-    internal override long CountItems(scoped in StoreReader reader, ulong sequence) =>
-        reader.TryGet([StoreKeys.EventHead], sequence, out var head) ? (long)BinaryPrimitives.ReadUInt64LittleEndian(head.Value) : 0;
+    internal override long CountItems(scoped in StoreReader reader, ulong sequence)
+    {
+        if (!reader.TryGet([StoreKeys.EventHead], sequence, out var head))
+            return 0;
+        var end = BinaryPrimitives.ReadUInt64LittleEndian(head.Value);
+        return (long)(reader.TryGet(TrimFloor.Key, sequence, out var floor) ? end - TrimFloor.Read(floor.Value).Number : end);
+    }
 
     /// <summary>Type of the event that records a redaction.</summary>
     internal static ReadOnlySpan<byte> RedactedType => "$redacted"u8;
@@ -89,6 +95,7 @@ internal sealed class EventOperations : OperationSet
         StoreKeys.Event when storeKey.Length == 9 => new EventNumber(BinaryPrimitives.ReadUInt64BigEndian(storeKey[1..])).ToString(),
         StoreKeys.EventStream => $"type {Utf8.GetTrustedString(storeKey[1..])}",
         StoreKeys.Consumer => $"consumer {Utf8.GetTrustedString(storeKey[1..])}",
+        StoreKeys.Event => "floor",
         _ => "head",
     };
 
@@ -115,6 +122,8 @@ internal sealed class EventOperations : OperationSet
                 return null;
             case OperationCode.EventConsumerCommit when holes[8] == 0:
                 return CheckMonotone(operation, holes, run);
+            case OperationCode.EventTrim:
+                return EventTrim.Resolve(operation.FullBody, run);
             default:
                 return null;
         }
@@ -195,6 +204,9 @@ internal sealed class EventOperations : OperationSet
                 visit(run.Store, StoreKeys.Of(key, StoreKeys.EventStream, operation.Key));
                 visit(run.Store, [StoreKeys.EventHead]);
                 break;
+            case OperationCode.EventTrim:
+                EventTrim.EachKey(operation.FullBody, run, visit);
+                break;
             default:
                 visit(run.Store, StoreKeys.Of(key, StoreKeys.Event, BinaryPrimitives.ReadUInt64LittleEndian(operation.FullBody)));
                 break;
@@ -220,6 +232,8 @@ internal sealed class EventOperations : OperationSet
                 return true;
             case OperationCode.EventRedact:
                 return operation.FullBody.Length == RedactBytes && ApplyRedact(operation, context);
+            case OperationCode.EventTrim:
+                return operation.Key.IsEmpty && !operation.HasExpiry && EventTrim.Apply(operation.FullBody, context);
             default:
                 return false;
         }
@@ -240,11 +254,17 @@ internal sealed class EventOperations : OperationSet
         ApplyStream(operation.Key, stored.Number, time, context);
         run.NextEvent = stored.Number + 1;
         run.EventHead = stored.Hash;
-        Span<byte> head = stackalloc byte[HeadBytes];
-        BinaryPrimitives.WriteUInt64LittleEndian(head, run.NextEvent);
-        stored.Hash.CopyTo(head[8..]);
-        context.Put([StoreKeys.EventHead], head);
+        PutHead(context);
         return true;
+    }
+
+    /// <summary>Writes the head as the run's numbers have it.</summary>
+    internal static void PutHead(in ApplyContext context)
+    {
+        Span<byte> head = stackalloc byte[HeadBytes];
+        BinaryPrimitives.WriteUInt64LittleEndian(head, context.Run.NextEvent);
+        context.Run.EventHead.CopyTo(head[8..]);
+        context.Put([StoreKeys.EventHead], head);
     }
 
     private static void ApplyStream(ReadOnlySpan<byte> type, ulong number, long time, in ApplyContext context)
@@ -254,7 +274,7 @@ internal sealed class EventOperations : OperationSet
         var stream = default(EventStream);
         using (var reader = context.Read())
         {
-            if (reader.TryGetNewest(key, out var version))
+            if (reader.TryGetNewest(key, out var version) && !version.IsTombstone)
                 stream = EventStream.Read(version.Value);
         }
 

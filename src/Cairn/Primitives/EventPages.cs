@@ -30,14 +30,25 @@ internal readonly ref struct EventReader
         HeadHash = hash;
     }
 
-    /// <summary>Number of committed events.</summary>
+    /// <summary>Number that follows the last committed event: what was trimmed counts.</summary>
     internal ulong Committed { get; }
 
     /// <summary>Hash of the last of them.</summary>
     internal Hash256 HeadHash { get; }
 
     /// <summary>With the transaction's own.</summary>
-    internal ulong Count => Committed + (ulong)(_scope.Writes?.Appends.Count ?? 0);
+    internal ulong End => Committed + (ulong)(_scope.Writes?.Appends.Count ?? 0);
+
+    /// <summary>Where the events begin that are kept.</summary>
+    internal TrimFloor Floor() => Floor(out _);
+
+    /// <param name="version">Sequence that wrote it; 0 = nothing was ever trimmed.</param>
+    internal TrimFloor Floor(out ulong version)
+    {
+        var isTrimmed = _scope.TryGetCommitted(_reader, TrimFloor.Key, out var floor);
+        version = isTrimmed ? floor.Sequence : 0;
+        return isTrimmed ? TrimFloor.Read(floor.Value) : default;
+    }
 
     private ulong ReadHead(out Hash256 hash)
     {
@@ -87,7 +98,7 @@ internal readonly ref struct EventReader
     {
         time = _scope.Time;
         sequence = Sequence.None;
-        if (number >= Count)
+        if (number >= End)
         {
             stored = default;
             return false;
@@ -97,8 +108,15 @@ internal readonly ref struct EventReader
         return StoredEvent.TryRead(write.OperationKey, write.Value, isRedacted: false, out stored);
     }
 
-    internal EventRecord? Find(ulong number) =>
-        TryGet(number, out var stored, out var time, out var sequence) ? ToRecord(stored, number, time, sequence) : null;
+    /// <exception cref="HistoryTrimmedException">It is gone.</exception>
+    internal EventRecord? Find(ulong number)
+    {
+        if (TryGet(number, out var stored, out var time, out var sequence))
+            return ToRecord(stored, number, time, sequence);
+        if (number < Committed)
+            Floor().ThrowIfBelow(number);
+        return null;
+    }
 
     internal EventRecord ToRecord(scoped in StoredEvent stored, ulong number, long time, Sequence sequence) =>
         new(stored, null, number, time, sequence, stored.IsRedacted || IsRedactedHere(number));
@@ -111,11 +129,11 @@ internal readonly ref struct EventReader
     }
 
     /// <summary>The first number whose commit time is at or after a time: times never go back, so half of what is left goes away
-    /// with each look.</summary>
+    /// with each look. At least the floor.</summary>
     internal ulong FirstAt(long time)
     {
-        var low = 0UL;
-        var high = Count;
+        var low = Floor().Number;
+        var high = End;
         while (low < high)
         {
             var middle = low + (high - low) / 2;
@@ -180,8 +198,9 @@ internal static class EventPages
     private const byte ByNumber = StoreKeys.Event;
     private const byte ByTime = StoreKeys.Event + 1;
 
+    /// <param name="from">Null = from the first one that is kept.</param>
     /// <param name="to">Exclusive; <see cref="ulong.MaxValue"/> = to the end.</param>
-    internal static Page<EventRecord> Range(Cursors cursors, SnapshotRegistry pins, Scope scope, ulong from, ulong to, EventScanOptions? options) =>
+    internal static Page<EventRecord> Range(Cursors cursors, SnapshotRegistry pins, Scope scope, ulong? from, ulong to, EventScanOptions? options) =>
         Read(cursors, pins, scope, ByNumber, from, to, options ?? new EventScanOptions());
 
     /// <param name="from">Microseconds, inclusive.</param>
@@ -190,11 +209,12 @@ internal static class EventPages
         Read(cursors, pins, scope, ByTime, (ulong)from, (ulong)to, options ?? new EventScanOptions());
 
     private static Page<EventRecord> Read(
-        Cursors cursors, SnapshotRegistry pins, Scope scope, byte listing, ulong from, ulong to, EventScanOptions options)
+        Cursors cursors, SnapshotRegistry pins, Scope scope, byte listing, ulong? asked, ulong to, EventScanOptions options)
     {
         scope.ThrowIfNotReadable();
         var limit = KeyRange.PageLimit(options.Limit, scope.Path.Limits);
         var filter = TypeFilter.Of(options.Types, scope.Path.Limits);
+        var from = asked ?? 0;
         var request = Request(from, to, options.Reverse, filter);
         var pin = default(SnapshotPin);
         var at = scope;
@@ -222,11 +242,22 @@ internal static class EventPages
         {
             using var reader = at.Run.Store.Read();
             var events = new EventReader(at, reader, stackalloc byte[EventReader.KeyBytes]);
+            var floor = events.Floor();
             if (listing == ByTime)
             {
+                if ((long)from <= floor.Time && from < to && floor.Number > 0)
+                    floor.ThrowIfBelow(floor.Number - 1);    // the last one that is gone has such a time
                 (from, to) = (events.FirstAt((long)from), events.FirstAt((long)to));
-                if (to == events.Count)
+                if (to == events.End)
                     to = ulong.MaxValue;                     // what is appended next may have that time too
+            }
+            else if (asked is null)
+            {
+                from = floor.Number;
+            }
+            else
+            {
+                floor.ThrowIfBelow(from, to);
             }
 
             Continue(last, options.Reverse, ref from, ref to);
@@ -268,7 +299,7 @@ internal static class EventPages
         EventReader events, ulong from, ulong to, int limit, bool reverse, TypeFilter? filter, out ulong? next)
     {
         next = null;
-        var end = Math.Min(to, events.Count);
+        var end = Math.Min(to, events.End);
         var records = new List<EventRecord>(from < end && filter is null ? (int)Math.Min((ulong)limit, end - from) : 0);
         var reachesEnd = to > events.Committed && from < to;
         var isEndNoted = reverse && reachesEnd;

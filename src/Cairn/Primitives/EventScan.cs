@@ -9,6 +9,7 @@ namespace Cairn.Primitives;
 /// ordered index, a leaf at a time, which costs a fraction of looking up each number; behind them lie those that the transaction
 /// has appended itself.
 /// </summary>
+/// <remarks>The caller sees to it that nothing below the floor is asked for.</remarks>
 internal ref struct EventScan
 {
     /// <summary>Bytes of both bounds.</summary>
@@ -43,6 +44,8 @@ internal ref struct EventScan
     internal Sequence Sequence { get; private set; }
 
     internal readonly ReadOnlySpan<byte> Type => _stored.Type;
+
+    internal readonly Hash256 Hash => _stored.Hash;
 
     internal readonly BorrowedEvent Borrowed => new(_stored, Number, Time, Sequence, IsRedacted);
 

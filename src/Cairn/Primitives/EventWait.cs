@@ -118,7 +118,7 @@ internal sealed class EventWait : IDisposable
     {
         using var reader = _scope.Run.Store.Read();
         var events = new EventReader(_scope, reader, stackalloc byte[EventReader.KeyBytes]);
-        if (events.Count > From)
+        if (events.End > From)
             return true;
         events.NoteEnd();
         return false;

@@ -237,7 +237,7 @@ internal static class History
 
     private static List<PastVersion> Listed(Scope scope, Backwards past, byte[] storeKey, ulong upTo, int most)
     {
-        if (!past.MetGap || past.Versions.Count == most)
+        if (!past.MetGap || past.Versions.Count == most || past.Answers(0, 0))
             return past.Versions;
         if (past.Oldest is null && NewestIn(scope, storeKey) is { } newest)
         {

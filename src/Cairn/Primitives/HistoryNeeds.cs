@@ -2,7 +2,7 @@
 // --------------------------------------------
 // A version of a key was valid from its commit until its successor came. What a policy keeps of a run, as records:
 //
-//      KeepAll       every record since the run began
+//      KeepAll       every record since the run began; where events are trimmed, not those that held nothing but such events
 //      KeepLast(1)   none: the store has the newest version of each key, and no question about others is promised an answer
 //      KeepFor(d)    with t = now - d: every record later than t; and of those at or before t the operations that wrote what was valid
 //                    at t, whether it has a successor by now or not. Drawn, for one run and three keys:
@@ -35,8 +35,10 @@
 // Policies and deletions are read as visible. The caller syncs the log before it lets anything go, so no power cut gives back a run or a
 // policy whose records are gone.
 //
-// It needs nothing of events, traces, consumers, idempotency keys and a run's own record: nobody can ask for older versions of them.
+// It needs nothing of events, traces, consumers, idempotency keys and a run's own record: nobody can ask for older versions of them. The
+// store has the events that are kept.
 
+using System.Buffers.Binary;
 using Cairn.Log;
 using Cairn.Store;
 using Cairn.Transactions;
@@ -83,8 +85,8 @@ internal sealed class HistoryNeeds : IDisposable
         var need = NeedOf(part.Run);
         if (need.Run is null || sequence < need.Born || Mutant.Is("compaction-ignores-policy"))
             return false;
-        if (need.Policy.KeepsAll)
-            return true;
+        if (need.Policy.KeepsAllVersions)
+            return need.FirstEvent == 0 || HoldsMoreThanTrimmed(part, need.FirstEvent);
         if (need.Since is not { } since)
             return false;
         if (time > since)
@@ -98,7 +100,28 @@ internal sealed class HistoryNeeds : IDisposable
     internal KeptSince? FloorOf(RunId run)
     {
         var need = NeedOf(run);
-        return need is { Run: not null, Policy.KeepsAll: false, Since: { } since } ? new KeptSince(WalkOf(need).Floor, since) : null;
+        if (need is { Run: not null, Policy.KeepsAllVersions: true })
+            return new KeptSince(0, 0);                      // no version is among what is left out
+        return need is { Run: not null, Since: { } since } ? new KeptSince(WalkOf(need).Floor, since) : null;
+    }
+
+    // Events that are gone, and the acts of letting them go, are nothing that a question about the past is answered from.
+    private static bool HoldsMoreThanTrimmed(RunPart part, ulong firstEvent)
+    {
+        while (part.MoveNext(out var operation))
+        {
+            var isTrimmed = (OperationCode)operation.Code switch
+            {
+                OperationCode.EventTrim => true,
+                OperationCode.EventAppend or OperationCode.EventRedact =>
+                    BinaryPrimitives.ReadUInt64LittleEndian(operation.Body) < firstEvent,
+                _ => false,
+            };
+            if (!isTrimmed)
+                return true;
+        }
+
+        return false;
     }
 
     public void Dispose() => _pins.Release(_pin);
@@ -152,11 +175,18 @@ internal sealed class HistoryNeeds : IDisposable
             return new Need(null, 0, Retention.KeepLast(1));
         if (_path.Catalogue.Find(id) is not { } run)
             return new Need(null, 0, Retention.KeepLast(1));         // deleted since
-        var policy = (exists ? RunRecord.Read(version.Value).Retention : null) ?? _database;
+        var policy = RunRecord.PolicyOf(id, exists ? RunRecord.Read(version.Value) : null, _database);
         return new Need(run, RunRecord.IsBuiltIn(id) ? 0 : version.Created, policy)
         {
+            FirstEvent = policy.KeepsAllEvents ? 0 : FirstEventOf(run),
             Since = policy.Duration is { } duration ? _now - duration.Ticks / TimeSpan.TicksPerMicrosecond : null,
         };
+    }
+
+    private ulong FirstEventOf(RunState run)
+    {
+        using var reader = run.Store.Read();
+        return reader.TryGet(TrimFloor.Key, _pin.Sequence, out var floor) ? TrimFloor.Read(floor.Value).Number : 0;
     }
 
     private Walk WalkOf(Need need) => need.Walk ??= Back(need.Run!, need.Born, need.Since!.Value);
@@ -207,6 +237,9 @@ internal sealed class HistoryNeeds : IDisposable
     {
         /// <summary>What was valid at this time or later is needed; null = time says nothing.</summary>
         internal long? Since { get; init; }
+
+        /// <summary>Events below are trimmed.</summary>
+        internal ulong FirstEvent { get; init; }
 
         internal Walk? Walk { get; set; }
     }

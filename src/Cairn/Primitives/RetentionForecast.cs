@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Cairn.Log;
 using Cairn.Store;
 using Cairn.Transactions;
@@ -7,13 +8,14 @@ namespace Cairn.Primitives;
 /// <summary>
 /// What a policy of retention would let go of in one run (RET-6): walks the run's records from the newest back, so that the successor of
 /// each version is met before it. A version was valid until its successor came; a policy by time keeps it while that moment lies within the
-/// duration, one by number counts successors.
+/// duration, one by number counts successors. Events go from the front, up to the first one that is kept.
 /// </summary>
 internal static class RetentionForecast
 {
-    internal static RetentionPreview Of(Scope scope, Retention policy, long now)
+    internal static RetentionPreview Of(SnapshotRegistry pins, Scope scope, Retention policy, long now)
     {
         scope.ThrowIfNotReadable();
+        var (events, firstEvent) = EventsOf(pins, scope, policy, now);
         ulong position, newest;
         lock (scope.Run.CommitLock)
         {
@@ -26,12 +28,14 @@ internal static class RetentionForecast
             // Newest and pinned versions alone: there is nothing that any policy could let go of.
             return new RetentionPreview
             {
-                Policy = policy, Versions = 0, Bytes = 0, VersionsNow = 0, EarliestKept = new Sequence(newest),
+                Policy = policy, Versions = 0, Events = events, FirstEvent = firstEvent, Bytes = 0, VersionsNow = 0,
+                EarliestKept = new Sequence(newest),
             };
         }
 
         scope.Path.Log.WaitVisible(newest);
-        var walk = new Walk(policy, policy.Duration is { } duration ? now - duration.Ticks / TimeSpan.TicksPerMicrosecond : long.MaxValue);
+        var floor = policy.Duration is { } duration ? now - duration.Ticks / TimeSpan.TicksPerMicrosecond : long.MaxValue;
+        var walk = new Walk(policy, firstEvent, floor);
         using var reader = new LogReader(log);
         while (position != RunState.NoPosition)
         {
@@ -56,14 +60,27 @@ internal static class RetentionForecast
         {
             Policy = policy,
             Versions = walk.Versions,
+            Events = events,
+            FirstEvent = firstEvent,
             Bytes = walk.Bytes,
             VersionsNow = walk.VersionsNow,
             EarliestKept = new Sequence(walk.EarliestKept),
         };
     }
 
+    private static (long Events, ulong First) EventsOf(SnapshotRegistry pins, Scope scope, Retention policy, long now)
+    {
+        using var pinned = new PinnedScope(pins, scope);
+        using var reader = scope.Run.Store.Read();
+        var events = new EventReader(pinned.Scope, reader, stackalloc byte[EventReader.KeyBytes]);
+        var floor = events.Floor().Number;
+        var first = Math.Max(floor, EventTrim.KeptFrom(policy, events, now));
+        return ((long)(first - floor), first);
+    }
+
+    /// <param name="firstEvent">Events below go.</param>
     /// <param name="floor">What was valid at or after this time is kept by time.</param>
-    private sealed class Walk(Retention policy, long floor)
+    private sealed class Walk(Retention policy, ulong firstEvent, long floor)
     {
         private readonly Dictionary<byte[], Later> _later = new(ByteArrayComparer.Instance);
         private bool _isBelowFloor;
@@ -79,15 +96,20 @@ internal static class RetentionForecast
         internal void Meet(ref RunPart part, ulong sequence, long time, KeptOperations kept)
         {
             // The state of the run at the floor is the one after its last commit at or before it.
-            if (policy.KeepsAll || EarliestKept == 0 || (policy.Duration is not null && !_isBelowFloor))
+            if (policy.KeepsAllVersions || EarliestKept == 0 || (policy.Duration is not null && !_isBelowFloor))
                 EarliestKept = sequence;
             _isBelowFloor |= time <= floor;
 
             // Several operations on one key in one record are one version, the last of them.
             for (var index = 0; part.MoveNext(out var operation); index++)
             {
-                if (kept.Has(index) && VersionedKeys.TryKeyOf(operation, out var key))
+                if (!kept.Has(index))
+                    continue;
+                if (VersionedKeys.TryKeyOf(operation, out var key))
                     Meet(key, operation.Bytes.Length, sequence, time);
+                else if (operation.Code == (byte)OperationCode.EventAppend
+                    && BinaryPrimitives.ReadUInt64LittleEndian(operation.Body) < firstEvent)
+                    Bytes += operation.Bytes.Length;
             }
         }
 
@@ -107,7 +129,7 @@ internal static class RetentionForecast
                 return;
             }
 
-            var goes = !policy.KeepsAll && (policy.Duration is null || later.Time <= floor)
+            var goes = !policy.KeepsAllVersions && (policy.Duration is null || later.Time <= floor)
                 && (policy.Versions is not { } versions || later.Count >= versions);
             VersionsNow++;
             if (goes)

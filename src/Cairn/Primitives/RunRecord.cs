@@ -36,6 +36,16 @@ internal sealed record RunRecord
     internal static RunRecord? BuiltIn(RunId id) =>
         id == RunId.Default ? Unborn with { Name = DefaultName } : id == RunId.System ? Unborn with { Name = SystemName } : null;
 
+    /// <summary>The policy of a run.</summary>
+    /// <param name="database">Of runs that have none of their own.</param>
+    internal static Retention PolicyOf(RunId id, RunRecord? record, Retention database) =>
+        id == RunId.System ? SystemPolicy : record?.Retention ?? database;
+
+    /// <summary>Of <c>$sys</c>: of its events neither more than so many, nor older ones than <see cref="SystemAge"/> (SYS-1).</summary>
+    internal static readonly Retention SystemPolicy = Cairn.Retention.KeepLast(1).Or(Cairn.Retention.KeepEvents(100_000));
+
+    internal static readonly Retention SystemAge = Cairn.Retention.KeepFor(TimeSpan.FromDays(7));
+
     internal const string DefaultName = "default";
 
     internal const string SystemName = "$sys";
@@ -62,18 +72,22 @@ internal sealed record RunRecord
         ("error", Fields.Of(Error)),
         ("retention", Retention is null ? default(Value?) : ToValue(Retention)));
 
-    /// <summary>A policy in operations and records: <c>all</c>, or <c>for</c> in microseconds and <c>last</c> in versions.</summary>
+    /// <summary>A policy in operations and records: <c>all</c>, or <c>for</c> in microseconds, <c>last</c> in versions, and
+    /// <c>events</c>.</summary>
     internal static Value ToValue(Retention policy) => Fields.Write(
         ("all", Fields.Of(policy.KeepsAll)),
         ("for", Fields.Of(policy.Duration?.Ticks / TimeSpan.TicksPerMicrosecond)),
-        ("last", Fields.Of((long?)policy.Versions)));
+        ("last", Fields.Of((long?)policy.Versions)),
+        ("events", Fields.Of(policy.Events)));
 
     /// <summary>Reads what <see cref="ToValue(Retention)"/> wrote; an empty object is null, no policy.</summary>
     internal static bool TryRetention(in Fields body, out Retention? policy)
     {
         policy = null;
         if (!body.TryFlag("all", out var all) || !body.TryNumber("for", out var time) || !body.TryNumber("last", out var last)
-            || (all && (time ?? last) is not null) || last is < 1 or > Retention.VersionsMax || (time is { } given && !IsDuration(given)))
+            || !body.TryNumber("events", out var events) || (all && (time ?? last ?? events) is not null)
+            || last is < 1 or > Retention.VersionsMax || events is < 1 or > Retention.EventsMax
+            || (time is { } given && !IsDuration(given)))
         {
             return false;
         }
@@ -84,6 +98,8 @@ internal sealed record RunRecord
             policy = Retention.KeepFor(TimeSpan.FromMicroseconds(microseconds));
         if (last is { } versions)
             policy = policy?.Or(Retention.KeepLast((int)versions)) ?? Retention.KeepLast((int)versions);
+        if (events is { } newest)
+            policy = policy?.Or(Retention.KeepEvents(newest)) ?? Retention.KeepEvents(newest);
         return true;
     }
 

@@ -150,7 +150,7 @@ internal sealed class DeepVerification(IStorage storage, SegmentedLog log, Cut c
         using var reader = run.Store.Read();
         var scope = Scope.Snapshot(path, run, cut.Sequence, cut.Time);
         var events = new EventReader(scope, reader, stackalloc byte[EventReader.KeyBytes]);
-        if (EventChain.Verify(events, 0, events.Committed) is { IsValid: false } broken)
+        if (EventChain.Verify(events, events.Floor().Number, events.Committed) is { IsValid: false } broken)
             Find("events", $"Run {run.Id}, event {broken.FirstInvalid}: {broken.Error}");
     }
 

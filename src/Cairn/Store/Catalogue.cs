@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using Cairn.Content;
 using Cairn.Log;
@@ -117,6 +118,34 @@ internal sealed class Catalogue : IDisposable
             {
                 if (!keys.Version.IsTombstone)
                     return StoreKeys.ExpiryTime(keys.Key);
+            }
+
+            return null;
+        }
+        finally
+        {
+            Epoch.Exit(epoch);
+        }
+    }
+
+    /// <summary>Number and time of the first event of a run that is not in memory, and the number of its next one; null when the run is in
+    /// memory or has none. Reads the image.</summary>
+    /// <exception cref="CorruptionException">The image cannot be read.</exception>
+    internal (ulong Number, long Time, ulong Next)? FirstEventInImage(RunId id)
+    {
+        if (_image is null || _runs.ContainsKey(id))
+            return null;
+        var epoch = Epoch.Enter();
+        try
+        {
+            if (!TryReadNumbers(_image.Value, id, out var numbers) || numbers.NextEvent == 0)
+                return null;
+            Span<byte> from = stackalloc byte[1 + sizeof(ulong)];
+            var keys = _image.Value.Scan(id, StoreKeys.Of(from, StoreKeys.Event, 0), [StoreKeys.Event + 1], ulong.MaxValue);
+            while (keys.MoveNext())
+            {
+                if (!keys.Version.IsTombstone)
+                    return (BinaryPrimitives.ReadUInt64BigEndian(keys.Key[1..]), keys.Version.Time, numbers.NextEvent);
             }
 
             return null;

@@ -12,6 +12,7 @@ internal enum OperationCode : byte
     EventAppend = 0x30,
     EventConsumerCommit = 0x31,
     EventRedact = 0x32,
+    EventTrim = 0x33,
 
     StateInit = 0x40,
     StateSet = 0x41,
@@ -37,12 +38,15 @@ internal enum OperationCode : byte
 /// <summary>What is true of a code by itself.</summary>
 internal static class OperationCodes
 {
-    /// <summary>A closed run still takes it (RUN-7): what changes the run's own record, and redaction.</summary>
+    /// <summary>A closed run still takes it (RUN-7): what changes the run's own record, redaction, and what retention does.</summary>
     internal static bool IsAllowedWhenClosed(this OperationCode code) => code is OperationCode.RunUpdate or OperationCode.RunEnd
         or OperationCode.RunResume or OperationCode.RunDelete or OperationCode.RunArchive or OperationCode.TraceRedact
-        or OperationCode.EventRedact or OperationCode.Retention;
+        or OperationCode.EventRedact or OperationCode.EventTrim or OperationCode.Retention;
+
+    /// <summary>Only the engine itself does it, to keep house (Batch.IsUpkeep).</summary>
+    internal static bool IsUpkeep(this OperationCode code) => code is OperationCode.EventTrim;
 
     /// <summary>It only takes away: a full disk still takes it (DUR-9). Redacting an event is none, because it appends one.</summary>
     internal static bool IsDeletion(this OperationCode code) => code is OperationCode.KvDelete or OperationCode.StateDelete
-        or OperationCode.TraceRedact or OperationCode.RunDelete;
+        or OperationCode.TraceRedact or OperationCode.EventTrim or OperationCode.RunDelete;
 }

@@ -9,7 +9,7 @@ namespace Cairn.Store;
 ///  01 family             versioned count of a family
 ///  0E expiry i64 key     expiry order of the keys that have one
 ///  10 key                Kv
-///  30 number u64         events; 31 type: stream of a type; 32: head; 33 consumer: its position
+///  30 number u64         events; 30 alone: their floor; 31 type: stream of a type; 32: head; 33 consumer: its position
 ///  40 name               state cells
 ///  50 id                 traces; 51 time id; 52 type 0 time id; 53 tag 0 time id; 54 parent time id: their orders
 ///  60 id                 runs (catalogue); 61 name; 62 parent id; 63 tag 0 id; 64 status id; 65 id: its result;

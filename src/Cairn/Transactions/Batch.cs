@@ -53,6 +53,10 @@ internal sealed class Batch
     /// <summary>May use the reserve of a full disk.</summary>
     internal bool OnlyDeletes { get; set; }
 
+    /// <summary>The engine's own care of what is old: no sign of life of whoever works on the run, so that an orphaned one stays
+    /// one.</summary>
+    internal bool IsUpkeep { get; set; }
+
     /// <summary>Called under the run's lock with the time of the decision: writes the operations of the one part anew, as the newest
     /// state wants them. False: there is nothing to write.</summary>
     internal Func<long, bool>? Decide { get; set; }
@@ -108,6 +112,7 @@ internal sealed class Batch
         TouchesCatalogue = false;
         IsAllowedWhenClosed = false;
         OnlyDeletes = false;
+        IsUpkeep = false;
         Decide = null;
         var header = Record.Extend(PayloadHeader + attributes.Length);
         header[..PayloadHeader].Clear();

@@ -460,7 +460,7 @@ internal sealed class CommitPath(
             foreach (ref readonly var part in batch.Parts)
             {
                 operations.FillAndApply(batch.OperationsOf(part), new ApplyContext(part.Run, catalogue, sequence, time, batch.Record.Payload, position), counters.Operations);
-                Applied(part.Run, sequence, position, epoch);
+                Applied(part.Run, sequence, position, batch.IsUpkeep ? part.Run.LastEpoch : epoch);
                 if (Mutant.Is("two-run-commit-run-by-run"))
                     LogWriter.Filled(batch.Record);
                 Failpoint.Hit("commit.run-applied");
@@ -549,9 +549,14 @@ internal sealed class CommitPath(
             if (!run.IsListed)
                 catalogue.List(run);
             var context = new ApplyContext(run, catalogue, sequence, transaction.CommitTime, payload, position);
+            var isUpkeep = true;
             while (part.MoveNext(out var operation))
+            {
                 operations.Apply(operation, context);
-            Applied(run, sequence, position, writtenIn);
+                isUpkeep &= ((OperationCode)operation.Code).IsUpkeep();
+            }
+
+            Applied(run, sequence, position, isUpkeep ? run.LastEpoch : writtenIn);
             if (Mutant.Is("recovery-applies-one-run"))
                 break;
             if (run.IsDeleted)

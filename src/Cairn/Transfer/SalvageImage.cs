@@ -146,6 +146,7 @@ internal sealed class SalvageImage
             StoreKeys.Idempotency => "an idempotency key",
             StoreKeys.Event when rest.Length == 8 => string.Create(
                 CultureInfo.InvariantCulture, $"event #{BinaryPrimitives.ReadUInt64BigEndian(rest)}"),
+            StoreKeys.Event => "where its events begin",
             StoreKeys.Trace when rest.Length == TraceId.Size => $"trace {TraceId.Read(rest)}",
             >= StoreKeys.Run and <= StoreKeys.RunRetention => "the index of runs",
             var family => string.Create(CultureInfo.InvariantCulture, $"family {family:x2}"),

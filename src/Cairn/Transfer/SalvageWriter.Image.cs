@@ -222,6 +222,8 @@ internal sealed partial class SalvageWriter
                 return true;
             case StoreKeys.State:
                 return TrySet(key, expiry, isTombstone, value);
+            case StoreKeys.Event when key.IsEmpty:
+                return TryBeginEvents(target, value);
             case StoreKeys.Event:
                 return StoredEvent.TryRead(value, out var stored) && TryAppend(target, stored, time);
             case StoreKeys.Consumer:
@@ -271,6 +273,17 @@ internal sealed partial class SalvageWriter
                 Flush();                                     // each commit counts from what is there
         }
 
+        return true;
+    }
+
+    // The floor sorts before the events. In a commit of its own: the first event looks at the head that it leaves.
+    private bool TryBeginEvents(PartOf target, ReadOnlySpan<byte> value)
+    {
+        if (value.Length != TrimFloor.Size || TrimFloor.Read(value) is not { Number: > 0 } floor)
+            return false;
+        _known.BeginAt(floor.Number);
+        EventTrim.AddBeginning(target.Open(), floor);
+        Flush();
         return true;
     }
 

@@ -15,7 +15,7 @@ namespace Cairn.Transfer;
 /// left out, consumers and redactions follow the numbers;</item>
 /// <item>a change of something that is not there (an expiry, a redaction, an end of a run) is dropped and counted.</item>
 /// </list></summary>
-internal sealed partial class SalvageWriter(CommitPath path, Action<long> setTime)
+internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pins, Action<long> setTime)
 {
     /// <summary>More than any operation writes.</summary>
     private const int WritesMax = 8;
@@ -112,6 +112,8 @@ internal sealed partial class SalvageWriter(CommitPath path, Action<long> setTim
                 target.Run!.Store.HoldContent(StoreKeys.Of(stackalloc byte[9], StoreKeys.Event, number));
                 EventOperations.AddRedact(target.Open(), number, new Hash256(operation.FullBody[8..]));
                 return true;
+            case OperationCode.EventTrim:
+                return TryTrim(target, known, operation);
             case OperationCode.KvExpire:
                 return target.TryAddChange(StoreKeys.Kv, operation);
             case OperationCode.StateExpire:
@@ -192,6 +194,23 @@ internal sealed partial class SalvageWriter(CommitPath path, Action<long> setTim
         return true;
     }
 
+    // Planned anew, because numbers and counts may be other ones here. Of events that were all lost nothing is left to go.
+    private bool TryTrim(PartOf target, Source known, in Operation operation)
+    {
+        if (!EventTrim.TryRead(operation.FullBody, out var floor, out _))
+            return false;
+        if (target.Run!.NextEvent == 0 && target.Appended == 0)
+        {
+            known.BeginAt(floor.Number);
+            EventTrim.AddBeginning(target.Open(), floor);
+            return true;
+        }
+
+        if (EventTrim.Plan(pins, Scope.Live(path, target.Run, CommitOptions.Default), known.FirstAt(floor.Number)) is { } plan)
+            plan.AddTo(target.Open());
+        return true;
+    }
+
     // Those that are there, by their new numbers.
     private static EventNumber[] CausesOf(Source known, ReadOnlySpan<byte> old, ulong next)
     {
@@ -230,10 +249,15 @@ internal sealed partial class SalvageWriter(CommitPath path, Action<long> setTim
         // Beginnings of stretches of events that kept their distance: old number, new number.
         private readonly List<(ulong Old, ulong New)> _stretches = [];
 
+        private ulong _floor;
+
         internal ulong LastPosition { get; set; } = RunPart.NoPrevious;
 
         /// <summary>Old number that the next event has, if none is lost.</summary>
         internal ulong NextEvent { get; private set; }
+
+        /// <summary>The run has no event yet, and its first one will have this number.</summary>
+        internal void BeginAt(ulong floor) => NextEvent = _floor = floor;
 
         internal void Map(ulong old, ulong made)
         {
@@ -262,13 +286,15 @@ internal sealed partial class SalvageWriter(CommitPath path, Action<long> setTim
         /// <summary>The new number of the first event at or behind an old one.</summary>
         internal ulong FirstAt(ulong old)
         {
+            if (old < _floor)
+                return old;                                  // whoever reads from there is told that it is gone, as before
             for (var at = old; at < NextEvent; at++)
             {
                 if (Find(at) is { } found)
                     return found;
             }
 
-            return NextEvent == 0 ? 0 : Find(NextEvent - 1)!.Value + 1;
+            return NextEvent == 0 || Find(NextEvent - 1) is not { } last ? NextEvent : last + 1;
         }
     }
 

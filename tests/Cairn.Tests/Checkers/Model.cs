@@ -46,7 +46,13 @@ public sealed record RunState(string? Name, int? Parent, RunStatusName Status, I
 {
     public ImmutableSortedDictionary<string, KvEntry> Kv { get; init; } = ImmutableSortedDictionary.Create<string, KvEntry>(Utf8Order.Instance);
 
+    /// <summary>All that ever were.</summary>
     public ImmutableList<EventEntry> Events { get; init; } = [];
+
+    /// <summary>Events with lower numbers were trimmed (RET-7).</summary>
+    public int EventFloor { get; init; }
+
+    public IEnumerable<EventEntry> KeptEvents => Events.Skip(EventFloor);
 
     public ImmutableSortedDictionary<string, long> Consumers { get; init; } = ImmutableSortedDictionary.Create<string, long>(Utf8Order.Instance);
 
@@ -207,16 +213,17 @@ public sealed class Model(ModelRules? rules = null)
 
         EventsAppend o => Append(o.Run, [(o.Type, o.Payload)]).Items![0],
         EventsAppendMany o => Append(o.Run, o.Items),
-        EventsGet o => Events(o.Run).ElementAtOrDefault(o.Number) is { } e ? Show(e) : Plain.Absent,
-        EventsRange o => Plain.Array(Page(Events(o.Run).Where(e => e.Number >= o.From && e.Number < o.To), o.Limit, o.Reverse).Select(Show)),
-        EventsSince o => Plain.Array(Page(Events(o.Run).Where(e => e.Number >= o.Number), o.Limit, false).Select(Show)),
+        EventsGet o => Get(o.Run).Events.ElementAtOrDefault(Kept(o.Run, o.Number)) is { } e ? Show(e) : Plain.Absent,
+        EventsRange o => Plain.Array(Page(Events(o.Run, o.From, o.To).Where(e => e.Number >= o.From && e.Number < o.To), o.Limit, o.Reverse).Select(Show)),
+        EventsSince o => Plain.Array(Page(Events(o.Run, o.Number).Where(e => e.Number >= o.Number), o.Limit, false).Select(Show)),
         EventsByType o => Plain.Array(Page(Events(o.Run).Where(e => e.Type == o.Type), o.Limit, false).Select(Show)),
         EventsCount o => (long)Events(o.Run).Count,
         EventsCountByType o => (long)Events(o.Run).Count(e => e.Type == o.Type),
-        EventsHead o => Events(o.Run).Count == 0 ? Plain.Absent : Events(o.Run)[^1].Number,
+        EventsHead o => Get(o.Run).Events is [.., var last] ? last.Number : Plain.Absent,
         EventsTypes o => Plain.Array(Events(o.Run).Select(e => e.Type).Distinct().Order(Utf8Order.Instance).Select(t => (Plain)t)),
         EventsStreamInfo o => Events(o.Run).Where(e => e.Type == o.Type).ToList() is { Count: > 0 } of ? Plain.Array((long)of.Count, of[0].Number, of[^1].Number) : Plain.Absent,
-        EventsVerify o => Plain.Array(EventChain.FirstInvalid(Events(o.Run)) is null, (long)Events(o.Run).Count),
+        EventsVerify o => Plain.Array(EventChain.FirstInvalid(Get(o.Run).Events) is null, (long)Events(o.Run).Count),
+        EventsTrim o => Trim(o),
         EventsRedact o => Redact(o),
         EventsConsumerCommit o => ConsumerCommit(o),
         EventsConsumerPosition o => Get(o.Run).Consumers.TryGetValue(o.Consumer, out var position) ? position : Plain.Absent,
@@ -255,7 +262,7 @@ public sealed class Model(ModelRules? rules = null)
         RunsUpdateMetadata o => UpdateMetadata(o),
         RunsDelete o => Delete(o),
         RunsGet o => World.Runs.TryGetValue(o.Run, out var r)
-            ? Plain.Array(r.Status.ToString(), r.Name ?? Plain.Null, r.Parent is { } parent ? (long)parent : Plain.Null, Texts(r.Tags.Order(Utf8Order.Instance)), r.Metadata, (long)r.Events.Count)
+            ? Plain.Array(r.Status.ToString(), r.Name ?? Plain.Null, r.Parent is { } parent ? (long)parent : Plain.Null, Texts(r.Tags.Order(Utf8Order.Instance)), r.Metadata, (long)r.KeptEvents.Count())
             : Plain.Absent,
         RunsList o => Slots(World.Runs.Where(r => (o.Status is null || r.Value.Status == o.Status) && (o.Tag is null || r.Value.Tags.Contains(o.Tag))
             && (o.NamePrefix is null || r.Value.Name?.StartsWith(o.NamePrefix, StringComparison.Ordinal) == true)).Select(r => r.Key).Where(r => r != 0)),
@@ -393,7 +400,24 @@ public sealed class Model(ModelRules? rules = null)
     /// <summary>Number and hash of the last event; null when there is none.</summary>
     public (long Number, byte[] Hash)? Head(int run) => Get(run).Events is { IsEmpty: false } events ? (events[^1].Number, events[^1].Hash) : null;
 
-    private ImmutableList<EventEntry> Events(int run) => Get(run).Events;
+    private List<EventEntry> Events(int run, long from = long.MaxValue, long to = long.MaxValue)
+    {
+        if (from < to)
+            Kept(run, from);
+        return [.. Get(run).KeptEvents];
+    }
+
+    private int Kept(int run, long number) => number < 0 || number >= Get(run).EventFloor ? (int)Math.Min(number, int.MaxValue)
+        : throw new Refusal(ErrorCode.HistoryTrimmed);
+
+    private Plain Trim(EventsTrim o)
+    {
+        var state = Get(o.Run);
+        var floor = (int)Math.Max(state.EventFloor, Math.Min(state.Events.Count - o.Keep, state.EventFloor + EventsTrim.AtOnce));
+        if (floor > state.EventFloor)
+            Save(o.Run, state with { EventFloor = floor });
+        return Plain.Array((long)floor, (long)(state.Events.Count - floor));
+    }
 
     private static Plain Show(EventEntry e) => e.Payload is null ? Plain.Array(e.Number, e.Type) : Plain.Array(e.Number, e.Type, e.Payload);
 
@@ -424,7 +448,7 @@ public sealed class Model(ModelRules? rules = null)
     private Plain Redact(EventsRedact o)
     {
         var state = Get(o.Run);
-        var e = state.Events.ElementAtOrDefault(o.Number) ?? throw new Refusal(ErrorCode.NotFound);
+        var e = state.Events.ElementAtOrDefault(Kept(o.Run, o.Number)) ?? throw new Refusal(ErrorCode.NotFound);
         if (e.Payload is null || e.Type.StartsWith('$'))
             throw new Skipped();
         Save(o.Run, state with { Events = state.Events.SetItem((int)o.Number, e with { Payload = null, Salt = [] }) });
@@ -757,7 +781,7 @@ public sealed class Model(ModelRules? rules = null)
                 all[$"{at}/kv/{key}"] = $"{e.Value} @{e.Version} {e.Expiry}";
             foreach (var (name, c) in run.Cells)
                 all[$"{at}/state/{name}"] = $"{c.Value?.ToString() ?? "deleted"} #{c.Counter} {c.Expiry}";
-            foreach (var e in run.Events)
+            foreach (var e in run.KeptEvents)
                 all[$"{at}/events/{e.Number}"] = $"{e.Type} {e.Payload?.ToString() ?? "redacted"}";
             foreach (var (name, number) in run.Consumers)
                 all[$"{at}/consumers/{name}"] = number.ToString(CultureInfo.InvariantCulture);

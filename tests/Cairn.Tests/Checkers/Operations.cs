@@ -183,6 +183,14 @@ public sealed record EventsVerify(int Run) : RunOperation(Run);
 /// <summary>Done, or NotFound. Skipped (<see cref="Result.IsSkipped"/>) when it is redacted already.</summary>
 public sealed record EventsRedact(int Run, long Number, string Reason) : RunOperation(Run);
 
+/// <summary>Retention lets go of all events but the newest <paramref name="Keep"/> (RET-7), up to <see cref="AtOnce"/> of them: [first number
+/// that is kept, number of kept ones]. Not in transactions.</summary>
+public sealed record EventsTrim(int Run, long Keep) : RunOperation(Run)
+{
+    /// <summary>The most that goes in one commit.</summary>
+    public const int AtOnce = 256;
+}
+
 /// <summary>Done; ConstraintViolation when it would go back and is not forced.</summary>
 public sealed record EventsConsumerCommit(int Run, string Consumer, long Number, bool Forced) : RunOperation(Run);
 

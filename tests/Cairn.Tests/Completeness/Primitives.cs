@@ -49,6 +49,7 @@ internal static class SampleOperations
         (OperationCode.EventAppend, 0, "tool_call"u8.ToArray(), FirstEvent()),
         (OperationCode.EventConsumerCommit, 0, "reader"u8.ToArray(), [.. Int64(1), 0]),
         (OperationCode.EventRedact, 0, [], [.. Int64(0), .. Hash(2)]),
+        (OperationCode.EventTrim, 0, [], Trim()),
         (OperationCode.StateInit, 0, "cell"u8.ToArray(), Cell(1)),
         (OperationCode.StateSet, 0, "cell"u8.ToArray(), Cell(2)),
         (OperationCode.StateTransition, 0, "cell"u8.ToArray(), Cell(3)),
@@ -70,6 +71,10 @@ internal static class SampleOperations
     // Number, previous hash, hash, no causes, salt, payload.
     private static byte[] FirstEvent() =>
         [.. Int64(0), .. Hash(0), .. Hash(1), 0, 0, .. new byte[16], .. Value.Object(("tool", "search")).Encode()];
+
+    // To #1, behind the first event; of its type none stays.
+    private static byte[] Trim() =>
+        [.. Int64(1), .. Hash(1), .. Int64(1), 1, 0, 9, 0, .. "tool_call"u8, .. Int64(1), .. Int64(-1), .. Int64(0)];
 
     // Steps, counter, value.
     private static byte[] Cell(long counter) => [1, 0, 0, 0, .. Int64(counter), .. ((Value)"value").Encode()];

@@ -46,6 +46,13 @@ internal static class CrashPrograms
                 new EventsConsumerCommit(0, "ada", 2, false), new EventsRedact(0, 1, "asked for"), new EventsAppend(0, "call", Fields(4)),
                 new EventsConsumerCommit(0, "ada", 1, true), new Sync(), new EventsAppend(0, "note", Fields(5)),
             ]),
+            ["events that are trimmed"] = (Durability.Buffered,
+            [
+                new EventsAppendMany(0, [("note", Fields(1)), ("call", Fields(2)), ("note", Fields(3)), ("call", Fields(4))]),
+                new EventsTrim(0, 2), new Sync(), new EventsAppend(0, "note", Fields(5)), new Checkpoint(), new EventsTrim(0, 1),
+                new EventsConsumerCommit(0, "ada", 4, false), new Checkpoint(), new EventsAppend(0, "call", Fields(6)),
+                new Restart(Crash: true), new EventsTrim(0, 1), new EventsAppend(0, "note", Fields(7)),
+            ]),
             ["segments that fill"] = (Durability.Strict,
             [
                 new KvPut(0, "a", Large), new KvPut(0, "b", Large), new Maintain(), new KvPut(0, "c", Large),

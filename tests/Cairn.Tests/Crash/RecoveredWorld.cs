@@ -76,7 +76,7 @@ internal sealed class RecoveredWorld
     private void AddEvents(Events events, string at)
     {
         var there = EngineSubject.All(
-            cursor => events.Range(0, ulong.MaxValue, new EventScanOptions { Limit = 100, Cursor = cursor }));
+            cursor => events.Range(events.Floor().Number, ulong.MaxValue, new EventScanOptions { Limit = 100, Cursor = cursor }));
         foreach (var e in there)
             Items[$"{at}/events/{e.Number.Value}"] = $"{e.Type} {(e.IsRedacted ? "redacted" : EngineSubject.ToPlain(e.Payload.Value))}";
         var verified = events.Verify();
@@ -114,9 +114,9 @@ internal sealed class RecoveredWorld
                 all[$"{at}/kv/{key}"] = $"{e.Value} @{(Plain)e.Version} {e.Expiry}";
             foreach (var (name, cell) in run.Cells.Where(pair => pair.Value.Value is not null && !(pair.Value.Expiry <= live)))
                 all[$"{at}/state/{name}"] = $"{cell.Value} #{cell.Counter} {cell.Expiry}";
-            foreach (var e in run.Events)
+            foreach (var e in run.KeptEvents)
                 all[$"{at}/events/{e.Number}"] = $"{e.Type} {(e.Payload is { } payload ? payload : "redacted")}";
-            all[$"{at}/chain"] = $"{true} {run.Events.Count}";
+            all[$"{at}/chain"] = $"{true} {run.KeptEvents.Count()}";
             foreach (var (name, position) in run.Consumers)
                 all[$"{at}/consumers/{name}"] = position.ToString(CultureInfo.InvariantCulture);
             foreach (var t in run.Traces)

@@ -29,7 +29,7 @@ public class ErrorsPageTests
         [ErrorCode.DatabaseFailed] = Failed(ErrorCode.DatabaseFailed),
         [ErrorCode.OutcomeUnknown] = Failed(ErrorCode.OutcomeUnknown),
         [ErrorCode.Fenced] = Failed(ErrorCode.Fenced),
-        [ErrorCode.HistoryTrimmed] = new HistoryTrimmedException(default, default),
+        [ErrorCode.HistoryTrimmed] = new HistoryTrimmedException(default(Sequence), default),
     };
 
     [Fact]

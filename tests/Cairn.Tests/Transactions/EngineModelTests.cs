@@ -113,7 +113,9 @@ public sealed class EngineModelTests(ITestOutputHelper output)
         {
             SegmentBytesMin = 16 << 10, SegmentBytesMax = 16 << 10, BlockCacheBytes = 1 << 20, ContentThreshold = 64,
             ContentMemoryBytes = 0, CheckpointLogBytes = 64 << 10, CompactionGarbageMin = 16 << 10,
-            Retention = seed % 2 == 0 ? Retention.KeepLast(1) : Retention.KeepFor(TimeSpan.FromMinutes(1)),
+            Retention = seed % 2 == 0
+                ? Retention.KeepLast(1)
+                : Retention.KeepFor(TimeSpan.FromMinutes(1)).Or(Retention.KeepEvents(Retention.EventsMax)),
         });
         Ledger.Add("M2", $"operations with checkpoints and compactions, {mode}", seed, program.Count, clock.Elapsed);
     }

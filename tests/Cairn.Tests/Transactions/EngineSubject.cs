@@ -60,6 +60,8 @@ internal sealed class EngineSubject : IModelSubject
         if (operation is Advance or Restart or Maintain or Sync or Checkpoint or Compact or BackUp)
             return new Result(ErrorCode.None, Plain.Done);
 
+        if (operation is EventsTrim)
+            CompareHashes(model);                            // while all that there are can be read
         var before = _database.Sequence;
         // The version that this operation gives is known before it runs; for reads inside it there is none yet.
         if (expected.Sequence != 0)
@@ -489,6 +491,10 @@ internal sealed class EngineSubject : IModelSubject
                 case EventsVerify:
                     var verified = events.Verify();
                     return Plain.Array(verified.IsValid, verified.Length);
+                case EventsTrim o:
+                    subject._database.Db.Engine.Trims!.TrimSome(slot.Id, Retention.KeepEvents(o.Keep));
+                    subject._database.Db.Sync();
+                    return Plain.Array((long)events.Floor().Number.Value, events.Count());
                 case EventsRedact o:
                     events.Redact((ulong)o.Number, o.Reason);
                     return Plain.Done;
