@@ -250,7 +250,7 @@ internal sealed class EventOperations : OperationSet
         if (stored.Number != run.NextEvent || stored.Previous != run.EventHead)
             return false;
         Span<byte> key = stackalloc byte[9];
-        context.Put(StoreKeys.Of(key, StoreKeys.Event, stored.Number), operation.Bytes);
+        context.PutNew(StoreKeys.Of(key, StoreKeys.Event, stored.Number), operation.Bytes);
         ApplyStream(operation.Key, stored.Number, time, context);
         run.NextEvent = stored.Number + 1;
         run.EventHead = stored.Hash;
@@ -274,7 +274,7 @@ internal sealed class EventOperations : OperationSet
         var stream = default(EventStream);
         using (var reader = context.Read())
         {
-            if (reader.TryGetNewest(key, out var version) && !version.IsTombstone)
+            if (reader.TryGetForApply(key, out var version) && !version.IsTombstone)
                 stream = EventStream.Read(version.Value);
         }
 
@@ -292,7 +292,7 @@ internal sealed class EventOperations : OperationSet
         int length;
         using (var reader = context.Read())
         {
-            if (!reader.TryGetNewest(storeKey, out var version) || !StoredEvent.TryRead(version.Value, out var stored))
+            if (!reader.TryGetForApply(storeKey, out var version) || !StoredEvent.TryRead(version.Value, out var stored))
                 return false;
             var kept = CausesOffset + stored.Causes.Length;
             length = Operation.Length(stored.Type.Length, kept + 8 + Hash256.Size);

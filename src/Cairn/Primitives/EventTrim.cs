@@ -300,7 +300,7 @@ internal sealed record EventTrim(ulong From, TrimFloor To, IReadOnlyList<Trimmed
         var from = 0UL;
         using (var reader = context.Read())
         {
-            if (reader.TryGetNewest(TrimFloor.Key, out var version) && !version.IsTombstone)
+            if (reader.TryGetForApply(TrimFloor.Key, out var version) && !version.IsTombstone)
                 from = TrimFloor.Read(version.Value).Number;
         }
 
@@ -331,7 +331,7 @@ internal sealed record EventTrim(ulong From, TrimFloor To, IReadOnlyList<Trimmed
         EventStream stream;
         using (var reader = context.Read())
         {
-            if (!reader.TryGetNewest(streamKey, out var version) || version.IsTombstone)
+            if (!reader.TryGetForApply(streamKey, out var version) || version.IsTombstone)
                 return false;
             stream = EventStream.Read(version.Value);
         }

@@ -124,9 +124,40 @@ internal sealed class RunOperations : OperationSet
 
     internal override void EachKey(in Operation operation, RunState run, Catalogue catalogue, StoreKeyVisitor visit)
     {
+        Span<byte> key = stackalloc byte[RunKeys.LengthMax];
+        var index = catalogue.State.Store;
+        visit(index, RunKeys.Record(key, run.Id));
+        visit(index, RunKeys.Result(key, run.Id));
+        visit(index, RunKeys.Retention(key, run.Id));
+        var code = (OperationCode)operation.Code;
+        if (code == OperationCode.RunCreate || FindNewest(index, run.Id) is not { } before)
+            return;                                          // its places in the orders are as new as it is
+        var removed = before.Tags;
+        var isMoved = true;
+        if (code != OperationCode.RunDelete)
+        {
+            Invariant.Check(Fields.TryRead(operation.Body, out var body), "an operation on a run is an object");
+            isMoved = RunRecord.StatusAfter(code, body) is not null;
+            body.TryTexts("removeTags", out removed);
+        }
+
+        if (isMoved && !Mutant.Is("status-order-not-named"))
+            visit(index, RunKeys.Status(key, before.Status, run.Id));
+        foreach (var tag in removed)
+            visit(index, RunKeys.Tag(key, tag, run.Id));
+        if (code != OperationCode.RunDelete)
+            return;
+        if (before.Name is { } name)
+            visit(index, RunKeys.Name(key, name));
+        if (before.Parent is { } parent)
+            visit(index, RunKeys.Parent(key, parent, run.Id));
+    }
+
+    private static RunRecord? FindNewest(RunStore index, RunId id)
+    {
         Span<byte> key = stackalloc byte[1 + RunId.Size];
-        visit(catalogue.State.Store, RunKeys.Record(key, run.Id));
-        visit(catalogue.State.Store, RunKeys.Result(key, run.Id));
+        using var reader = index.Read();
+        return reader.TryGetNewest(RunKeys.Record(key, id), out var version) && !version.IsTombstone ? RunRecord.Read(version.Value) : null;
     }
 
     internal override bool Apply(in Operation operation, in ApplyContext context)
@@ -174,7 +205,9 @@ internal sealed class RunOperations : OperationSet
     {
         Span<byte> key = stackalloc byte[1 + RunId.Size];
         using var reader = index.Read();
-        return reader.TryGetNewest(RunKeys.Record(key, id), out var version) && !version.IsTombstone ? RunRecord.Read(version.Value) : null;
+        return reader.TryGetForApply(RunKeys.Record(key, id), out var version) && !version.IsTombstone
+            ? RunRecord.Read(version.Value)
+            : null;
     }
 
     // The record and every place in the orders that differs.
@@ -199,7 +232,7 @@ internal sealed class RunOperations : OperationSet
             if (before is not null)
                 index.Delete(RunKeys.Status(key, before.Status, run.Id));
             if (after is not null)
-                index.Put(RunKeys.Status(key, after.Status, run.Id), default);
+                index.PutNew(RunKeys.Status(key, after.Status, run.Id), default);
         }
 
         WriteTags(index, run.Id, before?.Tags ?? [], after?.Tags ?? []);
@@ -224,7 +257,7 @@ internal sealed class RunOperations : OperationSet
     private static void Set(in ApplyContext index, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, bool exists)
     {
         if (exists)
-            index.Put(key, value);
+            index.PutNew(key, value);
         else
             index.Delete(key);
     }
@@ -241,7 +274,7 @@ internal sealed class RunOperations : OperationSet
         foreach (var tag in after)
         {
             if (!before.Contains(tag, StringComparer.Ordinal))
-                index.Put(RunKeys.Tag(key, tag, id), default);
+                index.PutNew(RunKeys.Tag(key, tag, id), default);
         }
     }
 
@@ -272,7 +305,7 @@ internal sealed class RunOperations : OperationSet
             return;
         bool exists;
         using (var reader = index.Read())
-            exists = reader.TryGetNewest(storeKey, out var version) && !version.IsTombstone;
+            exists = reader.TryGetForApply(storeKey, out var version) && !version.IsTombstone;
         if (exists)
             index.Delete(storeKey);
     }

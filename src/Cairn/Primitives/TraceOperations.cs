@@ -76,10 +76,20 @@ internal sealed class TraceOperations : OperationSet
 
     internal override void EachKey(in Operation operation, RunState run, Catalogue catalogue, StoreKeyVisitor visit)
     {
-        if (operation.Code != (byte)OperationCode.TraceRedact)
-            return;                                          // a new one: no key of it is anywhere
         Span<byte> key = stackalloc byte[TraceKeys.LengthMax];
-        visit(run.Store, TraceKeys.Trace(key, TraceId.Read(operation.Key)));
+        var id = TraceId.Read(operation.Key);
+        visit(run.Store, TraceKeys.Trace(key, id));
+        if (operation.Code != (byte)OperationCode.TraceRedact)
+            return;                                          // its places in the orders are as new as it is
+        using var reader = run.Store.Read();
+        if (!reader.TryGetNewest(TraceKeys.Trace(key, id), out var version) || version.IsTombstone
+            || !Fields.TryRead(version.Value, out var fields) || !TraceContent.TryReadOrder(fields, out var order))
+        {
+            return;
+        }
+
+        foreach (var tag in order.Tags)
+            visit(run.Store, TraceKeys.Tag(key, tag, order.Time, id));
     }
 
     internal override bool Apply(in Operation operation, in ApplyContext context)
@@ -104,11 +114,11 @@ internal sealed class TraceOperations : OperationSet
         if (context.Put(TraceKeys.Trace(key, id), body).IsCounted)
             return false;
         context.AddCount(StoreKeys.Trace, 1);
-        context.Put(TraceKeys.Time(key, order.Time, id), default);
-        context.Put(TraceKeys.Type(key, order.Type, order.Time, id), default);
-        context.Put(TraceKeys.Parent(key, order.Parent, order.Time, id), default);
+        context.PutNew(TraceKeys.Time(key, order.Time, id), default);
+        context.PutNew(TraceKeys.Type(key, order.Type, order.Time, id), default);
+        context.PutNew(TraceKeys.Parent(key, order.Parent, order.Time, id), default);
         foreach (var tag in order.Tags)
-            context.Put(TraceKeys.Tag(key, tag, order.Time, id), default);
+            context.PutNew(TraceKeys.Tag(key, tag, order.Time, id), default);
         return true;
     }
 
@@ -118,7 +128,7 @@ internal sealed class TraceOperations : OperationSet
         TraceOrder order;
         using (var reader = context.Read())
         {
-            if (!reader.TryGetNewest(TraceKeys.Trace(key, id), out var version) || version.IsTombstone
+            if (!reader.TryGetForApply(TraceKeys.Trace(key, id), out var version) || version.IsTombstone
                 || !Fields.TryRead(version.Value, out var fields) || !TraceContent.TryReadOrder(fields, out order))
             {
                 return false;

@@ -52,6 +52,11 @@ internal sealed class Residency
     /// <summary>The run begins at a sequence: what the image has of its id below belongs to an earlier run.</summary>
     internal void BeginAt(ulong born) => _born = born;
 
+    /// <summary>Reads of the image behind the sequence of a commit. None, if every key was named before it.</summary>
+    internal long LateReads { get; private set; }
+
+    internal void ReadLate() => LateReads++;
+
     /// <summary>What is at or below it is in every image a reader may have: it may be forgotten.</summary>
     internal ulong CleanCut { get; private set; }
 

@@ -182,6 +182,9 @@ internal sealed class RunStore : IDisposable
     /// checkpoint under way included.</summary>
     internal long DirtyBytes => Memory.Below is null ? 0 : Memory.Dirty.Bytes + Memory.Dirty.FrozenBytes;
 
+    /// <summary>Reads of the image that a commit made behind its sequence. None is wanted.</summary>
+    internal long LateReads => Memory.Below?.LateReads ?? 0;
+
     /// <summary>Deleted keys that stay in memory until a checkpoint has them.</summary>
     internal long DeferredDeletions => Memory.DeferredDeletions;
 
@@ -217,10 +220,15 @@ internal sealed class RunStore : IDisposable
     internal PreviousVersion Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry) =>
         Memory.Write(key, value, sequence, time, expiry, isTombstone: false);
 
+    /// <summary>Adds a version of a key that the image does not have, or only as deleted: it is not asked.</summary>
+    internal PreviousVersion PutNew(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time) =>
+        Memory.Write(key, value, sequence, time, expiry: 0, isTombstone: false, isNew: true);
+
     /// <summary>Adds a version whose value stands in the log. Copies the bytes: memory keeps them until there is need of room.</summary>
     internal PreviousVersion PutContent(
-        ReadOnlySpan<byte> key, in ContentReference reference, ReadOnlySpan<byte> bytes, ulong sequence, long time, long expiry) =>
-        Memory.WriteContent(key, reference, bytes, sequence, time, expiry);
+        ReadOnlySpan<byte> key, in ContentReference reference, ReadOnlySpan<byte> bytes, ulong sequence, long time, long expiry,
+        bool isNew = false) =>
+        Memory.WriteContent(key, reference, bytes, sequence, time, expiry, isNew);
 
     /// <summary>Adds a version with the value of the newest one, which is a content: the old place in the log stays its place.</summary>
     internal PreviousVersion CarryContent(ReadOnlySpan<byte> key, ulong sequence, long time, long expiry)
@@ -293,8 +301,11 @@ internal sealed class RunStore : IDisposable
     /// <exception cref="CorruptionException">The image cannot be read.</exception>
     internal void Prefetch(ReadOnlySpan<byte> key) => Memory.Warm(key);
 
-    /// <summary>Brings the newest version of a key into memory, so that writing it reads no image. Before the commit takes its sequence,
-    /// and before <see cref="Reserve"/>, whose memory this would use.</summary>
+    /// <summary>Before the first <see cref="MakeResident"/> of a commit.</summary>
+    internal void BeginResident() => Memory.BeginResident();
+
+    /// <summary>Brings the newest version of a key into memory, so that writing it reads no image, or remembers that there is none. Before
+    /// the commit takes its sequence, and before <see cref="Reserve"/>, whose memory this would use.</summary>
     /// <exception cref="OutOfMemoryException">Nothing has changed.</exception>
     /// <exception cref="CorruptionException">The image cannot be read.</exception>
     internal void MakeResident(ReadOnlySpan<byte> key) => Memory.MakeResident(key);

@@ -42,6 +42,10 @@ internal readonly ref struct StoreReader
     /// <summary>The newest version, visible or not: for deciding under the run's lock.</summary>
     internal bool TryGetNewest(ReadOnlySpan<byte> key, out VersionView version) => _memory.TryGet(key, ulong.MaxValue, out version);
 
+    /// <summary>The newest version, for <c>Apply</c>: of a key that was named before the sequence (OperationSet.EachKey) the image is not
+    /// asked.</summary>
+    internal bool TryGetForApply(ReadOnlySpan<byte> key, out VersionView version) => _memory.TryGetForApply(key, out version);
+
     /// <summary>The newest version of a key, visible or not, if it is newer than a sequence that is pinned: for validation. Memory has all
     /// that is newer than a pin, so this never waits for a disk.</summary>
     internal bool TryGetNewer(ReadOnlySpan<byte> key, ulong sequence, out VersionView version) =>

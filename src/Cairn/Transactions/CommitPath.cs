@@ -191,7 +191,7 @@ internal sealed class CommitPath(
                 state.ThrowIfNotWritable(batch.OnlyDeletes);        // again: closing may have come between
                 Failpoint.Hit("commit.locked");
                 if (Mutant.Is("residency-looked-at-too-early") ? isAboveImage : IsAboveImage(batch))   // now: keys leave at any time
-                    EachKey(batch, static (store, key) => store.MakeResident(key));
+                    MakeResident(batch);
                 if (Refuse(batch, runs, reads, expectations, now, attempt, out var mustRecheck) is { } refusal)
                     return new Placed(NewestOf(batch, runs), 0, false, refusal);
                 if (mustRecheck)
@@ -264,6 +264,15 @@ internal sealed class CommitPath(
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
+    private void MakeResident(Batch batch)
+    {
+        foreach (ref readonly var part in batch.Parts)
+            part.Run.Store.BeginResident();
+        if (batch.TouchesCatalogue)
+            catalogue.State.Store.BeginResident();
+        EachKey(batch, static (store, key) => store.MakeResident(key));
+    }
+
     private void EachKey(Batch batch, StoreKeyVisitor visit)
     {
         foreach (ref readonly var part in batch.Parts)

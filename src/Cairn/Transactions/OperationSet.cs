@@ -34,7 +34,9 @@ internal abstract class OperationSet
     internal virtual ReadOnlySpan<byte> ValueRead(in Operation operation, Span<byte> buffer) => default;
 
     /// <summary>Names the store keys that an operation will read or replace, as far as they are known before it has a sequence: so that
-    /// they are in memory by then and no disk is touched behind it. A key left out costs time, never an answer.</summary>
+    /// they are in memory by then and no disk is touched behind it. Those that <see cref="ApplyContext.PutNew"/> writes are left out,
+    /// and so are places in the expiry order, which come with their keys. Any other that is left out costs a read behind the sequence,
+    /// never an answer.</summary>
     internal virtual void EachKey(in Operation operation, RunState run, Catalogue catalogue, StoreKeyVisitor visit)
     {
     }
@@ -140,6 +142,17 @@ internal readonly ref struct ApplyContext(
         return previous;
     }
 
+    /// <summary>Writes the first version of a key that is not there and was not a moment ago: a number that was just given, a place in an
+    /// order. No image is asked for it.</summary>
+    internal void PutNew(ReadOnlySpan<byte> storeKey, ReadOnlySpan<byte> value)
+    {
+        if (value.Length > Catalogue.ContentThreshold && TryRefer(value, out var reference))
+            Run.Store.PutContent(storeKey, reference, value, Sequence, Time, expiry: 0, isNew: true);
+        else
+            Run.Store.PutNew(storeKey, value, Sequence, Time);
+        Run.Recent?.Add(Sequence, storeKey);
+    }
+
     /// <summary>Writes a version with the newest value of a key and another expiry.</summary>
     /// <returns>False: the key has no value.</returns>
     internal bool PutExpiry(ReadOnlySpan<byte> storeKey, long expiry)
@@ -148,7 +161,7 @@ internal readonly ref struct ApplyContext(
         int length;
         using (var reader = Read())
         {
-            if (!reader.TryGetNewest(storeKey, out var version) || version.IsTombstone)
+            if (!reader.TryGetForApply(storeKey, out var version) || version.IsTombstone)
                 return false;
             if (version.IsContent && !Mutant.Is("content-expire-copies"))
             {
@@ -205,7 +218,7 @@ internal readonly ref struct ApplyContext(
         if (before != 0)
             Run.Store.Delete(StoreKeys.Expiry(key, before, storeKey), default, Sequence, Time);
         if (now != 0)
-            Run.Store.Put(StoreKeys.Expiry(key, now, storeKey), default, Sequence, Time, 0);
+            Run.Store.PutNew(StoreKeys.Expiry(key, now, storeKey), default, Sequence, Time);
     }
 
     internal void AddCount(byte family, long delta) => Run.Store.AddCount(family, delta, Sequence, Time);

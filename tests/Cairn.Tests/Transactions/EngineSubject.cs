@@ -70,6 +70,8 @@ internal sealed class EngineSubject : IModelSubject
         var moved = _database.Sequence - before;
         if (moved != (expected.Sequence == 0 ? 0UL : 1UL))
             throw new InvalidOperationException($"the sequence moved by {moved}, the model's is {expected.Sequence}; answered {result}");
+        if (_database.LateReads is var late and not 0)
+            throw new InvalidOperationException($"{late} reads of the image behind a sequence");
         if (expected.Sequence != 0)
             CompareHashes(model);
         return result with { Sequence = expected.Sequence };

@@ -106,6 +106,9 @@ internal sealed class TestDatabase : IDisposable
         }
     }
 
+    /// <summary>Reads of the image that commits of this opening made behind their sequences, of runs that are loaded.</summary>
+    internal long LateReads => Db.Engine.Catalogue.Loaded.Append(Db.Engine.Catalogue.State).Sum(run => run.Store.LateReads);
+
     /// <summary>One turn of the maintainer.</summary>
     internal void Maintain() => Db.Engine.Maintainer!.Step();
 

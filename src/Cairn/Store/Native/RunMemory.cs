@@ -28,6 +28,7 @@ internal sealed unsafe class RunMemory : IDisposable
     private readonly ContentStore? _content;
     private readonly DirtyKeys? _dirty;
     private readonly bool _notesUse;
+    private readonly AbsentKeys _absent = new();
     private readonly Lock _orderGate = new();
     private AttachedBytes? _attached;                     // made with the first content
     private nint[] _counts = [];
@@ -137,8 +138,10 @@ internal sealed unsafe class RunMemory : IDisposable
     }
 
     /// <param name="isContent">The value is what <see cref="Version"/> keeps of one: the address of its bytes, and its reference.</param>
+    /// <param name="isNew">The image has nothing of the key but, perhaps, a plain tombstone: it is not asked.</param>
     internal PreviousVersion Write(
-        ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone, bool isContent = false)
+        ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone, bool isContent = false,
+        bool isNew = false)
     {
         Invariant.Check(key.Length is > 0 and <= Entry.KeyBytesMax, "a stored key has 1 to 32,767 bytes");
         var hash = KeyHash.Of(key);
@@ -150,8 +153,8 @@ internal sealed unsafe class RunMemory : IDisposable
         if (isSought)
             _order.Seek(key, ref place);
         var entry = _table.Find(hash, key);
-        if (entry == null && Below is not null)
-            entry = Bring(hash, key);
+        if (entry == null && Below is { IsWhole: false })
+            entry = isNew ? CheckNew(key) : BringLate(hash, key);
         var previous = default(PreviousVersion);
         if (entry == null)
         {
@@ -214,7 +217,8 @@ internal sealed unsafe class RunMemory : IDisposable
 
     /// <summary>A version whose value is a content. Its bytes are attached, but for a load: then they are in the log already.</summary>
     internal PreviousVersion WriteContent(
-        ReadOnlySpan<byte> key, in ContentReference reference, ReadOnlySpan<byte> bytes, ulong sequence, long time, long expiry)
+        ReadOnlySpan<byte> key, in ContentReference reference, ReadOnlySpan<byte> bytes, ulong sequence, long time, long expiry,
+        bool isNew = false)
     {
         Invariant.Check(_content is not null, "a store that keeps contents knows where they are read");
         Span<byte> stored = stackalloc byte[Version.ContentBytes];
@@ -223,14 +227,17 @@ internal sealed unsafe class RunMemory : IDisposable
             _content.LeftMemory();
         BinaryPrimitives.WriteUInt64LittleEndian(stored, (ulong)block);
         reference.Write(stored[sizeof(ulong)..]);
-        return Write(key, stored, sequence, time, expiry, isTombstone: false, isContent: true);
+        return Write(key, stored, sequence, time, expiry, isTombstone: false, isContent: true, isNew);
     }
 
     /// <summary>A new version of a key that keeps its newest value, a content, and has another expiry. The attached bytes change over to
     /// it: who still reads the old version sees it, so it is visible, so it is in the log.</summary>
     internal void CarryContent(ReadOnlySpan<byte> key, ulong sequence, long time, long expiry, out PreviousVersion previous)
     {
-        var entry = FindOrBring(key);
+        var hash = KeyHash.Of(key);
+        var entry = _table.Find(hash, key);
+        if (entry == null && Below is { IsWhole: false })
+            entry = BringLate(hash, key);
         Invariant.Check(entry != null && Version.IsContent(Entry.Newest(entry)), "what is carried over is a content");
         var newest = Entry.Newest(entry);
         Span<byte> stored = stackalloc byte[Version.ContentBytes];
@@ -243,7 +250,10 @@ internal sealed unsafe class RunMemory : IDisposable
     /// <summary>Makes sure that the newest value of a key can be had without a look at the log until the commit under way is applied.</summary>
     internal void HoldContent(ReadOnlySpan<byte> key)
     {
-        var entry = FindOrBring(key);
+        var hash = KeyHash.Of(key);
+        var entry = _table.Find(hash, key);
+        if (entry == null && Below is { IsWhole: false } && !_absent.Contains(hash, key))
+            entry = Bring(hash, key);
         if (entry == null || Entry.Newest(entry) is var newest && !Version.IsContent(newest))
             return;
         var block = Version.Attached(newest);
@@ -260,13 +270,6 @@ internal sealed unsafe class RunMemory : IDisposable
 
     /// <summary>Detaches the bytes of contents, see <see cref="RunStore.ForgetContent"/>.</summary>
     internal long ForgetContent(int steps) => _attached?.Forget(steps, onlyAbove: false) ?? 0;
-
-    private byte* FindOrBring(ReadOnlySpan<byte> key)
-    {
-        var hash = KeyHash.Of(key);
-        var entry = _table.Find(hash, key);
-        return entry == null && Below is not null ? Bring(hash, key) : entry;
-    }
 
     private AttachedBytes Attached => _attached ??= new AttachedBytes(_content!, _limbo, _debug);
 
@@ -496,12 +499,10 @@ internal sealed unsafe class RunMemory : IDisposable
     [MethodImpl(MethodImplOptions.NoInlining)]
     private byte* Bring(ulong hash, ReadOnlySpan<byte> key)
     {
-        if (Below!.IsWhole)
-            return null;
         var epoch = Epoch.Enter();
         try
         {
-            return Below.TryGet(key, ulong.MaxValue, out var version) && !version.IsPlainTombstone
+            return Below!.TryGet(key, ulong.MaxValue, out var version) && !version.IsPlainTombstone
                 ? InsertClean(hash, key, version)
                 : null;
         }
@@ -509,6 +510,41 @@ internal sealed unsafe class RunMemory : IDisposable
         {
             Epoch.Exit(epoch);
         }
+    }
+
+    // The same behind a sequence, where nothing may fail and nobody should wait: MakeResident has brought the key, or found it absent.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private byte* BringLate(ulong hash, ReadOnlySpan<byte> key)
+    {
+        if (_absent.Contains(hash, key))
+            return null;
+        NoteLate();
+        return Bring(hash, key);
+    }
+
+    private void NoteLate()
+    {
+        if (!_isLoading)
+            Below!.ReadLate();
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private byte* CheckNew(ReadOnlySpan<byte> key)
+    {
+        if (!_debug)
+            return null;
+        var epoch = Epoch.Enter();
+        try
+        {
+            Invariant.Check(
+                !Below!.TryGet(key, ulong.MaxValue, out var version) || version.IsPlainTombstone, "a key that is called new is nowhere");
+        }
+        finally
+        {
+            Epoch.Exit(epoch);
+        }
+
+        return null;
     }
 
     private byte* InsertClean(ulong hash, ReadOnlySpan<byte> key, in VersionView found)
@@ -620,6 +656,19 @@ internal sealed unsafe class RunMemory : IDisposable
         NoteUse(found);
         version = Version.View(found, this);
         return true;
+    }
+
+    /// <summary>The newest version, for the writer behind its sequence: what was looked for in vain is not looked for again.</summary>
+    internal bool TryGetForApply(ReadOnlySpan<byte> key, out VersionView version)
+    {
+        var hash = KeyHash.Of(key);
+        var entry = _table.Find(hash, key);
+        if (TryRead(entry, ulong.MaxValue, out version))
+            return true;
+        if (Below is not { IsWhole: false } || _absent.Contains(hash, key))
+            return false;
+        NoteLate();
+        return Below.TryGet(key, ulong.MaxValue, out version);
     }
 
     /// <summary>Memory alone: enough for what is newer than a pin, which was neither forgotten nor swept.</summary>
@@ -823,16 +872,42 @@ internal sealed unsafe class RunMemory : IDisposable
 
     // ---- residency: under the run's lock -----------------------------------------------------------------------------------------
 
-    /// <summary>Brings the newest version of a key from the image, if memory has nothing of it.</summary>
+    /// <summary>What was found absent was so for one commit.</summary>
+    internal void BeginResident()
+    {
+        if (!Mutant.Is("absent-for-ever"))
+            _absent.Clear();
+    }
+
+    /// <summary>Brings the newest version of a key from the image, if memory has nothing of it, and its place in the expiry order with it:
+    /// whoever replaces the one moves the other.</summary>
     internal void MakeResident(ReadOnlySpan<byte> key)
     {
-        if (Below is null || Below.IsWhole)
+        if (Below is null || Below.IsWhole || BringEarly(key) is var entry && entry == null)
             return;
+        var expiry = Version.Expiry(Entry.Newest(entry));
+        if (expiry == 0 || Mutant.Is("expiry-order-not-resident"))
+            return;
+        Span<byte> order = stackalloc byte[StoreKeys.ExpiryPrefixBytes + key.Length];
+        BringEarly(StoreKeys.Expiry(order, expiry, key));
+    }
+
+    private byte* BringEarly(ReadOnlySpan<byte> key)
+    {
         var hash = KeyHash.Of(key);
-        if (_table.Find(hash, key) != null)
-            return;
-        Reserve(1, key.Length);                           // for the indexes; the record itself may fail, nothing has changed then
-        Bring(hash, key);
+        var entry = _table.Find(hash, key);
+        if ((entry != null && !Version.IsPlainTombstone(Entry.Newest(entry))) || _absent.Contains(hash, key))
+            return entry;
+        if (entry == null)
+        {
+            Reserve(1, key.Length);                       // for the indexes; the record itself may fail, nothing has changed then
+            entry = Bring(hash, key);
+        }
+
+        // A tombstone that memory has may be swept before its key is written: then the image has nothing more to say than it.
+        if (entry == null ? !Mutant.Is("absent-not-remembered") : Version.IsPlainTombstone(Entry.Newest(entry)))
+            _absent.Add(hash, key);
+        return entry;
     }
 
     /// <summary>Without a lock: begins to read what a write will want to know of the key.</summary>
@@ -843,8 +918,10 @@ internal sealed unsafe class RunMemory : IDisposable
         var epoch = Epoch.Enter();
         try
         {
-            if (!IsClosed && _table.Find(KeyHash.Of(key), key) == null)
-                Below.TryGet(key, ulong.MaxValue, out _);
+            if (IsClosed || !TryGet(key, ulong.MaxValue, out var version) || version.Expiry == 0)
+                return;
+            Span<byte> order = stackalloc byte[StoreKeys.ExpiryPrefixBytes + key.Length];
+            TryGet(StoreKeys.Expiry(order, version.Expiry, key), ulong.MaxValue, out _);
         }
         finally
         {
