@@ -48,6 +48,7 @@ internal static class ExitCodes
         [ErrorCode.Overflow] = Refused,
         [ErrorCode.LimitExceeded] = Refused,
         [ErrorCode.ConstraintViolation] = Refused,
+        [ErrorCode.InvalidCursor] = Refused,
         [ErrorCode.QuotaExceeded] = Refused,
 
         [ErrorCode.AlreadyExists] = State,

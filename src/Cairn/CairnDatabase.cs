@@ -1,5 +1,6 @@
 using Cairn.Checkpoints;
 using Cairn.Content;
+using Cairn.Feed;
 using Cairn.Log;
 using Cairn.Maintenance;
 using Cairn.Primitives;
@@ -214,6 +215,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             Random = random ?? new RandomSource(options.RandomSeed),
             Counters = counters,
             Feed = new EventFeed(log, options.Limits.SubscriptionsMax),
+            Changes = new ChangeFeed(path, options.Limits.SubscriptionsMax),
             Openings = openings,
             SyncErrorsAreReported = syncErrorsAreReported,
             Recovered = recovered,
@@ -223,6 +225,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         state.OnFailed = _ =>
         {
             engine.Feed.PulseAll();
+            engine.Changes.End();
             checkpointer?.TellFailed();
         };
         var jobs = new List<MaintenanceJob>();
@@ -455,6 +458,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             _engine.State.Close();
             Failpoint.Hit("close.drained");
             _engine.Feed.PulseAll();
+            _engine.Changes.Close();
             _engine.Maintainer?.Dispose();
             CheckpointToClose();
             if (!_engine.Options.IsReadOnly)

@@ -261,4 +261,54 @@ public sealed class HistoryTrimmedException : CairnException
     /// <summary>The earliest event that can be asked for, or the number that the next one will have; null when a sequence was asked
     /// for.</summary>
     public EventNumber? EarliestEvent { get; }
+
+    /// <summary>Of a feed of changes, the cursor with which it can begin: what lies before it is lost to that feed; null
+    /// elsewhere.</summary>
+    public string? EarliestCursor { get; init; }
+}
+
+/// <summary>Why a cursor of a feed is refused.</summary>
+public enum CursorFault
+{
+    /// <summary>It is no cursor, or not the whole of one.</summary>
+    Damaged = 0,
+
+    /// <summary>It comes from another database.</summary>
+    OtherDatabase = 1,
+
+    /// <summary>It names a commit that is not there yet: the database was set back, or a crash took what had not been synced.</summary>
+    Future = 2,
+
+    /// <summary>The commit that it names is gone and another one has its place: a crash took what had not been synced, or the database
+    /// was set back.</summary>
+    Lost = 3,
+}
+
+/// <summary>A cursor of a feed of changes is not one of this database as it is. <see cref="CairnException.Code"/> is
+/// <see cref="ErrorCode.InvalidCursor"/>.</summary>
+public sealed class CursorException : CairnException
+{
+    internal CursorException(CursorFault fault, Sequence sequence, Sequence? last)
+        : base(ErrorCode.InvalidCursor, Text(fault, sequence, last))
+    {
+        Fault = fault;
+        Sequence = sequence;
+    }
+
+    /// <summary>What is wrong with it.</summary>
+    public CursorFault Fault { get; }
+
+    /// <summary>The commit that it names; <see cref="Sequence.None"/> when it could not be read.</summary>
+    public Sequence Sequence { get; }
+
+    private static string Text(CursorFault fault, Sequence sequence, Sequence? last) => fault switch
+    {
+        CursorFault.Damaged => "The text is no cursor of a feed. Pass back unchanged what a commit of the feed gave.",
+        CursorFault.OtherDatabase => "The cursor comes from another database. Use it there, or begin here without one.",
+        CursorFault.Future => $"The cursor is behind commit {sequence}, and the newest one is {last}: a crash took what had not been "
+            + "synced, or the database was set back. Begin from an earlier cursor, or from db.ChangeCursor of the last commit that both "
+            + "know.",
+        _ => $"Commit {sequence} is not the one that the cursor is behind: a crash took what had not been synced, or the database was set "
+            + "back. Begin from an earlier cursor, or from db.ChangeCursor of the last commit that both know.",
+    };
 }

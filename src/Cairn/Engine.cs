@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using Cairn.Feed;
 using Cairn.Log;
 using Cairn.Maintenance;
 using Cairn.Primitives;
@@ -24,8 +25,6 @@ internal sealed class Engine
     /// <summary>The transaction whose awaited function this flow of control is in, on whatever thread it goes on.</summary>
     private static readonly AsyncLocal<TransactionContext?> Flowing = new();
 
-    private static readonly string[] Primitives = ["Kv", "Event", "State", "Trace", "Run"];
-
     private readonly Lock _gate = new();
     private readonly HashSet<TransactionContext> _open = [];
     private long _retries;
@@ -44,6 +43,9 @@ internal sealed class Engine
 
     /// <summary>Wakes who waits for events.</summary>
     internal required EventFeed Feed { get; init; }
+
+    /// <summary>The open streams of changes.</summary>
+    internal required ChangeFeed Changes { get; init; }
 
     internal Meters? Meters { get; set; }
 
@@ -391,6 +393,8 @@ internal sealed class Engine
             OldestPin = pins == 0 ? null : new Sequence(oldest),
             OpenTransactions = OpenTransactions,
             OpenCursors = Cursors.Open,
+            ChangeStreams = Changes.Streams,
+            ChangeLag = Changes.Lag,
             CommitLatency = Counters.Latencies.OfCommits(),
             ReadLatency = Counters.Latencies.Of(OperationClass.Get).Summarise(),
             Latencies = Counters.Latencies.Summarise(Path.IsUnlogged),
@@ -439,16 +443,7 @@ internal sealed class Engine
         return 2 + (int)reader.Count(StoreKeys.Run, ulong.MaxValue);
     }
 
-    // KvCompareAndSet -> kv.compare_and_set
-    internal static string OperationName(OperationCode code)
-    {
-        var name = code.ToString();
-        var primitive = Primitives.FirstOrDefault(prefix => name.StartsWith(prefix, StringComparison.Ordinal));
-        var operation = name[(primitive?.Length ?? 0)..];
-        var text = string.Concat(
-            operation.Select((c, i) => char.IsAsciiLetterUpper(c) ? (i == 0 ? "" : "_") + char.ToLowerInvariant(c) : c.ToString()));
-        return $"{primitive?.ToLowerInvariant() ?? "core"}.{text}";
-    }
+    internal static string OperationName(OperationCode code) => OperationCodes.NameOf(code);
 
     internal Health ReadHealth()
     {
@@ -513,6 +508,32 @@ internal sealed class Engine
         }
 
         return orphans;
+    }
+
+    // ---- the feed of changes --------------------------------------------------------------------------------------------------
+
+    /// <summary>The log that a feed reads.</summary>
+    internal SegmentedLog ChangeLog()
+    {
+        Path.ThrowIfNotReadable();
+        return Path.Log.Device as SegmentedLog ?? throw new CairnException(
+            ErrorCode.InvalidArgument,
+            "This database in memory keeps no log, and a feed of changes is read from the log. Open it with a policy that keeps the past "
+            + "(CairnOptions.Retention = Retention.KeepAll or KeepFor), or in a directory.");
+    }
+
+    /// <param name="run">Null = of the database.</param>
+    internal IAsyncEnumerable<CommittedChanges> FollowChangesAsync(
+        RunState? run, string? cursor, ChangeFilter? filter, ChangeOptions? options, CancellationToken cancellationToken)
+    {
+        var log = ChangeLog();
+        options ??= ChangeOptions.Default;
+        if (options.ValueBytesMax < 0)
+            throw new CairnException(ErrorCode.InvalidArgument, $"ValueBytesMax is {options.ValueBytesMax}; it must be 0 or more.");
+        var request = new ChangeRequest(
+            log, run, cursor is null ? null : ChangeCursor.Parse(cursor, log.DatabaseId), ChangeMatch.Of(filter, Limits), options,
+            Options.IsReadOnly);
+        return new OpenableChanges(Changes, Path, request, cancellationToken);
     }
 
     internal RunState Find(RunId id) =>

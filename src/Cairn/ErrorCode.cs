@@ -57,6 +57,9 @@ public enum ErrorCode
     /// <summary>A rule about the content is broken.</summary>
     ConstraintViolation = 31,
 
+    /// <summary>A cursor of a feed is damaged, or not one of this database as it is.</summary>
+    InvalidCursor = 32,
+
     // State (ERR-4): 40..
     /// <summary>The thing to create is there already.</summary>
     AlreadyExists = 40,

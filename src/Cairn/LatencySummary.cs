@@ -128,6 +128,12 @@ public sealed record DatabaseMetrics
     /// <summary>Snapshots kept for cursors.</summary>
     public required int OpenCursors { get; init; }
 
+    /// <summary>Streams of changes that are open.</summary>
+    public required int ChangeStreams { get; init; }
+
+    /// <summary>Commits that the slowest of them has not looked at; 0 without streams.</summary>
+    public required long ChangeLag { get; init; }
+
     /// <summary>From the call to the answer, every commit.</summary>
     public required LatencySummary CommitLatency { get; init; }
 

@@ -50,6 +50,8 @@ internal sealed class Meters : IDisposable
         Counter("cairn.content.misses", "{read}", metrics => metrics.ContentMisses);
         Gauge("cairn.pins", "{pin}", metrics => metrics.Pins);
         Gauge("cairn.transactions.open", "{transaction}", metrics => metrics.OpenTransactions);
+        Gauge("cairn.changes.streams", "{stream}", metrics => metrics.ChangeStreams);
+        Gauge("cairn.changes.lag", "{commit}", metrics => metrics.ChangeLag);
         _meter.CreateObservableGauge("cairn.pins.oldest", OldestPin, "{sequence}");
         _meter.CreateObservableGauge("cairn.commit.duration_ms", () => Quantiles(_read().CommitLatency), "ms");
         _meter.CreateObservableGauge("cairn.read.duration_ms", () => Quantiles(_read().ReadLatency), "ms");

@@ -399,6 +399,10 @@ internal sealed class LogWriter : IDisposable
         }
     }
 
+    /// <summary>The round that may make a sequence visible which perhaps nobody has taken yet, for one who only watches; null when it is
+    /// visible, or the database has failed.</summary>
+    internal CommitRound? NextRound(ulong sequence) => Join(sequence);
+
     // The round that will make the sequence visible; null when that has happened, or when nobody writes although there is work.
     private CommitRound? Join(ulong sequence)
     {

@@ -71,6 +71,9 @@ internal sealed class Catalogue : IDisposable
     /// <exception cref="CorruptionException">The image cannot be read.</exception>
     internal RunState? Find(RunId id) => _runs.TryGetValue(id, out var run) ? run : Load(id);
 
+    /// <summary>Null when the run is not in memory, whether there is one or not.</summary>
+    internal RunState? FindLoaded(RunId id) => _runs.GetValueOrDefault(id);
+
     /// <summary>The numbers of a run, without loading it.</summary>
     internal bool TryGetNumbers(RunId id, out RunNumbers numbers)
     {

@@ -38,6 +38,19 @@ internal enum OperationCode : byte
 /// <summary>What is true of a code by itself.</summary>
 internal static class OperationCodes
 {
+    private static readonly string[] Primitives = ["Kv", "Event", "State", "Trace", "Run"];
+
+    /// <summary>Primitive and operation: <c>KvCompareAndSet</c> is <c>kv.compare_and_set</c>.</summary>
+    internal static string NameOf(OperationCode code)
+    {
+        var name = code.ToString();
+        var primitive = Primitives.FirstOrDefault(prefix => name.StartsWith(prefix, StringComparison.Ordinal));
+        var operation = name[(primitive?.Length ?? 0)..];
+        var text = string.Concat(
+            operation.Select((c, i) => char.IsAsciiLetterUpper(c) ? (i == 0 ? "" : "_") + char.ToLowerInvariant(c) : c.ToString()));
+        return $"{primitive?.ToLowerInvariant() ?? "core"}.{text}";
+    }
+
     /// <summary>A closed run still takes it (RUN-7): what changes the run's own record, redaction, and what retention does.</summary>
     internal static bool IsAllowedWhenClosed(this OperationCode code) => code is OperationCode.RunUpdate or OperationCode.RunEnd
         or OperationCode.RunResume or OperationCode.RunDelete or OperationCode.RunArchive or OperationCode.TraceRedact

@@ -29,6 +29,7 @@ public class ErrorsPageTests
         [ErrorCode.DatabaseFailed] = Failed(ErrorCode.DatabaseFailed),
         [ErrorCode.OutcomeUnknown] = Failed(ErrorCode.OutcomeUnknown),
         [ErrorCode.Fenced] = Failed(ErrorCode.Fenced),
+        [ErrorCode.InvalidCursor] = new CursorException(CursorFault.Damaged, default, null),
         [ErrorCode.HistoryTrimmed] = new HistoryTrimmedException(default(Sequence), default),
     };
 

@@ -24,6 +24,7 @@ public class FolderOrderTests
         ["Graph"] = 10,
         ["Search"] = 11,
         ["Replay"] = 11,
+        ["Feed"] = 11,
         ["Recovery"] = 12,
         ["Maintenance"] = 12,
         ["Transfer"] = 13,
