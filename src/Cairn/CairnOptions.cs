@@ -27,7 +27,7 @@ public sealed record CairnOptions
     /// <summary>What of the past is kept, in runs that have no policy of their own (<see cref="Run.Retention"/>). Null (the default) is
     /// <see cref="Cairn.Retention.KeepAll"/> with a log, and in memory <c>KeepLast(1)</c>: the newest versions, and older ones as long as a
     /// snapshot or a transaction needs them. In memory any other policy keeps the log in memory too, and nothing of it is given
-    /// up. <c>KeepLast</c> of more than 1 is refused: see <see cref="ErrorCode.InvalidArgument"/>.</summary>
+    /// up.</summary>
     public Retention? Retention { get; init; }
 
     /// <summary>Least garbage, in bytes of files, for which the log is compacted without being asked; more than half of what is looked

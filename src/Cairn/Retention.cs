@@ -41,8 +41,10 @@ public sealed record Retention
         return new Retention { Duration = new TimeSpan(duration.Ticks / TimeSpan.TicksPerMicrosecond * TimeSpan.TicksPerMicrosecond) };
     }
 
-    /// <summary>Keeps the newest versions of each key.</summary>
-    /// <param name="versions">How many: 1 to 1,000,000. 1 = the newest alone.</param>
+    /// <summary>Keeps the newest versions of each key, and of each state cell. A write, a deletion and a changed expiry are a version each;
+    /// what one transaction does to a key is one.</summary>
+    /// <param name="versions">How many: 1 to 1,000,000. 1 = the newest alone, and no history: a deletion that is that old may not be told
+    /// from a key that never was.</param>
     /// <exception cref="ArgumentOutOfRangeException">It is not in that range.</exception>
     public static Retention KeepLast(int versions)
     {

@@ -27,7 +27,7 @@ public sealed class RunRetention
 
     /// <summary>Says what a policy would let go of, now, without doing anything. Reads all records of the run that are still there, and
     /// holds its distinct keys in memory meanwhile.</summary>
-    /// <param name="policy">Need not be one that can be applied.</param>
+    /// <param name="policy">Any.</param>
     /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: the run was deleted.</exception>
     /// <exception cref="CorruptionException">A record of the run is damaged.</exception>
     public RetentionPreview Preview(Retention policy)
@@ -42,9 +42,9 @@ public sealed class RunRetention
     /// policy.</summary>
     /// <param name="policy">Null = the database's from now on.</param>
     /// <returns>A receipt.</returns>
-    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: <c>KeepLast</c> of more than 1, or in a database in
-    /// memory, opened without a policy that keeps a log, one that needs it; <see cref="ErrorCode.NotFound"/>: the run was deleted;
-    /// <see cref="ErrorCode.ReadOnly"/>: the run is <c>$sys</c>, or the database is read-only.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: in a database in memory, opened without a policy
+    /// that keeps a log, one that needs it; <see cref="ErrorCode.NotFound"/>: the run was deleted; <see cref="ErrorCode.ReadOnly"/>: the
+    /// run is <c>$sys</c>, or the database is read-only.</exception>
     public RetentionReceipt Apply(Retention? policy)
     {
         var before = Policy;

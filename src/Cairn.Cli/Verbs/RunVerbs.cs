@@ -204,7 +204,7 @@ internal static class RunVerbs
         var run = RunArgument();
         var policy = new Argument<string[]>("policy")
         {
-            Description = "all; for TIME (36h, 30d); last 1; events N; several joined by 'or'; or default, the database's. Left out: shows "
+            Description = "all; for TIME (36h, 30d); last N; events N; several joined by 'or'; or default, the database's. Left out: shows "
                 + "it.",
             Arity = ArgumentArity.ZeroOrMore,
         };
@@ -218,7 +218,7 @@ internal static class RunVerbs
                 var text = string.Join(' ', call.Get(policy) ?? []);
                 var asked = text is "" or "default" ? null : Retention.TryParse(text, out var parsed) ? parsed
                     : throw new UsageException(
-                        $"'{text}' is no policy. Write: all, for 30d, last 1, events 1000, or several joined by 'or'.");
+                        $"'{text}' is no policy. Write: all, for 30d, last 3, events 1000, or several joined by 'or'.");
                 if (call.Get(preview))
                     return Preview(call, found.Preview(asked ?? found.Policy));
                 if (text.Length > 0)

@@ -293,16 +293,19 @@ internal readonly record struct ArchivedRecord(RunId Run, ulong Position, uint M
 ///  0  16   run        network order
 /// 16  u64  sequence   little-endian; from the state after it on, what was kept answers all questions
 /// 24  i64  time       the same for commit times, microseconds since 1970
-/// 32  u64  below      position of the run's newest record below this part of the log; all ones = none </code></summary>
+/// 32  u64  below      position of the run's newest record below this part of the log; all ones = none
+/// 40  u32  versions   and so many newest versions of each key were kept; all ones = all, 0 = number says nothing
+/// 44  u32  zero       0 </code></summary>
 internal readonly record struct ArchiveFloor(RunId Run, KeptSince Since, ulong Below)
 {
-    internal const int Size = 40;
+    internal const int Size = 48;
 
     internal static ArchiveFloor Read(ReadOnlySpan<byte> source) => new(
         RunId.Read(source),
         new KeptSince(
             BinaryPrimitives.ReadUInt64LittleEndian(source[16..]),
-            BinaryPrimitives.ReadInt64LittleEndian(source[24..])),
+            BinaryPrimitives.ReadInt64LittleEndian(source[24..]),
+            BinaryPrimitives.ReadUInt32LittleEndian(source[40..])),
         BinaryPrimitives.ReadUInt64LittleEndian(source[32..]));
 
     internal void Write(Span<byte> target)
@@ -311,5 +314,7 @@ internal readonly record struct ArchiveFloor(RunId Run, KeptSince Since, ulong B
         BinaryPrimitives.WriteUInt64LittleEndian(target[16..], Since.Sequence);
         BinaryPrimitives.WriteInt64LittleEndian(target[24..], Since.Time);
         BinaryPrimitives.WriteUInt64LittleEndian(target[32..], Below);
+        BinaryPrimitives.WriteUInt32LittleEndian(target[40..], Since.Versions);
+        BinaryPrimitives.WriteUInt32LittleEndian(target[44..], 0);
     }
 }

@@ -127,7 +127,8 @@ internal sealed class ArchiveSet : LogArchive
             {
                 if (archive!.FloorOf(run) is not { } floor)
                     return null;
-                return new Gap(floor.Since, archive.TryFindRecord(run, position, out var next) ? next.Position : floor.Below);
+                var next = archive.TryFindRecord(run, position, out var below) ? below.Position : floor.Below;
+                return new Gap(floor.Since, next, archive.FirstPosition);
             }
             finally
             {

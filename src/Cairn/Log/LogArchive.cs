@@ -33,9 +33,18 @@ internal abstract class LogArchive : IDisposable
 /// <summary>Some records of a run are missing; those that were kept answer every question from a moment on.</summary>
 /// <param name="Next">Position of the run's newest record below the missing one that was kept or lies in a part of the log further below;
 /// all ones = there is none.</param>
-internal readonly record struct Gap(KeptSince Since, ulong Next);
+/// <param name="From">Where the part of the log begins of which this is said.</param>
+internal readonly record struct Gap(KeptSince Since, ulong Next, ulong From);
 
 /// <summary>The moment from which on the past is kept.</summary>
 /// <param name="Sequence">The state after it, and each one later, can be told.</param>
 /// <param name="Time">Commit time, microseconds since 1970: the same for times.</param>
-internal readonly record struct KeptSince(ulong Sequence, long Time);
+/// <param name="Versions">And of each key, so many of its newest versions were kept, at the least; 0 = their number says nothing.</param>
+internal readonly record struct KeptSince(ulong Sequence, long Time, uint Versions = 0)
+{
+    internal const uint AllVersions = uint.MaxValue;
+
+    /// <summary>What is kept when both have let go of something.</summary>
+    internal KeptSince And(KeptSince other) =>
+        new(Math.Max(Sequence, other.Sequence), Math.Max(Time, other.Time), Math.Min(Versions, other.Versions));
+}

@@ -80,13 +80,16 @@ internal sealed class LogCompaction(
 
     internal CompactionFigures Figures { get; } = new();
 
+    /// <summary>Memory for counting versions.</summary>
+    internal long RanksBytesMax { get; init; } = HistoryNeeds.RanksBytesMax;
+
     /// <summary>Does it, a step at a time.</summary>
     /// <param name="limit">From <see cref="LogNeeds.Limit"/>.</param>
     /// <param name="onlyPlans">True: says what it would do.</param>
     /// <exception cref="CorruptionException">K4.</exception>
     internal IEnumerable<Step> Run(ulong limit, CompactionTrigger trigger, bool onlyPlans)
     {
-        using var needs = new HistoryNeeds(path, pins, log, database);
+        using var needs = new HistoryNeeds(path, pins, log, database, RanksBytesMax);
         var sieve = new LogSieve(needs, contents);
 
         // In the order of the log: what stays as it is below decides what a deletion above has to cover.
@@ -358,8 +361,7 @@ internal sealed class LogCompaction(
                 if (needs.FloorOf(run) is not { } since)
                     _floors.Remove(run);
                 else
-                    _floors[run] = new ArchiveFloor(
-                        run, before is { } old && old.Since.Sequence > since.Sequence ? old.Since : since, before?.Below ?? _below[run]);
+                    _floors[run] = new ArchiveFloor(run, before?.Since.And(since) ?? since, before?.Below ?? _below[run]);
                 yield return default;
             }
 

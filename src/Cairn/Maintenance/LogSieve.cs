@@ -118,6 +118,8 @@ internal sealed class LogSieve(HistoryNeeds needs, Func<ulong, ulong, IEnumerabl
             {
                 target.KeepRecord(part.Run, position, kept);
                 isNeeded = true;
+                if (!kept.IsAll && !Mutant.Is("marked-record-loses-nothing"))
+                    target.Lose(part.Run);                   // what is not marked
             }
             else
             {

@@ -27,8 +27,11 @@ internal readonly record struct PastVersion(byte[] Stored, bool IsDeletion, long
 ///           gap               gap                               the walk goes on at the newest one that was kept below
 /// </code>
 /// An archive that kept some of a run's records says from which sequence on they answer every question (its floor; HistoryNeeds.cs says
-/// which are kept): what is found below the gap is right for questions at the floor or later. Where nothing of the run was kept, the walk
-/// ends. In both cases the newest version, which never goes, may be the answer too. What all this does not answer for certain is
+/// which are kept): what is found below the gap is right for questions at the floor or later. And it says how many of the newest versions
+/// of each key were kept when it was written. A version that was let go had as many newer ones then, and has at least as many now: so up to
+/// that number the versions that a walk meets are all there are, and if it ends before that number, there are no more. A record of which
+/// only some operations were kept is such a gap too. Where nothing of the run was kept, the walk ends. In all cases the newest version,
+/// which never goes, may be the answer too. What all this does not answer for certain is
 /// answered with <see cref="HistoryTrimmedException"/>, never with less (VER-7). Without a log there is only the newest version (DUR-2).
 /// </summary>
 internal static class History
@@ -168,6 +171,7 @@ internal static class History
         scope.Path.Log.WaitVisible(newest);
         var born = BornAt(scope);
         var walk = new Backwards(scope.Path.Operations.Sets.First(set => set.Owns(storeKey[0])), storeKey, upTo, untilTime);
+        var crossedFrom = ulong.MaxValue;                    // what is lost from there on was met already
         using var reader = new LogReader(log);
         while (position != RunState.NoPosition && walk.Versions.Count < limit)
         {
@@ -175,12 +179,19 @@ internal static class History
             {
                 var gap = log.Archive?.Across(scope.Run.Id, position);
                 walk.Cross(gap?.Since);
-                position = gap?.Next ?? RunState.NoPosition;
+                (position, crossedFrom) = gap is { } across ? (across.Next, across.From) : (RunState.NoPosition, 0);
                 continue;
             }
 
             if (header.Sequence < born)
                 break;                                       // of a run that had this id before, and was deleted
+            if (!kept.IsAll && position < crossedFrom && !Mutant.Is("marked-record-loses-nothing"))
+            {
+                var gap = log.Archive?.Across(scope.Run.Id, position);
+                walk.Cross(gap?.Since);
+                crossedFrom = gap?.From ?? 0;
+            }
+
             var transaction = new TransactionPayload(payload);
             position = RunState.NoPosition;
             while (transaction.MoveNext(out var part))
@@ -223,7 +234,7 @@ internal static class History
     {
         if (past.Versions is [var found] && (!past.IsBelowGap(found) || past.Answers(sequence, time)))
             return found;
-        if (!past.MetGap)
+        if (!past.MetGap || (past.Versions.Count == 0 && past.HasAll))
             return null;
         var newest = NewestIn(scope, storeKey);
         if (newest is { } current && current.Sequence <= sequence && current.Time <= time)
@@ -232,12 +243,12 @@ internal static class History
             return null;
         var last = scope.IsLive ? scope.Path.Log.LastSequence : scope.Sequence;
         throw new HistoryTrimmedException(
-            new Sequence(Math.Min(sequence, last)), new Sequence(past.Floor?.Sequence ?? past.Oldest ?? newest?.Sequence ?? last));
+            new Sequence(Math.Min(sequence, last)), new Sequence(past.Earliest ?? past.Oldest ?? newest?.Sequence ?? last));
     }
 
     private static List<PastVersion> Listed(Scope scope, Backwards past, byte[] storeKey, ulong upTo, int most)
     {
-        if (!past.MetGap || past.Versions.Count == most || past.Answers(0, 0))
+        if (!past.MetGap || past.Versions.Count == most || past.HasAll)
             return past.Versions;
         if (past.Oldest is null && NewestIn(scope, storeKey) is { } newest)
         {
@@ -247,7 +258,9 @@ internal static class History
                 return past.Versions;
         }
 
-        var earliest = past.Oldest ?? past.Floor?.Sequence ?? (scope.IsLive ? scope.Path.Log.LastSequence : scope.Sequence);
+        var earliest = past.Versions is [.., { Sequence: var oldest }]
+            ? oldest
+            : past.Earliest ?? past.Oldest ?? (scope.IsLive ? scope.Path.Log.LastSequence : scope.Sequence);
         throw new HistoryTrimmedException(new Sequence(Math.Min(upTo, earliest == 0 ? 0 : earliest - 1)), new Sequence(earliest));
     }
 
@@ -259,7 +272,7 @@ internal static class History
     }
 
     // TTL-3, at the time of a commit. That may be another run's, so no walk of this one meets it: the segment that holds it is read up to
-    // there; and if it was given up, the commits of this run before and behind it may still tell.
+    // there; and if it was given up, the commits of this run before and behind it, or the first one that the log has, may still tell.
     private static bool IsLiveAt(SegmentedLog log, in PastVersion version, Backwards past, ulong sequence)
     {
         if (version.Expiry == 0 || version.Sequence == sequence)
@@ -268,7 +281,7 @@ internal static class History
             return version.Expiry > time;
         if (version.Expiry <= Math.Max(version.Time, past.TimeBefore))
             return false;
-        if (version.Expiry > past.TimeBehind)
+        if (version.Expiry > past.TimeBehind || version.Expiry > TimeOf(log, log.SegmentAt(log.FirstPosition).FirstSequence))
             return true;
         throw new HistoryTrimmedException(new Sequence(sequence), new Sequence(log.SegmentAt(log.FirstPosition).FirstSequence));
     }
@@ -318,8 +331,20 @@ internal static class History
 
         private ulong _last = ulong.MaxValue;
         private int _aboveGap;
+        private uint _rank;                                      // versions of the key that were met, asked for or not
+        private uint _certain = KeptSince.AllVersions;           // so many of the newest ones are all there are
+        private ulong _certainFrom = ulong.MaxValue;             // sequence of the oldest version met that is one of them
 
-        internal bool IsBelowGap(in PastVersion version) => MetGap && version.Sequence < _gapBelow;
+        /// <summary>A gap may have taken a version between this one and the next newer one that was met.</summary>
+        internal bool IsBelowGap(in PastVersion version) => MetGap && version.Sequence < _gapBelow && version.Sequence < _certainFrom;
+
+        /// <summary>The walk came to the end of the run, and no gap can have taken a version of the key.</summary>
+        internal bool HasAll => !IsEnded && (_rank < _certain || _certain == KeptSince.AllVersions);
+
+        /// <summary>The earliest sequence at which gaps have left an answer.</summary>
+        internal ulong? Earliest => _certainFrom == ulong.MaxValue
+            ? Floor?.Sequence
+            : Math.Min(_certainFrom, Floor?.Sequence ?? ulong.MaxValue);
 
         /// <summary>Whether what was found, and that nothing else was, holds at a moment.</summary>
         internal bool Answers(ulong sequence, long time) => Mutant.Is("history-crosses-gaps")
@@ -337,15 +362,20 @@ internal static class History
 
             MetGap = true;
             IsEnded = floor is null;
-            if (floor is { } since && (Floor is not { } other || since.Sequence > other.Sequence))
-                Floor = since;
+            _certain = Math.Min(_certain, floor?.Versions ?? 0);
+            if (floor is { } since)
+                Floor = Floor?.And(since) ?? since;
         }
 
         /// <summary>Leaves as many as were asked for, and none that a gap could have an older sister of.</summary>
         internal void Cut(int limit)
         {
             if (MetGap && Floor is { } floor && Versions.FindIndex(version => version.Sequence <= floor.Sequence) is >= 0 and var valid)
-                limit = Math.Min(limit, Math.Max(valid + 1, _aboveGap));
+            {
+                var certain = Versions.Count(version => version.Sequence >= _certainFrom);
+                limit = Math.Min(limit, Math.Max(Math.Max(valid + 1, _aboveGap), certain));
+            }
+
             if (Versions.Count > limit)
                 Versions.RemoveRange(limit, Versions.Count - limit);
         }
@@ -384,8 +414,12 @@ internal static class History
             Add(version);
         }
 
+        // One that kept its value is certain only if the gaps down to that value leave it so.
         private void Add(in PastVersion version)
         {
+            _rank++;
+            if (_rank <= _certain && !IsEnded)
+                _certainFrom = version.Sequence;
             Oldest = version.Sequence;
             if (version.Sequence <= upTo && version.Time <= untilTime)
                 Versions.Add(version);

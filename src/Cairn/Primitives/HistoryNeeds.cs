@@ -15,6 +15,10 @@
 //          c                                w   |   d                c@4 is needed, and its deletion, later than t, anyway
 //                                       floor = @4: questions at @4 or later, or at t or later, are answered
 //
+//      KeepLast(n)   of each key the newest n versions; a version is a record that wrote the key, deleted it or changed its expiry. The
+//                    records of the run are walked back from the newest one, and the versions of each key counted; that costs a walk over
+//                    all that was kept of the run, and as much memory as RanksBytesMax, whatever the run holds: keys beyond are counted no
+//                    more, and all of theirs is kept
 //      both          what either says
 //
 // A deletion at or before t is needed only if something was written over it since, or if something older of the run is still marked in an
@@ -25,7 +29,8 @@
 // Of a record at or before t the operations that are needed are marked (KeptOperations). The others stand there by chance: their
 // successor may be gone, so nobody may take them for what was valid.
 //
-// The floor is the run's last sequence at or before t: from there on, what is kept has every answer (History.cs).
+// The floor is the run's last sequence at or before t, or by number its last one: from there on, what is kept has every answer; and n
+// goes with it (History.cs).
 //
 // How what was valid at t is found. Of keys that were written since t: the run's records are walked back from the newest one, down to
 // where each of them has been met; that costs what the run wrote since t and a little more, and a set of those keys. Of keys that were
@@ -48,6 +53,9 @@ namespace Cairn.Primitives;
 /// <summary>See the essay above. Of one moment. Not thread-safe.</summary>
 internal sealed class HistoryNeeds : IDisposable
 {
+    /// <summary>Of all runs together. Chosen: some 600,000 keys of ordinary length.</summary>
+    internal const long RanksBytesMax = 64 << 20;
+
     private readonly CommitPath _path;
     private readonly SnapshotRegistry _pins;
     private readonly SegmentedLog _log;
@@ -55,9 +63,12 @@ internal sealed class HistoryNeeds : IDisposable
     private readonly SnapshotPin _pin;
     private readonly long _now;
     private readonly Dictionary<RunId, Need> _needs = [];
+    private long _ranksBytesLeft;
 
-    internal HistoryNeeds(CommitPath path, SnapshotRegistry pins, SegmentedLog log, Retention database)
+    internal HistoryNeeds(
+        CommitPath path, SnapshotRegistry pins, SegmentedLog log, Retention database, long ranksBytesMax = RanksBytesMax)
     {
+        _ranksBytesLeft = ranksBytesMax;
         _path = path;
         _pins = pins;
         _log = log;
@@ -87,11 +98,17 @@ internal sealed class HistoryNeeds : IDisposable
             return false;
         if (need.Policy.KeepsAllVersions)
             return need.FirstEvent == 0 || HoldsMoreThanTrimmed(part, need.FirstEvent);
-        if (need.Since is not { } since)
+        if (need.Since is null && need.Versions <= 1)
             return false;
-        if (time > since)
+        if (time > need.Since)
             return true;
-        kept = MarksOf(need, part, position, sequence, isStaleBelow(part.Run) && !Mutant.Is("compaction-drops-deletions"));
+        var count = (int)part.Operations;
+        var marks = new byte[(count + 7) / 8];
+        if (need.Since is not null)
+            Mark(marks, need, part, position, sequence, isStaleBelow(part.Run) && !Mutant.Is("compaction-drops-deletions"));
+        if (need.Versions > 1)
+            MarkNewest(marks, RanksOf(need), part, position);
+        kept = KeptOperations.Of(marks, count);
         return !kept.IsNone;
     }
 
@@ -101,8 +118,13 @@ internal sealed class HistoryNeeds : IDisposable
     {
         var need = NeedOf(run);
         if (need is { Run: not null, Policy.KeepsAllVersions: true })
-            return new KeptSince(0, 0);                      // no version is among what is left out
-        return need is { Run: not null, Since: { } since } ? new KeptSince(WalkOf(need).Floor, since) : null;
+            return new KeptSince(0, 0, KeptSince.AllVersions);         // no version is among what is left out
+        if (need.Run is null || (need.Since is null && need.Versions <= 1))
+            return null;
+        var versions = need.Versions > 1 ? (uint)need.Versions : 0;
+        return need.Since is { } since
+            ? new KeptSince(WalkOf(need).Floor, since, versions)
+            : new KeptSince(RanksOf(need).Newest, RanksOf(need).NewestTime, versions);
     }
 
     // Events that are gone, and the acts of letting them go, are nothing that a question about the past is answered from.
@@ -126,11 +148,20 @@ internal sealed class HistoryNeeds : IDisposable
 
     public void Dispose() => _pins.Release(_pin);
 
-    private KeptOperations MarksOf(Need need, RunPart part, ulong position, ulong sequence, bool isStaleBelow)
+    private static void MarkNewest(byte[] marks, Ranks ranks, RunPart part, ulong position)
+    {
+        for (var index = 0; part.MoveNext(out var operation); index++)
+        {
+            if (VersionedKeys.TryAskedFor(operation, out var key) && ranks.IsKept(key, position))
+                marks[index / 8] |= (byte)(1 << index % 8);
+        }
+    }
+
+    private void Mark(byte[] marks, Need need, RunPart part, ulong position, ulong sequence, bool isStaleBelow)
     {
         var walk = WalkOf(need);
-        var count = (int)part.Operations;
-        var marks = walk.Marks.TryGetValue(position, out var marked) ? (byte[])marked.Clone() : new byte[(count + 7) / 8];
+        if (walk.Marks.TryGetValue(position, out var marked))
+            marked.CopyTo(marks, 0);
         using var reader = need.Run!.Store.Read();
         for (var index = 0; part.MoveNext(out var operation); index++)
         {
@@ -138,8 +169,6 @@ internal sealed class HistoryNeeds : IDisposable
                 && IsNewest(reader, operation, key, sequence, isStaleBelow))
                 marks[index / 8] |= (byte)(1 << index % 8);
         }
-
-        return KeptOperations.Of(marks, count);
     }
 
     private bool IsNewest(scoped in StoreReader reader, in Operation operation, byte[] key, ulong sequence, bool isStaleBelow)
@@ -189,9 +218,29 @@ internal sealed class HistoryNeeds : IDisposable
         return reader.TryGet(TrimFloor.Key, _pin.Sequence, out var floor) ? TrimFloor.Read(floor.Value).Number : 0;
     }
 
-    private Walk WalkOf(Need need) => need.Walk ??= Back(need.Run!, need.Born, need.Since!.Value);
+    private Walk WalkOf(Need need)
+    {
+        if (need.Walk is { } known)
+            return known;
+        var walk = need.Walk = new Walk(need.Since!.Value);
+        Back(need.Run!, need.Born, walk.Meet, () => walk.HasFloor && walk.Open.Count == 0);
+        return walk;
+    }
 
-    private Walk Back(RunState run, ulong born, long since)
+    private Ranks RanksOf(Need need)
+    {
+        if (need.Ranks is { } known)
+            return known;
+        var ranks = need.Ranks = new Ranks(need.Versions, _ranksBytesLeft);
+        Back(need.Run!, need.Born, ranks.Meet, () => false);
+        _ranksBytesLeft -= ranks.Bytes;
+        return ranks;
+    }
+
+    private delegate void Met(ref RunPart part, ulong position, ulong sequence, long time, KeptOperations kept);
+
+    // The run's records that are still there, the newest first.
+    private void Back(RunState run, ulong born, Met meet, Func<bool> isDone)
     {
         ulong position, newest;
         lock (run.CommitLock)
@@ -201,9 +250,8 @@ internal sealed class HistoryNeeds : IDisposable
         }
 
         _path.Log.WaitVisible(newest);
-        var walk = new Walk();
         using var reader = new LogReader(_log);
-        while (position != RunState.NoPosition && (!walk.HasFloor || walk.Open.Count > 0))
+        while (position != RunState.NoPosition && !isDone())
         {
             if (!History.TryRead(_log, reader, run.Id, position, out var kept, out var header, out var payload))
             {
@@ -221,14 +269,9 @@ internal sealed class HistoryNeeds : IDisposable
                 if (part.Run != run.Id)
                     continue;
                 position = part.Previous;
-                if (transaction.CommitTime > since)
-                    walk.MeetLater(ref part);
-                else
-                    walk.MeetEarlier(ref part, at, header.Sequence, kept);
+                meet(ref part, at, header.Sequence, transaction.CommitTime, kept);
             }
         }
-
-        return walk;
     }
 
     /// <summary>A run, and what its policy asks for.</summary>
@@ -241,10 +284,71 @@ internal sealed class HistoryNeeds : IDisposable
         /// <summary>Events below are trimmed.</summary>
         internal ulong FirstEvent { get; init; }
 
+        /// <summary>So many of the newest versions of each key.</summary>
+        internal int Versions => Policy.Versions ?? 0;
+
         internal Walk? Walk { get; set; }
+
+        internal Ranks? Ranks { get; set; }
     }
 
-    private sealed class Walk
+    /// <summary>How far down the newest versions of each key go, by the positions of their records.</summary>
+    private sealed class Ranks(int versions, long bytesMax)
+    {
+        private const int EntryBytes = 100;
+
+        private readonly Dictionary<byte[], Rank> _keys = new(ByteArrayComparer.Instance);
+        private bool _isBegun;
+
+        internal long Bytes { get; private set; }
+
+        /// <summary>Sequence of the run's newest record, and its commit time.</summary>
+        internal ulong Newest { get; private set; }
+
+        internal long NewestTime { get; private set; }
+
+        internal void Meet(ref RunPart part, ulong position, ulong sequence, long time, KeptOperations kept)
+        {
+            if (!_isBegun)
+                (_isBegun, Newest, NewestTime) = (true, sequence, time);
+            for (var index = 0; part.MoveNext(out var operation); index++)
+            {
+                if (kept.Has(index) && VersionedKeys.TryAskedFor(operation, out var key))
+                    Meet(key, position, VersionedKeys.ChangesExpiryAlone((OperationCode)operation.Code));
+            }
+        }
+
+        private void Meet(byte[] key, ulong position, bool needsValue)
+        {
+            if (!_keys.TryGetValue(key, out var rank))
+            {
+                if (Bytes + key.Length + EntryBytes > bytesMax)
+                    return;
+                Bytes += key.Length + EntryBytes;
+            }
+            else if (rank.From == position)
+            {
+                needsValue &= rank.NeedsValue;               // several operations of one record are one version
+                _keys[key] = rank with { NeedsValue = needsValue };
+                return;
+            }
+
+            if (rank.Count < versions)
+                _keys[key] = new Rank(rank.Count + 1, position, needsValue);
+            else if (rank.NeedsValue)
+                _keys[key] = new Rank(rank.Count, position, needsValue);
+        }
+
+        internal bool IsKept(byte[] key, ulong position) =>
+            !_keys.TryGetValue(key, out var rank) || rank.Count < versions || rank.NeedsValue
+            || position >= rank.From + (Mutant.Is("one-version-too-few") ? 1ul : 0);
+
+        /// <param name="From">Position of the oldest record that is needed.</param>
+        /// <param name="NeedsValue">It only changed the expiry, and the one with the value was not met yet.</param>
+        private readonly record struct Rank(int Count, ulong From, bool NeedsValue);
+    }
+
+    private sealed class Walk(long since)
     {
         /// <summary>Keys that were written later than the time.</summary>
         internal HashSet<byte[]> Later { get; } = new(ByteArrayComparer.Instance);
@@ -259,7 +363,15 @@ internal sealed class HistoryNeeds : IDisposable
 
         internal bool HasFloor { get; private set; }
 
-        internal void MeetLater(ref RunPart part)
+        internal void Meet(ref RunPart part, ulong position, ulong sequence, long time, KeptOperations kept)
+        {
+            if (time > since)
+                MeetLater(ref part);
+            else
+                MeetEarlier(ref part, position, sequence, kept);
+        }
+
+        private void MeetLater(ref RunPart part)
         {
             while (part.MoveNext(out var operation))
             {
@@ -268,7 +380,7 @@ internal sealed class HistoryNeeds : IDisposable
             }
         }
 
-        internal void MeetEarlier(ref RunPart part, ulong position, ulong sequence, KeptOperations kept)
+        private void MeetEarlier(ref RunPart part, ulong position, ulong sequence, KeptOperations kept)
         {
             if (!HasFloor)
                 Floor = sequence;

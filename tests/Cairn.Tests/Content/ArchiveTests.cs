@@ -78,8 +78,10 @@ public class ArchiveTests
             ["sequence"] = U64(333),
             ["time"] = U64(1_700_000_000_000_000),
             ["below"] = U64(64),
+            ["versions"] = U32(3),
+            ["zero"] = U32(0),
         }, block[floors..]);
-        Assert.Equal([0b0000_0101, 0b0000_0100], block[(floors + 40)..].ToArray());
+        Assert.Equal([0b0000_0101, 0b0000_0100], block[(floors + 48)..].ToArray());
         FormatTests.Compare(FormatTable.Read("Archive", 4), new()
         {
             ["data bytes"] = U64((ulong)pieces - 4),
@@ -91,7 +93,7 @@ public class ArchiveTests
             ["records"] = U64(3),
             ["floors offset"] = U64((ulong)floors),
             ["floors"] = U64(1),
-            ["marks offset"] = U64((ulong)floors + 40),
+            ["marks offset"] = U64((ulong)floors + 48),
             ["mark bytes"] = U64(2),
             ["stream bytes"] = U64((ulong)streamBytes),
             ["first position"] = U64(First),
@@ -318,7 +320,7 @@ public class ArchiveTests
         writer.AddRecord(Other, 120_000, KeptOperations.All);
         writer.AddRecord(RunId.Default, 120_000, new KeptOperations([0b0000_0101, 0b0000_0100], 11));
         writer.Add(120_000, Record(120_000, SegmentSalt + 1));
-        writer.AddFloor(new ArchiveFloor(Other, new KeptSince(333, 1_700_000_000_000_000), 64));
+        writer.AddFloor(new ArchiveFloor(Other, new KeptSince(333, 1_700_000_000_000_000, 3), 64));
         Finish(writer, First, End);
         return writer.Named;
     }

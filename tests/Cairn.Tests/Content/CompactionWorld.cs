@@ -41,6 +41,8 @@ internal sealed class CompactionWorld : IDisposable
 
     internal List<LogExtent> Contents { get; } = [];
 
+    internal long RanksBytesMax { get; set; } = Cairn.Primitives.HistoryNeeds.RanksBytesMax;
+
     internal Run Run(string name, Retention? policy = null)
     {
         var run = Db.Runs.Get(name) ?? Db.Runs.Begin(name);
@@ -74,7 +76,7 @@ internal sealed class CompactionWorld : IDisposable
         var limit = Log.Manifest.Segments[Math.Min(segments ?? int.MaxValue, Log.Manifest.Segments.Count - 1)].BasePosition;
         var compaction = new LogCompaction(
             Db.Engine.Path, Db.Engine.Pins, Log, Storage, Db.Engine.Retention, () => _bits++,
-            (from, to) => Contents.Where(extent => extent.Position >= from && extent.Position < to));
+            (from, to) => Contents.Where(extent => extent.Position >= from && extent.Position < to)) { RanksBytesMax = RanksBytesMax };
         foreach (var _ in compaction.Run(limit, trigger ?? Always, onlyPlans))
         {
         }
