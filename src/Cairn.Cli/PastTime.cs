@@ -64,7 +64,7 @@ internal sealed record PastTime(Sequence Sequence, DateTimeOffset? Time)
         ("expiry_us", Show.Microseconds(expiry)),
     ];
 
-    private static PastTime? Parse(ArgumentResult result)
+    internal static PastTime? Parse(ArgumentResult result)
     {
         var text = result.Tokens[^1].Value;
         if (TryParseSequence(text, out var sequence))

@@ -156,7 +156,7 @@ internal static class Parts
         return true;
     }
 
-    private static int? ParseCount(ArgumentResult result)
+    internal static int? ParseCount(ArgumentResult result)
     {
         if (int.TryParse(result.Tokens[^1].Value, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count > 0)
             return count;

@@ -3,7 +3,7 @@ using Cairn.Replay;
 
 namespace Cairn;
 
-// The past of the database: its commits.
+// The past of the database: its commits, and its runs as they were.
 public sealed partial class CairnDatabase
 {
     /// <summary>The commit of a sequence: when, in which runs, what it did, and who and what caused it. Costs a read of the segment that
@@ -33,4 +33,12 @@ public sealed partial class CairnDatabase
             ? throw new HistoryTrimmedException(sequence, new Sequence(commits.EarliestInLog))
             : throw new CairnException(ErrorCode.NotFound, $"No commit has the sequence {sequence}.");
     }
+
+    /// <summary>Makes a run anew from its records: as it was at its end, or, while it is open, as it is now.</summary>
+    /// <inheritdoc cref="Run.At(Sequence)"/>
+    public RunView Replay(RunId run) => RunView.Now(_engine, _engine.Find(run));
+
+    /// <summary>Makes a run anew from its records, as it was right after a commit.</summary>
+    /// <inheritdoc cref="Run.At(Sequence)"/>
+    public RunView Replay(RunId run, Sequence until) => RunView.At(_engine, _engine.Find(run), until);
 }

@@ -49,6 +49,9 @@ internal sealed class Engine
 
     internal Meters? Meters { get; set; }
 
+    /// <summary>What the open views of runs take.</summary>
+    internal OpenViews Views { get; } = new();
+
     internal Maintainer? Maintainer { get; set; }
 
     /// <summary>Null in memory without a log, and when the database is read-only.</summary>
@@ -384,7 +387,8 @@ internal sealed class Engine
             DamagedFiles = Maintainer?.Jobs.OfType<ScrubJob>().Sum(job => job.Damaged) ?? 0,
             SystemEventsLost = Events.Lost,
             Runs = CountRuns(),
-            MemoryBytes = Catalogue.Loaded.Sum(run => run.Store.MemoryBytes) + Catalogue.State.Store.MemoryBytes,
+            MemoryBytes = Catalogue.Loaded.Sum(run => run.Store.MemoryBytes) + Catalogue.State.Store.MemoryBytes + Views.Bytes,
+            Views = Views.Count,
             ContentAttachedBytes = Catalogue.Content?.Attached.Value ?? 0,
             ContentCachedBytes = Catalogue.Content?.CachedBytes ?? 0,
             ContentHits = Catalogue.Content?.Hits ?? 0,

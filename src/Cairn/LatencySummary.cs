@@ -101,7 +101,10 @@ public sealed record DatabaseMetrics
     /// <summary>Runs that are not deleted, the two that always exist included.</summary>
     public required int Runs { get; init; }
 
-    /// <summary>Native memory taken by all runs, in bytes.</summary>
+    /// <summary>Views of the past that were not disposed of yet (<see cref="RunView"/>).</summary>
+    public required int Views { get; init; }
+
+    /// <summary>Native memory taken by all runs and views, in bytes.</summary>
     public required long MemoryBytes { get; init; }
 
     /// <summary>Part of <see cref="MemoryBytes"/>: large values that were written in this opening and are still in memory.</summary>

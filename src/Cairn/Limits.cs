@@ -75,6 +75,9 @@ public sealed record Limits
     /// <summary>LIM-31: most versions returned by one history call. Default 1,000, at most 10,000.</summary>
     public int HistoryVersionsMax { get; init; } = 1_000;
 
+    /// <summary>Most native memory of one run view, in bytes. Default 512 MiB, at most 1,024 MiB.</summary>
+    public int ViewBytesMax { get; init; } = 512 << 20;
+
     /// <summary>LIM-36: most commits queued for the log. Default 4,096, at most 65,536; a power of two.</summary>
     public int QueuedCommitsMax { get; init; } = 4_096;
 

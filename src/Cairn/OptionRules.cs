@@ -3,6 +3,9 @@ namespace Cairn;
 /// <summary>Ranges of options and limits, checked at open: an option out of its range is refused by name, never adjusted.</summary>
 internal static class OptionRules
 {
+    /// <summary>What <see cref="Limits.TagsMax"/> may be at most.</summary>
+    internal const int TagsMost = 1_024;
+
     internal static void Check(CairnOptions options)
     {
         Range(nameof(options.SyncInterval), options.SyncInterval, TimeSpan.FromMilliseconds(1), TimeSpan.FromSeconds(10));
@@ -46,7 +49,7 @@ internal static class OptionRules
         Range(nameof(limits.ArrayElementsMax), limits.ArrayElementsMax, 1, 16_777_216);
         Range(nameof(limits.ObjectMembersMax), limits.ObjectMembersMax, 1, 16_777_216);
         Range(nameof(limits.MetadataBytesMax), limits.MetadataBytesMax, 1, 1 << 20);
-        Range(nameof(limits.TagsMax), limits.TagsMax, 1, 1_024);
+        Range(nameof(limits.TagsMax), limits.TagsMax, 1, TagsMost);
         Range(nameof(limits.ManyItemsMax), limits.ManyItemsMax, 1, 100_000);
         Range(nameof(limits.TransactionOperationsMax), limits.TransactionOperationsMax, 1, 1_000_000);
         Range(nameof(limits.TransactionBytesMax), limits.TransactionBytesMax, limits.ValueBytesMax + (64 << 10), 256 << 20);
@@ -57,6 +60,7 @@ internal static class OptionRules
         Range(nameof(limits.CursorsMax), limits.CursorsMax, 1, 10_000);
         Range(nameof(limits.SubscriptionsMax), limits.SubscriptionsMax, 1, 10_000);
         Range(nameof(limits.HistoryVersionsMax), limits.HistoryVersionsMax, 1, 10_000);
+        Range(nameof(limits.ViewBytesMax), limits.ViewBytesMax, 64 << 10, 1 << 30);
         Range(nameof(limits.QueuedCommitsMax), limits.QueuedCommitsMax, 4, 65_536);
         if (!System.Numerics.BitOperations.IsPow2(limits.QueuedCommitsMax))
             throw new CairnException(

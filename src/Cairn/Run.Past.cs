@@ -82,6 +82,72 @@ public sealed partial class Run
         throw new HistoryTrimmedException(new Sequence(written), new Sequence(chain.Oldest));
     }
 
+    // ---- views ------------------------------------------------------------------------------------------------------------------
+
+    /// <summary>The run as it was right after a commit, whoever's that was. Costs a read of the run's own records, or of those since a
+    /// checkpoint. Dispose of the view.</summary>
+    /// <exception cref="HistoryTrimmedException">The records that it takes are no longer kept; in memory without a policy that keeps the
+    /// past, only the newest state is.</exception>
+    /// <exception cref="CorruptionException">A record is damaged.</exception>
+    /// <exception cref="LimitException">The view takes more memory than <see cref="Limits.ViewBytesMax"/>.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the sequence is not there yet;
+    /// <see cref="ErrorCode.NotFound"/>: the run had not begun, or was deleted.</exception>
+    public RunView At(Sequence sequence) => RunView.At(_engine, _state, sequence);
+
+    /// <summary>The run as it was at a time: with all its commits up to then, and without what had expired by then.</summary>
+    /// <inheritdoc cref="At(Sequence)" path="/exception"/>
+    public RunView At(DateTimeOffset time) => RunView.At(_engine, _state, time);
+
+    /// <summary>The run as it was right before a commit, whoever's that was.</summary>
+    /// <param name="sequence">1 or later.</param>
+    /// <inheritdoc cref="At(Sequence)" path="/exception"/>
+    public RunView Before(Sequence sequence) => sequence == Sequence.None
+        ? throw new CairnException(ErrorCode.InvalidArgument, "Nothing is before the first commit: ask for a sequence from 1 on.")
+        : RunView.At(_engine, _state, new Sequence(sequence.Value - 1));
+
+    /// <summary>The run as it was right after the commit that appended an event.</summary>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such event, or no such run.</exception>
+    /// <inheritdoc cref="At(Sequence)" path="/exception"/>
+    public RunView AtEvent(EventNumber number)
+    {
+        var scope = Scope.Live(_engine.Path, _state, CommitOptions.Default);
+        scope.ThrowIfNotReadable();
+        ulong appended;
+        using (var reader = _state.Store.Read())
+        {
+            new EventReader(scope, reader, stackalloc byte[EventReader.KeyBytes]).Floor().ThrowIfBelow(number.Value);
+            if (!scope.TryGet(reader, StoreKeys.Of(stackalloc byte[9], StoreKeys.Event, number.Value), out var version))
+                throw new CairnException(ErrorCode.NotFound, $"Run {Id} has no event {number}.");
+            appended = version.Created;                      // a redaction is a later version of the same event
+        }
+
+        return RunView.At(_engine, _state, new Sequence(appended));
+    }
+
+    /// <summary>How many commits the run has. Costs a read of the run's own records.</summary>
+    /// <exception cref="HistoryTrimmedException">Some of them are no longer kept.</exception>
+    public int StepCount
+    {
+        get
+        {
+            Scope.Live(_engine.Path, _state, CommitOptions.Default).ThrowIfNotReadable();
+            return StepReplay.Count(RunView.SourceOf(_engine, _state, _state.Visible.Value), _state.Visible.Value);
+        }
+    }
+
+    /// <summary>The run as it was right after its n-th commit.</summary>
+    /// <param name="step">Counted from 1.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the run has no such step;
+    /// <see cref="ErrorCode.NotFound"/>: it was deleted.</exception>
+    /// <inheritdoc cref="At(Sequence)" path="/exception"/>
+    public RunView AtStep(int step)
+    {
+        Scope.Live(_engine.Path, _state, CommitOptions.Default).ThrowIfNotReadable();
+        return StepReplay.SequenceOf(RunView.SourceOf(_engine, _state, _state.Visible.Value), step, out var count) is { } sequence
+            ? RunView.At(_engine, _state, new Sequence(sequence))
+            : throw new CairnException(ErrorCode.InvalidArgument, $"Step {step} makes no sense: run {Id} has the steps 1 to {count}.");
+    }
+
     private RunChain ChainOrThrow(ulong asked) => _engine.Path.Log.Device is SegmentedLog log
         ? RunChain.Of(log, _engine.Path.Log, _state)
         : throw new HistoryTrimmedException(

@@ -33,7 +33,7 @@ internal static class LogVerbs
 
     private static IEnumerable<CommittedTransaction> Commits(Call call, int? limit, Sequence? before)
     {
-        var left = limit ?? call.Database.Limits.PageSize;
+        var left = limit ?? int.MaxValue;
         while (left > 0)
         {
             var count = Math.Min(left, call.Database.Limits.PageSizeMax);

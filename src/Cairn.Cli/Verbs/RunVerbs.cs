@@ -8,10 +8,10 @@ internal static class RunVerbs
 {
     internal static Group Group() => new(
         "run",
-        "Runs: begin, find, end, pause, adopt after a crash, delete.",
+        "Runs: begin, find, end, pause, adopt after a crash, look at their past, delete.",
         Begin(), List(), Show(), Exists(), Count(), Children(), Ancestors(), Complete(), Fail(), Pause(), Resume(), Cancel(), Archive(),
         Abort(), Adopt(), Orphaned(),
-        Tag(), Untag(), Meta(), Retain(), Delete());
+        Tag(), Untag(), Meta(), Retain(), ReplayVerbs.Timeline(), ReplayVerbs.At(), ReplayVerbs.Replay(), Delete());
 
     private static Verb Begin()
     {
@@ -282,7 +282,7 @@ internal static class RunVerbs
             run);
     }
 
-    private static Argument<string> RunArgument() => new("run") { Description = "Its name or id." };
+    internal static Argument<string> RunArgument() => new("run") { Description = "Its name or id." };
 
     private static Argument<string[]> Tags() => new("tag") { Description = "One or more tags.", Arity = ArgumentArity.OneOrMore };
 

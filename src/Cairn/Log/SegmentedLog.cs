@@ -538,6 +538,8 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
         return files;
     }
 
+    internal IStorage Storage => _storage;
+
     internal IFile OpenImmutable(string path) => _storage.Open(path, writable: false);
 
     /// <summary>The first record of a segment that is not right; null when all are, or when it is no segment.</summary>
@@ -680,6 +682,17 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
         }
     }
 
+    /// <summary>Holds everything there is, archives too: none of it is given up meanwhile.</summary>
+    internal LogHold HoldAll()
+    {
+        lock (_manifestGate)
+        {
+            var hold = new LogHold(this, _manifest, null, isOfAll: true);
+            _holds.Add(hold);
+            return hold;
+        }
+    }
+
     internal void Release(LogHold hold)
     {
         lock (_manifestGate)
@@ -699,14 +712,17 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
     /// <summary>Gives up the segments that lie below a position, and names these archives (8): in one step. Files that are named no more
     /// are unlinked; who reads them finishes.</summary>
     /// <param name="archives">In any order. Each is on the disk under its name.</param>
-    /// <returns>False: somebody holds one of the segments, and nothing was done.</returns>
+    /// <returns>False: somebody holds one of the segments or archives, and nothing was done.</returns>
     /// <exception cref="StorageException">NoSpace: nothing was published and nothing is given up. Any other failure is final (4).</exception>
     internal bool GiveUp(ulong upToPosition, IReadOnlyList<ManifestArchive> archives)
     {
         lock (_manifestGate)
         {
             ThrowIfEnded();
-            if (CountBelow(Math.Min(upToPosition, HeldFrom)) < CountBelow(upToPosition))
+            var held = HeldFrom;
+            if (CountBelow(Math.Min(upToPosition, held)) < CountBelow(upToPosition))
+                return false;
+            if (held < _segments[0].BasePosition && _manifest.Archives.Except(archives).Any(archive => archive.EndPosition > held))
                 return false;
             GiveUp(CountBelow(upToPosition), [.. archives.OrderBy(archive => archive.FirstPosition)]);
             return true;

@@ -159,7 +159,7 @@ internal sealed class Compactions(
         var limit = LogNeeds.Limit(manifest.Checkpoints, oldest, Log.FirstPosition, out holder);
         if (Log.HeldFrom is var held && held >= limit)
             return limit;
-        holder = "a verification that reads the log";
+        holder = "a view of a run or a verification that reads the log";
         return held;
     }
 

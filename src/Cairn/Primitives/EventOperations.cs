@@ -99,8 +99,19 @@ internal sealed class EventOperations : OperationSet
         _ => "head",
     };
 
+    // The head is in no list of changes: it follows from the events.
+    internal override Value? ValueOf(ReadOnlySpan<byte> storeKey, scoped in VersionView version) => storeKey[0] switch
+    {
+        StoreKeys.Event when storeKey.Length == TrimFloor.Key.Length => (long)TrimFloor.Read(version.Value).Number,
+        StoreKeys.Event when StoredEvent.TryRead(version.Value, out var stored) =>
+            stored.IsRedacted ? default(Value?) : Value.Decode(stored.Payload),
+        StoreKeys.Consumer => (long)BinaryPrimitives.ReadUInt64LittleEndian(version.Value),
+        _ => default(Value?),
+    };
+
     internal override string Describe(in Operation operation, RunId run) => (OperationCode)operation.Code switch
     {
+        OperationCode.EventTrim => "floor",
         OperationCode.EventConsumerCommit => $"consumer {Utf8.GetTrustedString(operation.Key)}",
         _ when operation.Body.Length >= sizeof(ulong) => new EventNumber(BinaryPrimitives.ReadUInt64LittleEndian(operation.Body)).ToString(),
         _ => "",

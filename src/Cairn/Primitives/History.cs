@@ -169,7 +169,7 @@ internal static class History
         }
 
         scope.Path.Log.WaitVisible(newest);
-        var born = BornAt(scope);
+        var born = scope.Run.Born;
         var walk = new Backwards(scope.Path.Operations.Sets.First(set => set.Owns(storeKey[0])), storeKey, upTo, untilTime);
         var crossedFrom = ulong.MaxValue;                    // what is lost from there on was met already
         using var reader = new LogReader(log);
@@ -218,15 +218,6 @@ internal static class History
         payload = default;
         return (position >= log.FirstPosition || (log.Archive?.TryFind(run, position, out kept) ?? false))
             && reader.TryRead(position, out header, out payload);
-    }
-
-    // Sequence of the commit that began the run; 0 for those that always were.
-    private static ulong BornAt(Scope scope)
-    {
-        using var reader = scope.Path.Catalogue.State.Store.Read();
-        return !RunRecord.IsBuiltIn(scope.Run.Id)
-            && reader.TryGetNewest(RunKeys.Record(stackalloc byte[1 + RunId.Size], scope.Run.Id), out var record)
-            && !record.IsTombstone ? record.Created : 0;
     }
 
     // The version that was valid at a moment: the sequence, or if that is earlier the time.

@@ -48,6 +48,9 @@ internal sealed class StateOperations : OperationSet
 
     internal override int RemainsBytes => CounterBytes;
 
+    internal override Value? ValueOf(ReadOnlySpan<byte> storeKey, scoped in VersionView version) =>
+        Value.Decode(version.Value[CounterBytes..]);
+
     internal override string Describe(ReadOnlySpan<byte> storeKey) => Utf8.GetTrustedString(storeKey[1..]);
 
     internal override CairnException? Resolve(in Operation operation, Span<byte> holes, RunState run, Catalogue catalogue, long time)

@@ -32,34 +32,12 @@ internal sealed class RecoveredState(
         Dispose();
         Image = new CurrentImage();
         if (checkpoint is not null)
-            Image.Value = OpenImage(manifest, checkpoint);
+            Image.Value = CheckpointImage.Open(storage, manifest, checkpoint, cache, content);
         _catalogue = new Catalogue(pins, visible, content, Image, checkpoint?.Sequence ?? 0) { Limits = limits };
         _openings = new Openings(_catalogue, operations);
         if (checkpoint is not null)
             Resume(manifest, checkpoint);
         _catalogue.BeginLoad();
-    }
-
-    private Image OpenImage(Manifest manifest, ManifestCheckpoint checkpoint)
-    {
-        var tables = new List<Table>();
-        try
-        {
-            foreach (var info in manifest.TablesOf(checkpoint))
-            {
-                tables.Add(Table.Open(storage, info, manifest.DatabaseId, cache));
-                if (info.ContentReferences > 0)
-                    content.LeftMemory();
-            }
-
-            return new Image([.. tables]);
-        }
-        catch
-        {
-            foreach (var table in tables)
-                table.Dispose();
-            throw;
-        }
     }
 
     private void Resume(Manifest manifest, ManifestCheckpoint checkpoint)

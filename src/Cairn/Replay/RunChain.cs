@@ -65,6 +65,9 @@ internal sealed class RunChain : IDisposable
     /// <summary>A record below the present one was given up, or some of its operations were.</summary>
     internal bool IsTrimmed { get; private set; }
 
+    /// <summary>Position of what was given up.</summary>
+    internal ulong TrimmedAt { get; private set; }
+
     /// <summary>Goes to the record before.</summary>
     /// <param name="payload">Good until the next call.</param>
     /// <returns>False at the end.</returns>
@@ -82,6 +85,7 @@ internal sealed class RunChain : IDisposable
                 }
 
                 IsTrimmed = true;
+                TrimmedAt = _next;
                 _next = RunState.NoPosition;
                 break;
             }

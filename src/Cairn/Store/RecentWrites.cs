@@ -6,19 +6,19 @@ namespace Cairn.Store;
 /// The keys that the newest commits of a run wrote, in a ring of bytes: so that a range read can be validated outside the run's
 /// lock and only the difference inside (TX-40). Used under the run's lock only.
 /// </summary>
-internal sealed class RecentWrites(ulong since)
+internal class RecentWrites(ulong since, int capacity = RecentWrites.Capacity)
 {
-    private const int Capacity = 64 << 10;
+    internal const int Capacity = 64 << 10;
     private const int Header = 10;
 
-    private readonly byte[] _ring = new byte[Capacity];
+    private readonly byte[] _ring = new byte[capacity];
     private int _head;
     private int _used;
 
     /// <summary>Every key written after this sequence is still here.</summary>
     internal ulong CompleteSince { get; private set; } = since;
 
-    internal void Add(ulong sequence, ReadOnlySpan<byte> key)
+    internal virtual void Add(ulong sequence, ReadOnlySpan<byte> key)
     {
         var bytes = Header + key.Length;
         while (_used + bytes > Capacity)

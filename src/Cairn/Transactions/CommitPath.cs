@@ -557,15 +557,7 @@ internal sealed class CommitPath(
             var run = catalogue.Find(part.Run) ?? catalogue.NewState(part.Run);
             if (!run.IsListed)
                 catalogue.List(run);
-            var context = new ApplyContext(run, catalogue, sequence, transaction.CommitTime, payload, position);
-            var isUpkeep = true;
-            while (part.MoveNext(out var operation))
-            {
-                operations.Apply(operation, context);
-                isUpkeep &= ((OperationCode)operation.Code).IsUpkeep();
-            }
-
-            Applied(run, sequence, position, isUpkeep ? run.LastEpoch : writtenIn);
+            Replay(catalogue, operations, run, ref part, sequence, transaction.CommitTime, payload, position, writtenIn);
             if (Mutant.Is("recovery-applies-one-run"))
                 break;
             if (run.IsDeleted)
@@ -577,6 +569,60 @@ internal sealed class CommitPath(
         catalogue.State.LastSequence = sequence;
         if (!catalogue.State.IsListed)
             catalogue.List(catalogue.State);
+    }
+
+    /// <summary>Replay: applies what a record has for one run, through the same <c>Apply</c>.</summary>
+    /// <returns>Commit time.</returns>
+    /// <exception cref="MalformedPayloadException">The payload is not what this version knows.</exception>
+    internal static long Replay(
+        Catalogue catalogue, OperationTable operations, RunState run, ulong sequence, ReadOnlySpan<byte> payload, ulong position)
+    {
+        var transaction = new TransactionPayload(payload);
+        while (transaction.MoveNext(out var part))
+        {
+            if (part.Run == run.Id)
+                Replay(catalogue, operations, run, ref part, sequence, transaction.CommitTime, payload, position, writtenIn: 0);
+        }
+
+        catalogue.State.LastSequence = sequence;
+        return transaction.CommitTime;
+    }
+
+    private static void Replay(
+        Catalogue catalogue, OperationTable operations, RunState run, ref RunPart part, ulong sequence, long time,
+        ReadOnlySpan<byte> payload, ulong position, ulong writtenIn)
+    {
+        var context = new ApplyContext(run, catalogue, sequence, time, payload, position);
+        var isUpkeep = true;
+        while (part.MoveNext(out var operation))
+        {
+            operations.Apply(operation, context);
+            isUpkeep &= ((OperationCode)operation.Code).IsUpkeep();
+        }
+
+        Applied(run, sequence, position, isUpkeep ? run.LastEpoch : writtenIn);
+    }
+
+    /// <summary>Makes sure that applying a record beside readers does not fail for want of memory. By what the record could write at most;
+    /// a commit knows better what it writes.</summary>
+    /// <exception cref="OutOfMemoryException">Nothing has changed.</exception>
+    internal static void Reserve(RunState run, Catalogue catalogue, ReadOnlySpan<byte> payload)
+    {
+        const int writesPerOperation = 16;
+        long writes = 0, bytes = 0;
+        var transaction = new TransactionPayload(payload);
+        while (transaction.MoveNext(out var part))
+        {
+            while (part.Run == run.Id && part.MoveNext(out var operation))
+            {
+                var most = writesPerOperation + Math.Min(operation.Body.Length / 2, OptionRules.TagsMost);
+                writes += most;
+                bytes += most * 64L + writesPerOperation * operation.Key.Length + 3L * operation.Body.Length;
+            }
+        }
+
+        run.Store.Reserve((int)writes, bytes);
+        catalogue.State.Store.Reserve((int)writes, bytes + writes * (run.RecordBytes + Limits.NameBytesMax));
     }
 
     // Nobody reads yet, so its memory goes at once.

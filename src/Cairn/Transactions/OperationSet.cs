@@ -77,6 +77,9 @@ internal abstract class OperationSet
     /// <summary>Tells people which thing a store key belongs to.</summary>
     internal abstract string Describe(ReadOnlySpan<byte> storeKey);
 
+    /// <summary>The value in a version of a store key that is no derived one; null where there is none to show.</summary>
+    internal virtual Value? ValueOf(ReadOnlySpan<byte> storeKey, scoped in VersionView version) => Value.Decode(version.Value);
+
     /// <summary>First byte of the store keys that this primitive owns.</summary>
     internal abstract bool Owns(byte storeFamily);
 
@@ -308,6 +311,18 @@ internal sealed class OperationTable
     }
 
     private static Span<byte> BehindExpiry(in Operation operation, Span<byte> holes) => operation.HasExpiry ? holes[8..] : holes;
+
+    /// <summary>The set that owns a store key; null for what belongs to the store itself: counts and the order of expiry.</summary>
+    internal OperationSet? OwnerOf(ReadOnlySpan<byte> storeKey)
+    {
+        foreach (var set in _sets)
+        {
+            if (storeKey.Length > 0 && set.Owns(storeKey[0]))
+                return set;
+        }
+
+        return null;
+    }
 
     /// <summary>Primitive and text of a store key, for conflicts.</summary>
     internal (string Primitive, string Key) Describe(ReadOnlySpan<byte> storeKey)

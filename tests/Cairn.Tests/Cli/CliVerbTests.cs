@@ -398,6 +398,45 @@ public class CliVerbTests
         Assert.Equal(2, bed.Run("run", "list", "--tool", "x").Exit);
     }
 
+    [Fact]
+    [Trait("Requirement", "RPL-6")]
+    public void RPL_6_RPL_8_The_past_of_a_run_is_shown_by_timeline_at_and_replay()
+    {
+        using var bed = new CliBed();
+        bed.Good("kv", "put", "customer", "Ada", "--run", "refund", "--actor", "ada");
+        bed.Good("kv", "put", "customer", "Eve", "--run", "refund");
+        bed.Good("events", "append", "note", "{\"text\":\"hello\"}", "--run", "refund");
+        bed.Good("state", "set", "budget", "90", "--type", "int", "--run", "refund");
+        bed.Good("kv", "put", "other", "x");
+        var steps = bed.Json("run", "timeline", "refund");
+        Assert.Equal([1, 2, 3, 4, 5], steps.Select(step => step["step"].AsInt64()));
+        Assert.Equal(("Ada", "Eve"), (steps[2]["changes"][0]["before"].AsString(), steps[2]["changes"][0]["after"].AsString()));
+        Assert.Equal([5, 4], bed.Json("run", "timeline", "refund", "--reverse", "--limit", "2").Select(step => step["step"].AsInt64()));
+        Assert.Equal([3], bed.Json("run", "timeline", "refund", "--from", "3", "--limit", "1").Select(step => step["step"].AsInt64()));
+        Assert.Contains("~kv/customer", bed.Good("run", "timeline", "refund"), StringComparison.Ordinal);
+
+        var then = bed.Json("run", "at", "refund", "2", "--values")[0];
+        Assert.Equal((2, 1, 0), (then["sequence"].AsInt64(), then["keys"].AsInt64(), then["events"].AsInt64()));
+        Assert.Equal("Ada", then["values"][0]["value"].AsString());
+        Assert.Equal(then["state_hash"], bed.Json("run", "at", "refund", "--step", "2")[0]["state_hash"]);
+        Assert.Equal(1, bed.Json("run", "at", "refund", "--event", "0")[0]["events"].AsInt64());
+        Assert.Equal(1, bed.Json("run", "at", "refund", "2100-01-01")[0]["cells"].AsInt64());
+        Assert.Contains("kv/customer\tAda", bed.Good("run", "at", "refund", "2", "--values"), StringComparison.Ordinal);
+        Assert.Equal((3, "InvalidArgument"), Refused(bed, "run", "at", "refund", "99"));
+        Assert.Equal((3, "InvalidArgument"), Refused(bed, "run", "timeline", "refund", "--from", "6"));
+        Assert.Equal((3, "InvalidArgument"), Refused(bed, "run", "at", "refund", "--step", "6"));
+        Assert.Equal("NotFound", Refused(bed, "run", "at", "refund", "--event", "1").Item2);
+        Assert.Equal("NotFound", Refused(bed, "run", "replay", "nobody").Item2);
+        Assert.Equal(2, bed.Run("run", "at", "refund").Exit);
+        Assert.Equal(2, bed.Run("run", "replay").Exit);
+
+        var proofs = bed.Json("run", "replay", "--all");
+        Assert.Equal(2, proofs.Count);
+        Assert.All(proofs, proof => Assert.True(proof["equal"].AsBool()));
+        Assert.Equal("log", bed.Json("run", "replay", "refund", "--until", "3")[0]["against"].AsString());
+        Assert.Contains("is the run", bed.Good("run", "replay", "refund"), StringComparison.Ordinal);
+    }
+
     private static (int, string) Refused(CliBed bed, params string[] line)
     {
         var result = bed.Run([.. line, "--json"]);

@@ -469,6 +469,7 @@ internal static class LimitDoors
                 ["runs.List"] = (db, _, n) => db.Runs.List(new RunFilter { Limit = (int)n }),
                 ["runs.Children"] = (db, run, n) => db.Runs.Children(run.Id, (int)n),
                 ["run.Commits"] = (_, run, n) => Commits(run, n),
+                ["view.Steps"] = (db, run, n) => Steps(db, run, n),
             },
             NotHere =
             {
@@ -537,6 +538,17 @@ internal static class LimitDoors
                 [Door.Commit] = Whole,
                 [Door.Import] = Fixed,
                 [Door.Shell] = "--limit counts versions of the whole answer, which is read in the largest parts",
+            },
+        },
+        new(nameof(Limits.ViewBytesMax), 1 << 20, Low)
+        {
+            Elsewhere = { [Door.Call] = "RunViewTests.LIM_A_view_that_takes_too_much_memory_is_refused_and_leaves_nothing" },
+            NotHere =
+            {
+                [Door.Transaction] = "a view is of what is committed",
+                [Door.Commit] = "a view writes nothing",
+                [Door.Import] = "an import makes no view",
+                [Door.Shell] = "the same call as of the library",
             },
         },
         new(nameof(Limits.QueuedCommitsMax), 4, Low)
@@ -714,6 +726,14 @@ internal static class LimitDoors
         catch (HistoryTrimmedException)
         {
         }
+    }
+
+    private static void Steps(CairnDatabase db, Run run, long limit)
+    {
+        for (var i = 0; i < limit; i++)
+            run.Kv.Put("k", i);
+        using var view = db.Replay(run.Id);
+        view.Steps(1, (int)limit);
     }
 
     private static Value Metadata(long bytes) => Value.Object(("m", Text(bytes - 6)));

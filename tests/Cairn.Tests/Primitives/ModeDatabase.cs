@@ -20,6 +20,8 @@ internal sealed class ModeDatabase : IDisposable
 
     internal static TheoryData<Durability> Modes => [Durability.InMemory, Durability.Buffered, Durability.Strict];
 
+    internal IStorage Storage => _storage;
+
     internal FakeClock Clock { get; } = new();
 
     internal CairnDatabase Db { get; private set; }
