@@ -49,6 +49,8 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
 
     internal Traces Traces => Once?.Transaction.Traces ?? Run.Traces;
 
+    internal Subscriptions Subscriptions => Once?.Transaction.Subscriptions ?? Run.Subscriptions;
+
     /// <summary>The whole standard input, read once.</summary>
     /// <exception cref="RefusedException">It is longer than any value.</exception>
     internal string Input => _input ??= streams.ReadAll(InputCharsMax);

@@ -76,6 +76,9 @@ internal static class Failures
             ("to", change.To.ToString())],
         HistoryTrimmedException { EarliestEvent: { } earliest, RequestedEvent: { } requested } =>
             [("requested_event", (long)requested.Value), ("earliest_event", (long)earliest.Value)],
+        HistoryTrimmedException { EarliestCursor: { } cursor } trimmed =>
+            [("requested", Number(trimmed.Requested)), ("earliest", Number(trimmed.Earliest)), ("earliest_cursor", cursor)],
+        CursorException cursor => [("fault", cursor.Fault.ToString()), ("sequence", Number(cursor.Sequence))],
         HistoryTrimmedException trimmed => [("requested", Number(trimmed.Requested)), ("earliest", Number(trimmed.Earliest))],
         BusyException busy => [("wait_ms", (long)busy.SuggestedWait.TotalMilliseconds)],
         RefusedException { InnerException: { } cause } => Details(cause),

@@ -84,7 +84,7 @@ internal sealed record PastTime(Sequence Sequence, DateTimeOffset? Time)
         return null;
     }
 
-    private static bool TryParseSequence(string text, out Sequence sequence)
+    internal static bool TryParseSequence(string text, out Sequence sequence)
     {
         var digits = text.StartsWith('@') ? text.AsSpan(1) : text;
         var isNumber = ulong.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var number);

@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using Cairn.Feed;
 
 namespace Cairn;
 
@@ -38,7 +37,7 @@ public sealed partial class CairnDatabase
     /// and has no log.</exception>
     public string ChangeCursor(Sequence? behind = null)
     {
-        var log = _engine.ChangeLog();
+        _engine.ChangeLog();
         var visible = _engine.Changes.Visible;
         if (behind is { } asked && asked.Value > visible)
         {
@@ -46,14 +45,6 @@ public sealed partial class CairnDatabase
                 ErrorCode.InvalidArgument, $"Commit {asked} is not there yet: the newest one is {new Sequence(visible)}.");
         }
 
-        _engine.Changes.Enter();
-        try
-        {
-            return ChangeSource.Locate(log, _engine.Catalogue, behind?.Value ?? visible).ToString();
-        }
-        finally
-        {
-            _engine.Changes.Leave();
-        }
+        return _engine.NewestChange(behind ?? new Sequence(visible)).ToString();
     }
 }

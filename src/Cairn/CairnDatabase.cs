@@ -277,7 +277,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
 
     private static OperationTable Operations { get; } = new(
         new KvOperations(), new EventOperations(), new StateOperations(), new TraceOperations(), new RunOperations(),
-        new IdempotencyOperations());
+        new IdempotencyOperations(), new SubscriptionOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {

@@ -526,6 +526,21 @@ internal sealed class Engine
             + "(CairnOptions.Retention = Retention.KeepAll or KeepFor), or in a directory.");
     }
 
+    /// <summary>Behind a visible commit; null = the newest.</summary>
+    internal ChangeCursor NewestChange(Sequence? behind = null)
+    {
+        var log = ChangeLog();
+        Changes.Enter();
+        try
+        {
+            return ChangeSource.Locate(log, Catalogue, behind?.Value ?? Changes.Visible);
+        }
+        finally
+        {
+            Changes.Leave();
+        }
+    }
+
     /// <param name="run">Null = of the database.</param>
     internal IAsyncEnumerable<CommittedChanges> FollowChangesAsync(
         RunState? run, string? cursor, ChangeFilter? filter, ChangeOptions? options, CancellationToken cancellationToken)

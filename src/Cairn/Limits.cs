@@ -62,8 +62,8 @@ public sealed record Limits
     /// <see cref="ErrorCode.CursorExpired"/>. Default 100, at most 10,000.</summary>
     public int CursorsMax { get; init; } = 100;
 
-    /// <summary>LIM-27: most who wait for events of one run at a time, and most streams of changes that a database has open. Default 100,
-    /// at most 10,000.</summary>
+    /// <summary>LIM-27: most who wait for events of one run at a time, most streams of changes that a database has open, and
+    /// most subscriptions of a run. Default 100, at most 10,000.</summary>
     public int SubscriptionsMax { get; init; } = 100;
 
     /// <summary>LIM-30: shortest time to live. Fixed: 1 ms.</summary>

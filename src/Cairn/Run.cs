@@ -25,6 +25,7 @@ public sealed partial class Run
         State = new State(engine, scope);
         Traces = new Traces(engine, scope);
         Retention = new RunRetention(engine, scope, _life);
+        Subscriptions = new Subscriptions(engine, scope);
     }
 
     internal Engine Engine => _engine;
@@ -57,6 +58,9 @@ public sealed partial class Run
 
     /// <summary>Steps of the agent.</summary>
     public Traces Traces { get; }
+
+    /// <summary>Named cursors of feeds that the run holds.</summary>
+    public Subscriptions Subscriptions { get; }
 
     /// <summary>What of the run's past is kept.</summary>
     public RunRetention Retention { get; }

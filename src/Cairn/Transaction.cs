@@ -39,6 +39,10 @@ public sealed class Transaction : IDisposable
     /// <inheritdoc cref="Kv" path="/exception"/>
     public Traces Traces => Only().Traces;
 
+    /// <summary>Named cursors of feeds that the transaction's one run holds.</summary>
+    /// <inheritdoc cref="Kv" path="/exception"/>
+    public Subscriptions Subscriptions => Only().Subscriptions;
+
     /// <summary>The transaction's one run: its record and its life.</summary>
     /// <inheritdoc cref="Kv" path="/exception"/>
     public TransactionRun Run => Only();
@@ -95,6 +99,7 @@ public sealed class TransactionRun
         Events = new Events(engine, scope);
         State = new State(engine, scope);
         Traces = new Traces(engine, scope);
+        Subscriptions = new Subscriptions(engine, scope);
     }
 
     /// <summary>The run.</summary>
@@ -111,6 +116,9 @@ public sealed class TransactionRun
 
     /// <summary>Steps of the agent.</summary>
     public Traces Traces { get; }
+
+    /// <summary>Named cursors of feeds that the run holds.</summary>
+    public Subscriptions Subscriptions { get; }
 
     /// <summary>What is known about the run, with what this transaction changes. A read: if the run's record is changed by another
     /// commit, this transaction conflicts.</summary>

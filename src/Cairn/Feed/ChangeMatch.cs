@@ -10,7 +10,10 @@ namespace Cairn.Feed;
 /// <summary>A filter that was checked, and what it makes of the operations of a record. Immutable.</summary>
 internal sealed class ChangeMatch
 {
-    private static readonly string[] Known = ["kv", "events", "state", "traces", "runs"];
+    private static readonly string[] Known = ["kv", "events", "state", "traces", "runs", "idempotency", "subscriptions"];
+
+    /// <summary>What consumers leave behind themselves: unasked, a consumer would be given its own acknowledgements for ever.</summary>
+    private static readonly string[] OnlyNamed = ["subscriptions"];
 
     private readonly HashSet<RunId>? _runs;
     private readonly HashSet<string>? _primitives;
@@ -72,7 +75,7 @@ internal sealed class ChangeMatch
 
     internal bool Takes(OperationSet set, in Operation operation)
     {
-        if (_primitives?.Contains(set.Name) == false)
+        if (_primitives is null ? OnlyNamed.Contains(set.Name, StringComparer.Ordinal) : !_primitives.Contains(set.Name))
             return false;
         if (_prefix is not null && !(HasKey((OperationCode)operation.Code) && operation.Key.StartsWith(_prefix)))
             return false;

@@ -33,12 +33,14 @@ internal enum OperationCode : byte
 
     Retention = 0x95,
     Idempotency = 0x97,
+    SubscriptionSet = 0x98,
+    SubscriptionDrop = 0x99,
 }
 
 /// <summary>What is true of a code by itself.</summary>
 internal static class OperationCodes
 {
-    private static readonly string[] Primitives = ["Kv", "Event", "State", "Trace", "Run"];
+    private static readonly string[] Primitives = ["Kv", "Event", "State", "Trace", "Run", "Subscription"];
 
     /// <summary>Primitive and operation: <c>KvCompareAndSet</c> is <c>kv.compare_and_set</c>.</summary>
     internal static string NameOf(OperationCode code)

@@ -186,6 +186,8 @@ internal sealed partial class SalvageWriter
             return;
         }
 
+        if (family == StoreKeys.Subscription && !version.IsTombstone)
+            Lose(_current, SubscriptionsText);
         if (family is not (StoreKeys.Kv or StoreKeys.State or StoreKeys.Event or StoreKeys.Consumer or StoreKeys.Trace
             or StoreKeys.Idempotency) || (version.IsTombstone && family != StoreKeys.State))
             return;

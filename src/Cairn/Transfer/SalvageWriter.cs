@@ -84,6 +84,8 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         }
     }
 
+    private const string SubscriptionsText = "its subscriptions: their cursors are of the log that was damaged";
+
     private bool TryCarry(PartOf target, Source known, in Operation operation)
     {
         var code = (OperationCode)operation.Code;
@@ -122,6 +124,9 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
                 return TryRecord(target, operation);
             case OperationCode.TraceRedact:
                 return target.TryAddChange(StoreKeys.Trace, operation);
+            case OperationCode.SubscriptionSet or OperationCode.SubscriptionDrop:
+                Lose(target.Id, SubscriptionsText);
+                return true;
             case OperationCode.RunUpdate or OperationCode.RunEnd or OperationCode.RunResume or OperationCode.RunArchive
                 or OperationCode.RunDelete or OperationCode.Retention:
                 operation.FullBody.CopyTo(target.Open().AddToRecord(code, operation.FullBody.Length, 2 * path.Limits.TagsMax));

@@ -59,10 +59,15 @@ internal static class SampleOperations
         (OperationCode.TraceRecord, 0, Trace, Thinking.Encode()),
         (OperationCode.TraceRedact, 0, Trace, []),
         (OperationCode.Idempotency, 1, "key"u8.ToArray(), Int64(2_000_000_000_000_000)),
+        (OperationCode.SubscriptionSet, 0, "reader"u8.ToArray(), Subscription),
+        (OperationCode.SubscriptionDrop, 0, "reader"u8.ToArray(), []),
         (OperationCode.RunEnd, 0, [], Value.Object(("status", 2)).Encode()),
         (OperationCode.RunArchive, 0, [], Value.Object().Encode()),
         (OperationCode.RunDelete, 0, [], []),
     ];
+
+    // Creation, of the run, behind commit 1 of which no more is known, wherever it is, no filter.
+    private static byte[] Subscription => [1, 0, .. Int64(1), .. Int64(-1), 0, 0, 0, 0, .. Int64(-1), 0xC0];
 
     private static byte[] Trace => Hash(3)[..16];
 
