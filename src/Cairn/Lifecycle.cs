@@ -85,6 +85,7 @@ internal sealed class Lifecycle(Engine engine, Scope scope)
             Id = run?.Id ?? default,
             Name = record.Name,
             Parent = record.Parent,
+            ForkSequence = record.ForkSequence is { } fork ? new Sequence(fork) : null,
             Status = record.Status,
             Created = record.Created is { } created ? CommitClock.Time(created) : null,
             Updated = version.Sequence == 0 ? null : CommitClock.Time(version.Time),

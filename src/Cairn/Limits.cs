@@ -94,6 +94,9 @@ public sealed record Limits
     /// <summary>LIM-38: most idempotency keys remembered per run. Default 100,000, at most 10,000,000.</summary>
     public int IdempotencyKeysMax { get; init; } = 100_000;
 
+    /// <summary>LIM-29: most runs that a fork reads through: its parent, the parent of that, and so on. Default 64, at most 256.</summary>
+    public int ForkDepthMax { get; init; } = 64;
+
     internal static bool IsFixed(string limit) => limit is nameof(KeyBytesMax) or nameof(NameBytesMax) or nameof(EventCausesMax)
         or nameof(TimeToLiveMin) or nameof(TimeToLiveMax);
 }

@@ -69,6 +69,7 @@ internal static class OptionRules
         Range(nameof(limits.IdempotencyKeyBytesMax), limits.IdempotencyKeyBytesMax, 1, 256);
         Range(nameof(limits.IdempotencyKeyLife), limits.IdempotencyKeyLife, TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(30));
         Range(nameof(limits.IdempotencyKeysMax), limits.IdempotencyKeysMax, 1, 10_000_000);
+        Range(nameof(limits.ForkDepthMax), limits.ForkDepthMax, 1, 256);
     }
 
     private static void Range<T>(string name, T value, T least, T most)

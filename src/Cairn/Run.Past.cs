@@ -70,7 +70,11 @@ public sealed partial class Run
             written = version.Sequence;
         }
 
-        using var chain = ChainOrThrow(written);
+        // What a fork has from before, a run that it reads through to has written.
+        var writer = _state;
+        while (writer.Store.Base is { } below && written <= below.At && storeKey[0] is not StoreKeys.Run)
+            writer = below.Run;
+        using var chain = ChainOrThrow(written, writer);
         while (chain.MoveNext(out var payload))
         {
             if (chain.Header.Sequence == written)
@@ -148,8 +152,8 @@ public sealed partial class Run
             : throw new CairnException(ErrorCode.InvalidArgument, $"Step {step} makes no sense: run {Id} has the steps 1 to {count}.");
     }
 
-    private RunChain ChainOrThrow(ulong asked) => _engine.Path.Log.Device is SegmentedLog log
-        ? RunChain.Of(log, _engine.Path.Log, _state)
+    private RunChain ChainOrThrow(ulong asked, RunState? of = null) => _engine.Path.Log.Device is SegmentedLog log
+        ? RunChain.Of(log, _engine.Path.Log, of ?? _state)
         : throw new HistoryTrimmedException(
             new Sequence(Math.Min(asked, _engine.Path.Log.LastSequence)), new Sequence(_engine.Path.Log.LastSequence + 1));
 

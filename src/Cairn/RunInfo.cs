@@ -17,6 +17,10 @@ public sealed record RunInfo
     /// <summary>The run it was begun under; null when there is none. It may have been deleted since.</summary>
     public RunId? Parent { get; init; }
 
+    /// <summary>Of a fork, the sequence at which it has what its parent had: what the parent did later it does not see. Null for a run
+    /// that began empty, under a parent or not.</summary>
+    public Sequence? ForkSequence { get; init; }
+
     /// <summary>Where it stands.</summary>
     public RunStatus Status { get; init; }
 
@@ -68,6 +72,11 @@ public sealed record RunInfo
     /// adopts it.</summary>
     public bool IsOrphaned { get; init; }
 }
+
+/// <summary>A run as it was at a sequence.</summary>
+/// <param name="Run">The run.</param>
+/// <param name="Sequence">Right after this commit, of whatever run.</param>
+public readonly record struct RunPoint(RunId Run, Sequence Sequence);
 
 /// <summary>Which runs to list or count. All conditions that are given must hold.</summary>
 public sealed record RunFilter

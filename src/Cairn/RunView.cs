@@ -176,10 +176,23 @@ public sealed class RunView : IDisposable
     }
 
     /// <exception cref="HistoryTrimmedException">There is no log.</exception>
-    internal static ReplaySource SourceOf(Engine engine, RunState run, ulong asked) => engine.Path.Log.Device is SegmentedLog log
-        ? new ReplaySource(log, engine.Path.Log, run, engine.Path.Operations, engine.Catalogue.Content!, engine.Limits)
-        : throw new HistoryTrimmedException(
-            new Sequence(Math.Min(asked, engine.Path.Log.LastSequence)), new Sequence(engine.Path.Log.LastSequence + 1));
+    internal static ReplaySource SourceOf(Engine engine, RunState run, ulong asked)
+    {
+        if (engine.Path.Log.Device is not SegmentedLog log)
+        {
+            throw new HistoryTrimmedException(
+                new Sequence(Math.Min(asked, engine.Path.Log.LastSequence)), new Sequence(engine.Path.Log.LastSequence + 1));
+        }
+
+        // What a fork was at a moment rests on records of other runs, which no walk reads in this version.
+        if (run.Store.Base is not null)
+        {
+            throw new CairnException(
+                ErrorCode.InvalidArgument, $"Run {run.Id} is a fork, and this version makes no views of forks. Take a snapshot instead.");
+        }
+
+        return new ReplaySource(log, engine.Path.Log, run, engine.Path.Operations, engine.Catalogue.Content!, engine.Limits);
+    }
 
     private static void ThrowIfNotReadable(Engine engine, RunState run) =>
         Scope.Live(engine.Path, run, CommitOptions.Default).ThrowIfNotReadable();

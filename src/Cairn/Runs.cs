@@ -61,25 +61,89 @@ public sealed class Runs
     public Run Begin(
         string? name = null, RunId? parent = null, IReadOnlyCollection<string>? tags = null, Value? metadata = null, RunId? id = null)
     {
-        var limits = _engine.Limits;
+        var kept = CheckBeginning(name, tags, metadata);
+        if (id is { } chosen && chosen == default(RunId))
+            throw new CairnException(ErrorCode.InvalidArgument, "A run's id may not be zero. Leave it out to get a new one.");
+        if (id is { } known && RunRecord.IsBuiltIn(known))
+            throw IdTaken(known);
+        var body = Fields.Write(
+            ("name", Fields.Of(name)), ("parent", Fields.Of(parent?.Bits)), ("tags", Fields.Of(kept)), ("metadata", metadata)).Encode();
+        return Commence(OperationCode.RunCreate, body, kept.Length, name, parent, id, null);
+    }
+
+    /// <summary>Begins a run that has what another one had at a sequence, and goes on from there: neither sees what the other does later.
+    /// Keys keep the sequences that wrote them; event numbers, the hash chain, counters and the positions of consumers go on; leases are
+    /// free and idempotency keys are forgotten. Costs the same whatever the run holds. The run itself does not change.</summary>
+    /// <param name="run">The run to fork, in whatever status. Deleting it later takes nothing from its forks.</param>
+    /// <param name="at">Null = its last sequence. In this version past points cannot be forked: a sequence before the run's last one gives
+    /// <see cref="HistoryTrimmedException"/>.</param>
+    /// <param name="name">As in <see cref="Begin"/>; the fork does not inherit one.</param>
+    /// <param name="tags">As in <see cref="Run.AddTags"/>; the fork does not inherit any.</param>
+    /// <param name="metadata">As in <see cref="Begin"/>; the fork does not inherit it.</param>
+    /// <returns>The handle of the fork. Its <see cref="RunInfo.Parent"/> is the run, its <see cref="RunInfo.ForkSequence"/> the sequence.
+    /// To discard it, delete it: that costs what it has written itself and leaves no trace in the run.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such run; <see cref="ErrorCode.InvalidArgument"/>: it
+    /// is <c>$sys</c>, or the sequence is not there yet, or is before the run began; <see cref="ErrorCode.AlreadyExists"/>: the name is
+    /// taken; <see cref="ErrorCode.InvalidName"/>; <see cref="ErrorCode.WrongType"/>: the metadata is not an Object;
+    /// <see cref="ErrorCode.ReadOnly"/>.</exception>
+    /// <exception cref="HistoryTrimmedException">What the run was at the sequence is not kept.</exception>
+    /// <exception cref="LimitException">Name, tags or metadata are out of their limits, or the fork would read through more than
+    /// <see cref="Limits.ForkDepthMax"/> others.</exception>
+    public Run Fork(
+        RunId run, Sequence? at = null, string? name = null, IReadOnlyCollection<string>? tags = null, Value? metadata = null)
+    {
+        var kept = CheckBeginning(name, tags, metadata);
+        if (run == RunId.System)
+            throw new CairnException(ErrorCode.InvalidArgument, "The run '$sys' is the engine's own and cannot be forked.");
+        var parent = Find(run);
+        CheckForkPoint(parent, at);
+        var depth = 1 + (parent.Store.Base?.Depth ?? 0);
+        if (depth > _engine.Limits.ForkDepthMax)
+            throw new LimitException(nameof(Limits.ForkDepthMax), _engine.Limits.ForkDepthMax, depth, "levels");
+        _engine.Catalogue.SettleForks();
+        var body = Fields.Write(
+            ("name", Fields.Of(name)), ("parent", Fields.Of(run.Bits)), ("at", Fields.Of((long?)at?.Value)), ("tags", Fields.Of(kept)),
+            ("metadata", metadata)).Encode();
+        return Commence(OperationCode.RunFork, body, kept.Length, name, run, null, parent);
+    }
+
+    private void CheckForkPoint(RunState parent, Sequence? at)
+    {
+        if (at is not { } asked)
+            return;
+        var last = _engine.Path.Log.LastSequence;
+        if (asked.Value > last)
+        {
+            throw new CairnException(
+                ErrorCode.InvalidArgument, $"Sequence {asked} is not there yet: the last one that can be forked at is @{last}.");
+        }
+
+        if (asked.Value < parent.Born)
+        {
+            throw new CairnException(
+                ErrorCode.InvalidArgument, $"Run {parent.Id} began at @{parent.Born}: there is nothing to fork at {asked}.");
+        }
+    }
+
+    // What of a beginning is wrong by itself.
+    private string[] CheckBeginning(string? name, IReadOnlyCollection<string>? tags, in Value? metadata)
+    {
         _engine.State.ThrowIfNotWritable(onlyDeletes: false);
         if (name is not null)
             RunRules.CheckName(name);
         if (name == RunRecord.DefaultName)
             throw NameTaken(name);
         if (metadata is { } given)
-            RunRules.CheckMetadata(given, limits);
-        if (id is { } chosen && chosen == default(RunId))
-            throw new CairnException(ErrorCode.InvalidArgument, "A run's id may not be zero. Leave it out to get a new one.");
-        if (id is { } known && RunRecord.IsBuiltIn(known))
-            throw IdTaken(known);
-        var kept = RunRules.CheckTags(tags, limits);
-        var body = Fields.Write(
-            ("name", Fields.Of(name)), ("parent", Fields.Of(parent?.Bits)), ("tags", Fields.Of(kept)), ("metadata", metadata)).Encode();
+            RunRules.CheckMetadata(given, _engine.Limits);
+        return RunRules.CheckTags(tags, _engine.Limits);
+    }
+
+    private Run Commence(OperationCode code, byte[] body, int tags, string? name, RunId? parent, RunId? id, RunState? forked)
+    {
         for (var draws = 1; ; draws++)
         {
             var drawn = id ?? new RunId(_engine.Random.NextUuid(_engine.Clock.Microseconds()));
-            if (TryBegin(drawn, name, parent, body, kept.Length, out var run))
+            if (TryBegin(code, drawn, name, parent, body, tags, forked, out var run))
                 return run;
             if (id is not null || draws == DrawsMax)
                 throw IdTaken(drawn);
@@ -87,7 +151,9 @@ public sealed class Runs
     }
 
     // False: the id is taken.
-    private bool TryBegin(RunId id, string? name, RunId? parent, byte[] body, int tags, [NotNullWhen(true)] out Run? run)
+    private bool TryBegin(
+        OperationCode code, RunId id, string? name, RunId? parent, byte[] body, int tags, RunState? forked,
+        [NotNullWhen(true)] out Run? run)
     {
         run = null;
         var index = _engine.Catalogue.State;
@@ -99,9 +165,11 @@ public sealed class Runs
                 new Expectation(index, RunKeys.Name(stackalloc byte[RunKeys.LengthMax], name).ToArray(), ExpectationKind.Value, 0));
         if (parent is { } above && !RunRecord.IsBuiltIn(above))
             expectations.Add(new Expectation(index, RunKeys.Record(above), ExpectationKind.Present, 0));
+        if (forked is not null)
+            expectations.Add(new Expectation(forked, RunNumbers.Key.ToArray(), ExpectationKind.Locked, 0));
         var batch = Batch.RentMine(_options.Attributes?.Encode(_engine.Limits));
         batch.BeginPart(state);
-        RunOperations.Add(batch, OperationCode.RunCreate, body, tags);
+        RunOperations.Add(batch, code, body, tags);
         batch.EndPart();
         batch.Record.NeedsSync = _engine.Path.NeedsSync(_options);
         var done = _engine.Path.TryCommit(batch, null, expectations, out var placed);
@@ -277,6 +345,32 @@ public sealed class Runs
         return ancestors;
     }
 
+    /// <summary>The newest state that two runs have in common: forks of one run, a fork and what it was forked from, or forks of
+    /// those.</summary>
+    /// <returns>The run that had it, and a sequence at which it did; null when the two have none in common. The run may have been deleted
+    /// since. Of a run and itself it is its newest state.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such run.</exception>
+    public RunPoint? CommonAncestor(RunId one, RunId other)
+    {
+        var points = new Dictionary<RunId, ulong>();
+        for (var (run, point) = (Find(one), _engine.Path.Log.LastSequence); ;)
+        {
+            points.Add(run.Id, point);
+            if (run.Store.Base is not { } below)
+                break;
+            (run, point) = (below.Run, below.At);
+        }
+
+        for (var (run, point) = (Find(other), _engine.Path.Log.LastSequence); ;)
+        {
+            if (points.TryGetValue(run.Id, out var met))
+                return new RunPoint(run.Id, new Sequence(Math.Min(met, point)));
+            if (run.Store.Base is not { } below)
+                return null;
+            (run, point) = (below.Run, below.At);
+        }
+    }
+
     // One page of rows, filtered: what is left over goes on at the cursor.
     private Sequence Walk(RunFilter filter, int limit, ref string? cursor, Action<RunInfo, RunId> found)
     {
@@ -415,7 +509,9 @@ public sealed class Runs
         batch.IsAllowedWhenClosed = true;
         batch.OnlyDeletes = true;
         RunOperations.Add(batch, OperationCode.RunDelete, default, tags: 0);
-        var placed = scope.CommitSingle(batch);
+        var bases = BasesOf(state);
+        batch.AddRecordWrites(bases?.Count ?? 0);
+        var placed = CommitWith(bases, batch);
 
         // Nothing is written to it after its deletion, so what is counted now is what the deletion met.
         var counts = new SortedDictionary<string, long>(StringComparer.Ordinal);
@@ -429,7 +525,7 @@ public sealed class Runs
         }
 
         Failpoint.Hit("run.deleted-before-forgotten");
-        _engine.Catalogue.Remove(state);
+        Forget(state, placed.Sequence);
         return new RunDeletion
         {
             Id = id,
@@ -438,5 +534,33 @@ public sealed class Runs
             Counts = counts,
             Bytes = state.Store.MemoryBytes,
         };
+    }
+
+    // A fork may be the last reason why runs are kept that were deleted before: they are locked with it.
+    private static List<Expectation>? BasesOf(RunState state)
+    {
+        List<Expectation>? bases = null;
+        for (var below = state.Store.Base; below is not null; below = below.Run.Store.Base)
+            (bases ??= []).Add(new Expectation(below.Run, RunNumbers.Key.ToArray(), ExpectationKind.Locked, 0));
+        return bases;
+    }
+
+    private Placed CommitWith(List<Expectation>? expectations, Batch batch)
+    {
+        batch.EndPart();
+        batch.Record.NeedsSync = _engine.Path.NeedsSync(_options);
+        var done = _engine.Path.TryCommit(batch, null, expectations, out var placed);
+        Batch.ReturnMine(batch);
+        return done ? placed : throw placed.Refusal!.ToException(_engine.Path.Operations);
+    }
+
+    private void Forget(RunState state, ulong deletedAt)
+    {
+        if (state.IsKept)
+            return;
+        _engine.Catalogue.SettleForks();
+        _engine.Catalogue.Remove(state);
+        for (var below = state.Store.Base; below is not null && below.Run.GoneAt == deletedAt; below = below.Run.Store.Base)
+            _engine.Catalogue.Remove(below.Run);
     }
 }

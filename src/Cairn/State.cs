@@ -304,11 +304,14 @@ public sealed class State : StateView
         using var use = Scope.Use();
         if (!Scope.Holds(expectation, out var refusal))
             throw new VersionMismatchException("state", name, counter.Value, refusal.Actual);
+        if (counter != Counter.None && IsInheritedLease(key))
+            throw new VersionMismatchException("state", name, counter.Value, 0);
         Scope.Transaction?.Expectations.Add(expectation);
     }
 
     /// <summary>Takes a lease: a cell that one owner holds until it lets go or the time is up. Whoever holds it is told apart by the token,
-    /// not by its name: an owner that already holds it is refused like any other and renews instead.</summary>
+    /// not by its name: an owner that already holds it is refused like any other and renews instead. A fork inherits no lease: one that was
+    /// taken before it was forked is free in the fork, and its token is none there.</summary>
     /// <param name="name">As in <see cref="Init"/>.</param>
     /// <param name="owner">Who takes it, for others to see: 1 to 256 bytes of UTF-8.</param>
     /// <param name="ttl">How long it holds: from 1 ms to 100 years, from the commit.</param>
@@ -327,7 +330,7 @@ public sealed class State : StateView
         var batch = Scope.BeginSingle();
         StateOperations.AddWrite(batch, OperationCode.StateLease, key[1..], 1, value.EncodedLength, -life, out var target);
         ValueCodec.Encode(value, target);
-        var expectation = new Expectation(Scope.Run, key.ToArray(), ExpectationKind.Counter, 0, TellsFound: true);
+        var expectation = new Expectation(Scope.Run, key.ToArray(), ExpectationKind.Counter, InheritedCounter(key), TellsFound: true);
         return Scope.TryCommitSingle(batch, expectation, StateOperations.ReadReceipt, out var receipt, out var placed)
             ? new LeaseResult(true, receipt.Counter, owner, CommitClock.Time(placed.Time + life))
             : HolderOf(placed.Refusal!.Found!.View);         // TX-39: who held it when it was refused, also if it has let go since
@@ -340,7 +343,7 @@ public sealed class State : StateView
             return holder;
         ulong counter;
         using (var reader = Scope.Run.Store.Read())
-            counter = CounterOfAbsent(reader, key);
+            counter = InheritedCounter(key) is > 0 and var inherited ? inherited : CounterOfAbsent(reader, key);
         SetPending(key, OperationCode.StateLease, value, life);
         return new LeaseResult(true, counter + 1, owner, CommitClock.Time(transaction.Time + life));
     }
@@ -350,7 +353,26 @@ public sealed class State : StateView
     {
         Scope.ThrowIfNotReadable();
         using var reader = Scope.Run.Store.Read();
-        return Scope.TryGet(reader, key, out var version) ? HolderOf(version) : default(LeaseResult?);
+        if (!Scope.TryGet(reader, key, out var version))
+            return default(LeaseResult?);
+        var holder = HolderOf(version);
+        return IsInheritedLease(key) ? default(LeaseResult?) : holder;
+    }
+
+    // RPL-12: it was taken before the run was forked. A transaction's own lease over it is none.
+    private bool IsInheritedLease(ReadOnlySpan<byte> key) => Scope.Writes?.Find(key) is null && InheritedCounter(key) > 0;
+
+    // 0: there is no lease in the cell, or one that was taken in this run.
+    private ulong InheritedCounter(ReadOnlySpan<byte> key)
+    {
+        if (Scope.Run.BasePoint == 0 || Mutant.Is("fork-inherits-leases"))
+            return 0;
+        using var reader = Scope.Run.Store.Read();
+        if (!Scope.TryGetCommitted(reader, key, out var version) || !version.IsLiveAt(Scope.Path.ReadTime())
+            || version.Sequence > Scope.Run.BasePoint)
+            return 0;
+        var cell = StateOperations.ToCell(version);
+        return StateOperations.TryReadOwner(cell.Value, out _) ? cell.Counter.Value : 0;
     }
 
     private static LeaseResult HolderOf(scoped in VersionView version)

@@ -8,9 +8,9 @@ internal static class RunVerbs
 {
     internal static Group Group() => new(
         "run",
-        "Runs: begin, find, end, pause, adopt after a crash, look at their past, delete.",
-        Begin(), List(), Show(), Exists(), Count(), Children(), Ancestors(), Complete(), Fail(), Pause(), Resume(), Cancel(), Archive(),
-        Abort(), Adopt(), Orphaned(),
+        "Runs: begin, fork, find, end, pause, adopt after a crash, look at their past, delete.",
+        Begin(), Fork(), List(), Show(), Exists(), Count(), Children(), Ancestors(), CommonAncestor(), Complete(), Fail(), Pause(),
+        Resume(), Cancel(), Archive(), Abort(), Adopt(), Orphaned(),
         Tag(), Untag(), Meta(), Retain(), ReplayVerbs.Timeline(), ReplayVerbs.At(), ReplayVerbs.Replay(), Delete());
 
     private static Verb Begin()
@@ -35,6 +35,47 @@ internal static class RunVerbs
                     ("sequence", Failures.Number(run.Info.FirstSequence)));
             },
             name, parent, tags, meta, id);
+    }
+
+    private static Verb Fork()
+    {
+        var run = RunArgument();
+        var at = new Option<ulong?>("--at") { Description = "The sequence at which. Default: its last one.", HelpName = "SEQUENCE" };
+        var name = new Option<string?>("--name") { Description = "As of begin. Default: none.", HelpName = "NAME" };
+        var tags = new Option<string[]>("--tag") { Description = "A tag; may be given often.", HelpName = "TAG" };
+        var meta = new Option<string?>("--meta") { Description = "Metadata: a JSON object.", HelpName = "JSON" };
+        return new Verb(
+            "fork", "Begins a run that has what another one has, and prints its id.", "cairn run fork refund-4711 --name refund-4711-retry",
+                Needs.WriteDatabase,
+            call =>
+            {
+                var metadata = call.Get(meta) is { } json ? Value.FromJson(json) : default(Value?);
+                var point = call.Get(at) is { } sequence ? new Sequence(sequence) : default(Sequence?);
+                var parent = RunNames.Find(call.Database, call.Get(run)).Id;
+                var fork = call.Database.Runs.Fork(parent, point, call.Get(name), call.Get(tags) ?? [], metadata);
+                var info = fork.Info;
+                return call.Answer(fork.Id.ToString(), ("id", fork.Id.ToString()), ("name", (Value)info.Name),
+                    ("parent", parent.ToString()), ("fork_sequence", Failures.Number(info.ForkSequence!.Value)),
+                    ("sequence", Failures.Number(info.FirstSequence)));
+            },
+            run, at, name, tags, meta);
+    }
+
+    private static Verb CommonAncestor()
+    {
+        var (one, other) = (RunArgument(), new Argument<string>("other") { Description = "Name or id of another run." });
+        return new Verb(
+            "common-ancestor", "Says which run two forks come from, and until when they were one: exit code 1 when there is none.",
+                "cairn run common-ancestor refund-4711 refund-4711-retry", Needs.ReadDatabase,
+            call =>
+            {
+                var (first, second) = (RunNames.Find(call.Database, call.Get(one)).Id, RunNames.Find(call.Database, call.Get(other)).Id);
+                var point = call.Database.Runs.CommonAncestor(first, second);
+                return call.Answer(
+                    point is not null, point is { } met ? $"{met.Run} at {met.Sequence}" : "none", ("run", point?.Run.ToString()),
+                    ("sequence", point is { } at ? Failures.Number(at.Sequence) : Value.Null));
+            },
+            one, other);
     }
 
     private static Verb List()
@@ -301,6 +342,7 @@ internal static class RunVerbs
         ("id", info.Id.ToString()),
         ("name", info.Name),
         ("parent", info.Parent?.ToString()),
+        ("fork_sequence", info.ForkSequence is { } fork ? Failures.Number(fork) : Value.Null),
         ("status", info.Status.ToString()),
         ("orphaned", info.IsOrphaned),
         ("created_us", Cli.Show.Microseconds(info.Created)),
@@ -323,7 +365,7 @@ internal static class RunVerbs
         yield return ("run", RunNames.Show(info));
         yield return ("id", info.Id.ToString());
         if (info.Parent is { } parent)
-            yield return ("parent", parent.ToString());
+            yield return ("parent", parent + (info.ForkSequence is { } fork ? $", forked at {fork}" : ""));
         yield return ("status", info.IsOrphaned ? "Active, orphaned by a crash: cairn run adopt" : info.Status.ToString());
         yield return ("begun", Cli.Show.Time(info.Created));
         yield return ("updated", Cli.Show.Time(info.Updated));

@@ -431,7 +431,8 @@ internal sealed class Checkpointer : IDisposable
             return;
         }
 
-        Span<byte> bytes = stackalloc byte[RunNumbers.Size];
+        Span<byte> bytes = stackalloc byte[RunNumbers.SizeMax];
+        bytes = bytes[..numbers.EncodedSize];
         numbers.Write(bytes);
         attempt.Writer!.Add(
             id, RunNumbers.Key, new VersionView(bytes, numbers.LastSequence, numbers.Born, attempt.Time, 0, isTombstone: false));

@@ -24,6 +24,8 @@
 // G4  A failure before the manifest throws the new table away and changes nothing; one behind it ends writing. A failed sync ends writing,
 //     as everywhere. A full disk means: later. A damaged source ends the merge and stays as it is.
 // G5  A run that was deleted leaves nothing but what pins hold; its tombstone goes with the last of it, at the bottom.
+// G6  Points of forks are pins of the run that they read through to, as long as the older checkpoint has the fork: recovery may begin there
+//     and read through. Tombstones of a fork hide what its base has, which no merge of its own keys knows of: they stay.
 //
 // What it does not do: decide when (MergeJob, Compactions), look at retention (history is in the log and its archives, never in tables).
 
@@ -234,7 +236,9 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
         parts.Pins.CollectOfAllRuns(ref pins);
         var sources = new Image(attempt.Sources);
         var isBottom = attempt.Sources[^1] == parts.Image.Value.Tables[^1];
-        var rules = new MergeRules(pins.ToArray(), run => RuleOf(sources, run, isBottom), isBottom);
+        var since = parts.Device.Manifest.Checkpoints[0].Sequence;
+        var rules = new MergeRules(
+            pins.ToArray(), run => RuleOf(sources, run, isBottom) with { Held = parts.Catalogue.ForksSince(run, since) }, isBottom);
         attempt.Number = parts.Turn.TakeNumber();
         Failpoint.Hit("merge.begun-before-written");
         attempt.Merge = new TableMerge(
@@ -252,7 +256,7 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
             return RunRule.NewestOnly with { DeletedAt = record.Sequence };
         if (!RunNumbers.TryRead(record.Value, out var numbers))
             throw new CorruptionException(sources.Tables[0].Info.Path, 0, new Sequence(record.Sequence), $"the record of run {run}");
-        return RunRule.NewestOnly with { DeletedAt = numbers.Born };
+        return RunRule.NewestOnly with { DeletedAt = numbers.Born, KeepsTombstones = numbers.Base != default };
     }
 
     private void Write(Attempt attempt, TableMerge merge)

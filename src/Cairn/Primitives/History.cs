@@ -32,7 +32,9 @@ internal readonly record struct PastVersion(byte[] Stored, bool IsDeletion, long
 /// that number the versions that a walk meets are all there are, and if it ends before that number, there are no more. A record of which
 /// only some operations were kept is such a gap too. Where nothing of the run was kept, the walk ends. In all cases the newest version,
 /// which never goes, may be the answer too. What all this does not answer for certain is
-/// answered with <see cref="HistoryTrimmedException"/>, never with less (VER-7). Without a log there is only the newest version (DUR-2).
+/// answered with <see cref="HistoryTrimmedException"/>, never with less (VER-7). Behind the beginning of a fork the walk goes on in the run
+/// that it was forked from; at a gap there it ends with the version that the fork began with. Without a log there is only the newest
+/// version (DUR-2).
 /// </summary>
 internal static class History
 {
@@ -169,15 +171,36 @@ internal static class History
         }
 
         scope.Path.Log.WaitVisible(newest);
-        var born = scope.Run.Born;
+        var run = scope.Run;
+        var born = run.Born;
+        ForkBase? below = null;                              // the walk is in a run that the one of the question reads through to
         var walk = new Backwards(scope.Path.Operations.Sets.First(set => set.Owns(storeKey[0])), storeKey, upTo, untilTime);
         var crossedFrom = ulong.MaxValue;                    // what is lost from there on was met already
         using var reader = new LogReader(log);
-        while (position != RunState.NoPosition && walk.Versions.Count < limit)
+        while (walk.Versions.Count < limit)
         {
-            if (!TryRead(log, reader, scope.Run.Id, position, out var kept, out var header, out var payload))
+            if (position == RunState.NoPosition)
             {
-                var gap = log.Archive?.Across(scope.Run.Id, position);
+                // The beginning of a fork: what it has from before stands in its parent's records.
+                if (walk.IsEnded || run.Store.Base is not { } next || !ForkBase.IsInherited(storeKey))
+                    break;
+                below = next;
+                position = run.Numbers.BasePosition;
+                run = next.Run;
+                born = run.Born;
+                continue;
+            }
+
+            var isThere = TryRead(log, reader, run.Id, position, out var kept, out var header, out var payload);
+            if (below is not null && !(isThere && kept.IsAll))
+            {
+                walk.EndAt(FoundAt(below, storeKey));
+                break;
+            }
+
+            if (!isThere)
+            {
+                var gap = log.Archive?.Across(run.Id, position);
                 walk.Cross(gap?.Since);
                 (position, crossedFrom) = gap is { } across ? (across.Next, across.From) : (RunState.NoPosition, 0);
                 continue;
@@ -196,7 +219,7 @@ internal static class History
             position = RunState.NoPosition;
             while (transaction.MoveNext(out var part))
             {
-                if (part.Run != scope.Run.Id)
+                if (part.Run != run.Id)
                     continue;
                 position = part.Previous;
                 walk.Collect(ref part, header.Sequence, transaction.CommitTime, kept);
@@ -205,6 +228,13 @@ internal static class History
 
         walk.Cut(limit);
         return walk;
+    }
+
+    // What was valid where a fork begins: the store knows, whatever has become of the records.
+    private static PastVersion? FoundAt(ForkBase below, byte[] storeKey)
+    {
+        using var reader = below.Run.Store.Read();
+        return reader.TryGet(storeKey, below.At, out var version) ? PastVersion.Of(version) : null;
     }
 
     /// <summary>Reads a record of a run, if it was kept for that run; and says which operations of its part were.</summary>
@@ -306,7 +336,7 @@ internal static class History
         internal bool MetGap { get; private set; }
 
         /// <summary>Nothing was found behind a gap that ends the walk.</summary>
-        private bool IsEnded { get; set; }
+        internal bool IsEnded { get; private set; }
 
         /// <summary>From where on what was found below gaps answers everything.</summary>
         internal KeptSince? Floor { get; private set; }
@@ -358,6 +388,18 @@ internal static class History
                 Floor = Floor?.And(since) ?? since;
         }
 
+        /// <summary>Records of a run below the fork were given up: what they kept of it is right for that run, and not where the fork
+        /// begins. All that is known there is one version.</summary>
+        internal void EndAt(PastVersion? version)
+        {
+            var isFirst = !MetGap;
+            if (version is { } known && known.Sequence < _last)
+                Found(known);
+            Cross(null);
+            if (isFirst && version is { } met)
+                _gapBelow = Math.Min(_gapBelow, met.Sequence);
+        }
+
         /// <summary>Leaves as many as were asked for, and none that a gap could have an older sister of.</summary>
         internal void Cut(int limit)
         {
@@ -399,6 +441,11 @@ internal static class History
                 return;
             }
 
+            Found(version);
+        }
+
+        private void Found(in PastVersion version)
+        {
             foreach (var later in _expiryOnly)
                 Add(later with { Stored = version.Stored });
             _expiryOnly.Clear();

@@ -12,8 +12,9 @@
 //                   64 status id     runs in a status
 //                   65 id            the result it completed with, apart, so that changing a tag does not copy it
 //                   66 id            runs with a policy of retention of their own, so that they are found without reading all records
+//                   67 base id       forks by the run that they read through to; stays as long as the fork, whatever happens to the base
 //                   01 60            how many
-//   operations      60 Create, 61 Update, 62 End, 63 Resume, 64 Delete, 67 Archive, 95 Retention (docs/format.md has the bodies)
+//   operations      60 Create, 61 Update, 62 End, 63 Resume, 64 Delete, 65 Fork, 67 Archive, 95 Retention (docs/format.md has the bodies)
 //   conflicts       a run's record is one point. Tags, metadata, retention are blind: each change is decided under the lock against the
 //                   newest record, so two adders of different tags both succeed. A change of status outside a transaction is decided there
 //                   too; inside one it is judged at the call and expects the record unchanged at the commit
@@ -40,7 +41,12 @@
 //
 // Deletion is one operation: the catalogue's keys get tombstones, the run's own store is dropped with its state, and whoever still
 // reads it keeps its memory until he is done. Children keep the id of a deleted parent. Nobody learns of a deletion before it is
-// visible (G1): the state stays findable until then.
+// visible (G1): the state stays findable until then. A run that forks read through to is deleted in the same way for everybody who asks
+// for it, and its keys stay until the last of those forks is deleted too; its id is taken until then.
+//
+// A fork is one operation on the new run: it begins, and reads through to its parent (Store/ForkBase.cs). Nothing is copied but what the
+// numbers of the run go on from: the next event, the newest hash. So it costs the same whatever the parent holds. The parent takes no part
+// in the record: it is locked, since its newest state is what the fork has, and does not change.
 
 using System.Diagnostics.CodeAnalysis;
 using Cairn.Codec;
@@ -59,7 +65,7 @@ internal sealed class RunOperations : OperationSet
 
     internal override string Name => "runs";
 
-    internal override bool Owns(byte storeFamily) => storeFamily is >= StoreKeys.Run and <= StoreKeys.RunRetention;
+    internal override bool Owns(byte storeFamily) => storeFamily is >= StoreKeys.Run and <= StoreKeys.RunFork;
 
     internal override bool IsDerived(byte storeFamily) => storeFamily is not (StoreKeys.Run or StoreKeys.RunResult);
 
@@ -77,8 +83,16 @@ internal sealed class RunOperations : OperationSet
     internal override CairnException? Resolve(in Operation operation, Span<byte> holes, RunState run, Catalogue catalogue, long time)
     {
         var code = (OperationCode)operation.Code;
+        if (code is OperationCode.RunCreate or OperationCode.RunFork && catalogue.Find(run.Id) is { IsKept: true })
+        {
+            return new CairnException(
+                ErrorCode.AlreadyExists, $"Run {run.Id} was deleted and forks still read it. Leave the id out to get a new one.");
+        }
+
         if (code is OperationCode.RunCreate or OperationCode.RunDelete)
             return null;
+        if (code == OperationCode.RunFork)
+            return ResolveFork(operation, catalogue);
         Invariant.Check(Fields.TryRead(operation.Body, out var body), "an operation on a run is an object");
         if (RunRecord.StatusAfter(code, body) is { } to)
         {
@@ -88,6 +102,19 @@ internal sealed class RunOperations : OperationSet
         }
 
         return CheckLimits(code, body, run, catalogue, time);
+    }
+
+    // The parent is locked, so it stays as it is until the fork has its place.
+    private static CairnException? ResolveFork(in Operation operation, Catalogue catalogue)
+    {
+        var hasForm = Fields.TryRead(operation.Body, out var body);
+        hasForm &= RunRecord.TryFork(body, long.MaxValue, out var record);
+        Invariant.Check(hasForm && record is not null, "a fork has its form");
+        var parent = catalogue.Find(record.Parent!.Value);
+        if (parent is not { IsDeleted: false })
+            return new CairnException(ErrorCode.NotFound, $"There is no run {record.Parent}.");
+        return record.ForkSequence < parent.LastSequence ? new HistoryTrimmedException(
+            new Sequence(record.ForkSequence.Value), new Sequence(parent.LastSequence)) : null;
     }
 
     // LIM-14 on the result. What has grown too large under higher limits may still be changed, not grow.
@@ -173,9 +200,11 @@ internal sealed class RunOperations : OperationSet
         if (!Fields.TryRead(operation.Body, out var body))
             return false;
         RunRecord? after;
-        if (code == OperationCode.RunCreate)
+        if (code is OperationCode.RunCreate or OperationCode.RunFork)
         {
-            if (before is not null || RunRecord.IsBuiltIn(run.Id) || !RunRecord.TryBegin(body, context.Time, out after))
+            if (before is not null || RunRecord.IsBuiltIn(run.Id))
+                return false;
+            if (code == OperationCode.RunFork ? !TryFork(body, context, out after) : !RunRecord.TryBegin(body, context.Time, out after))
                 return false;
             run.Born = context.Sequence;
             context.Catalogue.Add(run);
@@ -198,6 +227,31 @@ internal sealed class RunOperations : OperationSet
             return false;
         Write(index, run, before, null);
         run.DeletedAt = index.Sequence;
+        index.Catalogue.Release(run, index.Sequence);
+        Span<byte> key = stackalloc byte[1 + 2 * RunId.Size];
+        for (var gone = run; !gone.IsKept && gone.Store.Base is { } below; gone = below.Run)
+        {
+            index.Delete(RunKeys.Fork(key, below.Parent, gone.Id));
+            if (below.Run.GoneAt != index.Sequence)
+                break;
+        }
+
+        return true;
+    }
+
+    // What the parent has now is what the fork has: nothing of it lies between its last commit and this one.
+    private static bool TryFork(in Fields body, in ApplyContext context, [NotNullWhen(true)] out RunRecord? record)
+    {
+        var run = context.Run;
+        if (!RunRecord.TryFork(body, context.Time, out record) || context.Catalogue.Find(record.Parent!.Value) is not { } parent
+            || parent == run || parent.IsDeleted || record.ForkSequence < parent.LastSequence)
+        {
+            return false;
+        }
+
+        record = record with { ForkSequence = record.ForkSequence ?? parent.LastSequence };
+        context.Catalogue.Fork(run, parent, context.Sequence);
+        context.On(context.Catalogue.State).Put(RunKeys.Fork(stackalloc byte[1 + 2 * RunId.Size], parent.Id, run.Id), default);
         return true;
     }
 
@@ -323,7 +377,7 @@ internal sealed class RunOperations : OperationSet
     internal static void Add(Batch batch, OperationCode code, ReadOnlySpan<byte> body, int tags)
     {
         body.CopyTo(batch.AddToRecord(code, body.Length, tags));
-        batch.NeedsResolve |= code is not (OperationCode.RunCreate or OperationCode.RunDelete);
+        batch.NeedsResolve |= code != OperationCode.RunDelete;
     }
 }
 
@@ -349,6 +403,13 @@ internal static class RunKeys
     internal static ReadOnlySpan<byte> Parent(Span<byte> target, RunId parent, RunId id)
     {
         parent.Write(Of(target, StoreKeys.RunParent));
+        id.Write(target[(1 + RunId.Size)..]);
+        return target[..(1 + 2 * RunId.Size)];
+    }
+
+    internal static ReadOnlySpan<byte> Fork(Span<byte> target, RunId below, RunId id)
+    {
+        below.Write(Of(target, StoreKeys.RunFork));
         id.Write(target[(1 + RunId.Size)..]);
         return target[..(1 + 2 * RunId.Size)];
     }

@@ -1,10 +1,11 @@
+using System.Diagnostics.CodeAnalysis;
 using Cairn.Store;
 
 namespace Cairn.Primitives;
 
 /// <summary>What the index of runs keeps of one run, and how operations change it: pure functions, used by Apply, by the decision
 /// under the locks, and by a transaction that reads its own writes. Stored as a canonical object: created, status, and when they are
-/// there name, parent, tags, metadata, completed, error, retention. The result has a key of its own.</summary>
+/// there name, parent, fork, tags, metadata, completed, error, retention. The result has a key of its own.</summary>
 internal sealed record RunRecord
 {
     private static readonly RunRecord Unborn = new();
@@ -12,6 +13,9 @@ internal sealed record RunRecord
     internal string? Name { get; init; }
 
     internal RunId? Parent { get; init; }
+
+    /// <summary>Of a fork, the sequence at which it has what its parent had; null when the run began empty.</summary>
+    internal ulong? ForkSequence { get; init; }
 
     internal RunStatus Status { get; init; } = RunStatus.Active;
 
@@ -64,6 +68,7 @@ internal sealed record RunRecord
     internal Value ToValue() => Fields.Write(
         ("name", Fields.Of(Name)),
         ("parent", Fields.Of(Parent?.Bits)),
+        ("fork", Fields.Of((long?)ForkSequence)),
         ("status", Fields.Of((long)Status)),
         ("created", Fields.Of(Created)),
         ("completed", Fields.Of(Completed)),
@@ -122,7 +127,7 @@ internal sealed record RunRecord
             || !fields.TryTexts("tags", out var tags) || !fields.TryObject("metadata", out var metadata)
             || !fields.TryText("error", out var error) || !fields.TryObject("retention", out var kept)
             || !Fields.TryRead(kept, out var policy) || !TryRetention(policy, out var retention)
-            || status is not (>= 0 and <= (long)RunStatus.Archived))
+            || !fields.TryNumber("fork", out var fork) || fork < 0 || status is not (>= 0 and <= (long)RunStatus.Archived))
         {
             return false;
         }
@@ -131,6 +136,7 @@ internal sealed record RunRecord
         {
             Name = name,
             Parent = parent is { } bits ? new RunId(bits) : null,
+            ForkSequence = (ulong?)fork,
             Status = (RunStatus)status,
             Created = created,
             Completed = completed,
@@ -162,6 +168,20 @@ internal sealed record RunRecord
             Tags = tags,
             Metadata = metadata,
         };
+        return true;
+    }
+
+    /// <summary>The record that a fork begins with; without a sequence that is the parent's last one. False when the body is not
+    /// one.</summary>
+    internal static bool TryFork(in Fields body, long time, [NotNullWhen(true)] out RunRecord? record)
+    {
+        if (!body.TryNumber("at", out var at) || at < 0 || !TryBegin(body, time, out record) || record!.Parent is null)
+        {
+            record = null;
+            return false;
+        }
+
+        record = record with { ForkSequence = (ulong?)at };
         return true;
     }
 

@@ -24,6 +24,8 @@ internal sealed class Catalogue : IDisposable
     private readonly CurrentImage? _image;
     private readonly Lock _gate = new();
     private readonly Dictionary<RunId, ulong> _gone = [];   // deleted, and not in memory any more: the image may still have them
+    private readonly ConcurrentDictionary<RunId, ForkPoints> _forks = new();
+    private readonly List<Released> _released = [];
     private HashSet<RunState> _changed = [];
     private ulong _lastTag;
     private ulong _cut;
@@ -45,6 +47,7 @@ internal sealed class Catalogue : IDisposable
         _cut = published;
         PublishedCut = published;
         State = Load(default) ?? NewState(default);
+        LoadForks();
         Default = Find(RunId.Default) ?? GetOrAdd(RunId.Default);
         System = Find(RunId.System) ?? GetOrAdd(RunId.System);
     }
@@ -112,6 +115,8 @@ internal sealed class Catalogue : IDisposable
     {
         if (_image is null || _runs.ContainsKey(id))
             return null;
+        if (_forks.IsEmpty is false && TryGetNumbers(id, out var numbers) && numbers.Base != default)
+            return long.MinValue;                            // its base may have one: it has to be looked at
         var epoch = Epoch.Enter();
         try
         {
@@ -180,6 +185,9 @@ internal sealed class Catalogue : IDisposable
                 return null;
             var run = NewState(id, isWhole: false, numbers.Born, PublishedCut);
             run.Numbers = numbers;
+            run.DeletedAt = numbers.DeletedAt;
+            if (numbers.Base != default)
+                run.Store.SetBase(id, new ForkBase(numbers.Base, numbers.BasePoint, FindBase));
             lock (_gate)
             {
                 // Once a new image is there, what it no longer has is no longer remembered as gone. The cut has to be this image's: with an
@@ -228,6 +236,8 @@ internal sealed class Catalogue : IDisposable
     {
         var visible = _shared ?? new VisibleSequence();
         var store = new RunStore(_pins, visible, Interlocked.Increment(ref _lastTag), id, _image, isWhole, born, cut, Content);
+        if (_forks.TryGetValue(id, out var forks))
+            store.Forks = forks;
         if (_loading)
             store.BeginLoad(0);
         return new RunState(id, visible, store, cut);
@@ -258,13 +268,143 @@ internal sealed class Catalogue : IDisposable
         lock (_gate)
         {
             var cut = Cut;
-            if (_image is not null && run.DeletedAt > PublishedCut && run.Born <= cut && !Mutant.Is("deleted-run-found-in-image"))
-                _gone[run.Id] = run.DeletedAt;
+            var deletedAt = Math.Max(run.DeletedAt, run.GoneAt);
+            if (_image is not null && deletedAt > PublishedCut && run.Born <= cut && !Mutant.Is("deleted-run-found-in-image"))
+                _gone[run.Id] = deletedAt;
 
             // A checkpoint under way may need it as it was at the cut. The next one needs no more than to know that it is gone.
             if (cut == PublishedCut)
                 _changed.Remove(run);
             _runs.TryRemove(new KeyValuePair<RunId, RunState>(run.Id, run));
+        }
+    }
+
+    // ---- forks ----------------------------------------------------------------------------------------------------------------
+
+    /// <summary>A run reads through to another from now on. By Apply, under the locks of both and the catalogue's.</summary>
+    internal void Fork(RunState run, RunState parent, ulong sequence)
+    {
+        var points = _forks.GetOrAdd(parent.Id, static _ => new ForkPoints());
+        points.Add(sequence);
+        parent.Store.Forks = points;
+        run.Store.SetBase(run.Id, new ForkBase(parent.Id, sequence, FindBase));
+        ref var numbers = ref run.Numbers;
+        numbers.Base = parent.Id;
+        numbers.BasePoint = sequence;
+        numbers.BasePosition = parent.LastPosition;
+        numbers.NextEvent = parent.NextEvent;
+        numbers.EventHead = parent.EventHead;
+    }
+
+    /// <summary>A run was deleted. It stays for its forks, if it has some; otherwise what it read through to may go, and with it the runs
+    /// that were deleted before and were there for this one alone. By Apply, under the locks of all of them.</summary>
+    internal void Release(RunState run, ulong sequence)
+    {
+        if (HasForks(run))
+        {
+            run.Keep();
+            return;
+        }
+
+        for (var fork = run; fork.Store.Base is { } below; fork = below.Run)
+        {
+            var parent = below.Run;
+            lock (_gate)
+                _released.Add(new Released(fork, _forks[parent.Id], below.At, sequence));
+            if (!parent.IsKept || HasForks(parent))
+                return;
+            FreezeBefore(parent, sequence);
+            List(parent);
+            parent.LetGo(sequence);
+            parent.LastSequence = sequence;
+        }
+    }
+
+    // Those whose deletion is applied do not count, whether anybody still reads them or not.
+    private bool HasForks(RunState run)
+    {
+        if (!_forks.TryGetValue(run.Id, out var points))
+            return false;
+        lock (_gate)
+            return points.Count > _released.Count(released => released.Points == points);
+    }
+
+    /// <summary>Lets go of what deleted forks held, as far as nobody reads them any more.</summary>
+    /// <param name="nobodyReads">True: nobody reads anything yet.</param>
+    internal void SettleForks(bool nobodyReads = false)
+    {
+        lock (_gate)
+        {
+            // From the newest on: a fork's parent may have waited for it.
+            for (var i = _released.Count - 1; i >= 0; i--)
+            {
+                var released = _released[i];
+                if (!nobodyReads && !released.HasSettled(_pins))
+                    continue;
+                released.Points.Remove(released.Point, released.DeletedAt);
+                _released.RemoveAt(i);
+            }
+        }
+    }
+
+    /// <summary>What a merge has to keep of a run for its forks.</summary>
+    /// <param name="since">The oldest checkpoint that recovery may begin at.</param>
+    internal ulong[] ForksSince(RunId run, ulong since) => _forks.TryGetValue(run, out var points) ? points.Since(since) : [];
+
+    private RunState FindBase(RunId id)
+    {
+        var run = Find(id);
+        Invariant.Check(run is not null, "a run that a fork reads through to is there");
+        return run;
+    }
+
+    // Known before any run is loaded. Deleted forks count as long as recovery may have to begin at a checkpoint that has them.
+    private void LoadForks()
+    {
+        if (_image is not { Value: { IsEmpty: false } image })
+            return;
+        var deleted = new Dictionary<UInt128, ulong>();
+        var versions = image.Versions(default, [StoreKeys.RunFork], [StoreKeys.RunFork + 1]);
+        while (versions.MoveNext())
+        {
+            var version = versions.Version;
+            var fork = RunId.Read(versions.Key[^RunId.Size..]).Bits;
+            if (version.IsTombstone)
+            {
+                deleted.TryAdd(fork, version.Sequence);
+                continue;
+            }
+
+            var points = _forks.GetOrAdd(RunId.Read(versions.Key[1..]), static _ => new ForkPoints());
+            if (deleted.TryGetValue(fork, out var at))
+                points.AddPast(version.Sequence, at);
+            else
+                points.Add(version.Sequence);
+        }
+    }
+
+    /// <summary>A fork whose deletion is applied, and what it held.</summary>
+    private sealed class Released(RunState fork, ForkPoints points, ulong point, ulong deletedAt)
+    {
+        private long _line;
+
+        internal ForkPoints Points => points;
+
+        internal ulong Point => point;
+
+        internal ulong DeletedAt => deletedAt;
+
+        // Who finds the fork still reads it; who was inside may; and who has pinned something of it does.
+        internal bool HasSettled(SnapshotRegistry pins)
+        {
+            if (Mutant.Is("fork-released-early"))
+                return true;
+            if (fork.Visible.Value < deletedAt)
+                return false;
+            if (_line == 0)
+                _line = Epoch.Advance();
+            return Epoch.HasPassed(_line) && !pins.AnyPinIn(0, ulong.MaxValue, fork.Store.RunTag)
+                && fork.Store.Forks is not { IsEmpty: false };
         }
     }
 

@@ -6,15 +6,16 @@ namespace Cairn.Store;
 internal delegate void FrozenKeyVisitor(ReadOnlySpan<byte> key, in VersionView version);
 
 /// <summary>
-/// The dirty keys of a run as of a cut, in key order, each with its version at the cut, tombstones included: what a checkpoint writes of
-/// the run. Read without the run's lock while commits go on: the entries stay in memory until the cut is published or given back, and
-/// their versions at the cut as long as the cut is pinned, which the caller sees to.
+/// The dirty keys of a run as of a cut, in key order, each with its version at the cut, tombstones included, and behind it those older
+/// ones that forks of the run read: what a checkpoint writes of the run. Read without the run's lock while commits go on: the entries stay
+/// in memory until the cut is published or given back, and their versions at the cut as long as that is pinned, which the caller sees to.
 /// </summary>
 internal sealed class FrozenKeys : IDisposable
 {
     private readonly RunStore _store;
     private readonly RunMemory _memory;
     private readonly ulong _cut;
+    private readonly ulong _since;
     private readonly KeySort _keys;
     private int _next;
 
@@ -23,6 +24,7 @@ internal sealed class FrozenKeys : IDisposable
         _store = store;
         _memory = store.Memory;
         _cut = cut;
+        _since = _memory.FrozenSince;
         _keys = new KeySort(_memory.FrozenCount);
         try
         {
@@ -59,10 +61,13 @@ internal sealed class FrozenKeys : IDisposable
             var key = RunMemory.KeyOf(entries[_next]);
             var isThere = _memory.TryRead(entries[_next], _cut, out var version);
             Invariant.Check(isThere, "a frozen key has a version at its cut, which is pinned");
-            if (_memory.NeedsWriting(key, version))
+            var isHeld = _memory.VisitHeld(entries[_next], _cut, _since, null);
+            if (isHeld || _memory.NeedsWriting(key, version))
                 visit(key, version);
             else
                 Skipped++;
+            if (isHeld)
+                _memory.VisitHeld(entries[_next], _cut, _since, visit);
         }
 
         return _next < entries.Length;

@@ -29,6 +29,7 @@ internal enum OperationCode : byte
     RunEnd = 0x62,
     RunResume = 0x63,
     RunDelete = 0x64,
+    RunFork = 0x65,
     RunArchive = 0x67,
 
     Retention = 0x95,

@@ -49,6 +49,16 @@ internal sealed class Residency
 
     internal RunId Run => _run;
 
+    /// <summary>What is below the image; null: nothing. A store above one is never whole.</summary>
+    internal ForkBase? Base { get; private set; }
+
+    /// <summary>Before anybody reads.</summary>
+    internal void SetBase(ForkBase @base)
+    {
+        Base = @base;
+        _isWhole = false;
+    }
+
     /// <summary>The run begins at a sequence: what the image has of its id below belongs to an earlier run.</summary>
     internal void BeginAt(ulong born) => _born = born;
 
@@ -75,6 +85,8 @@ internal sealed class Residency
             return true;
         }
 
+        if (Base is not null)
+            return Base.TryGet(key, sequence, out version);
         version = default;
         return false;
     }

@@ -79,6 +79,25 @@ internal sealed class RunState : IDisposable
     /// <summary>Sequence of the commit that deleted the run; 0 = none.</summary>
     internal ulong DeletedAt { get; set; }
 
+    /// <summary>Of a fork, the sequence that its own writes are above; 0 of any other run.</summary>
+    internal ulong BasePoint => _numbers.BasePoint;
+
+    /// <summary>Deleted, and there for the forks that read through to it.</summary>
+    internal bool IsKept => _numbers.DeletedAt != 0;
+
+    /// <summary>Sequence of the commit that deleted the last fork of a run which was deleted before; 0 = none.</summary>
+    internal ulong GoneAt { get; private set; }
+
+    /// <summary>The run was deleted while forks read through to it.</summary>
+    internal void Keep() => _numbers.DeletedAt = DeletedAt;
+
+    /// <summary>The last of those forks has gone.</summary>
+    internal void LetGo(ulong sequence)
+    {
+        _numbers.DeletedAt = 0;
+        GoneAt = sequence;
+    }
+
     /// <summary>Deleted, visible or not: for deciding under the run's lock.</summary>
     internal bool IsDeleted => DeletedAt != 0;
 
@@ -136,7 +155,7 @@ internal sealed class RunState : IDisposable
     {
         Invariant.Check(!HasFrozenKeys && LastSequence <= cut, "a run is frozen before its first commit above the cut, and once");
         Frozen = _numbers;
-        FrozenDeletedAt = DeletedAt;
+        FrozenDeletedAt = IsKept ? 0 : Math.Max(DeletedAt, GoneAt);
         Cut = cut;
         if (Store.DirtyCount == 0)
             return;

@@ -176,11 +176,11 @@ internal sealed class RunStore : IDisposable
     internal bool IsWhole => Memory.Below is not { IsWhole: false };
 
     /// <summary>Keys that the next checkpoint has to write, if it came now; those of a checkpoint under way are not among them.</summary>
-    internal long DirtyCount => Memory.Below is null ? 0 : Memory.Dirty.Count;
+    internal long DirtyCount => Memory.HasDirtyKeys ? Memory.Dirty.Count : 0;
 
     /// <summary>Bytes of memory that cannot be forgotten before a checkpoint: of dirty keys with their newest versions, those of a
     /// checkpoint under way included.</summary>
-    internal long DirtyBytes => Memory.Below is null ? 0 : Memory.Dirty.Bytes + Memory.Dirty.FrozenBytes;
+    internal long DirtyBytes => Memory.HasDirtyKeys ? Memory.Dirty.Bytes + Memory.Dirty.FrozenBytes : 0;
 
     /// <summary>Reads of the image that a commit made behind its sequence. None is wanted.</summary>
     internal long LateReads => Memory.Below?.LateReads ?? 0;
@@ -194,6 +194,21 @@ internal sealed class RunStore : IDisposable
         get => Memory.KeepsTombstones;
         set => Memory.KeepsTombstones = value;
     }
+
+    /// <summary>What a fork reads through to; null: the run is none.</summary>
+    internal ForkBase? Base => Memory.Below?.Base;
+
+    /// <summary>Where forks read this run. Set under the run's lock, before what they read is superseded.</summary>
+    internal ForkPoints? Forks
+    {
+        get => Memory.Forks;
+        set => Memory.Forks = value;
+    }
+
+    /// <summary>The run is a fork: what it has not written it reads from its parent, and its tombstones stay, for they hide what is there.
+    /// Before its first write, and before anybody reads.</summary>
+    internal void SetBase(RunId run, ForkBase @base) => Memory.SetBase(run, @base);
+
 
     // ---- writing: under the run's commit lock -------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ namespace Cairn.Store;
 ///  40 name               state cells
 ///  50 id                 traces; 51 time id; 52 type 0 time id; 53 tag 0 time id; 54 parent time id: their orders
 ///  60 id                 runs (catalogue); 61 name; 62 parent id; 63 tag 0 id; 64 status id; 65 id: its result;
-///     66 id: its policy of retention
+///     66 id: its policy of retention; 67 base id: forks by the run that they read through to
 ///  97 key                idempotency keys
 ///  98 name               subscriptions </code>
 /// Numbers are big-endian, because order is their meaning.
@@ -40,6 +40,7 @@ internal static class StoreKeys
     internal const byte RunStatusOrder = 0x64;
     internal const byte RunResult = 0x65;
     internal const byte RunRetention = 0x66;
+    internal const byte RunFork = 0x67;
     internal const byte Idempotency = 0x97;
     internal const byte Subscription = 0x98;
 

@@ -30,6 +30,7 @@ internal ref struct StoreScan
     private bool _isBelowDone;
     private bool _isGiven;                                // the caller has what the cursor stands on
     private Memory<byte> _keys;                           // room for keys of the image that are given out
+    private readonly RunCursor? _forks;                   // does it all, where forks are involved
 
     internal StoreScan(RunMemory memory, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, ulong sequence, bool reverse, bool withTombstones)
     {
@@ -54,8 +55,15 @@ internal ref struct StoreScan
         _isBelowDone = false;
         _isGiven = false;
         _keys = default;
+        _forks = null;
         if (to.Length != 0 && from.SequenceCompareTo(to) >= 0)
             return;
+        if (_residency is { Base: not null } || (memory.Forks is { } forks && forks.FirstAtOrAfter(sequence) != ulong.MaxValue))
+        {
+            _forks = new RunCursor(memory, from, to, sequence, reverse);
+            return;
+        }
+
         if (_residency is { IsWhole: false })
         {
             _below = _residency.Scan(from, to, sequence, reverse);
@@ -86,9 +94,25 @@ internal ref struct StoreScan
             if (_below is not null)
                 return MoveNextMerged();
             if (_fence == 0)
-                return false;
+                return _forks is not null && MoveNextFork();
             ReadOn();
         }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool MoveNextFork()
+    {
+        while (_forks!.MoveNext())
+        {
+            var version = _forks.Version;
+            if (version.IsTombstone && !_withTombstones)
+                continue;
+            Key = _forks.IsKeyKept ? _forks.Key : Keep(_forks.Key);
+            Version = version;
+            return true;
+        }
+
+        return false;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

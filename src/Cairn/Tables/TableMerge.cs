@@ -103,10 +103,11 @@ internal sealed class TableMerge : IDisposable
         var isNewest = superseded == ulong.MaxValue;
         _newer = sequence;
         var isAsked = !isDeleted && (_count++ < _rule.Versions || superseded > _rule.Since);
-        if (!isNewest && !isAsked && !_rules.IsPinned(sequence, superseded))
+        if (!isNewest && !isAsked && !_rules.IsPinned(sequence, superseded) && !_rule.IsHeld(sequence, superseded))
             return;
 
-        if (version.IsPlainTombstone && (_rules.IsBottom || Mutant.Is("merge-drops-tombstones")) && _waiting.Count < WaitingMax)
+        var mayGo = !_rule.KeepsTombstones || isDeleted || Mutant.Is("merge-drops-tombstones-of-forks");
+        if (version.IsPlainTombstone && mayGo && (_rules.IsBottom || Mutant.Is("merge-drops-tombstones")) && _waiting.Count < WaitingMax)
         {
             // Its own deletion is what the run asks to see, and not that there is nothing any more: that, no version says as well.
             isAsked &= _rule.Versions > 1 || sequence > _rule.Since;

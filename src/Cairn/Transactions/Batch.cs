@@ -13,8 +13,9 @@ internal sealed class Batch
     private const int PayloadHeader = 16;
     private const int PartHeader = 32;
 
-    /// <summary>The record itself, its name, parent, two places in the order of statuses, the result, the count, and one more.</summary>
-    private const int RecordWrites = 8;
+    /// <summary>The record itself, its name, parent, base, two places in the order of statuses, the result, the count, and one
+    /// more.</summary>
+    private const int RecordWrites = 9;
 
     /// <summary>Names of the record's fields, its times and headers.</summary>
     private const int RecordEnvelopeBytes = 256;
@@ -173,6 +174,9 @@ internal sealed class Batch
 
     /// <summary>Adds to the memory that is reserved for the current part: for an operation that writes more than it carries.</summary>
     internal void AddWriteBytes(long bytes) => _parts[PartCount - 1].WriteBytes += bytes;
+
+    /// <summary>Adds to the writes in the index of runs that the current part may come to.</summary>
+    internal void AddRecordWrites(int writes) => _parts[PartCount - 1].RecordWrites += writes;
 
     /// <summary>Adds an operation on the record of the current part's run, which lives in the index of runs.</summary>
     /// <param name="tags">Tags that it names: each has a key of its own there.</param>

@@ -200,9 +200,16 @@ internal sealed class CommitPath(
                     return new Placed(NewestOf(batch, runs), 0, false, null);
                 foreach (ref readonly var part in batch.Parts)
                 {
-                    part.Run.Store.Reserve(part.Writes, part.WriteBytes);
+                    if (part.Writes > 0)                     // a run that only begins takes no memory yet
+                        part.Run.Store.Reserve(part.Writes, part.WriteBytes);
                     if (!part.Run.IsListed)
                         catalogue.List(part.Run);
+                }
+
+                for (var i = 0; i < expectations?.Count; i++)
+                {
+                    if (expectations[i] is { Kind: ExpectationKind.Locked, Run.IsListed: false })
+                        catalogue.List(expectations[i].Run);
                 }
 
                 batch.ReserveCatalogue(catalogue.State.Store);
@@ -295,7 +302,7 @@ internal sealed class CommitPath(
 
         for (var i = 0; i < runs?.Length; i++)
         {
-            if (runs[i].IsDeleted)
+            if (runs[i].IsDeleted && !IsBase(expectations, runs[i]))
                 return Refusal.Of(new CairnException(ErrorCode.NotFound, $"Run {runs[i].Id} was deleted."));
         }
 
@@ -308,6 +315,10 @@ internal sealed class CommitPath(
             return unmet;
         return batch.NeedsResolve ? Resolve(batch, time) : null;
     }
+
+    // Locked for what it is kept for, deleted or not.
+    private static bool IsBase(List<Expectation>? expectations, RunState run) =>
+        expectations is not null && expectations.Exists(expectation => expectation.Run == run && expectation.Kind == ExpectationKind.Locked);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static Refusal? FindUnmet(List<Expectation> expectations, long time)
@@ -561,7 +572,7 @@ internal sealed class CommitPath(
             if (Mutant.Is("recovery-applies-one-run"))
                 break;
             if (run.IsDeleted)
-                Forget(catalogue, run);
+                Forget(catalogue, run, sequence);
             else if (catalogue.Find(run.Id) != run)
                 throw new MalformedPayloadException("a run that was begun");
         }
@@ -625,11 +636,17 @@ internal sealed class CommitPath(
         catalogue.State.Store.Reserve((int)writes, bytes + writes * (run.RecordBytes + Limits.NameBytesMax));
     }
 
-    // Nobody reads yet, so its memory goes at once.
-    private static void Forget(Catalogue catalogue, RunState run)
+    // Nobody reads yet, so its memory goes at once; and with it what was kept for this run alone.
+    private static void Forget(Catalogue catalogue, RunState run, ulong sequence)
     {
+        if (run.IsKept)
+            return;
+        var below = run.Store.Base;
+        catalogue.SettleForks(nobodyReads: true);
         catalogue.Remove(run);
         run.Dispose();
+        if (below is { Run: { } parent } && parent.GoneAt == sequence)
+            Forget(catalogue, parent, sequence);
     }
 
     // ---- locks and room -------------------------------------------------------------------------------------------------------

@@ -20,6 +20,9 @@ internal enum ExpectationKind
 
     /// <summary>The sequence of the newest version, live or not: how the maintainer removes exactly what it saw expire.</summary>
     Newest,
+
+    /// <summary>Nothing of the kind: the run is locked, because the commit rests on what it is or changes what it is kept for.</summary>
+    Locked,
 }
 
 /// <summary>A condition on newest committed state that a commit names; it is not a read (TX-13). Checked under the run's lock.</summary>
@@ -49,6 +52,9 @@ internal readonly record struct Expectation(
             case ExpectationKind.Value:
                 actual = live ? version.Sequence : 0;
                 return Value is null ? !live : live && version.HasValue(Value);
+            case ExpectationKind.Locked:
+                actual = 0;
+                return true;
             case ExpectationKind.Newest:
                 actual = exists ? version.Sequence : 0;
                 return actual == Expected;

@@ -100,6 +100,8 @@ internal sealed partial class SalvageWriter
         if (_isGone)
             return;
         _runs[id] = _known;
+        if (record is { ForkSequence: not null, Parent: { } parent })
+            Lose(id, $"what it had from run {parent} when it was forked");
         if (!RunRecord.IsBuiltIn(id) && record is not null)
         {
             var name = record.Name;

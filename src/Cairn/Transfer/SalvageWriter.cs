@@ -91,6 +91,8 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         var code = (OperationCode)operation.Code;
         if (code == OperationCode.RunCreate)
             return TryBegin(target, operation.FullBody);
+        if (code == OperationCode.RunFork)
+            return TryFork(target, known, operation.FullBody);
         if (target.Run is null)
         {
             if (code == OperationCode.RunDelete)
@@ -156,10 +158,32 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         return true;
     }
 
-    private void Begin(PartOf target, ReadOnlySpan<byte> body)
+    // Records come in their order, so what is here of the parent by now is what the fork had, as far as it could be saved.
+    private bool TryFork(PartOf target, Source known, ReadOnlySpan<byte> body)
+    {
+        if (target.Run is not null || !Fields.TryRead(body, out var fields) || !RunRecord.TryFork(fields, long.MaxValue, out var record))
+            return false;
+        var isTaken = record.Name is { } name && IsTaken(name);
+        if (isTaken)
+            Lose(target.Id, "its name, which another run has");
+        var kept = Value.Object(fields.Object.AsObject().Where(member => member.Key != "at" && !(isTaken && member.Key == "name")));
+        var parent = record.Parent!.Value;
+        if (path.Catalogue.Find(parent) is { IsDeleted: false })
+        {
+            known.Follow(_runs.GetValueOrDefault(parent));
+            Begin(target, kept.Encode(), OperationCode.RunFork);
+            return true;
+        }
+
+        Lose(target.Id, $"what it had from run {parent} when it was forked");
+        Begin(target, kept.Encode());
+        return true;
+    }
+
+    private void Begin(PartOf target, ReadOnlySpan<byte> body, OperationCode code = OperationCode.RunCreate)
     {
         target.Run = path.Catalogue.NewState(target.Id);
-        body.CopyTo(target.Open().AddToRecord(OperationCode.RunCreate, body.Length, path.Limits.TagsMax));
+        body.CopyTo(target.Open().AddToRecord(code, body.Length, path.Limits.TagsMax));
     }
 
     private bool IsTaken(string name)
@@ -269,6 +293,15 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
             if (_stretches.Count == 0 || old != NextEvent)
                 _stretches.Add((old, made));
             NextEvent = old + 1;
+        }
+
+        /// <summary>A fork of a run begins with the numbers that the run has come to.</summary>
+        internal void Follow(Source? parent)
+        {
+            if (parent is null)
+                return;
+            _stretches.AddRange(parent._stretches);
+            NextEvent = parent.NextEvent;
         }
 
         /// <summary>The new number of an event; null when that was lost.</summary>

@@ -165,6 +165,7 @@ internal static class LimitDoors
         HistoryVersionsMax = 5,
         IdempotencyKeyBytesMax = 20,
         IdempotencyKeysMax = 3,
+        ForkDepthMax = 2,
         SubscriptionsMax = 3,
     };
 
@@ -612,6 +613,24 @@ internal static class LimitDoors
                 [Door.Transaction] = "a key stands on a transaction; inside another one it is the same call",
                 [Door.Import] = "an import goes on by the steps that are in, not by keys",
                 [Door.Shell] = OneVerb,
+            },
+        },
+        new(nameof(Limits.ForkDepthMax), Low.ForkDepthMax, Low)
+        {
+            OutsideCalls = new()
+            {
+                ["runs.Fork"] = (db, run, n) =>
+                {
+                    for (var id = run.Id; n > 0; n--)
+                        id = db.Runs.Fork(id).Id;
+                },
+            },
+            NotHere =
+            {
+                [Door.Transaction] = "a run is not forked inside a transaction",
+                [Door.Commit] = "the depth of a run never changes, so it is looked at before",
+                [Door.Import] = "an import makes no forks",
+                [Door.Shell] = "the verb is the same call",
             },
         },
         new(nameof(Limits.IdempotencyKeyLife), 0, Low)

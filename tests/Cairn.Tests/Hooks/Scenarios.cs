@@ -18,6 +18,8 @@ internal static class Scenarios
             ["transfers that cross"] = Transfers,
             ["closing and commit"] = ClosingAndCommit,
             ["deleting a run and commit"] = DeletingAndCommit,
+            ["fork and commit"] = ForkAndCommit,
+            ["forks deleted with their parent"] = ForksAndDeletion,
             ["sweep and read"] = SweepAndRead,
             ["sync and closing"] = SyncAndClosing,
             ["sync and commit"] = SyncAndCommit,
@@ -107,6 +109,66 @@ internal static class Scenarios
             {
                 var after = world.Db.StateHash();
                 Assert.All(hashes, hash => Assert.True(hash == before || hash == after, "a hash of half a commit"));
+            });
+    }
+
+    // A fork has whole commits only, and the same for ever, whatever is written to its parent.
+    private static (Action[], Action) ForkAndCommit(ScheduleWorld world)
+    {
+        var forks = new List<(Run Fork, long? Seen)>();
+        void Write()
+        {
+            for (var i = 1; i <= 4; i++)
+            {
+                world.Run.Transact(tx =>
+                {
+                    tx.Kv.Put("a", i);
+                    tx.Kv.Put("b", i);
+                });
+            }
+        }
+
+        void Fork()
+        {
+            for (var i = 0; i < 3; i++)
+            {
+                var fork = world.Db.Runs.Fork(world.Run.Id);
+                var seen = fork.Kv.Number("a");
+                Assert.Equal(seen, fork.Kv.Number("b"));
+                Assert.Equal(seen is null ? 0 : 2, fork.Kv.List().Count);
+                forks.Add((fork, seen));
+            }
+        }
+
+        return ([Write, Fork], () => Assert.All(forks, fork => Assert.Equal(fork.Seen, fork.Fork.Kv.Number("b"))));
+    }
+
+    private static (Action[], Action) ForksAndDeletion(ScheduleWorld world)
+    {
+        var parent = world.Db.Runs.Begin("parent");
+        parent.Kv.Put("n", 1);
+        var (first, second) = (world.Db.Runs.Fork(parent.Id), world.Db.Runs.Fork(parent.Id));
+        var last = world.Db.Runs.Fork(first.Id);
+        void Overwrite()
+        {
+            for (var i = 0; i < 40; i++)
+                world.Run.Kv.Put("n", i);
+            Assert.Equal(1, last.Kv.Number("n"));
+        }
+
+        return (
+            [
+                () => world.Db.Runs.Delete(parent.Id),
+                () => world.Db.Runs.Delete(second.Id),
+                () => world.Db.Runs.Delete(first.Id),
+                Overwrite,
+            ],
+            () =>
+            {
+                Assert.Equal(1, last.Kv.Number("n"));
+                world.Db.Runs.Delete(last.Id);
+                Assert.Equal(0, world.Db.Runs.Count());
+                Assert.Null(world.Db.Engine.Catalogue.Find(parent.Id));
             });
     }
 

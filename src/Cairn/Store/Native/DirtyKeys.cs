@@ -27,6 +27,9 @@ internal sealed unsafe class DirtyKeys
     /// <summary>The last cut: a key with a newer version is in the list.</summary>
     internal ulong Since { get; private set; }
 
+    /// <summary>The cut before the frozen one.</summary>
+    internal ulong FrozenSince => _frozenSince;
+
     /// <summary>The newest write, dirty or not.</summary>
     internal ulong LastWritten { get; private set; }
 
@@ -59,6 +62,14 @@ internal sealed unsafe class DirtyKeys
         _live.Add(_slab, (ulong)entry);
         Count++;
         Bytes += Entry.Size(entry) + bytes;
+    }
+
+    /// <summary>What comes into memory from below has sequences up to this one; the run's own writes have later ones. Before the first of
+    /// them.</summary>
+    internal void BeginAt(ulong sequence)
+    {
+        Invariant.Check(IsClean, "a fork begins without keys of its own");
+        Since = Math.Max(Since, sequence);
     }
 
     internal void Split(ulong cut)

@@ -73,15 +73,21 @@ internal sealed unsafe class RunMemory : IDisposable
     internal bool KeepsTombstones { get; set; }
 
     /// <summary>What is below this memory; null: nothing ever, memory is all there is.</summary>
-    internal Residency? Below { get; }
+    internal Residency? Below { get; private set; }
+
+    /// <summary>Where forks read this run; null: there are none.</summary>
+    internal ForkPoints? Forks { get; set; }
 
     /// <summary>The memory that took this one's place, and has what was written since.</summary>
     internal RunMemory? Successor => Volatile.Read(ref _successor);
 
+    /// <summary>Checkpoints are made of it.</summary>
+    internal bool HasDirtyKeys => _dirty is not null;
+
     internal DirtyKeys Dirty => _dirty ?? throw new InvalidOperationException("A store without an image has no dirty keys.");
 
     /// <summary>What a tombstone may not be above, to leave: nobody finds an older version of its key in the image then.</summary>
-    internal ulong CleanCut => Below is null ? ulong.MaxValue : Below.CleanCut;
+    internal ulong CleanCut => _dirty is null ? ulong.MaxValue : Below!.CleanCut;
 
     internal long EntryCount => _table.Count;
 
@@ -190,7 +196,7 @@ internal sealed unsafe class RunMemory : IDisposable
             entry = _table.Find(hash, key);
             if (entry == null)
             {
-                BinaryPrimitives.WriteInt64LittleEndian(value, delta);
+                BinaryPrimitives.WriteInt64LittleEndian(value, delta + (Below?.Base?.Count(family, ulong.MaxValue) ?? 0));
                 if (!_isLoading)
                     EnsureOrdered();
                 Unsafe.SkipInit(out OrderedIndex.Place place);
@@ -298,7 +304,16 @@ internal sealed unsafe class RunMemory : IDisposable
             idle = _sweep.Pending == before ? idle + 1 : 0;
         }
 
-        return _sweep.Pending;
+        return _sweep.Pending - (Forks is null ? 0 : _sweep.HeldFor(Forks));
+    }
+
+    /// <summary>The run is a fork, and has nothing of its own yet: what it does not have is its parent's.</summary>
+    internal void SetBase(RunId run, ForkBase @base)
+    {
+        Below ??= new Residency(run, new CurrentImage(), isWhole: false, born: 0, cut: 0, _content);
+        Below.SetBase(@base);
+        KeepsTombstones = true;
+        _dirty?.BeginAt(@base.At);
     }
 
     internal void BeginLoad(long expectedKeys)
@@ -456,7 +471,8 @@ internal sealed unsafe class RunMemory : IDisposable
         var created = Version.IsLiveAt(newest, time) ? Version.Created(newest) : sequence;
         var size = Version.SizeFor(value.Length, sequence - created, expiry != 0);
         _dirty?.Written(entry, newestSequence, sequence, Version.Size(newest), size);
-        if (_isLoading && size == Version.Size(newest) && !isTombstone)
+        var isHeld = _isLoading && Forks is not null && Forks.AnyIn(newestSequence, sequence);
+        if (_isLoading && !isHeld && size == Version.Size(newest) && !isTombstone)
         {
             Version.Rewrite(newest, value, sequence, created, time, expiry, isContent);
             return;
@@ -467,7 +483,7 @@ internal sealed unsafe class RunMemory : IDisposable
         Version.SetEntry(version, entry);
 
         // Nobody can see a version of the same sequence, or of a load: it is replaced, not superseded.
-        var isReplaced = newestSequence == sequence || _isLoading;
+        var isReplaced = newestSequence == sequence || (_isLoading && !isHeld);
         var older = isReplaced ? Version.Older(newest) : newest;
         Version.SetOlder(version, older);
         if (older != null)
@@ -652,7 +668,7 @@ internal sealed unsafe class RunMemory : IDisposable
             return Below is not null && TryGetBelow(key, sequence, out version);
         var found = NewestAt(Entry.Newest(entry), sequence);
         if (found == null)
-            return false;
+            return Forks is not null && TryGetHeld(key, sequence, out version);
         NoteUse(found);
         version = Version.View(found, this);
         return true;
@@ -715,6 +731,14 @@ internal sealed unsafe class RunMemory : IDisposable
         }
     }
 
+    // Memory has later versions of the key only; what forks read may be in the image alone (S8).
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryGetHeld(ReadOnlySpan<byte> key, ulong sequence, out VersionView version)
+    {
+        version = default;
+        return Below is { IsWhole: false } && !Mutant.Is("fork-asks-memory-alone") && Below.TryGet(key, sequence, out version);
+    }
+
     // Memory has nothing of the key, so the image has its newest version, if there is one (S8).
     [MethodImpl(MethodImplOptions.NoInlining)]
     private bool TryGetBelow(ReadOnlySpan<byte> key, ulong sequence, out VersionView version)
@@ -743,9 +767,22 @@ internal sealed unsafe class RunMemory : IDisposable
             entry = _table.Find(KeyHash.Of([RunStore.CountFamily, family]), [RunStore.CountFamily, family]);
         if (entry == null && Successor is { } next)
             return next.Count(family, sequence);
-        return TryRead(entry, sequence, out var version) && version.Value.Length == 8
-            ? BinaryPrimitives.ReadInt64LittleEndian(version.Value)
-            : 0;
+        if (!TryRead(entry, sequence, out var version) && (Forks is not null || Below is { Base: not null }))
+            return CountBelow(family, sequence);
+        return CountIn(version);
+    }
+
+    private static long CountIn(scoped in VersionView version) =>
+        version.Value.Length == 8 ? BinaryPrimitives.ReadInt64LittleEndian(version.Value) : 0;
+
+    // What forks of the run count may be in the image alone; and a fork counts on from what its base had.
+    private long CountBelow(byte family, ulong sequence)
+    {
+        if (Below is not { IsWhole: false })
+            return 0;
+        return Below.TryGet([RunStore.CountFamily, family], sequence, out var version)
+            ? CountIn(version)
+            : Below.Base?.Count(family, sequence) ?? 0;
     }
 
     internal int ReadForward(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, Span<nint> entries, out nint fence)
@@ -952,6 +989,33 @@ internal sealed unsafe class RunMemory : IDisposable
 
     internal void CopyFrozen(ulong cut, Span<nint> entries) => Dirty.CopyFrozen(cut, entries);
 
+    internal ulong FrozenSince => Dirty.FrozenSince;
+
+    /// <summary>Hands out the versions that a cut's newest one of a key has superseded since the cut before, and that forks read: newest
+    /// first. With <paramref name="visit"/> null it only looks.</summary>
+    /// <returns>False: there is none.</returns>
+    internal bool VisitHeld(nint entry, ulong cut, ulong since, FrozenKeyVisitor? visit)
+    {
+        if (Forks is null || Mutant.Is("checkpoint-forgets-forks"))
+            return false;
+        var any = false;
+        var newer = NewestAt(Entry.Newest((byte*)entry), cut);
+        for (var version = Version.Older(newer); version != null && Version.Sequence(version) > since; version = Version.Older(version))
+        {
+            if (Forks.AnyIn(Version.Sequence(version), Version.Sequence(newer)))
+            {
+                any = true;
+                visit?.Invoke(KeyOf(entry), Version.View(version, this));
+                if (visit is null)
+                    return true;
+            }
+
+            newer = version;
+        }
+
+        return any;
+    }
+
     /// <summary>A plain tombstone says nothing if the image has nothing of its key.</summary>
     internal bool NeedsWriting(ReadOnlySpan<byte> key, in VersionView version) =>
         !version.IsPlainTombstone || KeepsTombstones || Below!.MayHave(key);
@@ -966,7 +1030,7 @@ internal sealed unsafe class RunMemory : IDisposable
     /// <summary>See <see cref="RunStore.Forget"/>.</summary>
     internal ForgottenKeys Forget(int keys, bool eager)
     {
-        if (Below is null || _isLoading || !Below.EndWhole())
+        if (_dirty is null || _isLoading || !Below!.EndWhole())
             return default;
         Below.Settle();
         _slab.Ensure(4096);
@@ -997,12 +1061,16 @@ internal sealed unsafe class RunMemory : IDisposable
     /// go on there. Null: not now.</summary>
     internal RunMemory? Replace()
     {
-        if (Below is null || _isLoading || !Below.EndWhole())
+        if (_dirty is null || _isLoading || !Below!.EndWhole())
             return null;
         Below.Settle();
         if (!Dirty.IsClean || Dirty.LastWritten > Forgettable())
             return null;
-        var next = new RunMemory(Pins, Visible, RunTag, _debug, _content, Below, Dirty.Since) { KeepsTombstones = KeepsTombstones };
+        var next = new RunMemory(Pins, Visible, RunTag, _debug, _content, Below, Dirty.Since)
+        {
+            KeepsTombstones = KeepsTombstones,
+            Forks = Forks,
+        };
         for (var family = 0; family <= byte.MaxValue; family++)
         {
             ReadOnlySpan<byte> key = [RunStore.CountFamily, (byte)family];

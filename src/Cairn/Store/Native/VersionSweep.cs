@@ -48,6 +48,19 @@ internal sealed unsafe class VersionSweep
     /// <summary>Versions that pins hold.</summary>
     internal long Parked => _parked;
 
+    /// <summary>Those of them that forks hold: no work, as long as they are there.</summary>
+    internal long HeldFor(ForkPoints forks)
+    {
+        var held = 0L;
+        for (var i = 0; i < _listCount; i++)
+        {
+            if (forks.FirstAtOrAfter(_lists[i].Pin) == _lists[i].Pin)
+                held += _lists[i].Versions.Count;
+        }
+
+        return held;
+    }
+
     /// <summary>How many sequences were pinned when it last looked.</summary>
     internal int Pins => _pins.Count;
 
@@ -142,7 +155,7 @@ internal sealed unsafe class VersionSweep
         {
             _nextList = _nextList + 1 < _listCount ? _nextList + 1 : 0;
             var list = _lists[_nextList];
-            if (_pins.FirstAtOrAfter(list.Pin) == list.Pin || Mutant.Is("store-parked-for-ever"))
+            if (FirstHolder(list.Pin) == list.Pin || Mutant.Is("store-parked-for-ever"))
                 continue;
             while (list.Versions.Count != 0 && left-- > -steps)
             {
@@ -166,7 +179,7 @@ internal sealed unsafe class VersionSweep
 
     private void Settle(byte* version)
     {
-        var pin = _pins.FirstAtOrAfter(Version.Sequence(version));
+        var pin = FirstHolder(Version.Sequence(version));
         if (pin < Version.Sequence(Version.Newer(version)))
         {
             ListOf(pin).Versions.Add(_slab, (ulong)version);
@@ -175,6 +188,13 @@ internal sealed unsafe class VersionSweep
         }
 
         Unlink(version);
+    }
+
+    // Pins, and the points of forks. Who reads at the latter validates nothing there, so a key that is gone does not wait for them.
+    private ulong FirstHolder(ulong sequence)
+    {
+        var pin = _pins.FirstAtOrAfter(sequence);
+        return _memory.Forks is { } forks ? Math.Min(pin, forks.FirstAtOrAfter(sequence)) : pin;
     }
 
     // Readers that stand on the version still find the older ones through it.
