@@ -50,6 +50,7 @@ internal static class HookVerbs
             var storage = DiskStorage.OpenOrCreate(arguments[0], createIfMissing: true, readOnly: false);
             using var db = CairnDatabase.Open(storage, options, new EngineHooks { IsMaintenanceManual = true });
             var from = db.Default.Kv.Get("n")?.AsInt64() ?? 0;
+            var cursor = db.ChangeCursor();
             for (var n = from + 1; n <= from + 20; n++)
             {
                 db.Default.Transact(tx =>
@@ -65,6 +66,7 @@ internal static class HookVerbs
                     db.Checkpoint();
             }
 
+            Watch(db, cursor, from + 1);
             db.Checkpoint();
             db.Compact();
             if (db.Default.Kv.Get(Kept(from + 5)) != Large(from + 5))
@@ -90,6 +92,17 @@ internal static class HookVerbs
             lines.Position = 0;
             using var copy = CairnDatabase.Open(new MemoryStorage(), options, EngineHooks.None);
             copy.Import(lines);
+        }
+    }
+
+    // The feed has each n that was committed, in order.
+    private static void Watch(CairnDatabase db, string cursor, long next)
+    {
+        var options = new ChangeOptions { End = ChangeEnd.Now, Values = ChangeValues.After };
+        foreach (var commit in db.Changes(cursor, options: options).ToBlockingEnumerable())
+        {
+            if (commit.Changes[0].Key == "n" && commit.Changes[0].After.Value != next++)
+                throw new InvalidOperationException($"the feed has {commit.Changes[0].After} in the place of {next - 1}");
         }
     }
 
