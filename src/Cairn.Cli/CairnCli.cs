@@ -63,7 +63,7 @@ internal static class CairnCli
             DemoVerbs.Demo(), DemoVerbs.Child(), StorageDemoVerbs.Child(),
             RunVerbs.Group(), KvVerbs.Group(), EventVerbs.Group(), StateVerbs.Group(), TraceVerbs.Group(), ImportVerbs.Group(),
             DatabaseVerbs.Stat(), DatabaseVerbs.Verify(), DatabaseVerbs.Doctor(), DatabaseVerbs.Sync(), DatabaseVerbs.Checkpoint(),
-            DatabaseVerbs.Compact(),
+            DatabaseVerbs.Compact(), DatabaseVerbs.Rebuild(),
             DatabaseVerbs.Metrics(), LogVerbs.Blame(), LogVerbs.Group(),
             FeedVerbs.Changes(), FeedVerbs.Watch(), FeedVerbs.Subscriptions(),
             ExportVerbs.Group(), BackupVerbs.Group(), BackupVerbs.Restore(), BackupVerbs.Salvage(),

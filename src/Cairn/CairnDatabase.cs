@@ -156,6 +156,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
                 Pins = pins,
                 Cache = cache,
                 Turn = new TableTurn(recovered.Log.Manifest.NextTable),
+                Retired = new RetiredTables(storage, recovered.Log),
                 Clock = options.TimeProvider,
                 DrawBits = logOptions.DrawBits,
                 Epoch = recovered.Findings.Epoch,
@@ -163,7 +164,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             };
             var engine = Assemble(
                 options, pins, recoveredState.Catalogue, counters, state, log, recovered.Findings.Epoch, hooks, random,
-                recoveredState.Openings, storage.SyncErrorsAreReported, storage, recoveredState, parts);
+                recoveredState.Openings, storage.SyncErrorsAreReported, storage, recoveredState, parts,
+                recovered.Findings.CheckpointsRejected.Count > 0);
             var report = ReportOf(recovered, engine, options.TimeProvider.GetElapsedTime(began));
             engine.TellOpening(report);
             return new CairnDatabase(engine, storage, directoryLock, report);
@@ -196,10 +198,12 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
     private static Engine Assemble(
         CairnOptions options, SnapshotRegistry pins, Catalogue catalogue, Counters counters, EngineState state, LogWriter log,
         ulong epoch, EngineHooks hooks, RandomSource? random = null, Openings? openings = null, bool syncErrorsAreReported = true,
-        IStorage? storage = null, RecoveredState? recovered = null, CheckpointParts? checkpoints = null)
+        IStorage? storage = null, RecoveredState? recovered = null, CheckpointParts? checkpoints = null, bool isCheckpointRejected = false)
     {
         var checkpointer = checkpoints is null ? null : new Checkpointer(checkpoints);
         var merger = checkpoints is null ? null : new Merger(checkpoints);
+        var damaged = checkpoints is null ? null : new DamagedTables();
+        var rebuilder = checkpoints is null ? null : new Rebuilder(checkpoints, merger!, damaged!, Operations, options.Limits);
         var path = new CommitPath(log, state, catalogue, Operations, options.Limits, options.TimeProvider, epoch, counters)
         {
             Durability = options.Durability,
@@ -221,6 +225,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             Recovered = recovered,
             Checkpointer = checkpointer,
             Merger = merger,
+            Rebuilder = rebuilder,
+            DamagedTables = damaged,
         };
         state.OnFailed = _ =>
         {
@@ -243,7 +249,13 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         }
 
         if (checkpointer is not null)
-            jobs.Add(new CheckpointJob(checkpointer, state, options.TimeProvider, options.CheckpointLogBytes, options.CheckpointInterval));
+        {
+            jobs.Add(new CheckpointJob(checkpointer, state, options.TimeProvider, options.CheckpointLogBytes, options.CheckpointInterval)
+            {
+                IsOverdue = isCheckpointRejected,
+            });
+        }
+
         if (merger is not null)
             jobs.Add(new MergeJob(merger, state));
         if (!options.IsReadOnly)
@@ -257,13 +269,26 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         jobs.Add(new TimeoutJob(engine.CloseOldTransactions, () => engine.OpenTransactions + cursors.Open, cursors));
         jobs.Add(new SweepJob(catalogue));
         if (log.Device is SegmentedLog kept)
-            jobs.Add(new ScrubJob(kept, options.TimeProvider, options.Maintenance, engine.Random, counters.Events));
+            jobs.Add(new ScrubJob(kept, options.TimeProvider, options.Maintenance, engine.Random, counters.Events, damaged));
+        var rebuild = rebuilder is null ? null : new RebuildJob(damaged!, rebuilder.Step, rebuilder.GiveUp, state);
+        if (rebuild is not null)
+            jobs.Add(rebuild);
         if (counters.Events.IsOn)
             jobs.Add(new SystemEventJob(counters.Events, path, engine.Random, engine.ReadHealth));
         engine.Maintainer = new Maintainer(
             state, options.TimeProvider, options.Maintenance, !hooks.IsMaintenanceManual, () => log.LastSequence, jobs,
             restsFirst: options.IsReadOnly);
         engine.Maintainer.Warned = engine.TellWarning;
+        if (rebuild is not null)
+        {
+            checkpoints!.Cache.Damaged = damaged!.Tell;
+            damaged.Found = table =>
+            {
+                engine.TellDamage(table);
+                engine.Maintainer.Wake(rebuild);
+            };
+        }
+
         engine.Meters = new Meters(engine.ReadMetrics, engine.ReadJobs);
         log.Due = now =>
         {

@@ -72,6 +72,12 @@ internal sealed class Engine
     /// <summary>Lets go of events; null where nothing is written.</summary>
     internal Maintenance.Trims? Trims { get; set; }
 
+    /// <summary>Rebuilds tables that are damaged; null where nothing is written.</summary>
+    internal Recovery.Rebuilder? Rebuilder { get; init; }
+
+    /// <summary>Of the tables below memory; null in memory.</summary>
+    internal DamagedTables? DamagedTables { get; init; }
+
     internal Limits Limits => Options.Limits;
 
     /// <summary>The policy of runs that have none of their own.</summary>
@@ -384,7 +390,7 @@ internal sealed class Engine
             Operations = Enum.GetValues<OperationCode>().ToDictionary(OperationName, code => Counters.Operations.Of((byte)code)),
             FailingJobs = Maintainer?.Jobs.Count(job => job.LastError is not null) ?? 0,
             StalledJobs = Maintainer?.Jobs.Count(job => Maintainer.StalledFor(job) is not null) ?? 0,
-            DamagedFiles = Maintainer?.Jobs.OfType<ScrubJob>().Sum(job => job.Damaged) ?? 0,
+            DamagedFiles = (Maintainer?.Jobs.OfType<ScrubJob>().Sum(job => job.Damaged) ?? 0) + (DamagedTables?.Count ?? 0),
             SystemEventsLost = Events.Lost,
             Runs = CountRuns(),
             MemoryBytes = Catalogue.Loaded.Sum(run => run.Store.MemoryBytes) + Catalogue.State.Store.MemoryBytes + Views.Bytes,
@@ -427,7 +433,16 @@ internal sealed class Engine
                 ("transactions", report.Transactions), ("bytes", report.Bytes), ("cut_bytes", report.Cut?.Bytes ?? 0),
                 ("quarantined", report.Quarantined.Count), ("warnings", report.Warnings.Count));
         }
+
+        foreach (var rejected in report.CheckpointsRejected)
+            Events.Raise(SystemEvents.Warning, ("what", "checkpoint rejected"), ("reason", rejected));
     }
+
+    internal void TellDamage(DamagedTable table) => Events.Raise(
+        SystemEvents.Warning,
+        ("what", "damaged file"), ("file", table.Table.Path), ("offset", table.Damage.Offset),
+        ("first_sequence", (long)table.Table.FirstSequence), ("last_sequence", (long)table.Table.LastSequence),
+        ("expected", table.Damage.Expected));
 
     internal void TellWarning(MaintenanceJob job, PaceReading reading)
     {
@@ -469,6 +484,8 @@ internal sealed class Engine
             var reason = job.LastError is { } error ? $"failed {job.Failures} time(s), trying again: {error.Message}"
                 : Maintainer!.StalledFor(job) is { } time ? $"no progress for {time.TotalSeconds:F0} s"
                 : "";
+            if (reason.Length == 0 && job.Concern is { } concern)
+                reason = concern;
             var status = reason.Length == 0 ? HealthStatus.Healthy : HealthStatus.Degraded;
             if (job.Alarm is { } alarm)
                 (status, reason) = (HealthStatus.Failed, alarm);

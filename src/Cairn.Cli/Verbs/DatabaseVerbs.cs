@@ -153,6 +153,30 @@ internal static class DatabaseVerbs
             ]);
     }
 
+    internal static Verb Rebuild() => new(
+        "rebuild", "Reads every table whole and makes those that are damaged anew from the log. What the log no longer has is told: "
+            + "exit code 6.",
+        "cairn rebuild", Needs.WriteDatabase,
+        call =>
+        {
+            var report = call.Watched(
+                "reading tables", (progress, cancellationToken) => call.Database.Rebuild(progress, cancellationToken));
+            call.Figures(
+                Value.Object(
+                    ("whole", report.IsWhole),
+                    ("tables_read", report.TablesRead),
+                    ("damaged", Value.Array(report.Damaged.Select(table => Value.Object(
+                        ("file", table.File), ("damage", table.Damage), ("rebuilt_as", (Value)table.RebuiltAs),
+                        ("hindrance", (Value)table.Hindrance)))))),
+                [
+                    ("tables", $"{Show.Number(report.TablesRead)} read, {Show.Number(report.Damaged.Count)} damaged"),
+                    .. report.Damaged.Select(table => table.RebuiltAs is { } made
+                        ? ("rebuilt", $"{table.File} as {made}: {table.Damage}")
+                        : ("DAMAGED", $"{table.Damage} It cannot be rebuilt: {table.Hindrance} Restore a backup, or cairn salvage.")),
+                ]);
+            return report.IsWhole ? ExitCodes.Ok : ExitCodes.Damaged;
+        });
+
     internal static Verb Checkpoint() => new(
         "checkpoint", "Writes what has changed since the last checkpoint beside the log, so that the next opening reads the log from here "
             + "on. Each writing verb does so when it ends; this one says what came of it.",
@@ -200,9 +224,15 @@ internal static class DatabaseVerbs
             Value.Object(("valid", found.IsValid), ("depth", "quick"), ("findings", Json(found.Findings))),
             found.IsValid
                 ? [("files", "all are there, with their lengths and headers")]
-                : found.Findings.Select(finding => (finding.Part, $"WRONG: {finding.Text}")));
+                : [.. found.Findings.Select(finding => (finding.Part, $"WRONG: {finding.Text}")), ("what to do", Remedy(found.Findings))]);
         return found.IsValid ? ExitCodes.Ok : ExitCodes.Damaged;
     }
+
+    // Tables are made from the log; nothing else is made from anything.
+    private static string Remedy(IReadOnlyList<VerificationFinding> findings) =>
+        findings.Count > 0 && findings.All(finding => finding.Text.StartsWith("tables/", StringComparison.Ordinal))
+            ? "Only tables are damaged: cairn rebuild makes them anew from the log, if it still has what was in them."
+            : "Restore a backup, or salvage what is readable: cairn salvage.";
 
     private static Value Json(IEnumerable<VerificationFinding> findings) => Value.Array(findings.Select(finding =>
         Value.Object(("part", finding.Part), ("text", finding.Text))));
@@ -240,6 +270,7 @@ internal static class DatabaseVerbs
             .. chains.Select(chain => ("events", chain.Text)),
             .. isDeep && deep.IsValid ? new[] { ("state", $"is what the log gives: {deep.StateHash}") } : [],
             .. deep.Findings.Select(finding => (finding.Part, $"WRONG: {finding.Text}")),
+            .. isValid ? [] : new[] { ("what to do", Remedy(found.Damage is null && broken is null ? deep.Findings : [])) },
             .. Lines(call.Database.Recovery),
         ]);
         return isValid ? ExitCodes.Ok : ExitCodes.Damaged;
@@ -354,8 +385,10 @@ internal static class DatabaseVerbs
                 new("contents", Diagnosis.Ok, $"{Show.Number(database.Recovery.Records)} records, every check is right", ""),
             };
             lines.AddRange(database.Verify(VerificationDepth.Quick).Findings.Select(finding =>
-                new Diagnosis(finding.Part, Diagnosis.Fail, finding.Text, "Restore a backup, or salvage what is readable: cairn "
-                    + "salvage.")));
+                new Diagnosis(finding.Part, Diagnosis.Fail, finding.Text, Remedy([finding]))));
+            lines.AddRange(database.Recovery.CheckpointsRejected.Select(rejected =>
+                new Diagnosis("checkpoint", Diagnosis.Warn, rejected,
+                    "The one before it, or the log, serves; the next opening for writing makes a new one.")));
             var orphaned = database.Recovery.OrphanedRuns.Count;
             if (orphaned > 0)
             {

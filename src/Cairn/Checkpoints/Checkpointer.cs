@@ -58,6 +58,9 @@ internal sealed record CheckpointParts
 
     internal required TableTurn Turn { get; init; }
 
+    /// <summary>What merges and rebuilding took the place of.</summary>
+    internal required RetiredTables Retired { get; init; }
+
     internal required TimeProvider Clock { get; init; }
 
     /// <summary>Salts of tables are drawn from here.</summary>
@@ -73,7 +76,6 @@ internal sealed record CheckpointParts
 internal sealed class Checkpointer : IDisposable
 {
     private const int RunsPerStep = 256;
-    private const int KeysPerStep = 4096;
 
     private readonly CheckpointParts _parts;
     private readonly List<Asked> _asked = [];
@@ -329,9 +331,9 @@ internal sealed class Checkpointer : IDisposable
     {
         if (attempt.Unfrozen.Count > 0)
             Freeze(attempt);
-        else if (attempt.Writer is null)
+        else if (attempt.Writing is null)
             BeginWriting(attempt);
-        else if (!Write(attempt))
+        else if (!attempt.Writing.Step())
             Publish(attempt);
         return true;
     }
@@ -359,92 +361,20 @@ internal sealed class Checkpointer : IDisposable
 
     private void BeginWriting(Attempt attempt)
     {
-        var since = _parts.Catalogue.PublishedCut;
-        foreach (var run in attempt.Frozen)
-        {
-            if (run.FrozenDeletedAt > 0)
-                AddGone(attempt, run.Id, run.FrozenDeletedAt);
-            else if (run.Frozen.LastSequence > since)
-                attempt.Items[run.Id] = new Item(run, 0);
-            if (run.HasFrozenKeys)
-                attempt.Expected += run.Store.Memory.FrozenCount;
-        }
-
-        foreach (var (id, deletedAt) in _parts.Catalogue.GoneUpTo(attempt.Cut))
-            AddGone(attempt, id, deletedAt);
-
-        attempt.Items[default] = new Item(_parts.Catalogue.State, 0);
         attempt.Table = _parts.Turn.TakeNumber();
-        attempt.Writer = new TableWriter(_parts.Storage, attempt.Table, _parts.Device.DatabaseId, _parts.DrawBits());
-        attempt.Rest = new Queue<KeyValuePair<RunId, Item>>(attempt.Items);
-    }
-
-    // An id may have been taken again since: then the record of the new run hides the old one.
-    private static void AddGone(Attempt attempt, RunId id, ulong deletedAt)
-    {
-        if (!attempt.Items.TryGetValue(id, out var other) || (other.Run is null && other.DeletedAt < deletedAt))
-            attempt.Items[id] = new Item(null, deletedAt);
-    }
-
-    // False when all is written.
-    private bool Write(Attempt attempt)
-    {
-        var writer = attempt.Writer!;
-        if (attempt.Keys is { } keys)
-        {
-            var id = attempt.KeysOf;
-            attempt.Written += KeysPerStep;
-            if (keys.Visit(KeysPerStep, (key, in version) => writer.Add(id, key, version)))
-                return true;
-            keys.Dispose();
-            attempt.Keys = null;
-            return true;
-        }
-
-        for (var i = 0; i < RunsPerStep && attempt.Keys is null; i++)
-        {
-            if (!attempt.Rest.TryDequeue(out var next))
-                return false;
-            WriteRecord(attempt, next.Key, next.Value);
-            if (next.Value.Run is { HasFrozenKeys: true } run)
-                (attempt.Keys, attempt.KeysOf) = (run.Store.OpenFrozen(attempt.Cut), run.Id);
-        }
-
-        return true;
-    }
-
-    private void WriteRecord(Attempt attempt, RunId id, Item item)
-    {
-        if (item.Run is null)
-        {
-            var tombstone = new VersionView(default, item.DeletedAt, item.DeletedAt, attempt.Time, 0, isTombstone: true);
-            if (_parts.Image.Value.MayHave(id, RunNumbers.Key))
-                attempt.Writer!.Add(id, RunNumbers.Key, tombstone);
-            return;
-        }
-
-        var numbers = item.Run.Frozen;
-        if (id == default)
-        {
-            var record = new CatalogueRecord(numbers, _parts.Epoch, [.. _parts.EndedUncleanly.Order()]).Encode();
-            attempt.Writer!.Add(id, RunNumbers.Key, new VersionView(record, attempt.Cut, 0, attempt.Time, 0, isTombstone: false));
-            return;
-        }
-
-        Span<byte> bytes = stackalloc byte[RunNumbers.SizeMax];
-        bytes = bytes[..numbers.EncodedSize];
-        numbers.Write(bytes);
-        attempt.Writer!.Add(
-            id, RunNumbers.Key, new VersionView(bytes, numbers.LastSequence, numbers.Born, attempt.Time, 0, isTombstone: false));
+        var cut = new TableCut(attempt.Cut, attempt.Time, _parts.Catalogue.PublishedCut, _parts.Epoch, _parts.EndedUncleanly);
+        attempt.Writing = new CutTable(
+            cut, _parts.Catalogue, attempt.Frozen, _parts.Image.Value,
+            () => new TableWriter(_parts.Storage, attempt.Table, _parts.Device.DatabaseId, _parts.DrawBits()));
     }
 
     // ---- publishing ---------------------------------------------------------------------------------------------------------
 
     private void Publish(Attempt attempt)
     {
-        var writer = attempt.Writer!;
+        var writing = attempt.Writing!;
         Failpoint.Hit("checkpoint.written-before-finished");
-        var info = Final(writer.Finish, LogNames.TablePath(attempt.Table));
+        var info = Final(writing.Finish, LogNames.TablePath(attempt.Table));
         attempt.IsNamed = true;
         Failpoint.Hit("checkpoint.table-named");
         attempt.Opened = Table.Open(_parts.Storage, info, _parts.Device.DatabaseId, _parts.Cache);
@@ -478,7 +408,7 @@ internal sealed class Checkpointer : IDisposable
             Duration = _parts.Clock.GetElapsedTime(attempt.Began, LastAt),
         };
         Volatile.Write(ref _attempt, null);
-        writer.Dispose();
+        writing.Dispose();
         Tell(attempt, info, image);
     }
 
@@ -531,8 +461,7 @@ internal sealed class Checkpointer : IDisposable
         if (_attempt is not { } attempt)
             return;
         Volatile.Write(ref _attempt, null);
-        attempt.Keys?.Dispose();
-        attempt.Writer?.Dispose();
+        attempt.Writing?.Dispose();
         if (attempt.IsPublished || _parts.State.HasFailed)
             return;                                          // its pin stays: nothing is certain any more
         attempt.Opened?.Dispose();
@@ -581,9 +510,6 @@ internal sealed class Checkpointer : IDisposable
         internal TaskCompletionSource<CheckpointInfo?> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 
-    /// <summary>What is written of one run: its record and its keys, or that it is gone.</summary>
-    private readonly record struct Item(RunState? Run, ulong DeletedAt);
-
     /// <summary>A checkpoint under way.</summary>
     private sealed class Attempt(ulong number, long began)
     {
@@ -605,17 +531,9 @@ internal sealed class Checkpointer : IDisposable
 
         internal List<RunState> Frozen { get; } = [];
 
-        internal SortedDictionary<RunId, Item> Items { get; } = [];
-
-        internal Queue<KeyValuePair<RunId, Item>> Rest { get; set; } = [];
-
         internal uint Table { get; set; }
 
-        internal TableWriter? Writer { get; set; }
-
-        internal FrozenKeys? Keys { get; set; }
-
-        internal RunId KeysOf { get; set; }
+        internal CutTable? Writing { get; set; }
 
         internal Table? Opened { get; set; }
 
@@ -623,8 +541,8 @@ internal sealed class Checkpointer : IDisposable
 
         internal bool IsPublished { get; set; }
 
-        internal long Written { get; set; }
+        internal long Written => Writing?.Written ?? 0;
 
-        internal long Expected { get; set; }
+        internal long Expected => Writing?.Expected ?? 0;
     }
 }

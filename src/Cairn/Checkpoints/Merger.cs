@@ -18,9 +18,8 @@
 //     one too.
 // G2  Only tables that every kept checkpoint names are merged, and they are replaced in all of them by one manifest. So both stay
 //     recoverable at every step: from the old tables before it, from the new one after it. What only the newest has waits for the next.
-// G3  A source goes last: behind the manifest that does not name it, behind the line that the last reader of the old image passed,
-//     behind the manifest after that one (two stay, N and N-1), and while no verification holds an older one. Backups, scrubbing and
-//     compactions have handles of their own. A crash before that leaves files without a meaning, which the next opening removes.
+// G3  A source goes last (RetiredTables). Backups, scrubbing and compactions have handles of their own. A crash before that leaves files
+//     without a meaning, which the next opening removes.
 // G4  A failure before the manifest throws the new table away and changes nothing; one behind it ends writing. A failed sync ends writing,
 //     as everywhere. A full disk means: later. A damaged source ends the merge and stays as it is.
 // G5  A run that was deleted leaves nothing but what pins hold; its tombstone goes with the last of it, at the bottom.
@@ -41,10 +40,9 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
 {
     private const int EntriesPerStep = 4096;
 
-    private readonly List<Retired> _retired = [];            // under the gate, as all below
-    private Attempt? _attempt;
+    private readonly RetiredTables _retired = parts.Retired;
+    private Attempt? _attempt;                               // under the gate, as all below
     private ulong _lookedAt;                                 // number of the manifest in which nothing was found to do
-    private int _retiredCount;
     private long _merges;
     private long _fullMerges;
     private long _bytesWritten;
@@ -65,7 +63,7 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
     internal long BytesReplaced => Volatile.Read(ref _bytesReplaced);
 
     /// <summary>A step would do something now.</summary>
-    internal bool HasWork => IsUnderWay || (IsNew && (Volatile.Read(ref _retiredCount) > 0 || Choose(all: false).Length > 0));
+    internal bool HasWork => IsUnderWay || (IsNew && (_retired.Count > 0 || Choose(all: false).Length > 0));
 
     /// <summary>Tables that wait to be merged, all in all.</summary>
     internal int Backlog => Volatile.Read(ref _attempt)?.Sources.Length ?? (IsNew ? Choose(all: false).Length : 0);
@@ -82,7 +80,7 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
         lock (parts.Turn.Gate)
         {
             parts.State.ThrowIfFailed();
-            Release();
+            _retired.Release();
             try
             {
                 if (_attempt is { } attempt)
@@ -148,10 +146,10 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
             lock (parts.Turn.Gate)
             {
                 parts.State.ThrowIfFailed();
-                Release();
+                _retired.Release();
                 if (_retired.Count == 0 || parts.Device.HeldFrom != ulong.MaxValue)
                     return;
-                if (_retired.TrueForAll(table => table.IsClosed))
+                if (_retired.AreClosed)
                 {
                     // 8.5: the manifest before the newest stays, and so does what it names.
                     try
@@ -291,8 +289,7 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
         Failpoint.Hit("merge.image-published");
         var line = Epoch.Advance();
         foreach (var source in attempt.Sources)
-            _retired.Add(new Retired(source, line, manifest.Number));
-        Volatile.Write(ref _retiredCount, _retired.Count);
+            _retired.Add(source, line, manifest.Number);
         Volatile.Write(ref _attempt, null);
         attempt.Merge!.Dispose();
         attempt.Verification!.Dispose();
@@ -357,39 +354,6 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
             Unlink(info.Path);
     }
 
-    // ---- what was replaced ----------------------------------------------------------------------------------------------------
-
-    // G3.
-    private void Release()
-    {
-        if (_retired.Count == 0)
-            return;
-        foreach (var retired in _retired)
-        {
-            if (!retired.IsClosed && (Epoch.HasPassed(retired.Line) || Mutant.Is("merge-closes-before-line")))
-            {
-                retired.Table.Dispose();
-                retired.IsClosed = true;
-            }
-        }
-
-        if (parts.Device.HeldFrom == ulong.MaxValue)
-            UnlinkBelow(parts.Device.Manifest.Number);
-    }
-
-    private void UnlinkBelow(ulong manifest)
-    {
-        foreach (var retired in _retired.Where(retired => retired.IsClosed && retired.Manifest < manifest))
-        {
-            Failpoint.Hit("merge.before-unlinked");
-            Unlink(retired.Table.Info.Path);
-            retired.IsUnlinked = true;
-        }
-
-        _retired.RemoveAll(retired => retired.IsUnlinked);
-        Volatile.Write(ref _retiredCount, _retired.Count);
-    }
-
     private void Unlink(string path)
     {
         try
@@ -408,31 +372,8 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
         lock (parts.Turn.Gate)
         {
             Abandon();
-            foreach (var retired in _retired.Where(retired => !retired.IsClosed))
-            {
-                retired.Table.Dispose();
-                retired.IsClosed = true;
-            }
-
-            if (!parts.State.HasFailed)
-                UnlinkBelow(parts.Device.Manifest.Number);
+            _retired.End(discards: !parts.State.HasFailed);
         }
-    }
-
-    /// <summary>A table that a merge has replaced.</summary>
-    /// <param name="line">Behind it nobody reads the table.</param>
-    /// <param name="manifest">The first that does not name it.</param>
-    private sealed class Retired(Table table, long line, ulong manifest)
-    {
-        internal Table Table => table;
-
-        internal long Line => line;
-
-        internal ulong Manifest => manifest;
-
-        internal bool IsClosed { get; set; }
-
-        internal bool IsUnlinked { get; set; }
     }
 
     /// <summary>A merge under way.</summary>

@@ -12,6 +12,8 @@ internal sealed class SystemEvents(bool isOn)
     internal const string Recovered = "recovery";
     internal const string Checkpoint = "checkpoint";
     internal const string Compaction = "compaction";
+    internal const string Merge = "merge";
+    internal const string Rebuild = "rebuild";
     internal const string IndexBuild = "index_build";
     internal const string HealthChange = "health_change";
     internal const string Warning = "warning";

@@ -586,6 +586,36 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
         }
     }
 
+    /// <summary>Publishes the manifest again, under the next number, if the newest file of it is not what it was: memory has it.</summary>
+    /// <returns>The name of the damaged file; null = nothing was damaged, or nothing is written any more.</returns>
+    /// <exception cref="StorageException">NoSpace: nothing was published.</exception>
+    internal string? RewriteManifestIfDamaged()
+    {
+        lock (_manifestGate)
+        {
+            if (_isClosed || Volatile.Read(ref _failure) is not null || IsManifestRight() || Mutant.Is("manifest-not-scrubbed"))
+                return null;
+            var name = _manifest.Name;
+            Change(manifest => manifest);
+            return name;
+        }
+    }
+
+    private bool IsManifestRight()
+    {
+        var expected = _manifest.Encode();
+        try
+        {
+            using var file = _storage.Open(_manifest.Name, writable: false);
+            var read = new byte[expected.Length];
+            return file.Length == expected.Length && file.ReadAt(read, 0) == read.Length && read.AsSpan().SequenceEqual(expected);
+        }
+        catch (StorageException)
+        {
+            return false;                                    // gone, or it cannot be read
+        }
+    }
+
     /// <summary>Publishes a manifest that says something else than the present one.</summary>
     /// <param name="change">Gives it; what every change sets, and the number, come from here.</param>
     /// <exception cref="StorageException">NoSpace: nothing was published, the present one counts.</exception>
@@ -676,9 +706,8 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
     {
         lock (_manifestGate)
         {
-            var hold = new LogHold(this, _manifest, _manifest.RetentionFloor == 0 ? null : _manifest.Checkpoints[0]);
-            _holds.Add(hold);
-            return hold;
+            var checkpoint = _manifest.RetentionFloor == 0 ? null : _manifest.Checkpoints[0];
+            return Hold(checkpoint, checkpoint?.MarkPosition ?? _manifest.Segments[0].BasePosition);
         }
     }
 
@@ -686,11 +715,21 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
     internal LogHold HoldAll()
     {
         lock (_manifestGate)
-        {
-            var hold = new LogHold(this, _manifest, null, isOfAll: true);
-            _holds.Add(hold);
-            return hold;
-        }
+            return Hold(null, 0);
+    }
+
+    /// <summary>Holds the log from the segment on that has a sequence; null when that was given up.</summary>
+    internal LogHold? HoldFrom(ulong sequence)
+    {
+        lock (_manifestGate)
+            return _manifest.Segments[0].FirstSequence > sequence ? null : Hold(null, PositionBefore(sequence));
+    }
+
+    private LogHold Hold(ManifestCheckpoint? checkpoint, ulong position)
+    {
+        var hold = new LogHold(this, _manifest, checkpoint, position);
+        _holds.Add(hold);
+        return hold;
     }
 
     internal void Release(LogHold hold)

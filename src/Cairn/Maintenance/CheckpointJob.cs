@@ -9,6 +9,11 @@ internal sealed class CheckpointJob(Checkpointer checkpointer, EngineState state
 {
     internal const string CheckpointName = "checkpoint";
 
+    /// <summary>The opening could not use the newest checkpoint: the next one comes at once, so that there are two again.</summary>
+    internal bool IsOverdue { get; init; }
+
+    private bool MustMakeGood => IsOverdue && checkpointer.Last is null && checkpointer.IsDue;
+
     /// <summary>Bytes of log that an opening would read now.</summary>
     internal override long Backlog => checkpointer.LogBytesSince;
 
@@ -16,7 +21,7 @@ internal sealed class CheckpointJob(Checkpointer checkpointer, EngineState state
     internal override long Capacity => 2 * logBytes;
 
     internal override bool HasWorkInSight => checkpointer.IsUnderWay || checkpointer.IsAsked
-        || (checkpointer.IsDue && checkpointer.LogBytesSince >= logBytes);
+        || MustMakeGood || (checkpointer.IsDue && checkpointer.LogBytesSince >= logBytes);
 
     internal override TimeSpan? DueIn => checkpointer.IsDue ? interval - clock.GetElapsedTime(checkpointer.LastAt) : null;
 
@@ -30,7 +35,7 @@ internal sealed class CheckpointJob(Checkpointer checkpointer, EngineState state
             return Count(checkpointer.Step);
         if (!checkpointer.IsDue)
             return false;
-        var isTime = checkpointer.LogBytesSince >= logBytes || clock.GetElapsedTime(checkpointer.LastAt) >= interval;
+        var isTime = MustMakeGood || checkpointer.LogBytesSince >= logBytes || clock.GetElapsedTime(checkpointer.LastAt) >= interval;
         return isTime && !Mutant.Is("no-checkpoint-by-itself") && Count(checkpointer.Step);
     }
 

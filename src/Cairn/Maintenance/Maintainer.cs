@@ -23,6 +23,8 @@
 //   long    events      writes what the engine tells into the run $sys (SYS-1)                       events, of the queue
 //   long    scrub       reads all files that never change, within a week (ScrubJob.cs)               bytes behind its time, of
 //                                                                                                  ten minutes' reading
+//   long    merge       makes few tables of many (Merger.cs)                                         tables to merge, of 12
+//   long    rebuild     makes damaged tables anew from what lies below them and the log (MNT-11)     damaged tables, of 4
 //   long    sweep       frees superseded versions of idle runs                                       versions, of 100,000
 //   long    compaction  gives up of the log what nothing needs, when there is enough of it (CNT-2)   bytes to look through, of 1 GiB
 //

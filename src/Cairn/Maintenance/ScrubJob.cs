@@ -9,8 +9,9 @@
 // C2  The position is kept between steps and over a failure. A new opening begins its first round at a file drawn by chance: a process
 //     that never lives as long as a round reads all files all the same, in the long run, and nothing has to be written for that.
 // C3  A file that is gone, or cannot be read, is damaged if the manifest still names it. One that it names no more is left out.
-// C4  A finding stays until the file is right or named no more: in Health, which is Failed for it, in the metrics, and as an event.
-//     Nothing is repaired here: what may be rebuilt belongs to who wrote it, and primary data is never dropped.
+// C4  A finding stays until the file is right or named no more: in Health, in the metrics, and as an event.
+// C5  Damage to what is derived is put right: a table is handed to who rebuilds it (Rebuilder.cs), a manifest that is not what memory has
+//     is written anew under the next number. Damage to segments and archives is primary: Health is Failed for it, nothing is dropped.
 
 using Cairn.Log;
 using Cairn.Storage;
@@ -18,7 +19,9 @@ using Cairn.Storage;
 namespace Cairn.Maintenance;
 
 /// <summary>See the essay above.</summary>
-internal sealed class ScrubJob(SegmentedLog log, TimeProvider clock, MaintenanceOptions options, RandomSource random, SystemEvents events)
+/// <param name="tables">Told of damaged tables, and of right ones; null = nobody rebuilds here, and nothing is written.</param>
+internal sealed class ScrubJob(
+    SegmentedLog log, TimeProvider clock, MaintenanceOptions options, RandomSource random, SystemEvents events, DamagedTables? tables)
     : MaintenanceJob("scrub"), IDisposable
 {
     /// <summary>Read in one step.</summary>
@@ -118,6 +121,8 @@ internal sealed class ScrubJob(SegmentedLog log, TimeProvider clock, Maintenance
     {
         if (_next < _files.Count)
             return true;
+        if (tables is not null)
+            CheckManifest();
         var isFirst = !_hasBegun;
         _files = log.ImmutableFiles();
         _next = 0;
@@ -133,6 +138,20 @@ internal sealed class ScrubJob(SegmentedLog log, TimeProvider clock, Maintenance
         Volatile.Write(ref _roundAt, clock.GetTimestamp());
         Volatile.Write(ref _hasBegun, true);
         return _files.Count > 0;
+    }
+
+    // C5. On a full disk it waits for the next round.
+    private void CheckManifest()
+    {
+        try
+        {
+            if (log.RewriteManifestIfDamaged() is { } damage)
+                events.Raise(SystemEvents.Rebuild, ("file", damage), ("rebuilt_as", log.Manifest.Name));
+        }
+        catch (StorageException full) when (full.Error == StorageError.NoSpace)
+        {
+            return;
+        }
     }
 
     private void ReadPiece(ScrubbedFile file)
@@ -154,9 +173,15 @@ internal sealed class ScrubJob(SegmentedLog log, TimeProvider clock, Maintenance
         Did(read);
         if (read < most)
             Finish(file, Damage(file, _offset, $"a file of {file.Bytes} bytes"));
+        else if (_offset == file.Bytes && IsTooLong(file))
+            Finish(file, Damage(file, file.Bytes, $"a file of {file.Bytes} bytes"));
         else if (_offset == file.Bytes)
             Finish(file, _digest.Current() == file.Digest || Mutant.Is("scrub-not-compared") ? null : Locate(file));
     }
+
+    // Behind the records of a segment may be what was prepared for more.
+    private bool IsTooLong(ScrubbedFile file) =>
+        PublishedFile.DirectoryOf(file.Path) != LogNames.LogDirectory && _file!.Length != file.Bytes;
 
     private CorruptionException Locate(ScrubbedFile file) =>
         log.FindDamage(file) is { } damage ? Damage(file, damage.Offset, damage.Expected) : Damage(file, 0, $"SHA-256 {file.Digest}");
@@ -173,6 +198,15 @@ internal sealed class ScrubJob(SegmentedLog log, TimeProvider clock, Maintenance
         _file?.Dispose();
         _file = null;
         _buffer = null;
+        if (tables is not null && log.Manifest.Tables.FirstOrDefault(table => table.Path == file.Path) is { } found)
+        {
+            if (damage is null)
+                tables.Forget(found.Number);
+            else
+                tables.TellAgain(found, damage);
+            return;
+        }
+
         bool isNew;
         lock (_gate)
         {

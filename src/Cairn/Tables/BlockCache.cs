@@ -1,4 +1,5 @@
 using System.Numerics;
+using Cairn.Log;
 
 namespace Cairn.Tables;
 
@@ -32,6 +33,9 @@ internal sealed class BlockCache
             _shards[i] = new Shard();
         BudgetBytes = budgetBytes;
     }
+
+    /// <summary>Told of every block that a table of this cache has and that is not right. Must not wait or fail.</summary>
+    internal Action<TableInfo, CorruptionException>? Damaged { get; set; }
 
     /// <summary>May be changed at any time; what is too much goes at once.</summary>
     internal long BudgetBytes

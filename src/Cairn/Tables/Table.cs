@@ -22,7 +22,8 @@
 // The file is as long as the manifest says and has the digest it says; Open checks the length, Verify the digest and everything else.
 // A table does not know who may still read it. Whoever owns it closes it when nobody can be inside (the epoch of the stores).
 //
-// What it does not do: values above 4 KiB are in the log, the entry has their reference; a table that is damaged is not repaired.
+// What it does not do: values above 4 KiB are in the log, the entry has their reference; a table that is damaged is told and not repaired
+// here (Recovery/Rebuilder.cs).
 
 using Cairn.Log;
 using Cairn.Storage;
@@ -178,7 +179,7 @@ internal sealed class Table : IDisposable
         {
             // Only an index that names one block as two kinds could bring this about.
             if (Block.Kind(found) != kind || Block.Level(found) != level)
-                throw Damaged(Info, place.Offset, $"a {kind} block of level {level}");
+                throw Damaged(place.Offset, $"a {kind} block of level {level}");
             return found;
         }
 
@@ -193,7 +194,7 @@ internal sealed class Table : IDisposable
     {
         if (place.Offset < TableHeader.Size || place.Bytes is < Block.HeaderBytes or > TableFormat.BlockBytesMax
             || place.Offset > Info.FileBytes - TableFooter.Size - place.Bytes)
-            throw Damaged(Info, place.Offset, $"a place of a {kind} block inside the file");
+            throw Damaged(place.Offset, $"a place of a {kind} block inside the file");
         var block = GC.AllocateUninitializedArray<byte>(place.Bytes);
         var inTail = place.Offset - (Info.FileBytes - tail.Length);
         if (inTail >= 0 && inTail + place.Bytes <= tail.Length)
@@ -201,7 +202,7 @@ internal sealed class Table : IDisposable
         else
             ReadRaw(block, place.Offset);
         if (Block.FindFault(block, kind, level, _salted, place.Offset) is { } fault)
-            throw Damaged(Info, place.Offset, fault);
+            throw Damaged(place.Offset, fault);
         return block;
     }
 
@@ -219,7 +220,7 @@ internal sealed class Table : IDisposable
         }
 
         if (read != target.Length)
-            throw Damaged(Info, offset, $"{target.Length} bytes; {read} are there");
+            throw Damaged(offset, $"{target.Length} bytes; {read} are there");
     }
 
     private static TableHeader ReadHeader(IFile file, TableInfo info, UInt128 databaseId)
@@ -255,7 +256,13 @@ internal sealed class Table : IDisposable
         return footer;
     }
 
-    internal CorruptionException Damaged(long offset, string expected) => Damaged(Info, offset, expected);
+    /// <summary>What is not right is told to whoever looks after it.</summary>
+    internal CorruptionException Damaged(long offset, string expected)
+    {
+        var damage = Damaged(Info, offset, expected);
+        _cache.Damaged?.Invoke(Info, damage);
+        return damage;
+    }
 
     private static CorruptionException Damaged(TableInfo info, long offset, string expected) =>
         new(info.Path, offset, new Sequence(info.FirstSequence), expected);

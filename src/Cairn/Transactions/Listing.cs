@@ -25,7 +25,7 @@ internal ref struct Listing : IDisposable
 #pragma warning restore CA2213
     private readonly byte[] _from;
     private readonly byte[] _to;
-    private readonly IEnumerator<PendingWrite>? _pending;
+    private IEnumerator<PendingWrite>? _pending;
     private StoreScan _scan;
     private bool _scanHas;
     private bool _pendingHas;
@@ -82,18 +82,27 @@ internal ref struct Listing : IDisposable
 
         _use = scope.Use();
         _reader = scope.Run.Store.Read();
-        var empty = _to.Length > 0 && _from.AsSpan().SequenceCompareTo(_to) >= 0;
-        if (empty)
+        try
         {
-            _ended = true;
-            return;
+            Begin();
         }
-
-        _scan = _reader.Scan(_from, _to, Sequence, reverse);
-        _scanHas = _scan.MoveNext();
-        if (scope.Writes is { Count: > 0 } writes)
+        catch when (!Mutant.Is("listing-stays-inside"))
         {
-            _pending = writes.Range(_from, _to, reverse).GetEnumerator();
+            Dispose();                                       // whoever is inside holds back everything that waits for readers to leave
+            throw;
+        }
+    }
+
+    private void Begin()
+    {
+        _ended = _to.Length > 0 && _from.AsSpan().SequenceCompareTo(_to) >= 0;
+        if (_ended)
+            return;
+        _scan = _reader.Scan(_from, _to, Sequence, _reverse);
+        _scanHas = _scan.MoveNext();
+        if (_scope.Writes is { Count: > 0 } writes)
+        {
+            _pending = writes.Range(_from, _to, _reverse).GetEnumerator();
             _pendingHas = _pending.MoveNext();
         }
     }

@@ -48,6 +48,9 @@ internal sealed class Openings(Catalogue catalogue, OperationTable operations)
 
     internal bool AnyEndedUncleanly => _unclean.Count > 0;
 
+    /// <summary>The opening that wrote what was followed last; 0 = none yet.</summary>
+    internal ulong Epoch => _epoch;
+
     /// <summary>All of them. Does not change any more once the log was read.</summary>
     internal IReadOnlyCollection<ulong> Unclean => _unclean;
 
