@@ -59,6 +59,7 @@ internal static class ExitCodes
         [ErrorCode.VersionMismatch] = State,
         [ErrorCode.Conflict] = State,
         [ErrorCode.ReplayDivergence] = State,
+        [ErrorCode.InputFailed] = State,
         [ErrorCode.Unauthenticated] = State,
         [ErrorCode.Forbidden] = State,
 

@@ -479,7 +479,11 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         try
         {
             if (!_engine.Options.IsReadOnly && !_engine.State.HasFailed)
+            {
+                CommitInputs();
                 Drain();
+            }
+
             _engine.State.Close();
             Failpoint.Hit("close.drained");
             _engine.Feed.PulseAll();
@@ -501,6 +505,21 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             _lock?.Dispose();
             _storage?.Dispose();
             _closed.SetResult();
+        }
+    }
+
+    // What cannot be committed any more is of no effect: nothing rests on it.
+    private void CommitInputs()
+    {
+        foreach (var run in _engine.Catalogue.Loaded)
+        {
+            try
+            {
+                _engine.Path.CommitInputs(run, needsSync: false);
+            }
+            catch (CairnException) when (!_engine.State.HasFailed)
+            {
+            }
         }
     }
 

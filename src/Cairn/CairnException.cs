@@ -232,6 +232,62 @@ public sealed class DatabaseFailedException : CairnException
     public bool IsOutcomeUnknown => Code == ErrorCode.OutcomeUnknown;
 }
 
+/// <summary>The live call of an input failed, when it was recorded or now: both throw this, so that the same code takes the same way in a
+/// replay. <see cref="CairnException.Code"/> is <see cref="ErrorCode.InputFailed"/>.</summary>
+public sealed class InputFailedException : CairnException
+{
+    internal InputFailedException(RecordedInput input, Exception? inner)
+        : base(
+            ErrorCode.InputFailed,
+            $"Input {input.Ordinal} ({Replay.Inputs.NameOf(input.Kind)}{(input.Name is null ? "" : $" '{input.Name}'")}) failed with "
+            + $"{input.Failure!.Type}: {input.Failure.Message}",
+            inner) => Input = input;
+
+    /// <summary>The input, with the failure that its event keeps. The exception itself is the inner one, where the call was made.</summary>
+    public RecordedInput Input { get; }
+
+    /// <summary>A replay of the input throws it again.</summary>
+    public override bool IsDeterministic => true;
+}
+
+/// <summary>A replayed run asked for something else than was recorded. <see cref="CairnException.Code"/> is
+/// <see cref="ErrorCode.ReplayDivergence"/>.</summary>
+public sealed class ReplayDivergenceException : CairnException
+{
+    internal ReplayDivergenceException(RecordedInput? expected, RecordedInput? actual, string difference)
+        : base(
+            ErrorCode.ReplayDivergence,
+            $"The replay leaves the recording at input {(expected ?? actual)?.Ordinal}: recorded was {Of(expected)}, asked was "
+            + $"{Of(actual)}: {difference}. Substitute the input, or replay leniently to go on live.")
+    {
+        Step = (expected ?? actual)?.Ordinal ?? 0;
+        Kind = (actual ?? expected)?.Kind ?? InputKind.Model;
+        Expected = expected;
+        Actual = actual;
+        Difference = difference;
+    }
+
+    /// <summary>Ordinal of the recorded input that was due; the number of recorded inputs when there is none more.</summary>
+    public long Step { get; }
+
+    /// <summary>What was asked.</summary>
+    public InputKind Kind { get; }
+
+    /// <summary>The recorded input that was due; null when the recording has no more.</summary>
+    public RecordedInput? Expected { get; }
+
+    /// <summary>What was asked instead, without an answer; null when what was asked is what was recorded, and the difference is
+    /// elsewhere.</summary>
+    public RecordedInput? Actual { get; }
+
+    /// <summary>Where the two differ first, in words, with the path into the request. It may show what is in the requests.</summary>
+    public string Difference { get; }
+
+    private static string Of(RecordedInput? input) => input is null
+        ? "nothing more"
+        : Replay.Inputs.NameOf(input.Kind) + (input.Name is null ? "" : $" '{input.Name}'");
+}
+
 /// <summary>The asked history is no longer kept.</summary>
 public sealed class HistoryTrimmedException : CairnException
 {

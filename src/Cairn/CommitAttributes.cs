@@ -58,6 +58,19 @@ public sealed record CommitAttributes
     /// <summary>The same with what was read, which is bounded by itself.</summary>
     internal byte[] EncodeWith(CommitReads reads) => (this with { Reads = reads }).ToValue().Encode();
 
+    /// <summary>These attributes as a record has them, completed by what is known of the cause; the addition is bounded by
+    /// itself.</summary>
+    internal static byte[] Complete(ReadOnlySpan<byte> encoded, CommitAttributes cause)
+    {
+        Invariant.Check(TryDecode(encoded, out var given), "attributes that are being written are whole");
+        return (given with
+        {
+            Tool = given.Tool ?? cause.Tool,
+            TraceStep = given.TraceStep ?? cause.TraceStep,
+            SourceKind = given.SourceKind ?? cause.SourceKind,
+        }).ToValue().Encode();
+    }
+
     private static void CheckName(string what, string? name)
     {
         if (name is null)

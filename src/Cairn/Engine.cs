@@ -214,10 +214,13 @@ internal sealed class Engine
         using var timing = Path.BeginTiming(OperationClass.Transact);
         var attempts = 0;
         var backOff = BackOffMin;
+        AskedInputs? asked = null;
         while (true)
         {
             var outside = _running;
             var transaction = Begin(runs, options, outside);
+            transaction.Asked = asked;
+            asked?.BeginTry();
             attempts++;
             try
             {
@@ -232,6 +235,7 @@ internal sealed class Engine
                     _running = outside;
                 }
 
+                transaction.Asked?.AbandonRest();
                 Commit(transaction);
                 return result;
             }
@@ -249,6 +253,7 @@ internal sealed class Engine
             }
             finally
             {
+                asked = transaction.Asked;
                 End(transaction);
             }
         }
@@ -269,9 +274,12 @@ internal sealed class Engine
         var attempts = 0;
         var backOff = BackOffMin;
         var outside = Flowing.Value;
+        AskedInputs? asked = null;
         while (true)
         {
             var transaction = Begin(runs, options, outside);
+            transaction.Asked = asked;
+            asked?.BeginTry();
             attempts++;
             try
             {
@@ -286,6 +294,7 @@ internal sealed class Engine
                     Flowing.Value = outside;
                 }
 
+                transaction.Asked?.AbandonRest();
                 await CommitAsync(transaction, cancellationToken).ConfigureAwait(false);
                 return result;
             }
@@ -301,6 +310,7 @@ internal sealed class Engine
             }
             finally
             {
+                asked = transaction.Asked;
                 End(transaction);
             }
         }
@@ -321,6 +331,13 @@ internal sealed class Engine
         }
 
         return true;
+    }
+
+    /// <summary>The transaction of a run whose function this flow of control is in; null = none.</summary>
+    internal TransactionContext? FindRunning(RunState run)
+    {
+        var running = FindMine(_running) ?? FindMine(Flowing.Value);
+        return running?.Find(run.Id) is null ? null : running;
     }
 
     // What a function has left running when it ended joins nothing: its transaction is over.

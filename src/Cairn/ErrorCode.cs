@@ -95,6 +95,9 @@ public enum ErrorCode
     /// <summary>A replayed run asked for something else than was recorded.</summary>
     ReplayDivergence = 64,
 
+    /// <summary>The live call of an input failed, when it was recorded or now.</summary>
+    InputFailed = 65,
+
     // Storage (ERR-6): 80..
     /// <summary>Bytes on disk are not what was written.</summary>
     Corruption = 80,

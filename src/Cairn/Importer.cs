@@ -408,7 +408,7 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
 
         Span<byte> name = stackalloc byte[Limits.NameBytesMax];
         var typeBytes = 0;
-        if (type == "$redacted")
+        if (type == "$redacted" || Replay.Inputs.IsType(type))
             KeyRules.EncodeNameForRead(type, name, out typeBytes);
         else
             KeyRules.EncodeName(type, name, out typeBytes);
@@ -425,6 +425,8 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         {
             var length = EventOperations.PayloadLength(payload, _engine.Limits);
             EventOperations.BodyLength(causes.Length, length);
+            if (Replay.Inputs.IsType(type) && !Replay.Inputs.IsPayload(payload))
+                throw new CairnException(ErrorCode.InvalidArgument, $"event #{number} of type {type} does not have the form of an input.");
             var salt = line.Bytes("salt", EventHash.SaltSize);
             rest = new byte[EventHash.SaltSize + length];
             salt.CopyTo(rest);

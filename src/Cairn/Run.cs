@@ -12,6 +12,7 @@ public sealed partial class Run
     private readonly RunState _state;
     private readonly CommitOptions _options;
     private readonly Lifecycle _life;
+    private readonly InputRecorder _inputs;
 
     internal Run(Engine engine, RunState state, CommitOptions options)
     {
@@ -20,6 +21,7 @@ public sealed partial class Run
         _options = options;
         var scope = Scope.Live(engine.Path, state, options);
         _life = new Lifecycle(engine, scope);
+        _inputs = new InputRecorder(engine, scope);
         Kv = new Kv(engine, scope);
         Events = new Events(engine, scope);
         State = new State(engine, scope);

@@ -449,6 +449,53 @@ public sealed class Runs
         return Lifecycle.ToInfo(_engine, _engine.Catalogue.Find(id), exists ? version : default, record, result) with { Id = id };
     }
 
+    // ---- replaying inputs -------------------------------------------------------------------------------------------------------
+
+    /// <summary>Begins a run that is answered what another run was answered (RPL-22): run the same code on
+    /// <see cref="InputReplay.Run"/>, and nothing is called. The new run begins as the other one began: empty, with its tags and its
+    /// metadata, and that is its parent.</summary>
+    /// <param name="original">The recorded run, open or closed. Inputs that it has not committed yet are not part of it.</param>
+    /// <param name="options">Mode, substitutions, name; null = the defaults.</param>
+    /// <returns>Dispose of it when the code has run.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such run; <see cref="ErrorCode.AlreadyExists"/>: the
+    /// name is taken; <see cref="ErrorCode.InvalidArgument"/>: two substitutions of one ordinal, or one that no recorded input has;
+    /// <see cref="ErrorCode.ReadOnly"/>.</exception>
+    /// <exception cref="HistoryTrimmedException">The events of the first inputs are no longer kept.</exception>
+    public InputReplay ReplayInputs(RunId original, InputReplayOptions? options = null)
+    {
+        options ??= InputReplayOptions.Default;
+        var recorded = HandleOf(Find(original));
+        var recording = new Replay.Recording();
+        foreach (var input in InputListing.All(recorded.Events, _engine.Limits.PageSizeMax))
+        {
+            if (recording.End == 0 && input.Ordinal > 0)
+                throw new HistoryTrimmedException(new EventNumber(0), input.Number);
+            recording.Add(input);
+        }
+
+        CheckSubstitutions(options, recording);
+        var info = recorded.Info;
+        var parent = RunRecord.IsBuiltIn(original) ? default(RunId?) : original;
+        var run = Begin(options.Name, parent, info.Tags, info.Metadata);
+        return new InputReplay(recorded, run, recording, options);
+    }
+
+    private static void CheckSubstitutions(InputReplayOptions options, Replay.Recording recording)
+    {
+        ArgumentNullException.ThrowIfNull(options.Substitutions);
+        var ordinals = recording.Unused.Select(entry => entry.Ordinal).ToHashSet();
+        foreach (var ordinal in options.Substitutions.Select(substitution => substitution.Ordinal).OfType<long>())
+        {
+            if (!ordinals.Remove(ordinal))
+            {
+                throw new CairnException(
+                    ErrorCode.InvalidArgument,
+                    $"Input {ordinal} cannot be substituted: the run has no such input, or two substitutions name it. It has "
+                    + $"{recording.End}, from 0.");
+            }
+        }
+    }
+
     // ---- orphans --------------------------------------------------------------------------------------------------------------
 
     /// <summary>Active runs that nobody works on any more: last written by an opening that a crash ended, and not adopted since. In

@@ -123,6 +123,7 @@ internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
             var batch = Batch.RentOwned();
             batch.IsAllowedWhenClosed = true;
             batch.OnlyDeletes = true;
+            batch.CarriesInputs = false;
             batch.BeginPart(run);
             set.EncodeExpired(batch, key);
             batch.EndPart();

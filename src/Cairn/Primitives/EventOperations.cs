@@ -369,6 +369,7 @@ internal sealed class EventOperations : OperationSet
         var body = batch.Add(OperationCode.EventAppend, 0, type, BodyLength(causes.Length, payloadBytes), WritesPerAppend);
         WriteBody(body, index, causes, payload, random);
         batch.NeedsResolve |= causes.Length > 0;
+        batch.KnowsEventNumbers |= causes.Length > 0;
     }
 
     /// <summary>Adds an event that keeps its time (E6).</summary>
@@ -401,6 +402,7 @@ internal sealed class EventOperations : OperationSet
         for (var i = 0; i < causes.Length; i++)
             BinaryPrimitives.WriteUInt64LittleEndian(body[(CausesOffset + 8 * i)..], causes[i].Value);
         batch.NeedsResolve = true;
+        batch.KnowsEventNumbers = true;
     }
 
     internal static void AddConsumerCommit(Batch batch, ReadOnlySpan<byte> consumer, ulong position, bool isForced)
@@ -450,6 +452,8 @@ internal sealed class EventOperations : OperationSet
         write.Value.CopyTo(batch.Add(write.Code, 0, write.OperationKey, write.Value.Length, writes));
         if (write.Code == OperationCode.EventRedact)
             batch.AddWriteBytes(RedactedBytesMax);
+        batch.KnowsEventNumbers |= write.Code == OperationCode.EventAppend
+            && BinaryPrimitives.ReadUInt16LittleEndian(write.Value.AsSpan(CauseCountOffset)) > 0;
         batch.NeedsResolve |= write.Code switch
         {
             OperationCode.EventAppend => BinaryPrimitives.ReadUInt16LittleEndian(write.Value.AsSpan(CauseCountOffset)) > 0,
@@ -462,7 +466,7 @@ internal sealed class EventOperations : OperationSet
     /// <summary>What the first operation of a committed batch has become.</summary>
     internal static EventReceipt ReadReceipt(Batch batch, Placed placed)
     {
-        var rest = batch.OperationsOf(batch.Parts[0]);
+        var rest = batch.OwnOperationsOf(batch.Parts[0]);
         Operation.TryTake(ref rest, out var operation, out _);
         return ReadReceipt(operation, placed.Sequence);
     }
@@ -471,7 +475,7 @@ internal sealed class EventOperations : OperationSet
     internal static List<EventReceipt> ReadReceipts(Batch batch, Placed placed)
     {
         var receipts = new List<EventReceipt>(batch.Operations);
-        var rest = batch.OperationsOf(batch.Parts[0]);
+        var rest = batch.OwnOperationsOf(batch.Parts[0]);
         while (Operation.TryTake(ref rest, out var operation, out _))
         {
             if (operation.Code == (byte)OperationCode.EventAppend)

@@ -172,7 +172,7 @@ internal sealed class KvOperations : OperationSet
 
     internal static long ReadResult(Batch batch)
     {
-        var rest = batch.OperationsOf(batch.Parts[0]);
+        var rest = batch.OwnOperationsOf(batch.Parts[0]);
         Operation.TryTake(ref rest, out var operation, out _);
         return BinaryPrimitives.ReadInt64LittleEndian(operation.Body[8..]);
     }

@@ -187,7 +187,7 @@ internal sealed class StateOperations : OperationSet
     /// <summary>What the one operation of a committed batch has become.</summary>
     internal static StateReceipt ReadReceipt(Batch batch, Placed placed)
     {
-        var rest = batch.OperationsOf(batch.Parts[0]);
+        var rest = batch.OwnOperationsOf(batch.Parts[0]);
         Operation.TryTake(ref rest, out var operation, out _);
         return new StateReceipt(ReadCounter(operation), placed.Sequence);
     }

@@ -131,6 +131,9 @@ internal sealed class RunState : IDisposable
         set => _numbers.EventHead = value;
     }
 
+    /// <summary>Inputs that wait for a commit; null as long as nobody has asked for one.</summary>
+    internal RunInputs? Inputs { get; set; }
+
     /// <summary>Keys written lately, once a transaction has read a range of this run.</summary>
     internal RecentWrites? Recent { get; set; }
 

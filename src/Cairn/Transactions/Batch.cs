@@ -20,6 +20,9 @@ internal sealed class Batch
     /// <summary>Names of the record's fields, its times and headers.</summary>
     private const int RecordEnvelopeBytes = 256;
 
+    /// <summary>The event, the stream of its type, the head.</summary>
+    private const int WritesPerInput = 3;
+
     /// <summary>The longest key there is a tag's: family, name, zero, id; and what a version carries.</summary>
     private const int RecordKeyBytesMax = 64 + Limits.NameBytesMax + 2 + RunId.Size;
 
@@ -30,6 +33,7 @@ internal sealed class Batch
     private static Batch? _shell;
 
     private OperationCode _first;
+    private byte[]? _told;
     private Part[] _parts = new Part[1];
 
     private Batch(PendingRecord record) => Record = record;
@@ -57,6 +61,15 @@ internal sealed class Batch
     /// <summary>The engine's own care of what is old: no sign of life of whoever works on the run, so that an orphaned one stays
     /// one.</summary>
     internal bool IsUpkeep { get; set; }
+
+    /// <summary>Numbers that the new events will have were looked at or named, so nothing may come before them.</summary>
+    internal bool KnowsEventNumbers { get; set; }
+
+    /// <summary>It carries the inputs that wait: they may have caused it. False for what the engine does by itself.</summary>
+    internal bool CarriesInputs { get; set; }
+
+    /// <summary>There to carry inputs, as many as fit, and nothing else.</summary>
+    internal bool IsForInputs { get; set; }
 
     /// <summary>Called under the run's lock with the time of the decision: writes the operations of the one part anew, as the newest
     /// state wants them. False: there is nothing to write.</summary>
@@ -114,6 +127,10 @@ internal sealed class Batch
         IsAllowedWhenClosed = false;
         OnlyDeletes = false;
         IsUpkeep = false;
+        KnowsEventNumbers = false;
+        CarriesInputs = true;
+        IsForInputs = false;
+        _told = null;
         Decide = null;
         var header = Record.Extend(PayloadHeader + attributes.Length);
         header[..PayloadHeader].Clear();
@@ -210,12 +227,129 @@ internal sealed class Batch
     internal void EndPart()
     {
         ref var part = ref _parts[PartCount - 1];
-        var header = Record.Payload.Slice(part.Offset, PartHeader);
         part.Length = Record.PayloadLength - part.Offset - PartHeader;
-        BinaryPrimitives.WriteInt32LittleEndian(header[24..], part.Operations);
-        BinaryPrimitives.WriteInt32LittleEndian(header[28..], part.Length);
+        WriteHeader(part);
         BinaryPrimitives.WriteInt32LittleEndian(Record.Payload[12..], PartCount);
     }
+
+    private void WriteHeader(in Part part)
+    {
+        var header = Record.Payload.Slice(part.Offset, PartHeader);
+        BinaryPrimitives.WriteInt32LittleEndian(header[24..], part.Operations);
+        BinaryPrimitives.WriteInt32LittleEndian(header[28..], part.Length);
+    }
+
+    /// <summary>What the record tells of its cause.</summary>
+    internal ReadOnlySpan<byte> Attributes =>
+        Record.Payload.Slice(PayloadHeader, BinaryPrimitives.ReadInt32LittleEndian(Record.Payload[8..]));
+
+    /// <summary>Lets the record tell of the cause what its writer has not told.</summary>
+    internal void CompleteCause(CommitAttributes cause)
+    {
+        _told = Attributes.ToArray();
+        SetAttributes(CommitAttributes.Complete(_told, cause));
+    }
+
+    /// <summary>Takes back what an earlier attempt has completed.</summary>
+    internal void ForgetCause()
+    {
+        if (_told is not null)
+            SetAttributes(_told);
+        _told = null;
+    }
+
+    private void SetAttributes(ReadOnlySpan<byte> attributes)
+    {
+        var more = attributes.Length - Attributes.Length;
+        var length = Record.PayloadLength;
+        var rest = PayloadHeader + Attributes.Length;
+        if (more > 0)
+            Record.Extend(more);
+        Record.Payload[rest..length].CopyTo(Record.Payload[(rest + more)..]);
+        if (more < 0)
+            Record.Truncate(length + more);
+        attributes.CopyTo(Record.Payload[PayloadHeader..]);
+        BinaryPrimitives.WriteInt32LittleEndian(Record.Payload[8..], attributes.Length);
+        for (var index = 0; index < PartCount; index++)
+            _parts[index].Offset += more;
+    }
+
+    // ---- inputs that are carried --------------------------------------------------------------------------------------------
+
+    /// <summary>Puts inputs into a part, before its own operations or behind them, instead of those that an earlier attempt has put
+    /// there. Under the run's lock.</summary>
+    /// <param name="count">The first so many.</param>
+    internal void Carry(int index, IReadOnlyList<PendingInput> inputs, int count, bool isLast)
+    {
+        ref var part = ref _parts[index];
+        Resize(index, -part.CarriedBytes);
+        part.Writes -= part.Carried * WritesPerInput;
+        part.WriteBytes -= part.CarriedWriteBytes;
+        part.Operations -= part.Carried;
+        Operations -= part.Carried;
+        (part.Carried, part.CarriedBytes, part.CarriedWriteBytes, part.CarriesLast) = (0, 0, 0, isLast);
+        if (count > 0)
+        {
+            var bytes = 0;
+            for (var i = 0; i < count; i++)
+            {
+                bytes += inputs[i].OperationBytes;
+                part.CarriedWriteBytes += WritesPerInput * (inputs[i].Type.Length + 64L) + inputs[i].Body.Length;
+            }
+
+            Resize(index, bytes);
+            var target = Record.Payload.Slice(CarriedOffset(part, bytes), bytes);
+            for (var i = 0; i < count; i++)
+            {
+                var length = inputs[i].OperationBytes;
+                inputs[i].Body.CopyTo(Operation.Write(
+                    target[..length], (byte)OperationCode.EventAppend, 0, inputs[i].Type, inputs[i].Body.Length));
+                target = target[length..];
+            }
+
+            if (Operations == 0)
+                _first = OperationCode.EventAppend;
+            (part.Carried, part.CarriedBytes) = (count, bytes);
+            part.Writes += count * WritesPerInput;
+            part.WriteBytes += part.CarriedWriteBytes;
+            part.Operations += count;
+            Operations += count;
+        }
+
+        WriteHeader(part);
+    }
+
+    // Makes room where a part carries inputs, or takes it away.
+    private void Resize(int index, int bytes)
+    {
+        if (bytes == 0)
+            return;
+        ref var part = ref _parts[index];
+        var length = Record.PayloadLength;
+        if (bytes > 0)
+        {
+            var at = part.Offset + PartHeader + (part.CarriesLast ? part.Length : 0);
+            Record.Extend(bytes);
+            Record.Payload[at..length].CopyTo(Record.Payload[(at + bytes)..]);
+        }
+        else
+        {
+            var at = CarriedOffset(part, -bytes);
+            Record.Payload[(at - bytes)..].CopyTo(Record.Payload[at..]);
+            Record.Truncate(length + bytes);
+        }
+
+        part.Length += bytes;
+        for (var later = index + 1; later < PartCount; later++)
+            _parts[later].Offset += bytes;
+    }
+
+    private static int CarriedOffset(in Part part, int bytes) =>
+        part.Offset + PartHeader + (part.CarriesLast ? part.Length - bytes : 0);
+
+    /// <summary>The operations of a part without the inputs that it carries.</summary>
+    internal Span<byte> OwnOperationsOf(in Part part) =>
+        OperationsOf(part).Slice(part.CarriesLast ? 0 : part.CarriedBytes, part.Length - part.CarriedBytes);
 
     /// <summary>The current part is only what closed runs still allow.</summary>
     internal void AllowWhenClosed() => _parts[PartCount - 1].IsAllowedWhenClosed = true;
@@ -244,6 +378,12 @@ internal sealed class Batch
         internal int RecordOperations;
         internal int RecordWrites;
         internal long RecordBodyBytes;
+
+        /// <summary>Inputs that it carries, their bytes, and whether they stand behind its own operations.</summary>
+        internal int Carried;
+        internal int CarriedBytes;
+        internal long CarriedWriteBytes;
+        internal bool CarriesLast;
 
         /// <summary>This run's part is only what closed runs still allow.</summary>
         internal bool IsAllowedWhenClosed;

@@ -170,10 +170,13 @@ internal sealed class CommitPath(
         var runs = RunsOf(batch, reads, expectations);
         var only = runs is null && batch.PartCount == 1 && !batch.TouchesCatalogue ? batch.Parts[0].Run.CommitLock : null;
         var busySince = 0L;
+        var isTooLargeForInputs = false;
         var isAboveImage = IsAboveImage(batch);
         for (var attempt = 0; ; attempt++)
         {
             state.ThrowIfNotWritable(batch.OnlyDeletes);
+            if (isTooLargeForInputs)
+                isTooLargeForInputs = CommitInputs(batch);
             if (isAboveImage && attempt == 0)
                 Warm(batch, expectations);
             if (reads is not null && attempt < PreChecksMax && PreCheckRanges(reads) is { } early)
@@ -198,6 +201,12 @@ internal sealed class CommitPath(
                     continue;
                 if (batch.Decide is { } decide && !Mutant.Is("decision-skipped") && !decide(Math.Max(now, log.LastTime)))
                     return new Placed(NewestOf(batch, runs), 0, false, null);
+                if (HasInputs(batch) && !TryCarryInputs(batch, reads))
+                {
+                    isTooLargeForInputs = true;
+                    continue;
+                }
+
                 foreach (ref readonly var part in batch.Parts)
                 {
                     if (part.Writes > 0)                     // a run that only begins takes no memory yet
@@ -243,6 +252,121 @@ internal sealed class CommitPath(
 
             MakeRoom(take, batch, ref busySince);            // CP4: outside every lock, before any sequence
         }
+    }
+
+    // ---- inputs that wait for a commit (RPL-21) ------------------------------------------------------------------------------
+
+    private static bool HasInputs(Batch batch)
+    {
+        foreach (ref readonly var part in batch.Parts)
+        {
+            if (part.Run.Inputs is not null)
+                return true;
+        }
+
+        return false;
+    }
+
+    // Under the locks, right before the place is taken: so an input is in exactly one commit, and whoever is refused carries none. False:
+    // the record would be too large with them, they go before it.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryCarryInputs(Batch batch, ReadSet? reads)
+    {
+        var carries = batch.CarriesInputs && !batch.IsUpkeep && !(batch.OnlyDeletes && state.IsDiskFull) && (batch.IsForInputs || !Mutant.Is("input-left-behind"));
+        CommitAttributes? cause = null;
+        batch.ForgetCause();
+        for (var index = 0; index < batch.PartCount; index++)
+        {
+            var run = batch.Parts[index].Run;
+            if (run.Inputs is not { } inputs)
+                continue;
+            batch.Carry(index, inputs.Pending, 0, isLast: false);
+            if (!inputs.HasPending || !carries)
+                continue;
+            var count = CountFitting(batch, inputs.Pending);
+            if (count < inputs.Pending.Count && !batch.IsForInputs)
+                return false;
+            batch.Carry(index, inputs.Pending, count, (batch.KnowsEventNumbers || KnowsEventNumbers(reads?.Find(run))) && !Mutant.Is("input-before-known-numbers"));
+            cause = inputs.Pending[count - 1].Cause;
+        }
+
+        if (cause is not null)
+            batch.CompleteCause(cause);
+        if (IsAboveImage(batch))
+            EachKey(batch, static (store, key) => store.MakeResident(key));
+        return true;
+    }
+
+    private int CountFitting(Batch batch, IReadOnlyList<PendingInput> inputs)
+    {
+        var count = 0;
+        var bytes = (long)batch.Record.PayloadLength;
+        while (count < inputs.Count && batch.Operations + count < limits.TransactionOperationsMax
+            && (bytes += inputs[count].OperationBytes) <= limits.TransactionBytesMax)
+            count++;
+        return count;
+    }
+
+    // Who has seen where the events end has been told the numbers of its own.
+    private static bool KnowsEventNumbers(ReadSet.RunReads? reads) =>
+        reads is not null && (reads.Ranges.Exists(range => range.From is [StoreKeys.Event, ..])
+            || reads.Points.Any(point => point is [StoreKeys.Event, ..]));
+
+    // Outside the locks.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool CommitInputs(Batch batch)
+    {
+        for (var index = 0; index < batch.PartCount; index++)
+            CommitInputs(batch.Parts[index].Run, batch.Record.NeedsSync);
+        return false;
+    }
+
+    /// <summary>Commits the inputs of a run that wait, by themselves.</summary>
+    /// <returns>Sequence of the last commit; 0 = none waited.</returns>
+    internal ulong CommitInputs(RunState run, bool needsSync)
+    {
+        var sequence = 0UL;
+        while (run.Inputs is { HasPending: true })
+        {
+            var batch = BeginInputs(run, needsSync);
+            var placed = Commit(batch);
+            Batch.ReturnMine(batch);
+            if (placed.Time != 0)
+                sequence = placed.Sequence;
+        }
+
+        return sequence;
+    }
+
+    /// <summary>The same, awaiting the device.</summary>
+    internal async ValueTask<ulong> CommitInputsAsync(RunState run, bool needsSync, CancellationToken cancellationToken)
+    {
+        var sequence = 0UL;
+        while (run.Inputs is { HasPending: true })
+        {
+            var placed = PlaceInputs(run, needsSync);
+            await WhenVisibleAsync(placed.Sequence, needsSync, cancellationToken).ConfigureAwait(false);
+            if (placed.Refusal is { } refusal)
+                throw refusal.ToException(operations);
+            if (placed.Time != 0)
+                sequence = placed.Sequence;
+        }
+
+        return sequence;
+    }
+
+    private Placed PlaceInputs(RunState run, bool needsSync) =>
+        Place(BeginInputs(run, needsSync, isOwned: true), null, null, clock.GetTimestamp());
+
+    private static Batch BeginInputs(RunState run, bool needsSync, bool isOwned = false)
+    {
+        var batch = isOwned ? Batch.RentOwned() : Batch.RentMine();
+        batch.IsForInputs = true;
+        batch.Decide = _ => run.Inputs is { HasPending: true };
+        batch.Record.NeedsSync = needsSync;
+        batch.BeginPart(run);
+        batch.EndPart();
+        return batch;
     }
 
     // ---- what is not in memory ------------------------------------------------------------------------------------------------
@@ -481,6 +605,8 @@ internal sealed class CommitPath(
             {
                 operations.FillAndApply(batch.OperationsOf(part), new ApplyContext(part.Run, catalogue, sequence, time, batch.Record.Payload, position), counters.Operations);
                 Applied(part.Run, sequence, position, batch.IsUpkeep ? part.Run.LastEpoch : epoch);
+                if (part.Carried > 0 && !Mutant.Is("input-carried-twice"))
+                    part.Run.Inputs!.Taken(part.Carried);
                 if (Mutant.Is("two-run-commit-run-by-run"))
                     LogWriter.Filled(batch.Record);
                 Failpoint.Hit("commit.run-applied");

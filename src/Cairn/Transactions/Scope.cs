@@ -100,6 +100,12 @@ internal sealed class Scope
             throw new RunClosedException(Run.Id, status);
         if (Run == Path.Catalogue.System)
             throw new CairnException(ErrorCode.ReadOnly, "The run '$sys' is the engine's own. Write to another run.");
+        if (Run.Inputs is { } inputs && inputs.IsInside() && !Mutant.Is("live-write-not-refused"))
+        {
+            throw new InvalidOperationException(
+                "The live call of an input writes to its own run: a replay would not do that. Write behind the input, with its answer.");
+        }
+
         Path.State.ThrowIfNotWritable(onlyDeletes: true);
         if (Kind == ScopeKind.Transaction)
             ThrowIfNotReadable();

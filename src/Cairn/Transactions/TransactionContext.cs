@@ -69,6 +69,9 @@ internal sealed class TransactionContext
     /// <summary>Something was written that a closed run does not take (RUN-7).</summary>
     internal bool WritesToOpenRuns { get; set; }
 
+    /// <summary>Inputs that its function has asked, in this try and those before; null = none.</summary>
+    internal AskedInputs? Asked { get; set; }
+
     /// <summary>The transaction that was running around this one when it began, of another database; null = none.</summary>
     internal TransactionContext? Outside { get; init; }
 
@@ -238,7 +241,7 @@ internal sealed class TransactionContext
             return;
         foreach (var part in batch.Parts)
         {
-            var rest = batch.OperationsOf(part);
+            var rest = batch.OwnOperationsOf(part);
             foreach (var write in Find(part.Run.Id)!.Writes!.InOrder)
             {
                 if (write.Code == 0)

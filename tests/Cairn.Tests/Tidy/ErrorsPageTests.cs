@@ -12,6 +12,8 @@ public class ErrorsPageTests
     private const string Head =
         "| code | name | exception | transient | deterministic | meaning | remedy |\n|---|---|---|---|---|---|---|\n";
 
+    private static readonly RecordedInput Input = new() { Ordinal = 0, Kind = InputKind.Tool, Failure = new InputFailure("", "") };
+
     // One of each, as the engine makes them.
     private static readonly Dictionary<ErrorCode, CairnException> Typed = new()
     {
@@ -30,6 +32,8 @@ public class ErrorsPageTests
         [ErrorCode.OutcomeUnknown] = Failed(ErrorCode.OutcomeUnknown),
         [ErrorCode.Fenced] = Failed(ErrorCode.Fenced),
         [ErrorCode.InvalidCursor] = new CursorException(CursorFault.Damaged, default, null),
+        [ErrorCode.ReplayDivergence] = new ReplayDivergenceException(Input, null, ""),
+        [ErrorCode.InputFailed] = new InputFailedException(Input, null),
         [ErrorCode.HistoryTrimmed] = new HistoryTrimmedException(default(Sequence), default),
     };
 
