@@ -250,6 +250,7 @@ public class StoreModelTests(ITestOutputHelper output)
             var time = StoreTestBed.Time(_sequence);
             var writes = _random.Next(6) == 0 ? _random.Next(1, 12) : 1;
             var keys = Enumerable.Range(0, writes).Select(_ => Key()).ToArray();
+            bed.Store.BeginResident();
             foreach (var key in keys)
             {
                 if (_random.Next(2) == 0)
