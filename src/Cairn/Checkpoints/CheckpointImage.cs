@@ -1,7 +1,6 @@
 using Cairn.Content;
 using Cairn.Log;
 using Cairn.Storage;
-using Cairn.Tables;
 
 namespace Cairn.Checkpoints;
 

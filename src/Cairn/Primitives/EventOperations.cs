@@ -228,6 +228,11 @@ internal sealed class EventOperations : OperationSet
         ? BinaryPrimitives.ReadInt64LittleEndian(operation.FullBody[^(8 + Hash256.Size)..])
         : operation.HasExpiry ? operation.Expiry : commitTime;
 
+    internal override ReadOnlySpan<byte> Changed(in Operation operation, Span<byte> buffer) =>
+        operation.Code == (byte)OperationCode.EventRedact && !IsCarried(operation)
+            ? StoreKeys.Of(buffer, StoreKeys.Event, BinaryPrimitives.ReadUInt64LittleEndian(operation.FullBody))
+            : default;
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         switch ((OperationCode)operation.Code)

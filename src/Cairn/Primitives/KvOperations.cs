@@ -72,6 +72,9 @@ internal sealed class KvOperations : OperationSet
         visit(run.Store, StoreKeys.Of(buffer, StoreKeys.Kv, operation.Key));
     }
 
+    internal override ReadOnlySpan<byte> Changed(in Operation operation, Span<byte> buffer) =>
+        StoreKeys.Of(buffer, StoreKeys.Kv, operation.Key);
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         if (operation.Key.Length is 0 or > Limits.KeyBytesMax)

@@ -75,6 +75,9 @@ internal sealed class StateOperations : OperationSet
         visit(run.Store, StoreKeys.Of(buffer, StoreKeys.State, operation.Key));
     }
 
+    internal override ReadOnlySpan<byte> Changed(in Operation operation, Span<byte> buffer) =>
+        StoreKeys.Of(buffer, StoreKeys.State, operation.Key);
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         if (operation.Key.Length is 0 or > Limits.KeyBytesMax)

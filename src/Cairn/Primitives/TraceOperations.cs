@@ -92,6 +92,9 @@ internal sealed class TraceOperations : OperationSet
             visit(run.Store, TraceKeys.Tag(key, tag, order.Time, id));
     }
 
+    internal override ReadOnlySpan<byte> Changed(in Operation operation, Span<byte> buffer) =>
+        TraceKeys.Trace(buffer, TraceId.Read(operation.Key));
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         if (operation.Key.Length != TraceId.Size || operation.HasExpiry)

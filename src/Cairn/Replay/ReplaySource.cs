@@ -1,6 +1,5 @@
 using Cairn.Content;
 using Cairn.Log;
-using Cairn.Primitives;
 using Cairn.Store;
 using Cairn.Transactions;
 

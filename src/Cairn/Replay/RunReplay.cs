@@ -31,10 +31,8 @@
 // What it does not do: no fork's parent, no diff; no view of more than one run; nothing of a run that was deleted.
 
 using Cairn.Checkpoints;
-using Cairn.Content;
 using Cairn.Log;
 using Cairn.Store;
-using Cairn.Tables;
 using Cairn.Transactions;
 
 namespace Cairn.Replay;

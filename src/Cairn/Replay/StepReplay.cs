@@ -1,6 +1,5 @@
 using Cairn.Log;
 using Cairn.Store;
-using Cairn.Transactions;
 
 namespace Cairn.Replay;
 

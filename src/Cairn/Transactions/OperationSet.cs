@@ -71,6 +71,10 @@ internal abstract class OperationSet
         return Projected.Nothing;
     }
 
+    /// <summary>For differences: the store key of the thing that an operation changes; empty when a difference is found in another way
+    /// (events, by the length of what is common) or shows none of it.</summary>
+    internal virtual ReadOnlySpan<byte> Changed(in Operation operation, Span<byte> buffer) => default;
+
     /// <summary>Names what an operation of a record changes, in the words in which store keys are named.</summary>
     internal virtual string Describe(in Operation operation, RunId run) => Utf8.GetTrustedString(operation.Key);
 

@@ -5,6 +5,35 @@ namespace Cairn.Tests.Cli;
 public class CliVerbTests
 {
     [Fact]
+    public void Run_diff_in_every_form()
+    {
+        using var bed = new CliBed();
+        foreach (var run in (string[])["a", "b"])
+        {
+            bed.Good("run", "begin", run);
+            bed.Good("--run", run, "events", "append", "call", $$"""{"tool":"grep","ms":{{run.Length + run[0]}}}""");
+            bed.Good("--run", run, "kv", "put", "same", "1");
+        }
+
+        bed.Good("--run", "b", "kv", "put", "new\nline", "x");
+        bed.Good("--run", "b", "events", "append", "call", """{"tool":"sed"}""");
+        var text = bed.Good("run", "diff", "a", "b", "--ignore", "ms");
+        Assert.Contains("no common ancestor", text, StringComparison.Ordinal);
+        Assert.Contains("they part at commit", text, StringComparison.Ordinal);
+        Assert.Contains("kv: 1 added, 0 removed, 0 modified\n  + \"new\\nline\"  \"x\"", text, StringComparison.Ordinal);
+        Assert.Contains("events: 1 in common, 1 added, 0 removed, 0 modified\n  + #1 call", text, StringComparison.Ordinal);
+        Assert.EndsWith("nothing differs", bed.Good("run", "diff", "a", "a"), StringComparison.Ordinal);
+        Assert.Contains("... and 1 more", bed.Good("run", "diff", "a", "b", "--ignore", "ms", "--limit", "1"), StringComparison.Ordinal);
+        var json = Value.FromJson(bed.Good("--json", "run", "diff", "a", "b"));
+        Assert.Equal(0, json["commonEvents"]);
+        Assert.Equal("b", json["b"]["name"].AsString());
+        Assert.Equal(["kv/new\nline", "events/#0", "events/#1"], json["items"].AsArray().Select(item => item["address"].AsString()));
+        Assert.Equal("event.append", json["divergence"]["operationA"]["name"].AsString());
+        Assert.Contains("| ~ | #0 call |", bed.Good("run", "diff", "a", "b", "--markdown"), StringComparison.Ordinal);
+        Assert.Equal(1, bed.Run("run", "diff", "a", "nobody").Exit);
+    }
+
+    [Fact]
     public void Kv_every_verb()
     {
         using var bed = new CliBed();

@@ -1,0 +1,81 @@
+using Cairn.Replay;
+using Cairn.Store;
+using Cairn.Transactions;
+
+namespace Cairn;
+
+// What differs between two runs.
+public sealed partial class CairnDatabase
+{
+    /// <summary>What differs between two runs as they are now: values, not sequences and times. Nothing is read before the answer is asked
+    /// for. The same run twice gives an empty difference.</summary>
+    /// <param name="a">The run that differences go from.</param>
+    /// <param name="b">The run that they lead to.</param>
+    /// <param name="options">What is passed over; null = nothing.</param>
+    /// <returns>To be disposed of: both runs' versions are kept until then.</returns>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such run.</exception>
+    public RunDiff Diff(RunId a, RunId b, DiffOptions? options = null)
+    {
+        _engine.Path.ThrowIfNotReadable();
+        var (runA, runB) = (FindForDiff(a), FindForDiff(b));
+        var time = _engine.Path.ReadTime();
+        var endA = EndOf(runA, time);
+        try
+        {
+            return new RunDiff(endA, EndOf(runB, time), options ?? DiffOptions.Default);
+        }
+        catch
+        {
+            endA.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>What differs between two views: of two runs, or of one at two moments, where only what was written between them is looked
+    /// at.</summary>
+    /// <param name="a">What differences go from; stays the caller's, and may be disposed of only after the difference.</param>
+    /// <param name="b">What they lead to; the same.</param>
+    /// <param name="options">What is passed over; null = nothing.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: a view of another database.</exception>
+    /// <exception cref="ObjectDisposedException">A view was disposed of.</exception>
+    public RunDiff Diff(RunView a, RunView b, DiffOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(a);
+        ArgumentNullException.ThrowIfNull(b);
+        if (a.Engine != _engine || b.Engine != _engine)
+            throw new CairnException(ErrorCode.InvalidArgument, "A view of another database. Compare views of one.");
+        return new RunDiff(EndOf(a), EndOf(b), options ?? DiffOptions.Default);
+    }
+
+    // Its chain is found from the run's newest record: what is newer than the view is passed over.
+    private DiffEnd EndOf(RunView view)
+    {
+        var info = view.Info;
+        var live = view.Replay?.Source.Live ?? view.Scope.Run;
+        RunNumbers numbers;
+        lock (live.CommitLock)
+            numbers = live.Numbers;
+        return new DiffEnd(view.Scope, info, live, numbers, null);
+    }
+
+    private RunState FindForDiff(RunId id) => Runs.Get(id)?.RunState ?? throw Lifecycle.NotFound(id);
+
+    // The numbers are taken behind the pin: they name a record at or above what is shown.
+    private DiffEnd EndOf(RunState run, long time)
+    {
+        var hold = new PinHold(_engine.Pins, _engine.Pins.Take(run.Visible, run.Store.RunTag));
+        try
+        {
+            RunNumbers numbers;
+            lock (run.CommitLock)
+                numbers = run.Numbers;
+            var scope = Scope.Snapshot(_engine.Path, run, hold.Sequence, time);
+            return new DiffEnd(scope, new Lifecycle(_engine, scope).Info, run, numbers, hold);
+        }
+        catch
+        {
+            hold.Dispose();
+            throw;
+        }
+    }
+}
