@@ -10,7 +10,19 @@ internal sealed class LogReader(SegmentedLog log) : IDisposable
     /// <summary>First guess of a record's length, so that a small one costs one call.</summary>
     private const int FirstReadBytes = 4096;
 
+    /// <summary>Chosen: what is read at once of a chain whose records lie close together.</summary>
+    private const int WindowBytes = 64 << 10;
+
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(FirstReadBytes);
+    private byte[] _window = [];
+    private ulong _windowAt;
+    private int _windowUsed;
+    private uint _windowSalted;
+    private ulong _before;
+
+    /// <summary>For who follows the positions of one run, back or forward: where they lie close together, the bytes between are read with
+    /// them, and many records cost one call. Where they lie far apart nothing more is read than without.</summary>
+    internal bool ReadsAlong { get; init; }
 
     /// <summary>Reads the record that begins at a position.</summary>
     /// <param name="payload">Good until the next call.</param>
@@ -37,6 +49,8 @@ internal sealed class LogReader(SegmentedLog log) : IDisposable
     {
         header = default;
         payload = default;
+        if (ReadsAlong && IsInWindow(position, out header, out payload))
+            return true;
         Span<byte> salt = stackalloc byte[RecordFrame.SaltBytes];
         while (true)
         {
@@ -76,6 +90,45 @@ internal sealed class LogReader(SegmentedLog log) : IDisposable
             : null;
     }
 
+    // A record that is wrong here, or not whole, is read by itself, and judged by that.
+    private bool IsInWindow(ulong position, out RecordHeader header, out ReadOnlySpan<byte> payload)
+    {
+        payload = default;
+        header = default;
+        var before = _before;
+        _before = position;
+        if ((position < _windowAt || position >= _windowAt + (ulong)_windowUsed) && !TryMoveWindow(before, position))
+            return false;
+        var bytes = _window.AsSpan((int)(position - _windowAt), _windowUsed - (int)(position - _windowAt));
+        if (!RecordHeader.TryRead(bytes, out header) || header.Length > RecordFrame.PayloadBytesMax || header.RecordLength > bytes.Length
+            || !RecordFrame.IsHeaderRight(_windowSalted, position, bytes))
+        {
+            return false;
+        }
+
+        payload = bytes.Slice(RecordHeader.Size, (int)header.Length);
+        return RecordFrame.PayloadCheck(_windowSalted, payload) == header.PayloadCheck;
+    }
+
+    // It never leaves a segment, so one salt is that of all in it. Below the log there is none: archives are in pieces.
+    private bool TryMoveWindow(ulong before, ulong position)
+    {
+        _windowUsed = 0;
+        var isBack = position < before;
+        if (before == 0 || (isBack ? before - position : position - before) > WindowBytes / 4)
+            return false;
+        var first = log.BaseOf(position);
+        Span<byte> salt = stackalloc byte[RecordFrame.SaltBytes];
+        if (position < log.FirstPosition || !log.TrySaltAt(position, salt))
+            return false;
+        if (_window.Length == 0)
+            _window = ArrayPool<byte>.Shared.Rent(WindowBytes);
+        _windowSalted = RecordFrame.Salted(salt);
+        _windowAt = isBack ? position - Math.Min(WindowBytes - FirstReadBytes, position - first) : position;
+        _windowUsed = log.Read(_windowAt, _window.AsSpan(0, WindowBytes));
+        return position < _windowAt + (ulong)_windowUsed;
+    }
+
     /// <summary>All records from a position (of a record, or of a segment's base) to the last append, in order; without those that the log
     /// gives up meanwhile.</summary>
     internal LogScan Scan(ulong fromPosition) => new(this, fromPosition);
@@ -84,7 +137,10 @@ internal sealed class LogReader(SegmentedLog log) : IDisposable
     {
         if (_buffer.Length > 0)
             ArrayPool<byte>.Shared.Return(_buffer);
-        _buffer = [];
+        if (_window.Length > 0)
+            ArrayPool<byte>.Shared.Return(_window);
+        _buffer = _window = [];
+        _windowUsed = 0;
     }
 
     internal bool HasRecordAt(ulong position) => position < log.AppendedPosition;

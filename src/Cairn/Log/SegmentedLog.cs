@@ -466,6 +466,13 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
         return (path, offset, 0);
     }
 
+    /// <summary>Where the segment that holds a position begins; the position itself, when none does.</summary>
+    internal ulong BaseOf(ulong position)
+    {
+        var segments = Volatile.Read(ref _segments);
+        return position < segments[0].BasePosition ? position : segments[Find(segments, position)].BasePosition;
+    }
+
     /// <summary>The segment that holds a position, for messages and for scans.</summary>
     internal SegmentFile SegmentAt(ulong position)
     {

@@ -42,7 +42,7 @@ internal enum ReplayBase
     Image,
 }
 
-/// <summary>Takes a record; what it is given is good for the call.</summary>
+/// <summary>Takes a record; what it is given is good for the call. Of the header, sequence and length are told.</summary>
 internal delegate void RecordVisitor(in RecordHeader header, ReadOnlySpan<byte> payload, ulong position);
 
 /// <summary>The commit time of a sequence, for views between two commits of their run.</summary>

@@ -9,14 +9,17 @@ namespace Cairn.Replay;
 internal sealed class ReplayWalk(
     ReplaySource source, Manifest manifest, ReplayPoint point, ReplayBase from, int keptBytes, long imageAfterBytes) : IDisposable
 {
-    private readonly LogReader _reader = new(source.Log);
+    private readonly LogReader _reader = new(source.Log) { ReadsAlong = true };
     private readonly List<Found> _found = [];                // newest first
-    private byte[] _kept = [];
-    private int _used;
+    private readonly List<byte[]> _chunks = [];
+    private int _used = ChunkBytes;                          // of the last one
 
-    private readonly record struct Found(ulong Position, RecordHeader Header, int Offset);
+    private readonly record struct Found(ulong Position, ulong Sequence, int Length, int Chunk, int Offset);
 
     private const int NotKept = -1;
+
+    /// <summary>Chosen: arrays of this length are kept by the pool for the next walk.</summary>
+    private const int ChunkBytes = 1 << 20;
 
     internal ReplayPoint Point => point;
 
@@ -41,7 +44,7 @@ internal sealed class ReplayWalk(
     {
         using var chain = RunChain.Of(source.Log, source.Writer, source.Live);
         var image = from == ReplayBase.Beginning ? null : NewestImage();
-        var bytes = 0L;
+        var (cost, last) = (0L, chain.Next);
         while (chain.MoveNext(out var payload))
         {
             var time = TransactionPayload.ReadCommitTime(payload);
@@ -51,13 +54,14 @@ internal sealed class ReplayWalk(
                 continue;
             }
 
-            if (image is not null && chain.Header.Sequence <= image.Sequence && (from == ReplayBase.Image || bytes >= imageAfterBytes))
+            if (image is not null && chain.Header.Sequence <= image.Sequence && (from == ReplayBase.Image || cost >= imageAfterBytes))
             {
                 Checkpoint = image;
                 break;
             }
 
-            bytes += chain.Header.RecordLength;
+            cost += chain.Header.RecordLength + (last - chain.Position > RunReplay.NearBytes ? RunReplay.FarBytes : 0);
+            last = chain.Position;
             Keep(chain, payload);
         }
 
@@ -66,7 +70,7 @@ internal sealed class ReplayWalk(
         if (chain.IsTrimmed && !Mutant.Is("replay-crosses-gaps"))
             BeginAbove(image, chain);
         if (Checkpoint is { } used)
-            _found.RemoveAll(found => found.Header.Sequence <= used.Sequence && !Mutant.Is("replay-applies-below-image"));
+            _found.RemoveAll(found => found.Sequence <= used.Sequence && !Mutant.Is("replay-applies-below-image"));
     }
 
     private ManifestCheckpoint? NewestImage() => manifest.Checkpoints.LastOrDefault(
@@ -87,30 +91,25 @@ internal sealed class ReplayWalk(
 
     private void Keep(RunChain chain, ReadOnlySpan<byte> payload)
     {
-        var offset = NotKept;
-        if (payload.Length <= keptBytes - _used)
+        var (chunk, offset) = (NotKept, 0);
+        if (payload.Length <= ChunkBytes && (_chunks.Count < keptBytes / ChunkBytes || payload.Length <= ChunkBytes - _used))
         {
-            if (_kept.Length - _used < payload.Length)
-                Grow(payload.Length);
-            payload.CopyTo(_kept.AsSpan(_used));
-            offset = _used;
+            if (_chunks.Count == 0 || payload.Length > ChunkBytes - _used)
+            {
+                _chunks.Add(ArrayPool<byte>.Shared.Rent(ChunkBytes));
+                _used = 0;
+            }
+
+            (chunk, offset) = (_chunks.Count - 1, _used);
+            payload.CopyTo(_chunks[chunk].AsSpan(offset));
             _used += payload.Length;
         }
 
-        _found.Add(new Found(chain.Position, chain.Header, offset));
-    }
-
-    private void Grow(int bytes)
-    {
-        var more = ArrayPool<byte>.Shared.Rent(Math.Max(_used + bytes, 2 * _used));
-        _kept.AsSpan(0, _used).CopyTo(more);
-        if (_kept.Length > 0)
-            ArrayPool<byte>.Shared.Return(_kept);
-        _kept = more;
+        _found.Add(new Found(chain.Position, chain.Header.Sequence, payload.Length, chunk, offset));
     }
 
     /// <param name="index">Counted from 0, the oldest first.</param>
-    internal ulong SequenceAt(int index) => _found[^(index + 1)].Header.Sequence;
+    internal ulong SequenceAt(int index) => _found[^(index + 1)].Sequence;
 
     /// <summary>Gives out records in the order of their sequences.</summary>
     /// <param name="first">Counted from 0.</param>
@@ -119,27 +118,31 @@ internal sealed class ReplayWalk(
         for (var i = _found.Count - 1 - first; count > 0; i--, count--)
         {
             var found = _found[i];
-            if (found.Offset != NotKept)
+            if (found.Chunk != NotKept)
             {
-                visit(found.Header, _kept.AsSpan(found.Offset, (int)found.Header.Length), found.Position);
+                visit(HeaderOf(found), _chunks[found.Chunk].AsSpan(found.Offset, found.Length), found.Position);
                 continue;
             }
 
             // The hold keeps whatever lies there; below the log an archive may have to be asked.
             if (!History.TryRead(
                 source.Log, _reader, source.Live.Id, found.Position, out var kept, out var header, out var payload) || !kept.IsAll)
-                throw new HistoryTrimmedException(new Sequence(found.Header.Sequence), new Sequence(found.Header.Sequence + 1));
+                throw new HistoryTrimmedException(new Sequence(found.Sequence), new Sequence(found.Sequence + 1));
             RecordsRead++;
             BytesRead += header.RecordLength;
             visit(header, payload, found.Position);
         }
     }
 
+    // Of a header that is not read again only these two are kept.
+    private static RecordHeader HeaderOf(in Found found) => new(
+        (uint)found.Length, RecordType.Transaction, RecordHeader.CurrentVersion, default, found.Sequence, 0, 0, 0);
+
     public void Dispose()
     {
         _reader.Dispose();
-        if (_kept.Length > 0)
-            ArrayPool<byte>.Shared.Return(_kept);
-        _kept = [];
+        foreach (var chunk in _chunks)
+            ArrayPool<byte>.Shared.Return(chunk);
+        _chunks.Clear();
     }
 }

@@ -23,7 +23,7 @@ internal sealed class RunChain : IDisposable
     internal RunChain(SegmentedLog log, RunId run, in RunNumbers numbers, ulong visible)
     {
         _log = log;
-        _reader = new LogReader(log);
+        _reader = new LogReader(log) { ReadsAlong = true };
         _run = run;
         _born = numbers.Born;
         _visible = visible;
@@ -49,6 +49,9 @@ internal sealed class RunChain : IDisposable
     internal ulong Position { get; private set; }
 
     internal SegmentedLog Log => _log;
+
+    /// <summary>Position of the record that comes next.</summary>
+    internal ulong Next => _next;
 
     /// <summary>Sequence of the run's newest record, visible or not.</summary>
     internal ulong Newest { get; }

@@ -20,7 +20,7 @@
 //
 // Cost: what the run wrote since it began, or since the image, and not what the log holds. Walking back reads each record once; what is
 // needed again is kept in memory as far as KeptBytes go and read a second time beyond that. An image is used when the chain does not
-// reach the run's beginning any more (retention), or when ImageAfterBytes of records have been read and it has the rest.
+// reach the run's beginning any more (retention), or when reading has cost ImageAfterBytes and the image has the rest.
 //
 // What has been given up. A record that is missing, or of which some operations are, ends the chain. With an image at or below the
 // moment, the records above it are enough, and they are whole because the log above the older checkpoint always is (T3). Without one the
@@ -42,11 +42,19 @@ namespace Cairn.Replay;
 internal sealed class RunReplay : IDisposable
 {
     /// <summary>Chosen: records are kept while the chain is walked, so that most runs are read once.</summary>
-    private const int KeptBytes = 16 << 20;
+    private const int KeptBytes = 32 << 20;
 
-    /// <summary>Chosen: below this, reading the records is cheaper than opening the tables of an image.</summary>
-    private const long ImageAfterBytes = 4 << 20;
+    /// <summary>Chosen: below this, reading the records is cheaper than opening the tables of an image. A record that lies far from the one
+    /// before counts as <see cref="FarBytes"/> more.</summary>
+    internal const long ImageAfterBytes = 4 << 20;
 
+    /// <summary>Chosen: what a call costs beside the bytes that it copies, for sixty-four of them are about an opened image.</summary>
+    internal const long FarBytes = 64 << 10;
+
+    /// <summary>Closer than this, many records are read with one call.</summary>
+    internal const ulong NearBytes = 16 << 10;
+
+    private const int RecordsPerLook = 64;
     private const long CacheBytes = 4 << 20;
 
     private readonly LogHold _hold;
@@ -62,7 +70,7 @@ internal sealed class RunReplay : IDisposable
         var image = new CurrentImage();
         if (checkpoint is not null)
         {
-            _image = CheckpointImage.Open(source.Log.Storage, hold.Manifest, checkpoint, new BlockCache(CacheBytes), source.Content);
+            _image = CheckpointImage.Open(source.Log.Storage, hold.Manifest, checkpoint, new BlockCache(CacheBytes), content: null);
             image.Value = _image;
         }
 
@@ -168,6 +176,7 @@ internal sealed class RunReplay : IDisposable
     internal void Load(ReplayWalk walk, int count)
     {
         walk.Forward(0, count, Apply);
+        CheckMemory();
         Catalogue.EndLoad();
         if (!IsListed)
             Run.Store.EndLoad();
@@ -212,6 +221,12 @@ internal sealed class RunReplay : IDisposable
         }
 
         Applied++;
+        if (Applied % RecordsPerLook == 0)
+            CheckMemory();
+    }
+
+    private void CheckMemory()
+    {
         if (MemoryBytes > Source.Limits.ViewBytesMax)
         {
             throw new LimitException(

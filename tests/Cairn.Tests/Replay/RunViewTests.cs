@@ -286,6 +286,8 @@ public class RunViewTests
         for (var i = 0; i < 200; i++)
         {
             run.Kv.Put("k" + i % 3, new string('w', 200) + i);
+            if (i % 5 == 0)
+                run.Events.Append("note", Value.Object(("i", i)));
             hashes.Add((world.Db.Sequence, run.StateHash()));
             if (i is 100 or 150)
                 world.Db.Checkpoint(cancellationToken: Token);
@@ -401,6 +403,91 @@ public class RunViewTests
         Assert.Throws<CorruptionException>(() => run.AtStep(3));
         Assert.Equal(0, world.Db.Metrics.Views);
         Assert.Equal(ulong.MaxValue, ((Cairn.Log.SegmentedLog)world.Db.Engine.Path.Log.Device!).HeldFrom);
+    }
+
+    [Fact]
+    [Trait("Promise", "G6")]
+    public void G6_A_damaged_table_or_content_is_told_and_the_records_still_give_the_view()
+    {
+        using var world = new ModeDatabase(Durability.Buffered);
+        var run = world.Db.Runs.Begin("mine");
+        for (var i = 0; i < 40; i++)
+            run.Kv.Put("k" + i, new string('v', 50));
+        var large = run.Kv.Put("large", "a-content-" + new string('c', 500));
+        world.Db.Checkpoint(cancellationToken: Token);
+        run.Kv.Put("last", 1);
+        var source = RunView.SourceOf(world.Db.Engine, run.RunState, 0);
+        using (var image = RunReplay.Build(source, ReplayPoint.At(large.Value), ReplayBase.Image))
+            Assert.NotNull(image.Checkpoint);
+        var table = "tables/" + world.Storage.List("tables").Single();
+        using (var file = world.Storage.Open(table, writable: true))
+        {
+            for (var at = 128; at < file.Length; at += 64)
+                file.WriteAt([0x55, 0xAA], at);
+        }
+
+        var damage = Assert.ThrowsAny<CairnException>(() =>
+        {
+            using var image = RunReplay.Build(source, ReplayPoint.At(large.Value), ReplayBase.Image);
+            using var reader = image.Run.Store.Read();
+            for (var i = 0; i < 40; i++)
+                reader.TryGet([0x10, .. System.Text.Encoding.UTF8.GetBytes("k" + i)], large.Value, out _);
+        });
+        Assert.Equal((ErrorCode.Corruption, table), (damage.Code, ((CorruptionException)damage).File));
+        using var view = run.At(large);
+        Assert.Equal(41, view.Kv.Count());
+
+        // The content is read from the log when it is asked for: then its damage is told, and never an absent key.
+        var name = "log/" + world.Storage.List("log").Single(name => name.EndsWith(".segment", StringComparison.Ordinal));
+        using (var file = world.Storage.Open(name, writable: true))
+        {
+            var bytes = new byte[64 << 10];
+            var length = file.ReadAt(bytes, 0);
+            file.WriteAt("B"u8, bytes.AsSpan(0, length).IndexOf("a-content-"u8));
+        }
+
+        lock (view.Replay!.Run.CommitLock)
+            view.Replay.Run.Store.ForgetContent(1_000);
+        Assert.Equal(name, Assert.Throws<CorruptionException>(() => view.Kv.Get("large")).File);
+        Assert.Equal(41, view.Kv.Count());
+        Assert.Throws<CorruptionException>(() => view.StateHash());
+    }
+
+    [Fact]
+    public void A_view_outlives_its_database_as_nothing_but_an_error()
+    {
+        using var world = new ModeDatabase(Durability.Buffered);
+        world.Run.Kv.Put("k", 1);
+        var view = world.Db.Replay(RunId.Default);
+        world.Reopen();
+        Assert.Throws<ObjectDisposedException>(() => view.Kv.Get("k"));
+        Assert.Throws<ObjectDisposedException>(() => view.StateHash());
+        view.Dispose();
+    }
+
+    // A run of thousands of records beside others: those that lie close together are read with one call, those that lie apart one by one.
+    [Theory]
+    [InlineData(0)]
+    [InlineData(7)]
+    [InlineData(700)]
+    public void RPL_4_However_the_records_lie_the_view_is_the_same(int noise)
+    {
+        using var world = new ModeDatabase(Durability.Buffered, Small);
+        var run = world.Db.Runs.Begin("mine");
+        var random = new Random(noise);
+        var hash = default(Hash256);
+        for (var i = 0; i < 400; i++)
+        {
+            run.Kv.Put("k" + random.Next(100), new string('v', random.Next(10) == 0 ? 6_000 : random.Next(200)));
+            if (i == 300)
+                hash = run.StateHash();
+            for (var j = random.Next(noise + 1); j > 0 && i % 40 == 0; j--)
+                world.Run.Kv.Put("noise", new string('n', random.Next(900)));
+        }
+
+        using var view = run.AtStep(302);
+        Assert.Equal(hash, view.StateHash());
+        Assert.Equal(401, view.RecordsRead);
     }
 
     [Fact]

@@ -1,0 +1,18 @@
+using Cairn.Bench.Harness;
+
+namespace Cairn.Bench.Suites;
+
+/// <summary>The goals of <c>./bench replay</c>.</summary>
+internal static class ReplayGates
+{
+    // Times: a view right after the last commit but one, against one read of the file's bytes from front to back.
+    internal static readonly Gate ViewToRead = Gate.AtMost("view-of-1000-events/sequential-read", 20);
+
+    // Rates: commits of one run replayed, against the same commits recovered by an opening.
+    internal static readonly Gate ReplayToRecovery = Gate.AtLeast("replay-rate/recovery-rate", 0.8);
+
+    // Times: the run's records among those of others, against the same run alone.
+    internal static readonly Gate AmongOthersToAlone = Gate.AtMost("replay-among-10M-commits/alone", 2);
+
+    internal static IReadOnlyList<Gate> All { get; } = Gate.AllOf(typeof(ReplayGates));
+}
