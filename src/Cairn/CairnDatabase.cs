@@ -277,7 +277,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             jobs.Add(new SystemEventJob(counters.Events, path, engine.Random, engine.ReadHealth));
         engine.Maintainer = new Maintainer(
             state, options.TimeProvider, options.Maintenance, !hooks.IsMaintenanceManual, () => log.LastSequence, jobs,
-            restsFirst: options.IsReadOnly);
+            restsFirst: options.IsReadOnly || log.Device is { HasBegun: false });
         engine.Maintainer.Warned = engine.TellWarning;
         if (rebuild is not null)
         {

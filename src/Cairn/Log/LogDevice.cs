@@ -8,6 +8,15 @@ namespace Cairn.Log;
 /// </summary>
 internal abstract class LogDevice : IDisposable
 {
+    /// <summary>This opening has written what comes before its first record. Until then there is no room for any.</summary>
+    internal abstract bool HasBegun { get; }
+
+    /// <summary>Writes that, once, and says where the first record goes. Whatever else changes the device does it too.</summary>
+    /// <exception cref="Storage.StorageException">NoSpace: nothing was published, and it may be tried again. Any other failure is
+    /// final.</exception>
+    /// <exception cref="DatabaseFailedException">Fenced: another owner has written here.</exception>
+    internal abstract LogStart Begin();
+
     /// <summary>Seeds every checksum of the records appended now; changes at <see cref="Rotate"/> only. 16 bytes.</summary>
     internal abstract ReadOnlySpan<byte> Salt { get; }
 

@@ -79,6 +79,7 @@ internal sealed class LogWriter : IDisposable
     private int _isAwaited;
     private byte[] _roundBuffer = [];
     private uint _chain;
+    private volatile bool _hasBegun;                         // the device has, and this goes on where it said
     private ulong _askedFor;                                 // base of the segment behind which one was asked for, + 1
     private bool _stopping;
     private CommitRound? _syncAsked;
@@ -111,6 +112,9 @@ internal sealed class LogWriter : IDisposable
         _progress.Written = start.Position;
         _progress.Synced = start.Synced;
         _chain = start.Chain;
+        _hasBegun = device?.HasBegun ?? true;
+        if (!_hasBegun)
+            _progress.Marked = start.Position;               // the close before is the witness
         if (device is not null)
         {
             visible.Publish(start.Sequence);
@@ -269,7 +273,7 @@ internal sealed class LogWriter : IDisposable
     {
         get
         {
-            if (_device is null || _device.PreparedBytes > 0)
+            if (_device is null || !_hasBegun || _device.PreparedBytes > 0)
                 return false;
             var size = _device.EndPosition - _device.BasePosition;
             return Volatile.Read(ref _places.Position) - _device.BasePosition > size / 2;
@@ -322,11 +326,44 @@ internal sealed class LogWriter : IDisposable
         return begins;
     }
 
+    /// <summary>There is room for records, or was. After a clean close there is none until the first one asks.</summary>
+    internal bool HasBegun => _hasBegun;
+
+    // Nobody has a place yet, and nobody writes.
+    private void Begin()
+    {
+        LogStart start;
+        try
+        {
+            start = _device!.Begin();
+        }
+        catch (DatabaseFailedException fenced)
+        {
+            throw _state.Fail(fenced);
+        }
+
+        lock (_syncGate)
+        {
+            _chain = start.Chain;
+            Volatile.Write(ref _progress.Synced, start.Position);
+            Volatile.Write(ref _progress.Written, start.Position);
+        }
+
+        _gate.Enter();
+        _places.Position = start.Position;
+        _places.SegmentEnd = _device.EndPosition;
+        _hasBegun = true;
+        _gate.Exit();
+    }
+
     private bool TryPrepare(long recordBytesMin, [NotNullWhen(false)] out Storage.StorageException? noSpace)
     {
         try
         {
-            _device!.Prepare(recordBytesMin);
+            if (_hasBegun)
+                _device!.Prepare(recordBytesMin);
+            else
+                Begin();
             noSpace = null;
             return true;
         }
@@ -893,8 +930,10 @@ internal sealed class LogWriter : IDisposable
     {
         Drive(mayLeave: false);
         StopThread();
-        if (_device is null || _state.HasFailed)
+        if (_device is null || _state.HasFailed || !_device.HasBegun)
             return;
+        if (!_hasBegun)
+            Begin();                                         // something else than a record did
         var seal = new PendingRecord { Type = RecordType.Seal };
         seal.Extend(Seal.Size).Clear();
         _gate.Enter();

@@ -19,7 +19,9 @@
 // 6  What is published (manifests, the name of a segment) may meet a full disk. Under a name that is not there yet nothing was promised, so
 //    the reserve is given up and the publication made anew; only then is it a failure.
 // 7  Clean close (5.10): seal appended and synced, the never-written tail behind it cut, synced, manifest with the clean flag.
-// 8  Giving up (9.3): the segments that go and the archive that has what is still needed of them change place in one manifest. Who reads
+// 8  An opening after a clean close has nothing to write before its first record, so until then it writes nothing (Begin): the manifest of
+//    the close counts, the log ends where it ended, and closing leaves all as it was. Whatever changes the manifest begins first.
+// 9  Giving up (9.3): the segments that go and the archive that has what is still needed of them change place in one manifest. Who reads
 //    by position sees the archive before the segment goes.
 //
 // The running SHA-256 of the open segment costs its speed once per appended byte, on the writer; it ends in the seal, in the next
@@ -65,9 +67,13 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
     private Exception? _failure;
     private bool _isClosed;
     private bool _isShortOfSpace;
+    private LogBeginning? _beginning;               // null: this opening has begun, or only reads
+    private OpenSegment? _begun;                    // its segment is named, and no manifest names it yet
+    private LogStart _start;
 
-    /// <summary>Goes on with an open segment that recovery made; or, without a file, reads a database that was closed.</summary>
-    internal SegmentedLog(IStorage storage, LogOptions options, Manifest manifest, SegmentFile[] segments, OpenSegment? open)
+    /// <summary>Goes on behind what recovery found.</summary>
+    /// <param name="beginning">Null: only to be read.</param>
+    internal SegmentedLog(IStorage storage, LogOptions options, Manifest manifest, SegmentFile[] segments, LogBeginning? beginning)
     {
         _storage = storage;
         _options = options;
@@ -75,18 +81,89 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
         _segments = segments;
         _reserve = new Reserve(storage);
         _appended = manifest.EndPosition;
-        _isClosed = open is null;
-        if (open is not null)
+        _beginning = beginning;
+        _isClosed = beginning is null;
+        _digested = _appended;
+        _synced = _appended;
+    }
+
+    internal override bool HasBegun => Volatile.Read(ref _beginning) is null;
+
+    internal override LogStart Begin()
+    {
+        if (HasBegun)
+            return _start;
+        lock (_prepareGate)
+        lock (_manifestGate)
         {
-            _file = open.File;
-            _fileBytes = open.FileBytes;
+            ThrowIfEnded();
+            if (_beginning is { } beginning)
+                Begin(beginning);
+            return _start;
+        }
+    }
+
+    // A full disk publishes nothing: the next try goes on where this one ended.
+    private void Begin(LogBeginning beginning)
+    {
+        var isNothing = false;
+        try
+        {
+            try
+            {
+                _begun ??= beginning.MakeSegment();
+            }
+            catch (StorageException full) when (full.Error == StorageError.NoSpace && !_storage.Exists(LogNames.SegmentPath(beginning.Header.Number)))
+            {
+                isNothing = true;
+                var part = LogNames.SegmentPath(beginning.Header.Number) + LogNames.Part;
+                if (_storage.Exists(part))
+                    _storage.Unlink(part);
+                throw;
+            }
+
+            Failpoint.Hit("beginning.segment-named");
+            var next = beginning.Naming(_begun);
+            try
+            {
+                PublishOrNothing(next);
+            }
+            catch (StorageException full) when (IsNothing(full, next))
+            {
+                isNothing = true;
+                throw;
+            }
+
+            Failpoint.Hit("beginning.manifest-published");
+            next.UnlinkOlder(_storage);
+            GoOnWith(beginning, _begun, next);
+        }
+        catch (Exception cause) when (!isNothing)
+        {
+            Latch(cause);
+            ThrowIfFull(cause);
+            throw;
+        }
+    }
+
+    private void GoOnWith(LogBeginning beginning, OpenSegment open, Manifest manifest)
+    {
+        lock (_digestGate)
+        {
             _digest = open.Digest;
-            _recordCount = open.RecordCount;
-            _appended = open.Appended;
             _digested = open.Appended;
         }
 
-        _synced = _appended;
+        _file = open.File;
+        _fileBytes = open.FileBytes;
+        _recordCount = open.RecordCount;
+        _start = beginning.Start;
+        Volatile.Write(ref _segments, [.. _segments, new SegmentFile(_storage, beginning.Header, open.File)]);
+        Volatile.Write(ref _appended, open.Appended);
+        Volatile.Write(ref _synced, open.Appended);
+        Volatile.Write(ref _manifest, manifest);
+        _begun = null;
+        Volatile.Write(ref _beginning, null);
     }
 
     internal override ReadOnlySpan<byte> Salt => Current.Salt;
@@ -95,7 +172,7 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
 
     internal override ulong BasePosition => Current.BasePosition;
 
-    internal override ulong EndPosition => BasePosition + (ulong)RoomIn(_fileBytes);
+    internal override ulong EndPosition => HasBegun ? BasePosition + (ulong)RoomIn(_fileBytes) : AppendedPosition;
 
     internal override ulong FirstPosition => Volatile.Read(ref _segments)[0].BasePosition;
 
@@ -141,7 +218,7 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
     internal Reserve Reserve => _reserve;
 
     /// <summary>Size of the segment that <see cref="Prepare"/> will make next, in bytes of file.</summary>
-    internal long NextSegmentBytes => Math.Clamp(2 * _fileBytes, _options.SegmentBytesMin, _options.SegmentBytesMax);
+    internal long NextSegmentBytes => Math.Clamp(2 * Math.Max(_fileBytes, _options.SegmentBytesMin), _options.SegmentBytesMin, _options.SegmentBytesMax);
 
     /// <summary>What the reserve should hold for the next segment.</summary>
     internal long ReserveBytes => _options.ReserveBytes(NextSegmentBytes);
@@ -628,6 +705,7 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
     /// <exception cref="StorageException">NoSpace: nothing was published, the present one counts.</exception>
     internal Manifest Change(Func<Manifest, Manifest> change)
     {
+        Begin();
         lock (_manifestGate)
         {
             ThrowIfEnded();
@@ -693,6 +771,7 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
 
     internal override void Truncate(ulong upToPosition)
     {
+        Begin();
         lock (_manifestGate)
         {
             if (CountBelow(upToPosition) > 0)
@@ -755,13 +834,14 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
         }
     }
 
-    /// <summary>Gives up the segments that lie below a position, and names these archives (8): in one step. Files that are named no more
+    /// <summary>Gives up the segments that lie below a position, and names these archives (9): in one step. Files that are named no more
     /// are unlinked; who reads them finishes.</summary>
     /// <param name="archives">In any order. Each is on the disk under its name.</param>
     /// <returns>False: somebody holds one of the segments or archives, and nothing was done.</returns>
     /// <exception cref="StorageException">NoSpace: nothing was published and nothing is given up. Any other failure is final (4).</exception>
     internal bool GiveUp(ulong upToPosition, IReadOnlyList<ManifestArchive> archives)
     {
+        Begin();
         lock (_manifestGate)
         {
             ThrowIfEnded();
@@ -881,6 +961,7 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
 
         foreach (var segment in _segments)
             segment.Dispose();
+        _begun?.Dispose();
         Archive?.Dispose();
         lock (_digestGate)
         {
@@ -972,4 +1053,11 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
 }
 
 /// <summary>The segment that recovery hands over, open for appending.</summary>
-internal sealed record OpenSegment(IFile File, long FileBytes, RunningDigest Digest, ulong RecordCount, ulong Appended);
+internal sealed record OpenSegment(IFile File, long FileBytes, RunningDigest Digest, ulong RecordCount, ulong Appended) : IDisposable
+{
+    public void Dispose()
+    {
+        File.Dispose();
+        Digest.Dispose();
+    }
+}

@@ -25,6 +25,7 @@ internal sealed class Lane : IDisposable
     private readonly ManualResetEventSlim _signal = new(false, spinCount: 0);
     private readonly Lock _gate = new();                     // starting and ending the thread
     private Thread? _thread;
+    private ExecutionContext? _opener = ExecutionContext.Capture();
     private bool _isAsleep = true;
     private bool _stopping;
     private long _idleSince;
@@ -78,9 +79,9 @@ internal sealed class Lane : IDisposable
             Start();
     }
 
-    /// <param name="isFirst">By whoever opens the database: the thread is in its flow of control, as tests want it. Any other who starts
-    /// it has nothing to do with it but that it commits.</param>
-    internal void Start(bool isFirst = false)
+    /// <summary>Starts the thread. The first one is in the flow of control of whoever opened the database, as tests want it; who starts it
+    /// has nothing to do with it but that it commits.</summary>
+    internal void Start()
     {
         lock (_gate)
         {
@@ -90,10 +91,7 @@ internal sealed class Lane : IDisposable
             {
                 var thread = new Thread(Run) { IsBackground = true, Name = _threadName };
                 Volatile.Write(ref _thread, thread);
-                if (isFirst)
-                    thread.Start();
-                else
-                    thread.UnsafeStart();
+                thread.UnsafeStart(Interlocked.Exchange(ref _opener, null));
             }
             catch (Exception cannot) when (cannot is OutOfMemoryException or ThreadStartException)
             {
@@ -103,11 +101,14 @@ internal sealed class Lane : IDisposable
         }
     }
 
-    private void Run()
+    private void Run(object? flow)
     {
         try
         {
-            Loop();
+            if (flow is ExecutionContext opener)
+                ExecutionContext.Run(opener, static lane => ((Lane)lane!).Loop(), this);
+            else
+                Loop();
         }
         catch (Exception bug)
         {

@@ -105,9 +105,11 @@ internal sealed class DigestJob(LogWriter log) : MaintenanceJob("digest", LaneKi
 /// <summary>Watches the room on the disk, and allocates, zeroes and syncs the next segment before it is needed.</summary>
 internal sealed class SegmentJob(LogWriter log, EngineState state) : MaintenanceJob("segment", LaneKind.Prompt)
 {
-    internal override long Backlog => log.Device is { PreparedBytes: 0 } device ? (long)(log.WrittenPosition - device.BasePosition) : 0;
+    internal override long Backlog =>
+        log.Device is { HasBegun: true, PreparedBytes: 0 } device ? (long)(log.WrittenPosition - device.BasePosition) : 0;
 
-    internal override long Capacity => log.Device is { } device ? (long)(device.EndPosition - device.BasePosition) : 1;
+    internal override long Capacity =>
+        log.Device is { HasBegun: true } device ? (long)(device.EndPosition - device.BasePosition) : 1;
 
     internal override long BackPressureEvents => log.Counters.RoomWaits;
 

@@ -64,8 +64,9 @@ internal sealed class Maintainer : IDisposable
 
     /// <param name="ownThreads">False: the steps are driven by hand.</param>
     /// <param name="lastCommit">Newest commit of any run: a lane rests only while it stays the same.</param>
-    /// <param name="restsFirst">The lanes get their threads when something is due. A database that takes no commits has nothing for them
-    /// when it is opened, and beginning two threads takes as long as all the rest of its opening.</param>
+    /// <param name="restsFirst">The lanes get their threads when something is due. A database that takes no commits, or has not taken one,
+    /// has nothing for them that would not have a second's time, and beginning two threads takes longer than all the rest of its
+    /// opening.</param>
     internal Maintainer(
         EngineState state, TimeProvider clock, MaintenanceOptions options, bool ownThreads, Func<ulong> lastCommit,
         IEnumerable<MaintenanceJob> jobs, TimeSpan? retireAfter = null, bool restsFirst = false)
@@ -83,8 +84,8 @@ internal sealed class Maintainer : IDisposable
         _long = MakeLane(LaneKind.Long, retireAfter ?? RetireAfter);
         if (restsFirst && TryRest())
             return;
-        _prompt.Start(isFirst: true);
-        _long.Start(isFirst: true);
+        _prompt.Start();
+        _long.Start();
     }
 
     private Lane MakeLane(LaneKind kind, TimeSpan retireAfter) =>

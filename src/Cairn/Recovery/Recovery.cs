@@ -51,6 +51,9 @@
 // The report says what was read (segments, records, bytes, transactions), where the floor was, what was cut (file, offset, bytes,
 // why), copied, quarantined and removed, warnings, and the time of each phase. Recovery writes no events.
 //
+// R7  After a clean close there is nothing to prove, to copy or to tell, so nothing is written until something is: the new segment and the
+//     manifest are made with the first record (SegmentedLog.Begin), in the same order. An opening without one leaves no trace.
+//
 // Not here: what a checkpoint holds (RecoveredState), what a transaction means (Apply), the lock.
 
 using Cairn.Content;
@@ -148,7 +151,7 @@ internal sealed class Recovery
         EndPhase("scan");
 
         return _options.IsReadOnly
-            ? HandOut(manifest, scanned.First, scanned.Headers, null, scanner.Chain)
+            ? HandOut(manifest, scanned.First, scanned.Headers, null)
             : Begin(directory, manifest, scanned, leftovers, scanner, _last!);
     }
 
@@ -550,6 +553,8 @@ internal sealed class Recovery
         var start = BuildStart(manifest, ended, header, scanner, file, tail);
         EndPhase("verdict");
 
+        if (MayWait(directory, manifest, leftovers))
+            return HandOut(manifest, scanned.First, scanned.Headers, BeginningOf(manifest, start));
         Failpoint.Hit("recovery.judged-before-first-write");
         var quarantine = new Quarantine(_storage, _findings);
         Tidy(directory, leftovers);
@@ -559,8 +564,13 @@ internal sealed class Recovery
             quarantine.Keep(NameOf(cut, last.Number, file), file, cut.Offset, cut.Bytes, Report(cut, tail));
 
         var next = WithoutRejected(manifest, quarantine);
-        return Publish(next with { Segments = [.. manifest.Segments.SkipLast(1), ended] }, scanned.First, scanned.Headers, start);
+        return Begin(next with { Segments = [.. manifest.Segments.SkipLast(1), ended] }, scanned.First, scanned.Headers, start);
     }
+
+    // R7: a clean close, and a directory with nothing in it that is to be tidied up or told of.
+    private bool MayWait(DirectorySurvey directory, Manifest manifest, List<string> leftovers) =>
+        manifest.IsClean && directory.Unfinished.Count + directory.Foreign.Count + leftovers.Count + _rejected.Count + _findings.Warnings.Count == 0
+        && !Mutant.Is("opening-writes-at-once");
 
     // R6.
     private Manifest WithoutRejected(Manifest manifest, Quarantine quarantine)
@@ -600,10 +610,8 @@ internal sealed class Recovery
         return start;
     }
 
-    private RecoveredLog Publish(Manifest manifest, int first, SegmentHeader[] headers, SegmentStart start)
+    private LogBeginning BeginningOf(Manifest manifest, SegmentStart start)
     {
-        var open = PublishStart(start);
-        Failpoint.Hit("recovery.segment-named");
         var header = start.Header;
         var next = manifest with
         {
@@ -615,63 +623,59 @@ internal sealed class Recovery
             LastSequence = _lastSequence,
             CommitTime = _lastCommitTime,
             PreviousDigest = _loaded?.Digest() ?? default,
-            Segments = [.. manifest.Segments, new ManifestSegment(header.Number, header.BasePosition, header.CopiedTo, header.FirstSequence, 0, open.FileBytes, default)],
         };
+        return new LogBeginning(header, start.Chain, () => start.Publish(_storage, _options), next);
+    }
+
+    private RecoveredLog Begin(Manifest manifest, int first, SegmentHeader[] headers, SegmentStart start)
+    {
+        var recovered = HandOut(manifest, first, headers, BeginningOf(manifest, start));
         try
         {
-            next.Publish(_storage);
-            Failpoint.Hit("recovery.manifest-published");
-            next.UnlinkOlder(_storage);
-            _findings.Epoch = next.Epoch;
-            _findings.ManifestNumber = next.Number;
-            var recovered = HandOut(next, first, [.. headers, header], open, start.Chain);
+            BeginOrRelease(recovered.Log);
             recovered.Log.Reserve.TryBuild(recovered.Log.ReserveBytes);
             EndPhase("write");
-            return recovered;
+            return recovered with { NextPosition = recovered.Log.AppendedPosition };
         }
         catch
         {
-            open.File.Dispose();
-            open.Digest.Dispose();
+            recovered.Log.Dispose();
             throw;
         }
     }
 
     /// <summary>A full disk must not keep a database shut: the reserve makes room for the new segment.</summary>
-    private OpenSegment PublishStart(SegmentStart start)
+    private void BeginOrRelease(SegmentedLog log)
     {
         try
         {
-            return start.Publish(_storage, _options);
+            log.Begin();
         }
-        catch (StorageException full) when (full.Error == StorageError.NoSpace && _storage.Exists(LogNames.Reserve)
-            && !_storage.Exists(LogNames.SegmentPath(start.Header.Number)))
+        catch (StorageException full) when (full.Error == StorageError.NoSpace && log.Reserve.HeldBytes > 0)
         {
-            new Reserve(_storage).Release();
-            if (_storage.Exists(LogNames.SegmentPath(start.Header.Number) + LogNames.Part))
-                _storage.Unlink(LogNames.SegmentPath(start.Header.Number) + LogNames.Part);
+            log.Reserve.Release();
             _findings.Warn("The disk is full; the reserve was released to open.");
-            return start.Publish(_storage, _options);
+            log.Begin();
         }
     }
 
     /// <param name="first">Index of the first segment that was looked at.</param>
-    private RecoveredLog HandOut(Manifest manifest, int first, SegmentHeader[] headers, OpenSegment? open, uint chain)
+    private RecoveredLog HandOut(Manifest manifest, int first, SegmentHeader[] headers, LogBeginning? beginning)
     {
         var segments = new SegmentFile[manifest.Segments.Count];
         for (var i = 0; i < segments.Length; i++)
         {
             segments[i] = i < first
                 ? new SegmentFile(_storage, manifest.Segments[i], manifest.DatabaseId, i == 0 ? null : manifest.Segments[i - 1].Digest)
-                : new SegmentFile(_storage, headers[i - first], i == segments.Length - 1 ? open?.File ?? _last : null);
+                : new SegmentFile(_storage, headers[i - first], i == segments.Length - 1 ? _last : null);
         }
 
-        if (open is null)
-            _last = null;                                    // it goes on as that segment's
-
+        _last = null;                                        // it goes on as that segment's
+        _findings.Epoch = beginning?.Manifest.Epoch ?? manifest.Epoch;
+        _findings.ManifestNumber = beginning?.Manifest.Number ?? manifest.Number;
         var archives = new ArchiveSet(_storage, manifest.DatabaseId, manifest.Archives);
-        var log = new SegmentedLog(_storage, _options, manifest, segments, open) { Archive = archives };
-        return new RecoveredLog(log, _lastSequence, _lastCommitTime, log.AppendedPosition, chain, _findings);
+        var log = new SegmentedLog(_storage, _options, manifest, segments, beginning) { Archive = archives };
+        return new RecoveredLog(log, _lastSequence, _lastCommitTime, log.AppendedPosition, beginning?.Chain ?? 0, _findings);
     }
 
     /// <summary>Removes what a crash left unfinished, durably, before new files take the names.</summary>
@@ -718,7 +722,7 @@ internal sealed class Recovery
         var none = new Manifest { Number = 0, Epoch = 0, DatabaseId = _options.DrawBits(), Created = _lastCommitTime, Segments = [] };
         var header = new SegmentHeader(none.Format, none.DatabaseId, 1, 0, 0, 0, 1, 1, _options.DrawBits(), default);
         _begin?.Invoke(none, null);
-        return Publish(none, 0, [], SegmentStart.Build(header, null, 0, 0, _lastCommitTime));
+        return Begin(none, 0, [], SegmentStart.Build(header, null, 0, 0, _lastCommitTime));
     }
 
     // Over bytes that were checked in the same buffer: a digest of a plain second read would keep for ever what a bit that was read

@@ -13,8 +13,11 @@ internal sealed class DiskStorage : IStorage
 
     private readonly SafeFileHandle root;
 
-    private DiskStorage(string path, SafeFileHandle root, bool readOnly)
+    private volatile bool isNamed;              // the name of the directory itself is durable
+
+    private DiskStorage(string path, SafeFileHandle root, bool readOnly, bool isNamed)
     {
+        this.isNamed = isNamed;
         Description = path;
         this.root = root;
         IsReadOnly = readOnly;
@@ -39,17 +42,14 @@ internal sealed class DiskStorage : IStorage
             return PortableStorage.OpenOrCreate(full, createIfMissing, readOnly);
 
         var outcome = LinuxCalls.OpenRoot(full, out var root);
-        if (outcome == -Errno.NoEntry && createIfMissing && !readOnly)
+        var isNew = outcome == -Errno.NoEntry && createIfMissing && !readOnly;
+        if (isNew)
         {
             CreateWithParents(full);
             outcome = LinuxCalls.OpenRoot(full, out root);
         }
-        else if (outcome >= 0 && !readOnly)
-        {
-            SyncParentOfExisting(full, root!);
-        }
 
-        return root is null ? throw Errno.Failure("open", full, (int)-outcome) : new DiskStorage(full, root, readOnly);
+        return root is null ? throw Errno.Failure("open", full, (int)-outcome) : new DiskStorage(full, root, readOnly, isNew);
     }
 
     public IFile CreateNew(string path)
@@ -132,6 +132,9 @@ internal sealed class DiskStorage : IStorage
         RefuseIfReadOnly("sync directory", directory);
         if (directory.Length == 0)
         {
+            if (!isNamed)
+                SyncParent();
+
             // The handle of the root was open before anything failed, so it is told of every failure since.
             Succeeded("sync directory", directory, LinuxCalls.Sync(root));
             return;
@@ -179,14 +182,12 @@ internal sealed class DiskStorage : IStorage
         }
     }
 
-    /// <summary>The process that made the directory may have been killed before it could sync the name. A parent that we may not read
-    /// was not written by us either.</summary>
-    private static void SyncParentOfExisting(string path, SafeFileHandle root)
+    /// <summary>The process that made the directory may have been killed before it could sync the name; so it is synced before the first
+    /// name in it is. A parent that we may not read was not written by us either.</summary>
+    private void SyncParent()
     {
-        var parent = Path.GetDirectoryName(path);
-        if (parent is null)
-            return;
-        try
+        var parent = Path.GetDirectoryName(Description);
+        if (parent is not null)
         {
             var outcome = LinuxCalls.OpenRoot(parent, out var handle);
             using (handle)
@@ -195,14 +196,11 @@ internal sealed class DiskStorage : IStorage
                     outcome = LinuxCalls.Sync(handle!);
             }
 
-            if (Errno.ToStorageError((int)-outcome) is not (StorageError.AccessDenied or StorageError.ReadOnly))
+            if (outcome < 0 && Errno.ToStorageError((int)-outcome) is not (StorageError.AccessDenied or StorageError.ReadOnly))
                 Succeeded("sync directory", parent, outcome);
         }
-        catch
-        {
-            root.Dispose();
-            throw;
-        }
+
+        isNamed = true;
     }
 
     private DiskFile Open(string operation, string path, int flags, bool writable)

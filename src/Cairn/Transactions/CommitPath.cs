@@ -869,7 +869,9 @@ internal sealed class CommitPath(
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void MakeRoom(TakeResult take, Batch batch, ref long busySince)
     {
-        counters.BackPressure(take == TakeResult.NoRoom, isFirst: busySince == 0);
+        // The first commit of an opening finds no room, and has to wait for nobody else's.
+        if (log.HasBegun)
+            counters.BackPressure(take == TakeResult.NoRoom, isFirst: busySince == 0);
         if (busySince == 0)
             busySince = clock.GetTimestamp();
         else if (clock.GetElapsedTime(busySince) > limits.BusyWaitMax)

@@ -54,8 +54,8 @@ internal sealed class LogScript : IDisposable
         CheckPrefix(seen, Recovered);
         Trace.RemoveRange(seen.Count, Trace.Count - seen.Count);
         Acknowledged = seen.Count;
-        position = Recovered.NextPosition;
-        chain = Recovered.Chain;
+        var start = options.IsReadOnly ? new LogStart(Recovered.NextPosition, Recovered.Chain) : Log.Begin();
+        (position, chain) = (start.Position, start.Chain);
         time = Recovered.LastCommitTime;
         batched = 0;
     }

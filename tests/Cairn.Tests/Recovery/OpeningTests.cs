@@ -3,6 +3,7 @@ using Cairn.Log;
 using Cairn.Recovery;
 using Cairn.Storage;
 using Cairn.Tests.Log;
+using Cairn.Tests.Transactions;
 using Xunit;
 
 namespace Cairn.Tests.Recovery;
@@ -56,10 +57,64 @@ public class OpeningTests
         var before = DirectoryImage.Of(storage);
         var recovered = Open(storage);
         Assert.Equal((0L, 0L, 0L), (recovered.Findings.CopiedRecords, recovered.Findings.Cut.Bytes, recovered.Findings.Quarantined.Count));
-        Assert.Equal(["manifest", "scan", "verdict", "write"], recovered.Findings.Phases.Select(phase => phase.Name));
+        Assert.Equal(["manifest", "scan", "verdict"], recovered.Findings.Phases.Select(phase => phase.Name));
+        AssertSame(before, DirectoryImage.Of(storage));
+        Assert.Equal(2ul, recovered.Findings.Epoch);
+        recovered.Log.Begin();
         var after = DirectoryImage.Of(storage);
         Assert.Equal(before.Files["log/0000000001.segment"], after.Files["log/0000000001.segment"]);
+        Assert.Equal(2ul, recovered.Log.Epoch);
         recovered.Log.Dispose();
+    }
+
+    private static void AssertSame(DirectoryImage before, DirectoryImage after)
+    {
+        Assert.Equal(before.Files.Keys.Order(), after.Files.Keys.Order());
+        Assert.All(before.Files, file => Assert.Equal(file.Value, after.Files[file.Key]));
+    }
+
+    [Fact]
+    [Trait("Requirement", "RCV-10")]
+    public void An_opening_without_a_commit_leaves_no_trace()
+    {
+        var storage = new MemoryStorage();
+        using (var test = new TestDatabase(Durability.Buffered, storage: storage))
+            test.Kv.Put("a", 1);
+        var before = DirectoryImage.Of(storage);
+        for (var i = 0; i < 3; i++)
+        {
+            using var test = new TestDatabase(Durability.Buffered, storage: storage);
+            Assert.Equal(1, test.Kv.Get("a")?.AsInt64());
+            test.Maintain();
+            test.Db.Sync();
+        }
+
+        AssertSame(before, DirectoryImage.Of(storage));
+        using (var test = new TestDatabase(Durability.Strict, storage: storage))
+        {
+            test.Kv.Put("b", 2);
+            Assert.All(test.Db.Maintenance, job => Assert.Equal(0, job.BackPressureEvents));
+        }
+
+        using var again = new TestDatabase(Durability.Strict, storage: storage);
+        Assert.Equal((1, 2, 3ul), (again.Kv.Get("a")?.AsInt64(), again.Kv.Get("b")?.AsInt64(), again.Db.Recovery.Epoch));
+    }
+
+    [Fact]
+    [Trait("Requirement", "RCV-10")]
+    public void Two_owners_that_have_not_written_find_each_other_with_the_first_commit()
+    {
+        var storage = new MemoryStorage();
+        using (var test = new TestDatabase(Durability.Strict, storage: storage))
+            test.Kv.Put("a", 1);
+        using var lying = new FaultStorage(storage) { LocksLie = true };
+        using var first = new TestDatabase(Durability.Strict, storage: lying);
+        using (var second = new TestDatabase(Durability.Strict, storage: lying))
+            second.Kv.Put("a", 2);
+        var fenced = Assert.Throws<DatabaseFailedException>(() => first.Kv.Put("a", 3));
+        Assert.Equal(ErrorCode.Fenced, fenced.Code);
+        using var again = new TestDatabase(Durability.Strict, storage: storage);
+        Assert.Equal(2, again.Kv.Get("a")?.AsInt64());
     }
 
     [Fact]
