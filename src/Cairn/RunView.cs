@@ -184,14 +184,11 @@ public sealed class RunView : IDisposable
                 new Sequence(Math.Min(asked, engine.Path.Log.LastSequence)), new Sequence(engine.Path.Log.LastSequence + 1));
         }
 
-        // What a fork was at a moment rests on records of other runs, which no walk reads in this version.
-        if (run.Store.Base is not null)
+        return new ReplaySource(log, engine.Path.Log, run, engine.Path.Operations, engine.Catalogue.Content!, engine.Limits)
         {
-            throw new CairnException(
-                ErrorCode.InvalidArgument, $"Run {run.Id} is a fork, and this version makes no views of forks. Take a snapshot instead.");
-        }
-
-        return new ReplaySource(log, engine.Path.Log, run, engine.Path.Operations, engine.Catalogue.Content!, engine.Limits);
+            Bases = engine.Catalogue.FindBase,
+            Pins = engine.Pins,
+        };
     }
 
     private static void ThrowIfNotReadable(Engine engine, RunState run) =>

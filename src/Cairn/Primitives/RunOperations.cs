@@ -92,7 +92,7 @@ internal sealed class RunOperations : OperationSet
         if (code is OperationCode.RunCreate or OperationCode.RunDelete)
             return null;
         if (code == OperationCode.RunFork)
-            return ResolveFork(operation, catalogue);
+            return ResolveFork(operation, holes, catalogue);
         Invariant.Check(Fields.TryRead(operation.Body, out var body), "an operation on a run is an object");
         if (RunRecord.StatusAfter(code, body) is { } to)
         {
@@ -105,16 +105,19 @@ internal sealed class RunOperations : OperationSet
     }
 
     // The parent is locked, so it stays as it is until the fork has its place.
-    private static CairnException? ResolveFork(in Operation operation, Catalogue catalogue)
+    private static CairnException? ResolveFork(in Operation operation, Span<byte> holes, Catalogue catalogue)
     {
         var hasForm = Fields.TryRead(operation.Body, out var body);
-        hasForm &= RunRecord.TryFork(body, long.MaxValue, out var record);
+        hasForm &= RunRecord.TryFork(body, long.MaxValue, out var record, out var asked);
         Invariant.Check(hasForm && record is not null, "a fork has its form");
         var parent = catalogue.Find(record.Parent!.Value);
         if (parent is not { IsDeleted: false })
             return new CairnException(ErrorCode.NotFound, $"There is no run {record.Parent}.");
-        return record.ForkSequence < parent.LastSequence ? new HistoryTrimmedException(
-            new Sequence(record.ForkSequence.Value), new Sequence(parent.LastSequence)) : null;
+        if (asked.Sequence < parent.LastSequence)
+            return new HistoryTrimmedException(new Sequence(asked.Sequence), new Sequence(parent.LastSequence));
+        var sequence = asked.Sequence == ulong.MaxValue ? parent.LastSequence : asked.Sequence;
+        new ForkStart(sequence, parent.LastPosition, parent.NextEvent, parent.EventHead).Fill(holes);
+        return null;
     }
 
     // LIM-14 on the result. What has grown too large under higher limits may still be changed, not grow.
@@ -243,15 +246,16 @@ internal sealed class RunOperations : OperationSet
     private static bool TryFork(in Fields body, in ApplyContext context, [NotNullWhen(true)] out RunRecord? record)
     {
         var run = context.Run;
-        if (!RunRecord.TryFork(body, context.Time, out record) || context.Catalogue.Find(record.Parent!.Value) is not { } parent
-            || parent == run || parent.IsDeleted || record.ForkSequence < parent.LastSequence)
-        {
+        if (!RunRecord.TryFork(body, context.Time, out record, out var start) || record.Parent == run.Id)
             return false;
-        }
-
-        record = record with { ForkSequence = record.ForkSequence ?? parent.LastSequence };
-        context.Catalogue.Fork(run, parent, context.Sequence);
-        context.On(context.Catalogue.State).Put(RunKeys.Fork(stackalloc byte[1 + 2 * RunId.Size], parent.Id, run.Id), default);
+        if (!context.Catalogue.TryFork(run, record.Parent!.Value, start.Sequence, context.Sequence))
+            return false;
+        ref var numbers = ref run.Numbers;
+        numbers.BasePosition = start.Position;
+        numbers.NextEvent = start.NextEvent;
+        numbers.EventHead = start.EventHead;
+        context.On(context.Catalogue.State)
+            .Put(RunKeys.Fork(stackalloc byte[1 + 2 * RunId.Size], record.Parent.Value, run.Id), default);
         return true;
     }
 

@@ -171,17 +171,16 @@ internal sealed record RunRecord
         return true;
     }
 
-    /// <summary>The record that a fork begins with; without a sequence that is the parent's last one. False when the body is not
-    /// one.</summary>
-    internal static bool TryFork(in Fields body, long time, [NotNullWhen(true)] out RunRecord? record)
+    /// <summary>The record that a fork begins with, and where. False when the body is not one.</summary>
+    internal static bool TryFork(in Fields body, long time, [NotNullWhen(true)] out RunRecord? record, out ForkStart start)
     {
-        if (!body.TryNumber("at", out var at) || at < 0 || !TryBegin(body, time, out record) || record!.Parent is null)
+        if (!ForkStart.TryRead(body, out start) || !TryBegin(body, time, out record) || record!.Parent is null)
         {
             record = null;
             return false;
         }
 
-        record = record with { ForkSequence = (ulong?)at };
+        record = record with { ForkSequence = start.Sequence };
         return true;
     }
 

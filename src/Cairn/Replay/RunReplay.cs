@@ -28,7 +28,12 @@
 //
 // Meanwhile the log is held: contents (values above the threshold) are read by their position in it, as everywhere.
 //
-// What it does not do: no fork's parent, no diff; no view of more than one run; nothing of a run that was deleted.
+// A fork. Its records begin with the fork, and what it has from before is its base: the living parent at the point of the fork, which
+// changes for nobody (Store/ForkBase.cs). The view reads through to it like the fork itself, and has a pin of the fork, so that the base
+// stays if the fork is deleted meanwhile. So a view of a fork costs what the fork wrote, whatever its parent holds. P1 holds: the base is
+// a function of the parent's records up to the point.
+//
+// What it does not do: no diff; no view of more than one run; nothing of a run that was deleted; nothing of a fork before it was one.
 
 using Cairn.Checkpoints;
 using Cairn.Log;
@@ -60,6 +65,7 @@ internal sealed class RunReplay : IDisposable
     private readonly LogHold _hold;
     private readonly Image? _image;
     private readonly SnapshotRegistry _pins = new();
+    private readonly SnapshotPin _fork;                      // of a fork: its base stays as it is
 
     private RunReplay(ReplaySource source, LogHold hold, ManifestCheckpoint? checkpoint)
     {
@@ -74,11 +80,15 @@ internal sealed class RunReplay : IDisposable
             image.Value = _image;
         }
 
+        _fork = source.Live.Store.Base is { } below ? source.Pins.TakeAt(below.At, source.Live.Store.RunTag) : default;
         try
         {
+            if (source.Live.IsGone)
+                throw new CairnException(ErrorCode.NotFound, $"Run {source.Live.Id} was deleted.");
             Catalogue = new Catalogue(_pins, new VisibleSequence(), source.Content, image, checkpoint?.Sequence ?? 0)
             {
                 Limits = source.Limits,
+                Bases = source.Bases,
             };
             Catalogue.BeginLoad();
             Run = Catalogue.Find(source.Live.Id) ?? Catalogue.NewState(source.Live.Id);
@@ -87,6 +97,7 @@ internal sealed class RunReplay : IDisposable
         {
             Catalogue?.Dispose();
             CloseTables();
+            source.Pins.Release(_fork);
             throw;
         }
 
@@ -259,6 +270,7 @@ internal sealed class RunReplay : IDisposable
             Run.Dispose();
         Catalogue.Dispose();
         CloseTables();
+        Source.Pins.Release(_fork);
         _hold.Dispose();
     }
 }

@@ -281,19 +281,29 @@ internal sealed class Catalogue : IDisposable
 
     // ---- forks ----------------------------------------------------------------------------------------------------------------
 
+    /// <summary>Where forks are applied anew that there are already: finds what they read through to in the catalogue that keeps it for
+    /// them. Null: here.</summary>
+    internal Func<RunId, RunState>? Bases { get; init; }
+
     /// <summary>A run reads through to another from now on. By Apply, under the locks of both and the catalogue's.</summary>
-    internal void Fork(RunState run, RunState parent, ulong sequence)
+    /// <param name="from">The parent has nothing newer.</param>
+    /// <param name="sequence">Of the commit.</param>
+    /// <returns>False: there is no such parent.</returns>
+    internal bool TryFork(RunState run, RunId parent, ulong from, ulong sequence)
     {
-        var points = _forks.GetOrAdd(parent.Id, static _ => new ForkPoints());
-        points.Add(sequence);
-        parent.Store.Forks = points;
-        run.Store.SetBase(run.Id, new ForkBase(parent.Id, sequence, FindBase));
-        ref var numbers = ref run.Numbers;
-        numbers.Base = parent.Id;
-        numbers.BasePoint = sequence;
-        numbers.BasePosition = parent.LastPosition;
-        numbers.NextEvent = parent.NextEvent;
-        numbers.EventHead = parent.EventHead;
+        if (Bases is null)
+        {
+            if (Find(parent) is not { IsDeleted: false } state || from < state.LastSequence)
+                return false;
+            var points = _forks.GetOrAdd(parent, static _ => new ForkPoints());
+            points.Add(sequence);
+            state.Store.Forks = points;
+        }
+
+        run.Store.SetBase(run.Id, new ForkBase(parent, sequence, FindBase));
+        run.Numbers.Base = parent;
+        run.Numbers.BasePoint = sequence;
+        return true;
     }
 
     /// <summary>A run was deleted. It stays for its forks, if it has some; otherwise what it read through to may go, and with it the runs
@@ -351,8 +361,11 @@ internal sealed class Catalogue : IDisposable
     /// <param name="since">The oldest checkpoint that recovery may begin at.</param>
     internal ulong[] ForksSince(RunId run, ulong since) => _forks.TryGetValue(run, out var points) ? points.Since(since) : [];
 
-    private RunState FindBase(RunId id)
+    /// <summary>A run that forks read through to, deleted or not.</summary>
+    internal RunState FindBase(RunId id)
     {
+        if (Bases is not null)
+            return Bases(id);
         var run = Find(id);
         Invariant.Check(run is not null, "a run that a fork reads through to is there");
         return run;

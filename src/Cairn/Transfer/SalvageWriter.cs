@@ -161,17 +161,23 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
     // Records come in their order, so what is here of the parent by now is what the fork had, as far as it could be saved.
     private bool TryFork(PartOf target, Source known, ReadOnlySpan<byte> body)
     {
-        if (target.Run is not null || !Fields.TryRead(body, out var fields) || !RunRecord.TryFork(fields, long.MaxValue, out var record))
+        if (target.Run is not null || !Fields.TryRead(body, out var fields)
+            || !RunRecord.TryFork(fields, long.MaxValue, out var record, out _))
+        {
             return false;
+        }
+
         var isTaken = record.Name is { } name && IsTaken(name);
         if (isTaken)
             Lose(target.Id, "its name, which another run has");
-        var kept = Value.Object(fields.Object.AsObject().Where(member => member.Key != "at" && !(isTaken && member.Key == "name")));
+        var kept = Value.Object(fields.Object.AsObject().Where(member => member.Key != "from" && !(isTaken && member.Key == "name")));
         var parent = record.Parent!.Value;
         if (path.Catalogue.Find(parent) is { IsDeleted: false })
         {
             known.Follow(_runs.GetValueOrDefault(parent));
-            Begin(target, kept.Encode(), OperationCode.RunFork);
+            var members = kept.AsObject().Append(new("from", ForkStart.At(null).ToValue()));
+            Begin(target, Value.Object(members).Encode(), OperationCode.RunFork);
+            target.Open().NeedsResolve = true;
             return true;
         }
 

@@ -64,7 +64,7 @@ internal static class SampleOperations
         (OperationCode.RunEnd, 0, [], Value.Object(("status", 2)).Encode()),
         (OperationCode.RunArchive, 0, [], Value.Object().Encode()),
         (OperationCode.RunDelete, 0, [], []),
-        (OperationCode.RunFork, 0, [], Value.Object(("parent", (byte[])[.. new byte[15], 1])).Encode()),
+        (OperationCode.RunFork, 0, [], Value.Object(("parent", (byte[])[.. new byte[15], 1]), ("from", new byte[56])).Encode()),
     ];
 
     // Creation, of the run, behind commit 1 of which no more is known, wherever it is, no filter.

@@ -379,11 +379,55 @@ public class ForkTests
             Assert.Equal(2, other.Kv.GetAt("k", new Sequence(last.Value - 1))!.Value.AsInt64());
         });
         Assert.Equal(second.Value + 1, test.Db.Runs.Get("nested")!.Blame(new ItemAddress("kv", "other"))!.Sequence.Value);
-        Assert.Equal(ErrorCode.InvalidArgument, Code(() => test.Db.Runs.Get("nested")!.At(last)));
         test.Db.Runs.Delete(parent.Id);
         test.Db.Runs.Delete(fork.Id);
         test.NowAndAfterReopening(() =>
             Assert.Equal([4, 2, 1], test.Db.Runs.Get("nested")!.Kv.History("k").Select(item => item.Value.AsInt64())));
+    }
+
+    [Theory, InlineData(Durability.Buffered), InlineData(Durability.Strict)]
+    [Trait("Requirement", "RPL-2")]
+    public void RPL_2_A_view_of_a_fork_is_the_fork_as_it_was(Durability mode)
+    {
+        using var test = new TestDatabase(mode);
+        var parent = test.Db.Runs.Begin("parent");
+        parent.Kv.Put("a", 1);
+        parent.Events.Append("e", Value.Object(("n", 0)));
+        var fork = test.Db.Runs.Fork(parent.Id, name: "fork");
+        var moments = new List<(Sequence At, Hash256 Hash)> { (test.Db.Sequence, fork.StateHash()) };
+        for (var i = 1; i < 12; i++)
+        {
+            parent.Kv.Put("a", 100 + i);
+            if (i % 4 == 0)
+                fork.Kv.Delete("a");
+            else
+                fork.Kv.Put(i % 3 == 0 ? "a" : $"k{i}", i);
+            fork.Events.Append("e", Value.Object(("n", i)));
+            moments.Add((test.Db.Sequence, fork.StateHash()));
+            if (i == 6)
+                test.Checkpoint();
+        }
+
+        test.NowAndAfterReopening(() =>
+        {
+            var one = test.Db.Runs.Get("fork")!;
+            foreach (var (at, hash) in moments)
+            {
+                using var view = one.At(at);
+                Assert.Equal(hash, view.StateHash());
+                Assert.True(view.Verify().IsEqual);
+            }
+
+            using var whole = test.Db.Replay(one.Id);
+            Assert.Equal(one.StateHash(), whole.StateHash());
+            Assert.Equal(ErrorCode.NotFound, Code(() => one.At(new Sequence(moments[0].At.Value - 1))));
+        });
+        using var last = test.Db.Runs.Get("fork")!.At(moments[3].At);
+        test.Db.Runs.Delete(fork.Id);
+        for (var i = 0; i < 100; i++)
+            test.Db.Runs.Get("parent")!.Kv.Put("a", i);
+        Sweep(test);
+        Assert.Equal(moments[3].Hash, last.StateHash());
     }
 
     [Fact]
