@@ -159,7 +159,7 @@ internal sealed class Engine
             batch.Record.NeedsSync = Path.NeedsSync(transaction.Options.Commit);
             var placed = transaction.Place(batch, began);
             if (placed.Sequence != 0 || placed.Refusal is not null)
-                Path.Wait(batch, placed);
+                Path.Wait(batch, placed, OperationClass.Transaction);
             Path.Time(began, OperationClass.Transaction, batch.Record.NeedsSync);
             if (placed.Refusal is { } refusal)
                 throw transaction.ToException(refusal);
@@ -237,11 +237,13 @@ internal sealed class Engine
 
                 transaction.Asked?.AbandonRest();
                 Commit(transaction);
+                Settle(activity, "ok", attempts);
                 return result;
             }
             catch (ConflictException conflict) when (transaction.LostAtCommit)
             {
                 // The first loss is free; the commit that won is visible by now, so the next try sees it.
+                Settle(activity, "conflict", attempts);
                 if (attempts > retries + 1)
                     throw conflict.WithAttempts(attempts);
                 Interlocked.Increment(ref _retries);
@@ -257,6 +259,13 @@ internal sealed class Engine
                 End(transaction);
             }
         }
+    }
+
+    // The last one that is told counts; without any the function threw.
+    private static void Settle(System.Diagnostics.Activity? activity, string outcome, int attempts)
+    {
+        activity?.SetTag("cairn.outcome", outcome);
+        activity?.SetTag("cairn.attempts", attempts);
     }
 
     /// <summary>The same with a function that is awaited; nothing in it blocks a thread.</summary>
@@ -296,10 +305,12 @@ internal sealed class Engine
 
                 transaction.Asked?.AbandonRest();
                 await CommitAsync(transaction, cancellationToken).ConfigureAwait(false);
+                Settle(activity, "ok", attempts);
                 return result;
             }
             catch (ConflictException conflict) when (transaction.LostAtCommit)
             {
+                Settle(activity, "conflict", attempts);
                 if (attempts > retries + 1)
                     throw conflict.WithAttempts(attempts);
                 Interlocked.Increment(ref _retries);
@@ -394,6 +405,11 @@ internal sealed class Engine
             LogBytesKept = kept is null ? 0 : (long)(kept.AppendedPosition - kept.FirstPosition),
             Archives = kept?.Manifest.Archives.Count ?? 0,
             ArchiveBytes = kept?.Manifest.Archives.Sum(archive => archive.FileBytes) ?? 0,
+            Tables = kept?.Manifest.Tables.Count ?? 0,
+            TableBytes = kept?.Manifest.Tables.Sum(table => table.FileBytes) ?? 0,
+            Merges = Merger?.Merges ?? 0,
+            MergeBytesWritten = Merger?.BytesWritten ?? 0,
+            TablesRebuilt = DamagedTables?.Rebuilt ?? 0,
             Compactions = Compactions?.Done ?? 0,
             CompactionBytesFreed = Compactions?.BytesFreed ?? 0,
             CompactionTime = Compactions?.Time ?? TimeSpan.Zero,
@@ -422,6 +438,7 @@ internal sealed class Engine
             OpenCursors = Cursors.Open,
             ChangeStreams = Changes.Streams,
             ChangeLag = Changes.Lag,
+            Outcomes = Counters.Latencies.OutcomesOf(Counters.Outcomes),
             CommitLatency = Counters.Latencies.OfCommits(),
             ReadLatency = Counters.Latencies.Of(OperationClass.Get).Summarise(),
             Latencies = Counters.Latencies.Summarise(Path.IsUnlogged),
@@ -509,7 +526,7 @@ internal sealed class Engine
             parts.Add(new HealthPart(job.Name, status, reason));
         }
 
-        return new Health(parts.Max(part => part.Status), parts);
+        return new Health(parts.Max(part => part.Status), parts) { AcceptsWrites = State.IsOpen };
     }
 
     /// <summary>False where a failed sync may look like success.</summary>
@@ -520,6 +537,7 @@ internal sealed class Engine
     /// <summary>Active, and last written in an opening that a crash ended (RUN-11). The two runs that always exist never are.</summary>
     internal bool IsOrphaned(RunState run) => run != Catalogue.Default && run != Catalogue.System && IsOrphaned(run.Numbers);
 
+    // Of numbers that may be changing: each of the two is read whole, and a commit that comes between makes the run no orphan either way.
     private bool IsOrphaned(in RunNumbers numbers) =>
         numbers.Status == RunStatus.Active && Openings is not null && Openings.EndedUncleanly(numbers.LastEpoch);
 

@@ -9,6 +9,15 @@ namespace Cairn;
 /// <param name="Max">The slowest.</param>
 public readonly record struct LatencySummary(long Count, TimeSpan P50, TimeSpan P95, TimeSpan P99, TimeSpan P999, TimeSpan Max);
 
+/// <summary>How the commits of one class ended.</summary>
+/// <param name="Ok">Committed; a decision to change nothing is among them.</param>
+/// <param name="Refused">By a status, a limit of the whole, a full disk or the like: nothing was logged. What is refused before there is
+/// anything to commit (an argument, a limit of one value, a database that is closed) is not counted.</param>
+/// <param name="Conflicts">Something was not as it was read or expected: nothing was logged.</param>
+/// <param name="Failed">An I/O error or damage; the outcome may be unknown.</param>
+/// <param name="Bytes">Of their records in the log; 0 in memory.</param>
+public readonly record struct OperationOutcomes(long Ok, long Refused, long Conflicts, long Failed, long Bytes);
+
 /// <summary>Figures of an open database, all measured since it was opened.</summary>
 public sealed record DatabaseMetrics
 {
@@ -52,6 +61,21 @@ public sealed record DatabaseMetrics
     /// <summary>Bytes of their files.</summary>
     public required long ArchiveBytes { get; init; }
 
+    /// <summary>Tables of the kept checkpoints.</summary>
+    public required int Tables { get; init; }
+
+    /// <summary>Bytes of their files.</summary>
+    public required long TableBytes { get; init; }
+
+    /// <summary>Merges of tables that were published.</summary>
+    public required long Merges { get; init; }
+
+    /// <summary>Bytes of the tables that they wrote.</summary>
+    public required long MergeBytesWritten { get; init; }
+
+    /// <summary>Damaged tables that were made anew from the log.</summary>
+    public required long TablesRebuilt { get; init; }
+
     /// <summary>Compactions of the log that gave something up.</summary>
     public required long Compactions { get; init; }
 
@@ -86,7 +110,8 @@ public sealed record DatabaseMetrics
     /// <summary>Jobs of the maintainer without progress for more than 30 seconds.</summary>
     public required int StalledJobs { get; init; }
 
-    /// <summary>Files that scrubbing found damaged; <see cref="CairnDatabase.Health"/> names them.</summary>
+    /// <summary>Files in which scrubbing or a read found damage, less those that were rebuilt since; <see cref="CairnDatabase.Health"/>
+    /// names them.</summary>
     public required int DamagedFiles { get; init; }
 
     /// <summary>Events of the engine that did not fit into the queue on their way to the run <c>$sys</c>.</summary>
@@ -97,6 +122,10 @@ public sealed record DatabaseMetrics
 
     /// <summary>Operations applied, by primitive and operation, such as <c>kv.put</c>.</summary>
     public required IReadOnlyDictionary<string, long> Operations { get; init; }
+
+    /// <summary>How commits ended, by the names of <see cref="Latencies"/> that are of one primitive, and <c>transaction</c>. Without the
+    /// engine's own.</summary>
+    public required IReadOnlyDictionary<string, OperationOutcomes> Outcomes { get; init; }
 
     /// <summary>Runs that are not deleted, the two that always exist included.</summary>
     public required int Runs { get; init; }

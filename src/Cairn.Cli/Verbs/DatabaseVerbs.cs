@@ -75,6 +75,11 @@ internal static class DatabaseVerbs
                 ("log_queued", metrics.QueuedCommits),
                 ("archives", metrics.Archives),
                 ("archive_bytes", metrics.ArchiveBytes),
+                ("tables", metrics.Tables),
+                ("table_bytes", metrics.TableBytes),
+                ("tables_rebuilt", metrics.TablesRebuilt),
+                ("merges", metrics.Merges),
+                ("merge_bytes_written", metrics.MergeBytesWritten),
                 ("compactions", metrics.Compactions),
                 ("compaction_bytes_freed", metrics.CompactionBytesFreed),
                 ("compaction_bytes_garbage", metrics.CompactionBytesGarbage),
@@ -103,6 +108,9 @@ internal static class DatabaseVerbs
                 ("read_latency", Json(metrics.ReadLatency)),
                 ("latencies", Value.Object(metrics.Latencies.Where(pair => pair.Value.Count > 0)
                     .Select(pair => KeyValuePair.Create(pair.Key, Json(pair.Value))))),
+                ("outcomes", Value.Object(metrics.Outcomes.Select(pair => KeyValuePair.Create(pair.Key, Value.Object(
+                    ("ok", pair.Value.Ok), ("refused", pair.Value.Refused), ("conflict", pair.Value.Conflicts),
+                    ("failed", pair.Value.Failed), ("bytes", pair.Value.Bytes)))))),
                 ("files_damaged", metrics.DamagedFiles),
                 ("system_events_lost", metrics.SystemEventsLost),
                 ("operations", Value.Object(metrics.Operations.Select(pair => KeyValuePair.Create(pair.Key, (Value)pair.Value)))),

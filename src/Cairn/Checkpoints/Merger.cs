@@ -237,6 +237,7 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
         var since = parts.Device.Manifest.Checkpoints[0].Sequence;
         var rules = new MergeRules(
             pins.ToArray(), run => RuleOf(sources, run, isBottom) with { Held = parts.Catalogue.ForksSince(run, since) }, isBottom);
+        attempt.IsTold = parts.Log.Counters.Events.IsOn && Array.Exists(attempt.Sources[..^1], HasMoreThanEvents);
         attempt.Number = parts.Turn.TakeNumber();
         Failpoint.Hit("merge.begun-before-written");
         attempt.Merge = new TableMerge(
@@ -298,6 +299,19 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
             Interlocked.Increment(ref _fullMerges);
         Interlocked.Add(ref _bytesWritten, info.FileBytes);
         Interlocked.Add(ref _bytesReplaced, attempt.Sources.Sum(source => source.Info.FileBytes));
+        if (attempt.IsTold || Mutant.Is("merge-tells-itself"))
+        {
+            parts.Log.Counters.Events.Raise(
+                SystemEvents.Merge, ("tables", attempt.Sources.Length), ("entries", info.Entries), ("bytes", info.FileBytes));
+        }
+    }
+
+    // SYS-2: what the engine told comes into tables too, and a merge of nothing else is not told, or each would be the reason of the next.
+    private static bool HasMoreThanEvents(Table table)
+    {
+        var cursor = new TableCursor(table, keep: false);
+        return (cursor.MoveTo(Probe.Behind(default)) && RunId.Read(cursor.Key) != RunId.System)
+            || cursor.MoveTo(Probe.Behind(RunId.System));
     }
 
     private Manifest Publish(Func<Manifest, Manifest> change)
@@ -389,6 +403,9 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
         internal long Line => line;
 
         internal uint Number { get; set; }
+
+        /// <summary>What is merged into the oldest of them is more than what the engine told of itself.</summary>
+        internal bool IsTold { get; set; }
 
         internal TableMerge? Merge { get; set; }
 

@@ -23,6 +23,8 @@ internal sealed class Counters
 
     internal OperationCounts Operations { get; } = new();
 
+    internal Outcomes Outcomes { get; } = new();
+
     /// <summary>A commit had to wait; each is counted once however long it waits.</summary>
     internal void BackPressure(bool isForRoom, bool isFirst)
     {

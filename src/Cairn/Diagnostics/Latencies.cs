@@ -18,6 +18,12 @@ internal sealed class Latencies
 
     internal LatencyHistogram OfCommit(OperationClass operation, bool isSynced) => (isSynced ? _synced : _quick)[(int)operation];
 
+    /// <summary>How the commits of each class ended, by name.</summary>
+    internal IReadOnlyDictionary<string, OperationOutcomes> OutcomesOf(Outcomes outcomes) => Commits.ToDictionary(
+        operation => operation.ToString().ToLowerInvariant(),
+        operation => outcomes.Of(
+            operation, LatencyHistogram.Summarise([_quick[(int)operation], _synced[(int)operation]]).Count));
+
     /// <summary>Every commit.</summary>
     internal LatencySummary OfCommits() => LatencyHistogram.Summarise(
         [.. Commits.Select(operation => _quick[(int)operation]), .. Commits.Select(operation => _synced[(int)operation])]);

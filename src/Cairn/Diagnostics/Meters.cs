@@ -27,6 +27,11 @@ internal sealed class Meters : IDisposable
         Counter("cairn.log.bytes", "By", metrics => metrics.LogBytesWritten);
         Counter("cairn.log.groups", "{write}", metrics => metrics.Groups);
         Counter("cairn.log.syncs", "{sync}", metrics => metrics.Syncs);
+        Gauge("cairn.tables", "{table}", metrics => metrics.Tables);
+        Gauge("cairn.tables.bytes", "By", metrics => metrics.TableBytes);
+        Counter("cairn.tables.rebuilt", "{table}", metrics => metrics.TablesRebuilt);
+        Counter("cairn.merges", "{merge}", metrics => metrics.Merges);
+        Counter("cairn.merges.bytes", "By", metrics => metrics.MergeBytesWritten);
         Counter("cairn.compactions", "{compaction}", metrics => metrics.Compactions);
         Counter("cairn.compactions.freed", "By", metrics => metrics.CompactionBytesFreed);
         Counter("cairn.compactions.duration_ms", "ms", metrics => (long)metrics.CompactionTime.TotalMilliseconds);
@@ -58,6 +63,8 @@ internal sealed class Meters : IDisposable
         _meter.CreateObservableGauge("cairn.operation.duration_ms", OperationQuantiles, "ms");
         _meter.CreateObservableCounter("cairn.operation.timed", OperationsTimed, "{operation}");
         _meter.CreateObservableCounter("cairn.operations", Operations, "{operation}");
+        _meter.CreateObservableCounter("cairn.operation.count", Outcomes, "{commit}");
+        _meter.CreateObservableCounter("cairn.operation.bytes", Bytes, "By");
         _meter.CreateObservableGauge("cairn.job.backlog", () => Jobs(job => job.Backlog), "{item}");
         _meter.CreateObservableGauge("cairn.job.utilisation", () => Jobs(job => job.Utilisation), "1");
         _meter.CreateObservableGauge("cairn.job.health", () => Jobs(job => job.Health), "1");
@@ -84,6 +91,37 @@ internal sealed class Meters : IDisposable
             yield return new Measurement<long>(count, new("primitive", name[..dot]), new("operation", name[(dot + 1)..]));
         }
     }
+
+    private IEnumerable<Measurement<long>> Outcomes()
+    {
+        foreach (var (name, outcomes) in _read().Outcomes)
+        {
+            (string, long)[] all =
+                [("ok", outcomes.Ok), ("refused", outcomes.Refused), ("conflict", outcomes.Conflicts), ("failed", outcomes.Failed)];
+            foreach (var (outcome, count) in all)
+                yield return new Measurement<long>(count, [.. TagsOf(name), new("outcome", outcome)]);
+        }
+    }
+
+    private IEnumerable<Measurement<long>> Bytes()
+    {
+        foreach (var (name, outcomes) in _read().Outcomes)
+            yield return new Measurement<long>(outcomes.Bytes, TagsOf(name));
+    }
+
+    private static KeyValuePair<string, object?>[] TagsOf(string operation) =>
+    [
+        new("operation", operation),
+        new("primitive", operation switch
+        {
+            "put" => "kv",
+            "append" => "event",
+            "transition" => "state",
+            "trace" => "trace",
+            "run" => "run",
+            _ => "core",
+        }),
+    ];
 
     private IEnumerable<Measurement<T>> Jobs<T>(Func<JobStatistics, T> value)
         where T : struct

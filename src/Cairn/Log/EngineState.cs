@@ -24,6 +24,9 @@ internal sealed class EngineState
     /// <summary>Called once, when the database fails, on the thread that met the failure.</summary>
     internal Action<Exception>? OnFailed { get; set; }
 
+    /// <summary>Commits are taken.</summary>
+    internal bool IsOpen => Volatile.Read(ref _state) == Open;
+
     internal bool HasFailed => Volatile.Read(ref _state) == Failed;
 
     internal bool IsDiskFull => Volatile.Read(ref _state) == Full;

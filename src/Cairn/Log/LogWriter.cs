@@ -615,7 +615,9 @@ internal sealed class LogWriter : IDisposable
         for (var i = first; i < slot; i++)
         {
             ref var place = ref _ring[i & (_ring.Length - 1)];
-            if (place!.IsPooled)
+            if (place!.Type == RecordType.Transaction)
+                _counters.Outcomes.Wrote(place.Class, place.RecordLength);
+            if (place.IsPooled)
                 PendingRecordPool.Return(place);
             place = null;
         }

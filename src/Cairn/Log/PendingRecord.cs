@@ -24,6 +24,9 @@ internal sealed class PendingRecord
     /// <summary>The commit asks for a sync before it is visible.</summary>
     internal bool NeedsSync { get; set; }
 
+    /// <summary>What the commit is counted as.</summary>
+    internal OperationClass Class { get; set; }
+
     /// <summary>The writer gives the record back to the pool (nobody waits for it by its buffer).</summary>
     internal bool IsPooled { get; set; }
 

@@ -128,7 +128,7 @@ internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
             set.EncodeExpired(batch, key);
             batch.EndPart();
             var expected = new Expectation(run, key, ExpectationKind.Newest, sequence);
-            var placed = path.Place(batch, null, [expected], path.Clock.GetTimestamp());
+            var placed = path.PlaceOwn(batch, null, [expected], path.Clock.GetTimestamp());
             if (placed.Refusal is null)
             {
                 Interlocked.Increment(ref _removed);

@@ -34,7 +34,7 @@ internal sealed class SystemEventJob(SystemEvents events, CommitPath path, Rando
         }
 
         batch.EndPart();
-        path.Place(batch, null, null, path.Clock.GetTimestamp());
+        path.PlaceOwn(batch, null, null, path.Clock.GetTimestamp());
         path.Log.Drive(mayLeave: true);
         events.Written(waiting.Count);
         Did(waiting.Count);

@@ -105,7 +105,7 @@ internal sealed class Trims(CommitPath path, SnapshotRegistry pins, Retention da
         batch.BeginPart(run);
         plan.AddTo(batch);
         batch.EndPart();
-        var placed = path.Place(batch, null, [plan.Expects(run)], path.Clock.GetTimestamp());
+        var placed = path.PlaceOwn(batch, null, [plan.Expects(run)], path.Clock.GetTimestamp());
         path.Log.Drive(mayLeave: true);
         if (placed.Refusal is not null)
             return false;

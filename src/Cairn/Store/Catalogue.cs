@@ -26,6 +26,7 @@ internal sealed class Catalogue : IDisposable
     private readonly Dictionary<RunId, ulong> _gone = [];   // deleted, and not in memory any more: the image may still have them
     private readonly ConcurrentDictionary<RunId, ForkPoints> _forks = new();
     private readonly List<Released> _released = [];
+    private readonly List<Action<RunState>> _watchers = [];
     private HashSet<RunState> _changed = [];
     private ulong _lastTag;
     private ulong _cut;
@@ -262,6 +263,19 @@ internal sealed class Catalogue : IDisposable
 
     internal void Add(RunState run) => _runs[run.Id] = run;
 
+    /// <summary>Tells of each run that is about to be forgotten, before it is. What is told must not wait.</summary>
+    internal void Watch(Action<RunState> watcher)
+    {
+        lock (_gate)
+            _watchers.Add(watcher);
+    }
+
+    internal void Unwatch(Action<RunState> watcher)
+    {
+        lock (_gate)
+            _watchers.Remove(watcher);
+    }
+
     /// <summary>Forgets a deleted run, once that is visible. Who reads it still keeps its memory.</summary>
     internal void Remove(RunState run)
     {
@@ -275,6 +289,8 @@ internal sealed class Catalogue : IDisposable
             // A checkpoint under way may need it as it was at the cut. The next one needs no more than to know that it is gone.
             if (cut == PublishedCut)
                 _changed.Remove(run);
+            foreach (var watcher in _watchers)
+                watcher(run);
             _runs.TryRemove(new KeyValuePair<RunId, RunState>(run.Id, run));
         }
     }

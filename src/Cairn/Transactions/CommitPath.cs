@@ -105,7 +105,7 @@ internal sealed class CommitPath(
     {
         var began = clock.GetTimestamp();
         placed = Place(batch, reads, expectations, began);
-        Wait(batch, placed);
+        Wait(batch, placed, batch.Class);
         Time(began, batch.Class, batch.Record.NeedsSync);
         return placed.Refusal is null;
     }
@@ -115,7 +115,7 @@ internal sealed class CommitPath(
     {
         var began = clock.GetTimestamp();
         var placed = Place(batch, null, null, began);
-        Wait(batch, placed);
+        Wait(batch, placed, batch.Class);
         Time(began, batch.Class, batch.Record.NeedsSync);
         if (placed.Refusal is { } refusal)
             throw refusal.ToException(operations);
@@ -144,12 +144,20 @@ internal sealed class CommitPath(
         counters.Events.Raise(SystemEvents.SlowOperation, ("operation", "commit"), ("ms", nanoseconds / 1_000_000));
 
     /// <summary>Blocks until what <see cref="Place"/> gave is visible.</summary>
-    internal void Wait(Batch batch, in Placed placed)
+    internal void Wait(Batch batch, in Placed placed, OperationClass operation)
     {
-        if (!IsUnlogged)
-            log.WaitVisible(placed.Sequence);
-        else if (placed.HasSlot)
-            log.WaitObserved(batch.Record.Slot);
+        try
+        {
+            if (!IsUnlogged)
+                log.WaitVisible(placed.Sequence);
+            else if (placed.HasSlot)
+                log.WaitObserved(batch.Record.Slot);
+        }
+        catch (Exception cause)
+        {
+            counters.Outcomes.Threw(operation, cause);
+            throw;
+        }
     }
 
     /// <summary>A task that ends when a placed commit is visible. Cancelling ends the waiting, not the commit.</summary>
@@ -161,10 +169,32 @@ internal sealed class CommitPath(
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Gives the batch its place and applies it.</summary>
+    /// <summary>Gives the batch its place and applies it. How it ends is counted, but for the engine's own commits
+    /// (<see cref="PlaceOwn"/>).</summary>
     /// <param name="began">Time stamp of the call: the commit time comes from it.</param>
+    /// <param name="operation">What it is counted as; null = by its first operation.</param>
     /// <returns>With a refusal, <see cref="Placed.Sequence"/> is what has to be visible before the refusal may be told.</returns>
-    internal Placed Place(Batch batch, ReadSet? reads, List<Expectation>? expectations, long began)
+    internal Placed Place(
+        Batch batch, ReadSet? reads, List<Expectation>? expectations, long began, OperationClass? operation = null)
+    {
+        var counted = operation ?? batch.Class;
+        batch.Record.Class = counted;
+        try
+        {
+            var placed = PlaceOwn(batch, reads, expectations, began);
+            if (placed.Refusal is { } refusal)
+                counters.Outcomes.Refused(counted, refusal.IsLost);
+            return placed;
+        }
+        catch (Exception cause)
+        {
+            counters.Outcomes.Threw(counted, cause);
+            throw;
+        }
+    }
+
+    /// <inheritdoc cref="Place"/>
+    internal Placed PlaceOwn(Batch batch, ReadSet? reads, List<Expectation>? expectations, long began)
     {
         CheckSize(batch);
         var runs = RunsOf(batch, reads, expectations);
@@ -938,6 +968,9 @@ internal sealed class Refusal
     internal ulong Current { get; private init; }
 
     internal bool IsConflict { get; private init; }
+
+    /// <summary>Something was not as it was read or expected; otherwise the operation may not be.</summary>
+    internal bool IsLost => Exception is null;
 
     private CairnException? Exception { get; init; }
 

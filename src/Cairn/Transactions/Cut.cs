@@ -13,13 +13,15 @@ internal sealed class Cut : IDisposable
 {
     private readonly SnapshotRegistry _pins;
     private readonly SnapshotPin _pin;
-    private readonly Dictionary<RunId, RunState> _runs = [];
+    private readonly Lock _gate = new();
+    private readonly Dictionary<RunId, RunState> _runs = []; // under the gate: deletions bring what they delete
 
     private Cut(CommitPath path, SnapshotRegistry pins)
     {
         _pins = pins;
         Catalogue = path.Catalogue;
-        Collect();                                           // a run that is deleted from here on is still found
+        Catalogue.Watch(Keep);                               // a run that is deleted from here on is still found
+        Collect();
         var time = 0L;
         _pin = path.Log.AtLast((sequence, at) =>
         {
@@ -52,20 +54,42 @@ internal sealed class Cut : IDisposable
     /// <exception cref="DatabaseFailedException">The newest commits did not become visible.</exception>
     internal static Cut Take(CommitPath path, SnapshotRegistry pins) => new(path, pins);
 
-    /// <summary>Null for a run that was begun and deleted while the cut was taken, or was not in memory and is deleted since.</summary>
+    /// <summary>Null for a run that was begun and deleted while the cut was taken.</summary>
     internal RunState? Find(RunId id)
     {
-        if (_runs.TryGetValue(id, out var run))
-            return run;
-        if (Catalogue.Find(id) is { } loaded)
-            _runs[id] = loaded;
-        return _runs.GetValueOrDefault(id);
+        lock (_gate)
+        {
+            if (_runs.TryGetValue(id, out var run))
+                return run;
+        }
+
+        var loaded = Catalogue.Find(id);
+        lock (_gate)
+        {
+            // Deleted between the two looks: it was brought here, and its id may be another run's by now.
+            if (loaded is not null)
+                _runs.TryAdd(id, loaded);
+            return _runs.GetValueOrDefault(id);
+        }
     }
 
     private void Collect()
     {
-        foreach (var run in Catalogue.Loaded)
-            _runs.TryAdd(run.Id, run);
+        lock (_gate)
+        {
+            foreach (var run in Catalogue.Loaded)
+                _runs.TryAdd(run.Id, run);
+        }
+    }
+
+    // A run that was not in memory when the cut was taken, and is about to be forgotten. One that began later is none of its.
+    private void Keep(RunState run)
+    {
+        lock (_gate)
+        {
+            if ((_pin == default || run.Born <= Sequence) && !Mutant.Is("cut-loses-deleted-run"))
+                _runs.TryAdd(run.Id, run);
+        }
     }
 
     private void AwaitApplied()
@@ -82,5 +106,9 @@ internal sealed class Cut : IDisposable
         }
     }
 
-    public void Dispose() => _pins.Release(_pin);
+    public void Dispose()
+    {
+        Catalogue.Unwatch(Keep);
+        _pins.Release(_pin);
+    }
 }

@@ -187,7 +187,8 @@ internal sealed class TransactionContext
         if (batch.PartCount == 0)
             return default;
         batch.OnlyDeletes = OnlyDeletes();
-        return Path.Place(batch, ReadsToValidate(), Expectations.Count == 0 ? null : Expectations, began);
+        return Path.Place(
+            batch, ReadsToValidate(), Expectations.Count == 0 ? null : Expectations, began, OperationClass.Transaction);
     }
 
     // DUR-9: what a full disk still takes.
