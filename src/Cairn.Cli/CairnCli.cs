@@ -65,7 +65,7 @@ internal static class CairnCli
             DatabaseVerbs.Stat(), DatabaseVerbs.Verify(), DatabaseVerbs.Doctor(), DatabaseVerbs.Sync(), DatabaseVerbs.Checkpoint(),
             DatabaseVerbs.Compact(), DatabaseVerbs.Rebuild(),
             DatabaseVerbs.Metrics(), LogVerbs.Blame(), LogVerbs.Group(),
-            FeedVerbs.Changes(), FeedVerbs.Watch(), FeedVerbs.Subscriptions(),
+            FeedVerbs.Changes(), FeedVerbs.Watch(), FeedVerbs.Subscriptions(), TriggerVerbs.Group(),
             ExportVerbs.Group(), BackupVerbs.Group(), BackupVerbs.Restore(), BackupVerbs.Salvage(),
             Completion.Verb(),
         ];

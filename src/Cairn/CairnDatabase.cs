@@ -273,6 +273,12 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         var rebuild = rebuilder is null ? null : new RebuildJob(damaged!, rebuilder.Step, rebuilder.GiveUp, state);
         if (rebuild is not null)
             jobs.Add(rebuild);
+        if (log.Device is SegmentedLog read && !options.IsReadOnly)
+        {
+            jobs.Add(engine.TriggerJob = new TriggerJob(path, read, engine.Random));
+            engine.Compactions!.TriggersFrom = engine.TriggerJob.NeededFrom;
+        }
+
         if (counters.Events.IsOn)
             jobs.Add(new SystemEventJob(counters.Events, path, engine.Random, engine.ReadHealth));
         engine.Maintainer = new Maintainer(
@@ -296,13 +302,15 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
                 engine.Maintainer.WakeNow();
             else
                 engine.Maintainer.Wake();
+            if (engine.TriggerJob is { IsWatching: true } triggers)
+                engine.Maintainer.Wake(triggers);
         };
         return engine;
     }
 
     private static OperationTable Operations { get; } = new(
         new KvOperations(), new EventOperations(), new StateOperations(), new TraceOperations(), new RunOperations(),
-        new IdempotencyOperations(), new SubscriptionOperations());
+        new IdempotencyOperations(), new SubscriptionOperations(), new TriggerOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {

@@ -12,7 +12,7 @@ public sealed record ChangeFilter
     public IReadOnlyCollection<RunId>? Runs { get; init; }
 
     /// <summary>Only of these primitives: <c>kv</c>, <c>events</c>, <c>state</c>, <c>traces</c>, <c>runs</c>, <c>idempotency</c>; null = of
-    /// all. Also <c>subscriptions</c>, which are given only when they are named.</summary>
+    /// all. Also <c>subscriptions</c> and <c>triggers</c>, which are given only when they are named.</summary>
     public IReadOnlyCollection<string>? Primitives { get; init; }
 
     /// <summary>Only of these collections. Refused until there are primitives with collections.</summary>

@@ -55,6 +55,9 @@ internal sealed class Engine
     internal Maintainer? Maintainer { get; set; }
 
     /// <summary>Null in memory without a log, and when the database is read-only.</summary>
+    internal TriggerJob? TriggerJob { get; set; }
+
+    /// <summary>Null in memory without a log, and when the database is read-only.</summary>
     internal Compactions? Compactions { get; set; }
 
     /// <summary>How the openings before this one ended; null in memory.</summary>
@@ -586,6 +589,32 @@ internal sealed class Engine
         try
         {
             return ChangeSource.Locate(log, Catalogue, behind?.Value ?? Changes.Visible);
+        }
+        finally
+        {
+            Changes.Leave();
+        }
+    }
+
+    /// <summary>Somebody has changed triggers of a run.</summary>
+    internal void TriggersChanged(RunId run)
+    {
+        if (TriggerJob is not { } job)
+            return;
+        job.Refresh(run);
+        Maintainer?.Wake(job);
+    }
+
+    /// <summary>What a run committed behind a place is all there still.</summary>
+    /// <exception cref="HistoryTrimmedException">It is not.</exception>
+    internal void CheckKept(RunState run, ulong sequence, ulong position)
+    {
+        Changes.Enter();
+        try
+        {
+            var log = ChangeLog();
+            using var source = new RunSource(log, run, new ChangeCursor(log.DatabaseId, sequence, position, 0), endsAtGaps: false);
+            source.TryNext(Changes.Visible, out _, out _);
         }
         finally
         {

@@ -66,6 +66,9 @@ public sealed record Limits
     /// most subscriptions of a run. Default 100, at most 10,000.</summary>
     public int SubscriptionsMax { get; init; } = 100;
 
+    /// <summary>LIM-28: most triggers of one run. Default 64, at most 1,024.</summary>
+    public int TriggersMax { get; init; } = 64;
+
     /// <summary>LIM-30: shortest time to live. Fixed: 1 ms.</summary>
     public static TimeSpan TimeToLiveMin => TimeSpan.FromMilliseconds(1);
 

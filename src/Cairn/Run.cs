@@ -28,6 +28,7 @@ public sealed partial class Run
         Traces = new Traces(engine, scope);
         Retention = new RunRetention(engine, scope, _life);
         Subscriptions = new Subscriptions(engine, scope);
+        Triggers = new Triggers(engine, scope);
     }
 
     internal Engine Engine => _engine;
@@ -63,6 +64,9 @@ public sealed partial class Run
 
     /// <summary>Named cursors of feeds that the run holds.</summary>
     public Subscriptions Subscriptions { get; }
+
+    /// <summary>What the run does by itself.</summary>
+    public Triggers Triggers { get; }
 
     /// <summary>What of the run's past is kept.</summary>
     public RunRetention Retention { get; }

@@ -53,6 +53,8 @@ internal static class HookVerbs
             using var db = CairnDatabase.Open(storage, options, new EngineHooks { IsMaintenanceManual = true });
             var from = db.Default.Kv.Get("n")?.AsInt64() ?? 0;
             var cursor = db.ChangeCursor();
+            if (db.Default.Triggers.Get("count") is null)
+                db.Default.Triggers.Create("count", Counting);
             for (var n = from + 1; n <= from + 20; n++)
             {
                 db.Default.Transact(tx =>
@@ -69,6 +71,8 @@ internal static class HookVerbs
             }
 
             Watch(db, cursor, from + 1);
+            while (db.Engine.TriggerJob!.HasWorkInSight)
+                db.Engine.TriggerJob.Step();
             db.Checkpoint();
             db.Compact();
             RebuildNewest(db, storage);
@@ -97,6 +101,12 @@ internal static class HookVerbs
             copy.Import(lines);
         }
     }
+
+    private static TriggerDefinition Counting => new()
+    {
+        When = TriggerCondition.Threshold("kv", "n", TriggerComparison.AtLeast, 1, TriggerMode.Level),
+        Do = TriggerAction.Increment("fired"),
+    };
 
     // The feed has each n that was committed, in order.
     private static void Watch(CairnDatabase db, string cursor, long next)

@@ -10,10 +10,10 @@ namespace Cairn.Feed;
 /// <summary>A filter that was checked, and what it makes of the operations of a record. Immutable.</summary>
 internal sealed class ChangeMatch
 {
-    private static readonly string[] Known = ["kv", "events", "state", "traces", "runs", "idempotency", "subscriptions"];
+    private static readonly string[] Known = ["kv", "events", "state", "traces", "runs", "idempotency", "subscriptions", "triggers"];
 
     /// <summary>What consumers leave behind themselves: unasked, a consumer would be given its own acknowledgements for ever.</summary>
-    private static readonly string[] OnlyNamed = ["subscriptions"];
+    private static readonly string[] OnlyNamed = ["subscriptions", "triggers"];
 
     private readonly HashSet<RunId>? _runs;
     private readonly HashSet<string>? _primitives;

@@ -213,6 +213,7 @@ internal sealed class RunSource : ChangeSource
 
     private readonly RunState _run;
     private readonly int _stretchMax;
+    private readonly bool _endsAtGaps;
     private readonly Stack<ulong> _stretch = new();          // positions of what comes next, the oldest on top
     private ulong _newest;                                   // sequence of the run's newest record when it was looked at last
     private ulong _newestAt;
@@ -224,6 +225,17 @@ internal sealed class RunSource : ChangeSource
         _run = run;
         _stretchMax = stretchMax;
         Cursor = from is { } cursor ? Prove(log, Reader, cursor, visible) : ChangeCursor.Behind(log.DatabaseId, 0);
+    }
+
+    /// <param name="from">Of this log as it is: kept in it, and so not proven.</param>
+    /// <param name="endsAtGaps">What is no longer kept is none of the reader's business.</param>
+    internal RunSource(SegmentedLog log, RunState run, in ChangeCursor from, bool endsAtGaps)
+        : base(log)
+    {
+        _run = run;
+        _stretchMax = StretchMax;
+        _endsAtGaps = endsAtGaps;
+        Cursor = from;
     }
 
     internal override bool TryNext(ulong visible, out RecordHeader header, out ReadOnlySpan<byte> payload)
@@ -265,7 +277,7 @@ internal sealed class RunSource : ChangeSource
             if (!TryRead(position, out var header, out var payload))
             {
                 // It lies below the segments. So does its sequence, and what is asked for may begin there.
-                if (Cursor.Sequence + 1 >= FirstSequence)
+                if (_endsAtGaps || Cursor.Sequence + 1 >= FirstSequence)
                     break;
                 throw TrimmedAt(position, above);
             }
@@ -281,6 +293,8 @@ internal sealed class RunSource : ChangeSource
 
         foreach (var at in stretch)
             _stretch.Push(at);
+        if (_endsAtGaps && stretch.Count == 0)
+            Cursor = Cursor with { Sequence = _newest, Position = _newestAt };   // nothing lies between that it would be given
         return _stretch.Count > 0;
     }
 

@@ -50,8 +50,12 @@ internal sealed class ValuesBefore(CommitPath path, SegmentedLog log, int valueB
                         break;
                 }
 
-                if (Begins(payload, run))
+                if (!Begins(payload, run, out var isFork))
+                    continue;
+                if (!isFork || !path.Catalogue.TryGetNumbers(run, out var numbers))
                     return ChangedValue.Only(ChangedValueState.Absent);
+                (run, position) = (numbers.Base, numbers.BasePosition);          // what the fork had then is its parent's
+                break;
             }
         }
 
@@ -90,8 +94,9 @@ internal sealed class ValuesBefore(CommitPath path, SegmentedLog log, int valueB
         return last;
     }
 
-    private static bool Begins(ReadOnlySpan<byte> payload, RunId run)
+    private static bool Begins(ReadOnlySpan<byte> payload, RunId run, out bool isFork)
     {
+        isFork = false;
         var transaction = new TransactionPayload(payload);
         while (transaction.MoveNext(out var part))
         {
@@ -99,7 +104,8 @@ internal sealed class ValuesBefore(CommitPath path, SegmentedLog log, int valueB
                 continue;
             while (part.MoveNext(out var operation))
             {
-                if (operation.Code == (byte)OperationCode.RunCreate)
+                isFork = operation.Code == (byte)OperationCode.RunFork;
+                if (isFork || operation.Code == (byte)OperationCode.RunCreate)
                     return true;
             }
         }

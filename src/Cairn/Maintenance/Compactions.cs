@@ -40,6 +40,9 @@ internal sealed class Compactions(
 
     internal string HeldBy => Volatile.Read(ref _heldBy);
 
+    /// <summary>From where on triggers still need the log.</summary>
+    internal Func<ulong>? TriggersFrom { get; set; }
+
     internal SegmentedLog Log => (SegmentedLog)path.Log.Device!;
 
     /// <summary>Bytes of files that a compaction would look through now.</summary>
@@ -157,10 +160,11 @@ internal sealed class Compactions(
     {
         var oldest = pins.Count(out var sequence) == 0 ? (ulong?)null : sequence;
         var limit = LogNeeds.Limit(manifest.Checkpoints, oldest, Log.FirstPosition, out holder);
-        if (Log.HeldFrom is var held && held >= limit)
-            return limit;
-        holder = "a view of a run or a verification that reads the log";
-        return held;
+        if (Log.HeldFrom is var held && held < limit)
+            (limit, holder) = (held, "a view of a run or a verification that reads the log");
+        if (TriggersFrom?.Invoke() is { } needed && needed < limit && !Mutant.Is("triggers-hold-nothing"))
+            (limit, holder) = (needed, "a trigger that has not looked at it");
+        return limit;
     }
 
     public void Dispose() => _turn.Dispose();

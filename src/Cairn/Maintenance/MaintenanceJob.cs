@@ -57,7 +57,7 @@ internal abstract class MaintenanceJob(string name, LaneKind lane = LaneKind.Lon
     /// <summary>A lasting finding of this job, for Health; null = none. Names files, places and runs, never keys or values.</summary>
     internal virtual string? Alarm => null;
 
-    /// <summary>The same of what is being put right, which is no failure yet.</summary>
+    /// <summary>The same of what is being put right or waits for somebody, which is no failure yet.</summary>
     internal virtual string? Concern => null;
 
     /// <summary>Times a writer had to wait for this job.</summary>

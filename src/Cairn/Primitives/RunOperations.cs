@@ -177,6 +177,7 @@ internal sealed class RunOperations : OperationSet
             visit(index, RunKeys.Tag(key, tag, run.Id));
         if (code != OperationCode.RunDelete)
             return;
+        visit(index, RunKeys.Triggers(key, run.Id));
         if (before.Name is { } name)
             visit(index, RunKeys.Name(key, name));
         if (before.Parent is { } parent)
@@ -281,6 +282,8 @@ internal sealed class RunOperations : OperationSet
         run.RecordTags = after?.Tags.Length ?? 0;
         WriteResult(index, run.Id, after, body);
         WriteRetention(index, run.Id, before?.Retention, after?.Retention);
+        if (after is null)
+            DropTriggers(index, run.Id);
         if (RunRecord.IsBuiltIn(run.Id))
             return;
         if ((before is null) != (after is null))
@@ -334,6 +337,17 @@ internal sealed class RunOperations : OperationSet
             if (!before.Contains(tag, StringComparer.Ordinal))
                 index.PutNew(RunKeys.Tag(key, tag, id), default);
         }
+    }
+
+    private static void DropTriggers(in ApplyContext index, RunId id)
+    {
+        Span<byte> key = stackalloc byte[1 + RunId.Size];
+        var storeKey = RunKeys.Triggers(key, id);
+        bool exists;
+        using (var reader = index.Read())
+            exists = reader.TryGetNewest(storeKey, out var version) && !version.IsTombstone;
+        if (exists)
+            index.Delete(storeKey);
     }
 
     private static void WriteRetention(in ApplyContext index, RunId id, Retention? before, Retention? after)
@@ -397,6 +411,8 @@ internal static class RunKeys
     internal static ReadOnlySpan<byte> Result(Span<byte> target, RunId id) => Of(target, StoreKeys.RunResult, id);
 
     internal static ReadOnlySpan<byte> Retention(Span<byte> target, RunId id) => Of(target, StoreKeys.RunRetention, id);
+
+    internal static ReadOnlySpan<byte> Triggers(Span<byte> target, RunId id) => Of(target, StoreKeys.RunTriggers, id);
 
     internal static ReadOnlySpan<byte> Name(Span<byte> target, string name)
     {

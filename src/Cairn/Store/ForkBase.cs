@@ -53,7 +53,7 @@ internal sealed class ForkBase(RunId parent, ulong at, Func<RunId, RunState> fin
     /// <summary>The count of a family that the fork goes on from. Inside an epoch or not.</summary>
     internal long Count(byte family, ulong sequence)
     {
-        if (family == StoreKeys.Idempotency)
+        if (IsOfRunAlone(family))
             return 0;
         using var reader = Run.Store.Read();
         return reader.Count(family, Math.Min(sequence, at));
@@ -63,11 +63,17 @@ internal sealed class ForkBase(RunId parent, ulong at, Func<RunId, RunState> fin
     internal RunCursor Scan(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to, ulong sequence, bool reverse) =>
         new(Run.Store.Memory, from, to, Math.Min(sequence, at), reverse);
 
-    /// <summary>False for what is not read as it is: counts, which a fork counts on from, and what belongs to the parent alone: its
-    /// idempotency keys with their places in the order of expiry.</summary>
+    /// <summary>What belongs to the parent alone: its idempotency keys, its subscriptions and its triggers.</summary>
+    internal static bool IsOfRunAlone(byte family) =>
+        family is StoreKeys.Idempotency or StoreKeys.Subscription or StoreKeys.Trigger or StoreKeys.TriggerCursor
+        && !Mutant.Is("fork-inherits-triggers");
+
+    /// <summary>False for what is not read as it is: counts, which a fork counts on from, and what belongs to the parent alone, with its
+    /// places in the order of expiry.</summary>
     internal static bool IsInherited(ReadOnlySpan<byte> key) => key[0] switch
     {
-        StoreKeys.CountFamily or StoreKeys.Idempotency => false,
+        StoreKeys.CountFamily => false,
+        var family when IsOfRunAlone(family) => false,
         StoreKeys.ExpiryFamily => key.Length <= StoreKeys.ExpiryPrefixBytes || key[StoreKeys.ExpiryPrefixBytes] != StoreKeys.Idempotency,
         _ => true,
     };

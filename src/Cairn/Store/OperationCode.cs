@@ -32,6 +32,9 @@ internal enum OperationCode : byte
     RunFork = 0x65,
     RunArchive = 0x67,
 
+    TriggerDefine = 0x92,
+    TriggerDrop = 0x93,
+    TriggerCursor = 0x94,
     Retention = 0x95,
     Idempotency = 0x97,
     SubscriptionSet = 0x98,
@@ -41,7 +44,7 @@ internal enum OperationCode : byte
 /// <summary>What is true of a code by itself.</summary>
 internal static class OperationCodes
 {
-    private static readonly string[] Primitives = ["Kv", "Event", "State", "Trace", "Run", "Subscription"];
+    private static readonly string[] Primitives = ["Kv", "Event", "State", "Trace", "Run", "Subscription", "Trigger"];
 
     /// <summary>Primitive and operation: <c>KvCompareAndSet</c> is <c>kv.compare_and_set</c>.</summary>
     internal static string NameOf(OperationCode code)
@@ -60,7 +63,7 @@ internal static class OperationCodes
         or OperationCode.EventRedact or OperationCode.EventTrim or OperationCode.Retention;
 
     /// <summary>Only the engine itself does it, to keep house (Batch.IsUpkeep).</summary>
-    internal static bool IsUpkeep(this OperationCode code) => code is OperationCode.EventTrim;
+    internal static bool IsUpkeep(this OperationCode code) => code is OperationCode.EventTrim or OperationCode.TriggerCursor;
 
     /// <summary>It only takes away: a full disk still takes it (DUR-9). Redacting an event is none, because it appends one.</summary>
     internal static bool IsDeletion(this OperationCode code) => code is OperationCode.KvDelete or OperationCode.StateDelete

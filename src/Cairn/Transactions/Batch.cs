@@ -195,6 +195,14 @@ internal sealed class Batch
     /// <summary>Adds to the writes in the index of runs that the current part may come to.</summary>
     internal void AddRecordWrites(int writes) => _parts[PartCount - 1].RecordWrites += writes;
 
+    /// <summary>Adds an operation that also changes a place of the current part's run in the index of runs.</summary>
+    internal Span<byte> AddIndexed(OperationCode code, ReadOnlySpan<byte> key, int bodyBytes, int writes)
+    {
+        TouchesCatalogue = true;
+        AddRecordWrites(1);
+        return Add(code, 0, key, bodyBytes, writes);
+    }
+
     /// <summary>Adds an operation on the record of the current part's run, which lives in the index of runs.</summary>
     /// <param name="tags">Tags that it names: each has a key of its own there.</param>
     internal Span<byte> AddToRecord(OperationCode code, int bodyBytes, int tags)

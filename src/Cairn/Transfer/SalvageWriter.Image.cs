@@ -188,6 +188,8 @@ internal sealed partial class SalvageWriter
             return;
         }
 
+        if (family == StoreKeys.Trigger && !version.IsTombstone)
+            Lose(_current, TriggersText);
         if (family == StoreKeys.Subscription && !version.IsTombstone)
             Lose(_current, SubscriptionsText);
         if (family is not (StoreKeys.Kv or StoreKeys.State or StoreKeys.Event or StoreKeys.Consumer or StoreKeys.Trace

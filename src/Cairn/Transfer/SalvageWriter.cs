@@ -84,6 +84,8 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         }
     }
 
+    private const string TriggersText = "its triggers: their cursors are of the log that was damaged";
+
     private const string SubscriptionsText = "its subscriptions: their cursors are of the log that was damaged";
 
     private bool TryCarry(PartOf target, Source known, in Operation operation)
@@ -128,6 +130,9 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
                 return target.TryAddChange(StoreKeys.Trace, operation);
             case OperationCode.SubscriptionSet or OperationCode.SubscriptionDrop:
                 Lose(target.Id, SubscriptionsText);
+                return true;
+            case OperationCode.TriggerDefine or OperationCode.TriggerDrop or OperationCode.TriggerCursor:
+                Lose(target.Id, TriggersText);
                 return true;
             case OperationCode.RunUpdate or OperationCode.RunEnd or OperationCode.RunResume or OperationCode.RunArchive
                 or OperationCode.RunDelete or OperationCode.Retention:

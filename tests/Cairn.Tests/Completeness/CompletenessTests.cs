@@ -96,7 +96,11 @@ public class CompletenessTests
 
         yield return new("Retention apply", applied.Contains(OperationCode.Retention), "a registered OperationSet");
         yield return new("Idempotency apply", applied.Contains(OperationCode.Idempotency), "a registered OperationSet");
-        foreach (var code in new[] { OperationCode.SubscriptionSet, OperationCode.SubscriptionDrop })
+        foreach (var code in new[]
+                 {
+                     OperationCode.SubscriptionSet, OperationCode.SubscriptionDrop, OperationCode.TriggerDefine,
+                     OperationCode.TriggerCursor, OperationCode.TriggerDrop,
+                 })
             yield return new($"{code} apply", applied.Contains(code), "a registered OperationSet");
         foreach (var room in new[] { "Checkpoints", "Text", "Vectors", "Graph", "Search", "Replay" })
             yield return new($"room {room}", EngineTypes.Any(type => type.Namespace == "Cairn." + room), $"namespace Cairn.{room}");

@@ -167,6 +167,7 @@ internal static class LimitDoors
         IdempotencyKeysMax = 3,
         ForkDepthMax = 2,
         SubscriptionsMax = 3,
+        TriggersMax = 3,
     };
 
     internal static IReadOnlyList<LimitRow> Rows { get; } =
@@ -512,6 +513,17 @@ internal static class LimitDoors
                 [Door.Shell] = "a verb follows one run",
             },
         },
+        new(nameof(Limits.TriggersMax), Low.TriggersMax, Low)
+        {
+            OutsideCalls = new() { ["triggers.Create"] = (_, run, n) => MakeTriggers(run, n) },
+            NotHere =
+            {
+                [Door.Transaction] = "triggers are made outside transactions",
+                [Door.Commit] = Whole,
+                [Door.Import] = Fixed,
+                [Door.Shell] = OneVerb,
+            },
+        },
         new(nameof(Limits.TimeToLiveMin), 1, Low)
         {
             IsLeast = true,
@@ -687,6 +699,12 @@ internal static class LimitDoors
         ["state set --ttl"] = n => new("", "state", "set", "c", "v", "--ttl", $"{n}ms"),
         ["state lease acquire"] = n => new("", "state", "lease", "acquire", "l", "me", $"{n}ms"),
     };
+
+    private static void MakeTriggers(Run run, long count)
+    {
+        for (var i = 0; i < count; i++)
+            run.Triggers.Create($"t{i}", new() { When = TriggerCondition.Event("e"), Do = TriggerAction.Increment("n") });
+    }
 
     private static void WaitForEvents(Run run, long waiters)
     {

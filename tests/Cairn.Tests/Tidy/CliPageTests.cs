@@ -13,7 +13,8 @@ public class CliPageTests
     private static readonly (string Group, string Title)[] Chapters =
     [
         ("", "The database"), ("run", "Runs"), ("kv", "Key-values"), ("events", "Events"), ("state", "State cells"), ("trace", "Traces"),
-        ("import", "Import"), ("export", "Export"), ("backup", "Backup"), ("log", "The log"), ("subscription", "Subscriptions"),
+        ("import", "Import"), ("export", "Export"), ("backup", "Backup"), ("log", "The log"),
+        ("subscription", "Subscriptions"), ("trigger", "Triggers"),
     ];
 
     private static Command Root => CairnCli.Root(new Streams(TextWriter.Null, TextWriter.Null, TextReader.Null));
