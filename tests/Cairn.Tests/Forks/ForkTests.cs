@@ -312,13 +312,14 @@ public class ForkTests
         using var test = new TestDatabase(mode);
         test.Kv.Put("k", 1);
         var fork = test.Db.Runs.Fork(test.Run.Id);
+        test.Kv.Put("k", 2);                                 // from here on the fork alone holds the version before
         using (var cut = Cut.Take(test.Db.Engine.Path, test.Db.Engine.Pins))
         {
             using var hash = new StateHash(test.Db.Engine.Path.Operations, cut.Sequence, cut.Time);
             var before = hash.OfRun(cut.Find(fork.Id)!);
             test.Db.Runs.Delete(fork.Id);
             for (var i = 0; i < 300; i++)
-                test.Kv.Put("k", i + 2);
+                test.Kv.Put("k", i + 3);
             Sweep(test);
             Assert.Equal(before, hash.OfRun(cut.Find(fork.Id)!));
         }
