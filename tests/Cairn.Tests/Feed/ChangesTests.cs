@@ -227,15 +227,22 @@ public class ChangesTests
         var writer = new Thread(() => db.Default.Kv.Put("second", 1));
         writer.Start();
         stands.Wait(Token);
-        Assert.Single(await db.Changes(options: FeedBed.Now).AllAsync());
-        await using var feed = db.Changes(cancellationToken: Token).GetAsyncEnumerator(Token);
-        Assert.True(await feed.MoveNextAsync());
-        var next = feed.MoveNextAsync().AsTask();
-        Assert.False(next.IsCompleted);
-        syncs.Set();
-        Assert.True(await next);
-        Assert.Equal("second", feed.Current.Changes[0].Key);
-        writer.Join();
+        try
+        {
+            Assert.Single(await db.Changes(options: FeedBed.Now).AllAsync());
+            await using var feed = db.Changes(cancellationToken: Token).GetAsyncEnumerator(Token);
+            Assert.True(await feed.MoveNextAsync());
+            var next = feed.MoveNextAsync().AsTask();
+            Assert.False(next.IsCompleted);
+            syncs.Set();
+            Assert.True(await next);
+            Assert.Equal("second", feed.Current.Changes[0].Key);
+        }
+        finally
+        {
+            syncs.Set();
+            writer.Join();
+        }
     }
 
     [Fact]
