@@ -29,7 +29,7 @@ internal sealed class DirectorySubject : IDisposable
     internal static string? BackupMissing => null;
 
     /// <summary>The same for a budget that memory stays inside.</summary>
-    internal static string? BudgetMissing => "the engine has no memory budget yet";
+    internal static string? BudgetMissing => null;
 
     /// <summary>Buffered, otherwise the defaults.</summary>
     internal static CairnOptions Buffered { get; } = new() { Durability = Durability.Buffered };
@@ -57,7 +57,7 @@ internal sealed class DirectorySubject : IDisposable
     };
 
     /// <summary>Buffered, and memory stays inside so many bytes.</summary>
-    internal static CairnOptions WithBudget(long bytes) => throw Absent(BudgetMissing);
+    internal static CairnOptions WithBudget(long bytes) => Buffered with { MemoryBudgetBytes = bytes };
 
     internal static string RunName(int number) => string.Create(CultureInfo.InvariantCulture, $"agent-{number:000000}");
 
@@ -106,7 +106,7 @@ internal sealed class DirectorySubject : IDisposable
     }
 
     /// <summary>What the engine says it holds in memory.</summary>
-    internal long MemoryBytes => _db.Metrics.MemoryBytes;
+    internal long MemoryBytes => _db.Metrics.MemoryUsedBytes;
 
     internal void Sync() => _db.Sync();
 
@@ -131,8 +131,6 @@ internal sealed class DirectorySubject : IDisposable
     }
 
     public void Dispose() => _db.Dispose();
-
-    private static NotSupportedException Absent(string? reason) => new(reason);
 
     private static void Load(Run run, int first, int count, ReadOnlySpan<byte> value)
     {

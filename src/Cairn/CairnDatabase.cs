@@ -116,9 +116,11 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             var pins = new SnapshotRegistry();
             var visible = new VisibleSequence();
             var random = new RandomSource(options.RandomSeed);
-            var cache = new BlockCache(options.BlockCacheBytes);
+            var budgetBytes = hooks.MemoryBudgetBytes ?? options.MemoryBudgetBytes ?? CairnOptions.MemoryBudgetDefault;
+            var cache = new BlockCache(Math.Min(options.BlockCacheBytes, budgetBytes / 8));
             var content = new ContentStore(options.ContentThreshold, options.ContentMemoryBytes);
-            recoveredState = new RecoveredState(storage, pins, visible, Operations, options.Limits, cache, content);
+            var budget = new MemoryBudget(budgetBytes, content, cache);
+            recoveredState = new RecoveredState(storage, pins, visible, Operations, options.Limits, cache, content, budget);
             var logOptions = LogOptionsOf(options, random);
             var recovered = Cairn.Recovery.Recovery.Open(
                 storage, logOptions, recoveredState.Follow, content, recoveredState.Begin);
@@ -165,7 +167,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             var engine = Assemble(
                 options, pins, recoveredState.Catalogue, counters, state, log, recovered.Findings.Epoch, hooks, random,
                 recoveredState.Openings, storage.SyncErrorsAreReported, storage, recoveredState, parts,
-                recovered.Findings.CheckpointsRejected.Count > 0);
+                recovered.Findings.CheckpointsRejected.Count > 0, budget);
             var report = ReportOf(recovered, engine, options.TimeProvider.GetElapsedTime(began));
             engine.TellOpening(report);
             return new CairnDatabase(engine, storage, directoryLock, report);
@@ -198,7 +200,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
     private static Engine Assemble(
         CairnOptions options, SnapshotRegistry pins, Catalogue catalogue, Counters counters, EngineState state, LogWriter log,
         ulong epoch, EngineHooks hooks, RandomSource? random = null, Openings? openings = null, bool syncErrorsAreReported = true,
-        IStorage? storage = null, RecoveredState? recovered = null, CheckpointParts? checkpoints = null, bool isCheckpointRejected = false)
+        IStorage? storage = null, RecoveredState? recovered = null, CheckpointParts? checkpoints = null, bool isCheckpointRejected = false,
+        MemoryBudget? budget = null)
     {
         var checkpointer = checkpoints is null ? null : new Checkpointer(checkpoints);
         var merger = checkpoints is null ? null : new Merger(checkpoints);
@@ -208,6 +211,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         {
             Durability = options.Durability,
             ReadsAfterFailure = options.ReadsAfterFailure,
+            Memory = budget,
         };
         var cursors = new Cursors(pins, options.TimeProvider, options.Limits.TransactionTimeMax, options.Limits.CursorsMax);
         var engine = new Engine
@@ -258,14 +262,16 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
 
         if (merger is not null)
             jobs.Add(new MergeJob(merger, state));
-        if (!options.IsReadOnly)
-            jobs.Add(new ExpiryJob(path));
-        if (!options.IsReadOnly)
+        var expiry = options.IsReadOnly ? null : new ExpiryJob(path);
+        if (expiry is not null)
         {
+            jobs.Add(expiry);
             engine.Trims = new Trims(path, pins, engine.Retention);
             jobs.Add(new TrimJob(engine.Trims, path, options.TimeProvider));
         }
 
+        if (budget is not null)
+            jobs.Add(engine.Residency = new ResidencyJob(budget, path, pins, checkpointer, expiry));
         jobs.Add(new TimeoutJob(engine.CloseOldTransactions, () => engine.OpenTransactions + cursors.Open, cursors));
         jobs.Add(new SweepJob(catalogue));
         if (log.Device is SegmentedLog kept)
@@ -295,6 +301,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             };
         }
 
+        if (budget is not null)
+            Relieve(budget, engine, hooks);
         engine.Meters = new Meters(engine.ReadMetrics, engine.ReadJobs);
         log.Due = now =>
         {
@@ -307,6 +315,36 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         };
         return engine;
     }
+
+    private static void Relieve(MemoryBudget budget, Engine engine, EngineHooks hooks)
+    {
+        var maintainer = engine.Maintainer!;
+        var residency = engine.Residency!;
+        budget.Woken = () => maintainer.Wake(residency);
+        if (!hooks.IsMaintenanceManual)
+            return;
+        budget.Help = () =>
+        {
+            residency.RestNoMore();
+            var checkpoint = maintainer.Jobs.FirstOrDefault(job => job is CheckpointJob);
+            for (var steps = 0; steps < HelpStepsMax && budget.IsFull; steps++)
+            {
+                var more = maintainer.Step(residency, out _);
+                more |= checkpoint is not null && maintainer.Step(checkpoint, out _);
+                if (more)
+                    continue;
+                if (!residency.WasInTheWay)
+                    break;
+                Thread.Yield();                              // a reader leaves soon
+                residency.RestNoMore();
+            }
+
+            return !budget.IsFull;
+        };
+    }
+
+    /// <summary>Where steps are driven by hand, a commit that waits for memory takes at most so many of them.</summary>
+    private const int HelpStepsMax = 1_000;
 
     private static OperationTable Operations { get; } = new(
         new KvOperations(), new EventOperations(), new StateOperations(), new TraceOperations(), new RunOperations(),
@@ -558,7 +596,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
     {
         _engine.State.Close();
         Failpoint.Hit("close.refusing");
-        foreach (var run in _engine.Catalogue.Loaded.Order(RunOrder.Instance))
+        foreach (var run in _engine.Catalogue.Held.Order(RunOrder.Instance))
         {
             Failpoint.Wait("close.wait-for-run");
             run.CommitLock.Enter();

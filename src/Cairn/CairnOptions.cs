@@ -76,6 +76,16 @@ public sealed record CairnOptions
     /// <summary>Most bytes of checkpointed data that are kept in memory as blocks. Default 64 MiB; from 1 MiB to 1 TiB.</summary>
     public long BlockCacheBytes { get; init; } = 64 << 20;
 
+    /// <summary>Most bytes of memory that the database holds: its runs, cached contents and blocks together. From 70 % of it on contents
+    /// leave memory, and what was neither read nor written for five minutes; from 85 % on everything that a checkpoint has; at 95 %
+    /// commits wait for memory, up to <see cref="Limits.BusyWaitMax"/>, and are then refused with <see cref="ErrorCode.Busy"/>. Reads and
+    /// deletions never wait. Null (the default) is 60 % of what the process may have; from 16 MiB to 1 PiB. Within it the cache of blocks
+    /// has an eighth at most, whatever <see cref="BlockCacheBytes"/> says. In memory there is nothing to evict into: refused.</summary>
+    public long? MemoryBudgetBytes { get; init; }
+
+    /// <summary>What <see cref="MemoryBudgetBytes"/> is if nothing is said: 60 % of what the process may have, in bytes.</summary>
+    public static long MemoryBudgetDefault => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 100 * 60;
+
     /// <summary>All time comes from here. Default the system's.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 

@@ -54,6 +54,9 @@ internal sealed class Engine
 
     internal Maintainer? Maintainer { get; set; }
 
+    /// <summary>Keeps memory within its budget; null in memory.</summary>
+    internal ResidencyJob? Residency { get; set; }
+
     /// <summary>Null in memory without a log, and when the database is read-only.</summary>
     internal TriggerJob? TriggerJob { get; set; }
 
@@ -429,8 +432,17 @@ internal sealed class Engine
             DamagedFiles = (Maintainer?.Jobs.OfType<ScrubJob>().Sum(job => job.Damaged) ?? 0) + (DamagedTables?.Count ?? 0),
             SystemEventsLost = Events.Lost,
             Runs = CountRuns(),
-            MemoryBytes = Catalogue.Loaded.Sum(run => run.Store.MemoryBytes) + Catalogue.State.Store.MemoryBytes + Views.Bytes,
+            MemoryBytes = (Path.Memory?.Native ?? Catalogue.Loaded.Sum(run => run.Store.MemoryBytes) + Catalogue.State.Store.MemoryBytes)
+                + Views.Bytes,
             Views = Views.Count,
+            MemoryBudgetBytes = Path.Memory?.Bytes ?? 0,
+            MemoryUsedBytes = Path.Memory?.Used ?? 0,
+            MemoryWaits = Path.Memory?.Waits ?? 0,
+            MemoryRefusals = Path.Memory?.Refusals ?? 0,
+            KeysForgotten = Residency?.Forgotten ?? 0,
+            RunsEmptied = Residency?.Emptied ?? 0,
+            RunsUnloaded = Residency?.Unloaded ?? 0,
+            RunsLoaded = Catalogue.Loaded.Count,
             ContentAttachedBytes = Catalogue.Content?.Attached.Value ?? 0,
             ContentCachedBytes = Catalogue.Content?.CachedBytes ?? 0,
             ContentHits = Catalogue.Content?.Hits ?? 0,
@@ -510,6 +522,13 @@ internal sealed class Engine
         parts.Add(State.IsDiskFull
             ? new HealthPart("disk", HealthStatus.Degraded, State.DiskFull().Message)
             : new HealthPart("disk", HealthStatus.Healthy, ""));
+        if (Path.Memory is { IsFull: true } memory)
+        {
+            parts.Add(new HealthPart(
+                "memory", HealthStatus.Degraded,
+                $"{memory.Used} of {memory.Bytes} bytes (CairnOptions.MemoryBudgetBytes) are used: writers wait for memory."));
+        }
+
         if (!SyncErrorsAreReported)
         {
             parts.Add(new HealthPart(

@@ -8,6 +8,9 @@ internal sealed record EngineHooks
     /// <summary>No maintainer thread: the steps are driven by hand.</summary>
     internal bool IsMaintenanceManual { get; init; }
 
+    /// <summary>A budget that users may not choose: so small that little data fills it.</summary>
+    internal long? MemoryBudgetBytes { get; init; }
+
     /// <summary>The opening belongs to the salvage that fills the database, which nobody else may open before it ends.</summary>
     internal bool IsSalvage { get; init; }
 }

@@ -136,6 +136,32 @@ public sealed record DatabaseMetrics
     /// <summary>Native memory taken by all runs and views, in bytes.</summary>
     public required long MemoryBytes { get; init; }
 
+    /// <summary>What the database may hold in memory (<see cref="CairnOptions.MemoryBudgetBytes"/>); 0 in memory, where there is no
+    /// budget.</summary>
+    public required long MemoryBudgetBytes { get; init; }
+
+    /// <summary>What counts to the budget: <see cref="MemoryBytes"/>, cached contents and blocks, and some 4 KiB for each loaded run; 0 in
+    /// memory.</summary>
+    public required long MemoryUsedBytes { get; init; }
+
+    /// <summary>Commits that had to wait for memory.</summary>
+    public required long MemoryWaits { get; init; }
+
+    /// <summary>Commits that were refused as <see cref="ErrorCode.Busy"/> because memory was full.</summary>
+    public required long MemoryRefusals { get; init; }
+
+    /// <summary>Keys that left the memory of their runs one by one: tables answer for them.</summary>
+    public required long KeysForgotten { get; init; }
+
+    /// <summary>Times a run gave up its whole memory.</summary>
+    public required long RunsEmptied { get; init; }
+
+    /// <summary>Times a run was unloaded.</summary>
+    public required long RunsUnloaded { get; init; }
+
+    /// <summary>Runs that are loaded now.</summary>
+    public required int RunsLoaded { get; init; }
+
     /// <summary>Part of <see cref="MemoryBytes"/>: large values that were written in this opening and are still in memory.</summary>
     public required long ContentAttachedBytes { get; init; }
 

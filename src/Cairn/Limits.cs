@@ -84,7 +84,7 @@ public sealed record Limits
     /// <summary>LIM-36: most commits queued for the log. Default 4,096, at most 65,536; a power of two.</summary>
     public int QueuedCommitsMax { get; init; } = 4_096;
 
-    /// <summary>LIM-37: longest wait for the queue or a run's lock before <see cref="ErrorCode.Busy"/>. Default 5 s, at most 60
+    /// <summary>LIM-37: longest wait for the queue, a run's lock or memory before <see cref="ErrorCode.Busy"/>. Default 5 s, at most 60
     /// s.</summary>
     public TimeSpan BusyWaitMax { get; init; } = TimeSpan.FromSeconds(5);
 

@@ -18,6 +18,8 @@ internal static class OptionRules
         Range(nameof(options.CheckpointLogBytes), options.CheckpointLogBytes, 64 << 10, 1L << 40);
         Range(nameof(options.CheckpointInterval), options.CheckpointInterval, TimeSpan.FromSeconds(1), TimeSpan.FromDays(30));
         Range(nameof(options.BlockCacheBytes), options.BlockCacheBytes, 1 << 20, 1L << 40);
+        if (options.MemoryBudgetBytes is { } budget)
+            CheckMemory(budget, options.Durability);
         if (!Enum.IsDefined(options.Durability))
             throw Refused(nameof(options.Durability), options.Durability.ToString(), "InMemory", "Strict");
         if (options.Retention is { } policy)
@@ -25,6 +27,16 @@ internal static class OptionRules
         ArgumentNullException.ThrowIfNull(options.TimeProvider);
         Check(options.Limits);
         Check(options.Maintenance);
+    }
+
+    private static void CheckMemory(long budget, Durability durability)
+    {
+        Range(nameof(CairnOptions.MemoryBudgetBytes), budget, 16 << 20, 1L << 50);
+        if (durability != Durability.InMemory)
+            return;
+        throw new CairnException(
+            ErrorCode.InvalidArgument,
+            $"MemoryBudgetBytes is {budget}, but a database in memory has nothing to evict into. Leave it out, or open a directory.");
     }
 
     private static void Check(MaintenanceOptions options)

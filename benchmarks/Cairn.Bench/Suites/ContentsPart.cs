@@ -13,6 +13,7 @@ internal sealed class ContentsPart(StorageRun run)
 {
     internal const string ProbeName = "contents";
 
+    private const long Budget = 256 << 20;                // what the database may hold; the gate is about the process
     private const int Contents = 100_000;
     private const int ManyContents = 1_000_000;
     private const int BytesMin = 100;
@@ -59,7 +60,7 @@ internal sealed class ContentsPart(StorageRun run)
     internal static double[] Answer(ReadOnlySpan<string> arguments)
     {
         var (count, directory) = (int.Parse(arguments[0], CultureInfo.InvariantCulture), arguments[1]);
-        using (var warmUp = new DirectorySubject(Path.Combine(directory, "warm"), DirectorySubject.Buffered))
+        using (var warmUp = new DirectorySubject(Path.Combine(directory, "warm"), DirectorySubject.WithBudget(Budget)))
         {
             Store(warmUp, 1_000, null);
             _ = warmUp.ScanAll();
@@ -69,7 +70,7 @@ internal sealed class ContentsPart(StorageRun run)
         var destination = new byte[BytesMax];
         var path = Path.Combine(directory, "db");
         double rate, lateToEarly, tail, iteration;
-        using (var subject = new DirectorySubject(path, DirectorySubject.Buffered))
+        using (var subject = new DirectorySubject(path, DirectorySubject.WithBudget(Budget)))
         {
             (rate, lateToEarly) = Store(subject, count, memory);
             tail = Read(subject, count, destination, memory);
@@ -78,7 +79,7 @@ internal sealed class ContentsPart(StorageRun run)
 
         var overhead = (DirectorySize.Bytes(path) - Bytes(count)) / (double)count;
         var start = Stopwatch.GetTimestamp();
-        using var again = new DirectorySubject(path, DirectorySubject.Buffered);
+        using var again = new DirectorySubject(path, DirectorySubject.WithBudget(Budget));
         ReadOne(again, count / 2, destination);
         var reopening = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
         var tailAgain = Read(again, count, destination, memory);

@@ -26,7 +26,7 @@ internal static class MemoryKeeper
             for (; batch < next; batch++)
             {
                 run.Kv.PutMany(memories.Pairs(batch));
-                Say(output, Loaded, batch + 1, database.Metrics.MemoryBytes);
+                Say(output, Loaded, batch + 1, database.Metrics.MemoryUsedBytes);
 
                 // What lies below the older of two checkpoints can be given up: the first loading is, once the revision has one too.
                 if (batch + 1 == memories.BatchesToLoad)
@@ -34,11 +34,11 @@ internal static class MemoryKeeper
             }
 
             database.Checkpoint();
-            Say(output, Compacting, batch, database.Metrics.MemoryBytes);
+            Say(output, Compacting, batch, database.Metrics.MemoryUsedBytes);
             killer.Arm();
             database.Compact();
             killer.Disarm();
-            Say(output, Compacted, batch, database.Metrics.MemoryBytes);
+            Say(output, Compacted, batch, database.Metrics.MemoryUsedBytes);
         }
     }
 

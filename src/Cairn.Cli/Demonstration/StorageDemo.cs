@@ -17,12 +17,19 @@ internal sealed class StorageDemo(string directory, Memories memories)
 {
     internal Memories Memories { get; } = memories;
 
+    /// <summary>What the database may hold in memory: about a seventh of what the memories take there.</summary>
+    internal const long MemoryBudget = 128 << 20;
+
     /// <summary>How parent and child open the database.</summary>
     internal static CairnOptions Options { get; } = new()
     {
         Durability = Durability.Strict,
         Retention = Retention.KeepLast(1),
+        MemoryBudgetBytes = MemoryBudget,
     };
+
+    /// <summary>A commit that was let through may take a transaction's worth more.</summary>
+    internal static bool IsInBudget(long peak) => peak <= MemoryBudget + MemoryBudget / 16;
 
     internal KeeperResult Load(Action<KeeperLine> progress) => MemoryKeeper.RunUntilKilled(directory, Memories, progress);
 
@@ -62,7 +69,7 @@ internal sealed class StorageDemo(string directory, Memories memories)
             }
 
             cursor = page.Cursor;
-            peak = Math.Max(peak, database.Metrics.MemoryBytes);
+            peak = Math.Max(peak, database.Metrics.MemoryUsedBytes);
             resident = Math.Max(resident, Environment.WorkingSet);
             progress(number);
         }

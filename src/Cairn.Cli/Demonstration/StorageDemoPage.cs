@@ -14,6 +14,7 @@ internal sealed class StorageDemoPage(IAnsiConsole page) : NumberedPage(page)
         Part($"{Show.Number(demo.Memories.Count)} memories, in a process of their own");
         Line("Strict, KeepLast(1): each thousand is one commit, on the device before it is acknowledged.");
         Line("Half of them are then revised, and the database is compacted.");
+        Line($"It may hold {Show.Bytes(StorageDemo.MemoryBudget)} in memory (MemoryBudgetBytes).");
     }
 
     /// <summary>Shows how far the loading is while it runs.</summary>
@@ -105,7 +106,10 @@ internal sealed class StorageDemoPage(IAnsiConsole page) : NumberedPage(page)
     }
 
     private void Memory(long memory, long resident) =>
-        Line($"memory took at most {Show.Bytes(memory)}; the process had {Show.Bytes(resident)}");
+        Result(
+            StorageDemo.IsInBudget(memory),
+            $"memory took at most {Show.Bytes(memory)} of a budget of {Show.Bytes(StorageDemo.MemoryBudget)}; "
+                + $"the process had {Show.Bytes(resident)}");
 
     private static string Progress(KeeperLine line) =>
         $"{Show.Number(line.Batches * Memories.BatchSize),11}   memory {Show.Bytes(line.MemoryBytes),9}, "

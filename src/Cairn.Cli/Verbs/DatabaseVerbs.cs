@@ -33,6 +33,9 @@ internal static class DatabaseVerbs
             ("disk_free_bytes", metrics.DiskFreeBytes),
             ("disk_reserve_bytes", metrics.DiskReserveBytes),
             ("memory_bytes", metrics.MemoryBytes),
+            ("memory_used_bytes", metrics.MemoryUsedBytes),
+            ("memory_budget_bytes", metrics.MemoryBudgetBytes),
+            ("runs_loaded", metrics.RunsLoaded),
             ("content_attached_bytes", metrics.ContentAttachedBytes),
             ("content_cached_bytes", metrics.ContentCachedBytes),
             ("pins", metrics.Pins),
@@ -53,7 +56,7 @@ internal static class DatabaseVerbs
             {
                 ("archives", $"{Show.Bytes(metrics.ArchiveBytes)} in {Show.Number(metrics.Archives)} file(s)"),
             },
-            ("memory", Show.Bytes(metrics.MemoryBytes)),
+            ("memory", $"{Show.Bytes(metrics.MemoryUsedBytes)} of a budget of {Show.Bytes(metrics.MemoryBudgetBytes)}"),
             ("pins", Show.Number(metrics.Pins)),
             ("health", call.Database.Health.Status.ToString()),
             .. Lines(recovery),
@@ -92,6 +95,14 @@ internal static class DatabaseVerbs
                 ("log_syncs", metrics.Syncs),
                 ("log_unsynced", metrics.UnsyncedCommits),
                 ("memory_bytes", metrics.MemoryBytes),
+                ("memory_used_bytes", metrics.MemoryUsedBytes),
+                ("memory_budget_bytes", metrics.MemoryBudgetBytes),
+                ("memory_waits", metrics.MemoryWaits),
+                ("memory_refusals", metrics.MemoryRefusals),
+                ("memory_keys_forgotten", metrics.KeysForgotten),
+                ("memory_runs_emptied", metrics.RunsEmptied),
+                ("memory_runs_unloaded", metrics.RunsUnloaded),
+                ("runs_loaded", metrics.RunsLoaded),
                 ("content_attached_bytes", metrics.ContentAttachedBytes),
                 ("content_cached_bytes", metrics.ContentCachedBytes),
                 ("content_hits", metrics.ContentHits),
@@ -355,6 +366,7 @@ internal static class DatabaseVerbs
                     : new("sync", Diagnosis.Ok, $"4 KiB in {Show.Duration(time)}", "");
         }
 
+        yield return new("memory", Diagnosis.Ok, $"a database may hold {Show.Bytes(CairnOptions.MemoryBudgetDefault)}", "");
         yield return report.WasClosedCleanly switch
         {
             true => new("closed", Diagnosis.Ok, "cleanly", ""),

@@ -78,7 +78,8 @@ internal static class StorageDemoVerbs
         call.Streams.Out.Flush();
         var compacted = demo.Compact();
         page?.Compacted(compacted, reopened);
-        var isGood = reopened.IsRead && compared.Difference is null && compacted.Log.IsValid;
+        var isGood = reopened.IsRead && compared.Difference is null && compacted.Log.IsValid
+            && StorageDemo.IsInBudget(Math.Max(keeper.MemoryPeak, compared.MemoryPeak));
         var time = Stopwatch.GetElapsedTime(began);
         page?.End(isGood, time, keep ? database : null);
         if (page is null)
@@ -97,6 +98,7 @@ internal static class StorageDemoVerbs
         ("killed_exit", keeper.ExitCode),
         ("compactions_before_kill", keeper.Compactions),
         ("memory_peak_bytes", Value.Object(("writing", keeper.MemoryPeak), ("reading", compared.MemoryPeak))),
+        ("memory_budget_bytes", StorageDemo.MemoryBudget),
         ("resident_peak_bytes", Value.Object(("writing", keeper.ResidentPeak), ("reading", compared.ResidentPeak))),
         ("recovery", DatabaseVerbs.Json(reopened.Recovery)),
         ("difference", compared.Difference is { } difference ? difference : Value.Null),

@@ -83,6 +83,7 @@ internal sealed class Checkpointer : IDisposable
     private Attempt? _attempt;
     private ulong _nextNumber;
     private ulong _markedPosition;
+    private ulong _wantedBehind;                          // the published cut and 1; 0 = never
 
     internal Checkpointer(CheckpointParts parts)
     {
@@ -114,6 +115,11 @@ internal sealed class Checkpointer : IDisposable
     internal bool IsDue => _parts.Log.LastSequence > _parts.Catalogue.PublishedCut;
 
     internal bool IsUnderWay => Volatile.Read(ref _attempt) is not null;
+
+    /// <summary>Asks for a checkpoint that nobody awaits: when one is published, it was that one.</summary>
+    internal void Want() => Volatile.Write(ref _wantedBehind, _parts.Catalogue.PublishedCut + 1);
+
+    internal bool IsWanted => Volatile.Read(ref _wantedBehind) == _parts.Catalogue.PublishedCut + 1 && IsDue;
 
     /// <summary>Checkpoints until every commit that had a place at the call is in one.</summary>
     /// <exception cref="OperationCanceledException">The checkpoint under way was given up.</exception>

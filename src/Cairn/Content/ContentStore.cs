@@ -49,6 +49,7 @@ namespace Cairn.Content;
 internal sealed class ContentStore
 {
     private readonly long _budget;
+    private long _allowed = long.MaxValue;
     private readonly ContentCache _cache;
     private ILogBytes? _log;
     private long _detached;
@@ -80,10 +81,15 @@ internal sealed class ContentStore
     internal long Detached => Volatile.Read(ref _detached);
 
     /// <summary>More is attached than may be: the writers of runs let go.</summary>
-    internal bool HasTooMuchAttached => Attached.Value > _budget - Math.Min(_cache.Bytes, _budget / 2);
+    internal bool HasTooMuchAttached => Attached.Value > Budget - Math.Min(_cache.Bytes, Budget / 2);
 
     /// <summary>What the cache may hold now.</summary>
-    internal long CacheBudget => _budget - Math.Min(Attached.Value, _budget / 2);
+    internal long CacheBudget => Budget - Math.Min(Attached.Value, Budget / 2);
+
+    private long Budget => Math.Min(_budget, Volatile.Read(ref _allowed));
+
+    /// <summary>Contents give way to other memory: they may have no more than this, whatever their own bound.</summary>
+    internal void Allow(long bytes) => Volatile.Write(ref _allowed, bytes);
 
     /// <summary>C2: bytes below are in the log.</summary>
     internal ulong WrittenPosition => Mutant.Is("content-forgets-unwritten") ? ulong.MaxValue : _log?.WrittenPosition ?? 0;

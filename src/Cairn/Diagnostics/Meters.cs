@@ -49,6 +49,14 @@ internal sealed class Meters : IDisposable
         Counter("cairn.events.lost", "{event}", metrics => metrics.SystemEventsLost);
         Gauge("cairn.sequence", "{sequence}", metrics => (long)metrics.VisibleSequence.Value);
         Gauge("cairn.memory.bytes", "By", metrics => metrics.MemoryBytes);
+        Gauge("cairn.memory.budget", "By", metrics => metrics.MemoryBudgetBytes);
+        Gauge("cairn.memory.used", "By", metrics => metrics.MemoryUsedBytes);
+        Counter("cairn.memory.waits", "{commit}", metrics => metrics.MemoryWaits);
+        Counter("cairn.memory.refusals", "{commit}", metrics => metrics.MemoryRefusals);
+        Counter("cairn.memory.forgotten", "{key}", metrics => metrics.KeysForgotten);
+        Counter("cairn.memory.emptied", "{run}", metrics => metrics.RunsEmptied);
+        Counter("cairn.memory.unloaded", "{run}", metrics => metrics.RunsUnloaded);
+        Gauge("cairn.memory.loaded", "{run}", metrics => metrics.RunsLoaded);
         Gauge("cairn.content.attached", "By", metrics => metrics.ContentAttachedBytes);
         Gauge("cairn.content.cached", "By", metrics => metrics.ContentCachedBytes);
         Counter("cairn.content.hits", "{read}", metrics => metrics.ContentHits);

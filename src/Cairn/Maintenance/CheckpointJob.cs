@@ -3,7 +3,8 @@ using Cairn.Log;
 
 namespace Cairn.Maintenance;
 
-/// <summary>Makes a checkpoint by bytes of log, by time, or when somebody awaits one; each step is a bounded piece of it (CKP-1).</summary>
+/// <summary>Makes a checkpoint by bytes of log, by time, when memory has too much that is dirty, or when somebody awaits one; each step is
+/// a bounded piece of it (CKP-1).</summary>
 internal sealed class CheckpointJob(Checkpointer checkpointer, EngineState state, TimeProvider clock, long logBytes, TimeSpan interval)
     : MaintenanceJob(CheckpointName)
 {
@@ -14,13 +15,13 @@ internal sealed class CheckpointJob(Checkpointer checkpointer, EngineState state
 
     private bool MustMakeGood => IsOverdue && checkpointer.Last is null && checkpointer.IsDue;
 
-    /// <summary>Bytes of log that an opening would read now.</summary>
-    internal override long Backlog => checkpointer.LogBytesSince;
+    /// <summary>Bytes of log that an opening would read now; all that it can do when memory waits for it.</summary>
+    internal override long Backlog => checkpointer.IsWanted ? Capacity : checkpointer.LogBytesSince;
 
     /// <summary>Chosen: what is due at the half is late at the whole.</summary>
     internal override long Capacity => 2 * logBytes;
 
-    internal override bool HasWorkInSight => checkpointer.IsUnderWay || checkpointer.IsAsked
+    internal override bool HasWorkInSight => checkpointer.IsUnderWay || checkpointer.IsAsked || checkpointer.IsWanted
         || MustMakeGood || (checkpointer.IsDue && checkpointer.LogBytesSince >= logBytes);
 
     internal override TimeSpan? DueIn => checkpointer.IsDue ? interval - clock.GetElapsedTime(checkpointer.LastAt) : null;
@@ -35,7 +36,8 @@ internal sealed class CheckpointJob(Checkpointer checkpointer, EngineState state
             return Count(checkpointer.Step);
         if (!checkpointer.IsDue)
             return false;
-        var isTime = MustMakeGood || checkpointer.LogBytesSince >= logBytes || clock.GetElapsedTime(checkpointer.LastAt) >= interval;
+        var isTime = MustMakeGood || checkpointer.IsWanted || checkpointer.LogBytesSince >= logBytes
+            || clock.GetElapsedTime(checkpointer.LastAt) >= interval;
         return isTime && !Mutant.Is("no-checkpoint-by-itself") && Count(checkpointer.Step);
     }
 

@@ -26,11 +26,14 @@
 //                                                                                                  ten minutes' reading
 //   long    merge       makes few tables of many (Merger.cs)                                         tables to merge, of 12
 //   long    rebuild     makes damaged tables anew from what lies below them and the log (MNT-11)     damaged tables, of 4
+//   long    residency    keeps memory within its budget (ResidencyJob.cs)                            bytes above 70 % of it, of the
+//                                                                                                  25 % to where writers wait
 //   long    sweep       frees superseded versions of idle runs                                       versions, of 100,000
 //   long    compaction  gives up of the log what nothing needs, when there is enough of it (CNT-2)   bytes to look through, of 1 GiB
 //
 // Overload slows writers, and drops nothing: the queue of commits and the room in the segment are bounded, and a commit waits for them
-// before it takes a place (TX-33). Each such wait is counted where it was caused: `sync` for the queue, `segment` for the room.
+// before it takes a place (TX-33); so is memory. Each such wait is counted where it was caused: `sync` for the queue, `segment` for the
+// room, `residency` for memory.
 //
 // A failure of sync or mark fails the database where it happens and surfaces at the next call. Any other job that throws is
 // tried again with back-off, and its error stays in Health until it has succeeded. Nothing stops in silence: an exception
@@ -38,6 +41,7 @@
 // the meters. It is only told: what waits for a slow device was not acknowledged, so nothing that was promised is wrong.
 
 using Cairn.Log;
+using Cairn.Store;
 
 namespace Cairn.Maintenance;
 
@@ -162,6 +166,7 @@ internal sealed class Maintainer : IDisposable
         try
         {
             job.Begin(now);
+            MemoryBudget.IsUpkeep = true;
             Failpoint.Hit("maintainer.step");
             var more = job.Step();
             job.Ended();
@@ -200,6 +205,7 @@ internal sealed class Maintainer : IDisposable
         }
         finally
         {
+            MemoryBudget.IsUpkeep = false;
             job.Begin(0);
         }
     }

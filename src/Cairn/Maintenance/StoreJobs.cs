@@ -6,7 +6,7 @@ namespace Cairn.Maintenance;
 /// <summary>Removes expired values by ordinary transactions that apply only if the version is still the expired one (TTL-5).</summary>
 /// <remarks>Runs in memory are looked at in each step. Runs that only the image has are looked at once per opening, a page of them per
 /// step, and nothing of them is loaded: what is remembered is when the first key of each expires. It stays true, because who writes to
-/// a run loads it, and what is loaded stays among the loaded. When the time has come the run is loaded, and is one of the others.
+/// a run loads it, and a run that is unloaded is looked at then. When the time has come the run is loaded, and is one of the others.
 /// </remarks>
 internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
 {
@@ -16,7 +16,9 @@ internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
     /// <summary>A page of the walk takes so long, and not much longer.</summary>
     private static readonly TimeSpan Turn = TimeSpan.FromMilliseconds(20);
 
+    private readonly Lock _gate = new();                     // what is below is told by the residency job too
     private readonly PriorityQueue<RunId, long> _below = new();        // runs that only the image has, by their first expiry
+    private readonly Dictionary<RunId, long> _known = [];              // the same, by run
     private byte[] _walked = [StoreKeys.Run];                // where the next page of the walk begins
     private bool _isWalking = path.Catalogue.HasImage;
     private long _firstBelow = long.MaxValue;
@@ -85,7 +87,7 @@ internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
 
             var id = RunId.Read(scan.Key[1..]);
             if (path.Catalogue.FirstExpiryInImage(id) is { } first && !Mutant.Is("expiry-of-loaded-runs-only"))
-                _below.Enqueue(id, first);
+                Remember(id, first);
             _walked = [.. scan.Key, 0];
             if (path.Clock.GetElapsedTime(began) >= Turn)
                 break;
@@ -98,19 +100,61 @@ internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
     private bool LoadDue()
     {
         var time = path.ReadTime();
-        for (var i = 0; i < RunsPerStep && IsDue(time); i++)
+        for (var i = 0; i < RunsPerStep && NextDue(time) is { } id; i++)
         {
-            path.Catalogue.Find(_below.Peek());              // before it is forgotten here: it may be unreadable. None: it was deleted
-            _below.Dequeue();
+            path.Catalogue.Find(id);                         // before it is forgotten here: it may be unreadable. None: it was deleted
+            lock (_gate)
+            {
+                _below.TryDequeue(out _, out var first);
+                if (_known.GetValueOrDefault(id) == first)
+                    _known.Remove(id);
+            }
         }
 
         NoteFirstBelow();
-        return IsDue(time);
+        return NextDue(time) is not null;
     }
 
-    private bool IsDue(long time) => _below.TryPeek(out _, out var first) && first <= time;
+    private RunId? NextDue(long time)
+    {
+        lock (_gate)
+            return _below.TryPeek(out var id, out var first) && first <= time ? id : null;
+    }
 
-    private void NoteFirstBelow() => Volatile.Write(ref _firstBelow, _below.TryPeek(out _, out var first) ? first : long.MaxValue);
+    /// <summary>A run is not among the loaded any more.</summary>
+    internal void Unloaded(RunId id)
+    {
+        if (Mutant.Is("expiry-of-unloaded-runs-lost"))
+            return;
+        try
+        {
+            if (path.Catalogue.FirstExpiryInImage(id) is { } first)
+                Remember(id, first);
+        }
+        catch (CairnException)
+        {
+            Remember(id, 0);                                 // it cannot be read now: who loads it will be told
+        }
+
+        NoteFirstBelow();
+    }
+
+    private void Remember(RunId id, long first)
+    {
+        lock (_gate)
+        {
+            if (_known.TryGetValue(id, out var known) && known <= first)
+                return;
+            _known[id] = first;
+            _below.Enqueue(id, first);
+        }
+    }
+
+    private void NoteFirstBelow()
+    {
+        lock (_gate)
+            Volatile.Write(ref _firstBelow, _below.TryPeek(out _, out var first) ? first : long.MaxValue);
+    }
 
     private bool Step(RunState run, ref long found, ref long earliest)
     {

@@ -22,7 +22,8 @@ internal sealed class SystemEventJob(SystemEvents events, CommitPath path, Rando
     internal override bool Step()
     {
         TellHealth();
-        if (path.State.IsDiskFull || events.Peek(Math.Min(EventsPerCommit, BatchMax)) is not { Count: > 0 } waiting)
+        if (path.State.IsDiskFull || path.Memory is { IsFull: true }
+            || events.Peek(Math.Min(EventsPerCommit, BatchMax)) is not { Count: > 0 } waiting)
             return false;
         var batch = Batch.RentOwned();
         batch.BeginPart(path.Catalogue.System);

@@ -14,7 +14,7 @@ namespace Cairn.Recovery;
 /// <remarks>Opening an image costs the same for any size: of each table header, footer and root, and the records of three runs.</remarks>
 internal sealed class RecoveredState(
     IStorage storage, SnapshotRegistry pins, VisibleSequence visible, OperationTable operations, Limits limits, BlockCache cache,
-    ContentStore content) : IDisposable
+    ContentStore content, MemoryBudget? budget = null) : IDisposable
 {
     private Catalogue? _catalogue;
     private Openings? _openings;
@@ -33,7 +33,7 @@ internal sealed class RecoveredState(
         Image = new CurrentImage();
         if (checkpoint is not null)
             Image.Value = CheckpointImage.Open(storage, manifest, checkpoint, cache, content);
-        _catalogue = new Catalogue(pins, visible, content, Image, checkpoint?.Sequence ?? 0) { Limits = limits };
+        _catalogue = new Catalogue(pins, visible, content, Image, checkpoint?.Sequence ?? 0, budget) { Limits = limits };
         _openings = new Openings(_catalogue, operations);
         if (checkpoint is not null)
             Resume(manifest, checkpoint);

@@ -14,6 +14,9 @@ namespace Cairn.Store;
 /// A run that is only in the image is loaded when it is first asked for (<see cref="Find"/>): its numbers come from its record there, its
 /// keys stay in the image. So <see cref="Loaded"/> are the runs that somebody asked for since the database was opened, and whoever needs
 /// all of them scans the index. What was deleted since the image was made is remembered until an image knows of it.
+/// A run that rests may be unloaded again (<see cref="TryUnload"/>), if the image has all of it. Handles hold its state, and there is one
+/// state for a run: so the catalogue keeps a weak reference, finds the same state for as long as anybody has it, and takes it back before
+/// it changes. Once nobody has it, a new one is loaded.
 /// For checkpoints the catalogue keeps which runs have changed since the last one (<see cref="List"/>), so that nobody looks at the others.
 /// </remarks>
 internal sealed class Catalogue : IDisposable
@@ -23,6 +26,8 @@ internal sealed class Catalogue : IDisposable
     private readonly VisibleSequence? _shared;
     private readonly CurrentImage? _image;
     private readonly Lock _gate = new();
+    private readonly MemoryBudget? _budget;
+    private readonly Dictionary<RunId, WeakReference<RunState>> _away = [];   // unloaded, and perhaps in somebody's hand
     private readonly Dictionary<RunId, ulong> _gone = [];   // deleted, and not in memory any more: the image may still have them
     private readonly ConcurrentDictionary<RunId, ForkPoints> _forks = new();
     private readonly List<Released> _released = [];
@@ -36,10 +41,13 @@ internal sealed class Catalogue : IDisposable
     /// <param name="content">Of a database with a log: what is large stays there.</param>
     /// <param name="image">What is below memory; null without a log.</param>
     /// <param name="published">Sequence of the checkpoint that the image comes from.</param>
+    /// <param name="budget">What the memory of the runs counts to.</param>
     /// <exception cref="CorruptionException">The image cannot be read.</exception>
     internal Catalogue(
-        SnapshotRegistry pins, VisibleSequence? shared, ContentStore? content = null, CurrentImage? image = null, ulong published = 0)
+        SnapshotRegistry pins, VisibleSequence? shared, ContentStore? content = null, CurrentImage? image = null, ulong published = 0,
+        MemoryBudget? budget = null)
     {
+        _budget = budget;
         Content = content;
         ContentThreshold = content?.Threshold ?? int.MaxValue;
         _pins = pins;
@@ -70,6 +78,25 @@ internal sealed class Catalogue : IDisposable
 
     /// <summary>The runs that are in memory, in no order; the catalogue's own state is not among them.</summary>
     internal ICollection<RunState> Loaded => _runs.Values;
+
+    /// <summary>The runs whose state somebody may have: those in memory, and those that were unloaded and are in somebody's hand.</summary>
+    internal IReadOnlyCollection<RunState> Held
+    {
+        get
+        {
+            lock (_gate)
+            {
+                var held = new HashSet<RunState>(_runs.Values);
+                foreach (var (_, reference) in _away)
+                {
+                    if (reference.TryGetTarget(out var run))
+                        held.Add(run);
+                }
+
+                return held;
+            }
+        }
+    }
 
     /// <summary>Null when there is no such run. Looks into the image for one that was not asked for yet.</summary>
     /// <exception cref="CorruptionException">The image cannot be read.</exception>
@@ -180,6 +207,12 @@ internal sealed class Catalogue : IDisposable
 
     private RunState? LoadInside(RunId id)
     {
+        lock (_gate)
+        {
+            if (TakeBack(id) is { } held)
+                return held;
+        }
+
         while (_image is { Value: { IsEmpty: false } image })
         {
             if (!TryReadNumbers(image, id, out var numbers))
@@ -197,7 +230,7 @@ internal sealed class Catalogue : IDisposable
                 {
                     if (id == default)
                         return run;
-                    var found = _gone.ContainsKey(id) ? null : _runs.GetOrAdd(id, run);
+                    var found = _gone.ContainsKey(id) ? null : TakeBack(id) ?? GetOrKeep(id, run);
                     if (found != run)
                         run.Dispose();
                     return found;
@@ -226,7 +259,25 @@ internal sealed class Catalogue : IDisposable
         if (_runs.TryGetValue(id, out var run))
             return run;
         run = NewState(id);
-        _runs[id] = run;
+        Add(run);
+        return run;
+    }
+
+    private RunState GetOrKeep(RunId id, RunState run)
+    {
+        var kept = _runs.GetOrAdd(id, run);
+        if (kept == run)
+            _budget?.AddRuns(1);
+        return kept;
+    }
+
+    // The state of an unloaded run that somebody has. Under the gate.
+    private RunState? TakeBack(RunId id)
+    {
+        if (!_away.Remove(id, out var reference) || !reference.TryGetTarget(out var run) || Mutant.Is("unloaded-run-loaded-twice"))
+            return null;
+        if (_runs.TryAdd(id, run))
+            _budget?.AddRuns(1);
         return run;
     }
 
@@ -236,7 +287,8 @@ internal sealed class Catalogue : IDisposable
     private RunState NewState(RunId id, bool isWhole, ulong born, ulong cut)
     {
         var visible = _shared ?? new VisibleSequence();
-        var store = new RunStore(_pins, visible, Interlocked.Increment(ref _lastTag), id, _image, isWhole, born, cut, Content);
+        var store = new RunStore(
+            _pins, visible, Interlocked.Increment(ref _lastTag), id, _image, isWhole, born, cut, Content, budget: _budget);
         if (_forks.TryGetValue(id, out var forks))
             store.Forks = forks;
         if (_loading)
@@ -261,7 +313,50 @@ internal sealed class Catalogue : IDisposable
             run.Store.EndLoad();
     }
 
-    internal void Add(RunState run) => _runs[run.Id] = run;
+    internal void Add(RunState run)
+    {
+        if (_runs.TryAdd(run.Id, run))
+            _budget?.AddRuns(1);
+        else
+            _runs[run.Id] = run;
+    }
+
+    // ---- unloading ------------------------------------------------------------------------------------------------------------
+
+    /// <summary>Lets a run go that the image has all of: it is not among the loaded until it is asked for or written to. Under its
+    /// lock. False: it has something that no image has (inputs that wait for a commit, too), is always loaded, or is a fork, whose expiries
+    /// nobody knows without it.</summary>
+    internal bool TryUnload(RunState run)
+    {
+        lock (_gate)
+        {
+            if (run == Default || run == System || run == State || run.IsDeleted || run.IsListed || run.HasFrozenKeys
+                || run.Inputs is not null || run.Store.Base is not null || !run.Store.IsEmpty
+                || run.LastSequence == 0 || run.LastSequence > PublishedCut || _loading)
+            {
+                return false;
+            }
+
+            if (!_runs.TryRemove(new KeyValuePair<RunId, RunState>(run.Id, run)))
+                return false;
+            _away[run.Id] = new WeakReference<RunState>(run);
+            _budget?.AddRuns(-1);
+            return true;
+        }
+    }
+
+    /// <summary>Forgets the runs that were unloaded and that nobody has any more.</summary>
+    internal void ForgetUnloaded()
+    {
+        lock (_gate)
+        {
+            foreach (var (id, reference) in _away)
+            {
+                if (!reference.TryGetTarget(out _))
+                    _away.Remove(id);
+            }
+        }
+    }
 
     /// <summary>Tells of each run that is about to be forgotten, before it is. What is told must not wait.</summary>
     internal void Watch(Action<RunState> watcher)
@@ -291,7 +386,9 @@ internal sealed class Catalogue : IDisposable
                 _changed.Remove(run);
             foreach (var watcher in _watchers)
                 watcher(run);
-            _runs.TryRemove(new KeyValuePair<RunId, RunState>(run.Id, run));
+            if (_runs.TryRemove(new KeyValuePair<RunId, RunState>(run.Id, run)))
+                _budget?.AddRuns(-1);
+            _away.Remove(run.Id);
         }
     }
 
@@ -458,7 +555,11 @@ internal sealed class Catalogue : IDisposable
         if (_image is null)
             return;
         lock (_gate)
+        {
             _changed.Add(run);
+            if (_away.ContainsKey(run.Id) && !Mutant.Is("unloaded-run-not-taken-back"))
+                TakeBack(run.Id);                            // somebody had it, and writes to it
+        }
     }
 
     /// <summary>Before a run changes at a sequence, under its lock: freezes it, if a cut lies between its newest commit and this

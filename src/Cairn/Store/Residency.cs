@@ -35,8 +35,11 @@ internal sealed class Residency
     /// <param name="born">What the image has of this run below this sequence belongs to an earlier run of the same id.</param>
     /// <param name="cut">All that the image has of the run is at or below it, and no reader knows an older image.</param>
     /// <param name="content">Where the contents are read that the image refers to.</param>
-    internal Residency(RunId run, CurrentImage image, bool isWhole, ulong born, ulong cut, ContentStore? content)
+    /// <param name="budget">What the memory above the image counts to.</param>
+    internal Residency(
+        RunId run, CurrentImage image, bool isWhole, ulong born, ulong cut, ContentStore? content, MemoryBudget? budget = null)
     {
+        Budget = budget;
         _content = content;
         _run = run;
         _image = image;
@@ -58,6 +61,8 @@ internal sealed class Residency
         Base = @base;
         _isWhole = false;
     }
+
+    internal MemoryBudget? Budget { get; }
 
     /// <summary>The run begins at a sequence: what the image has of its id below belongs to an earlier run.</summary>
     internal void BeginAt(ulong born) => _born = born;

@@ -137,6 +137,9 @@ internal sealed class RunState : IDisposable
     /// <summary>Keys written lately, once a transaction has read a range of this run.</summary>
     internal RecentWrites? Recent { get; set; }
 
+    /// <summary>The residency job's: the newest commit when it came by last. Under the run's lock.</summary>
+    internal ulong SeenSequence { get; set; }
+
     // ---- checkpoints: under the run's lock ----------------------------------------------------------------------------------
 
     /// <summary>The newest cut that the run was frozen for, or that it was made behind.</summary>

@@ -100,10 +100,11 @@
 // What it does not do
 // -------------------
 // No decision about conflicts, expiry or retention: an expired version is returned with its expiry, and removed only when somebody
-// deletes it. No history: what memory has swept is read from the log and the tables. No fork of a run as it was earlier, no budget of
-// memory but for attached bytes: the callers' business. Chunks of the slab are used again for any size but return to the system only
-// with all of the run's memory (ForgetAll); values above 8 KiB return at once. Nothing here blocks on a disk but what is said to: a read
-// of a key that is not resident or of a content that is not attached, MakeResident, and a write of a key that nobody made resident.
+// deletes it. No history: what memory has swept is read from the log and the tables. No fork of a run as it was earlier, no
+// decision about what leaves memory but for attached bytes: the callers' business. Chunks of the slab are used again for any size but
+// return to the system only with all of the run's memory (ForgetAll); values above 8 KiB return at once. Nothing here blocks on a disk
+// but what is said to: a read of a key that is not resident or of a content that is not attached, MakeResident, and a write of a key
+// that nobody made resident.
 
 using Cairn.Content;
 using Cairn.Log;
@@ -136,20 +137,17 @@ internal sealed class RunStore : IDisposable
     /// <param name="runTag">Names the run in the snapshot registry.</param>
     /// <param name="id">Names the run in the image.</param>
     /// <param name="image">What is below memory; null: nothing ever, and no dirty keys.</param>
-    /// <param name="isWhole">The image has nothing of the run: memory will have all its keys. Otherwise the counts of the run are read
-    /// from the image here.</param>
+    /// <param name="isWhole">The image has nothing of the run: memory will have all its keys.</param>
     /// <param name="born">What the image has below this sequence belongs to an earlier run of the same id.</param>
     /// <param name="cut">The cut of the checkpoint that made the image: what that has is at or below, what is written now above.</param>
-    /// <exception cref="CorruptionException">The image cannot be read.</exception>
+    /// <param name="budget">What its memory counts to.</param>
     internal RunStore(
         SnapshotRegistry pins, VisibleSequence visible, ulong runTag, RunId id, CurrentImage? image, bool isWhole,
-        ulong born = 0, ulong cut = 0, ContentStore? content = null, bool? debugSlab = null)
+        ulong born = 0, ulong cut = 0, ContentStore? content = null, bool? debugSlab = null, MemoryBudget? budget = null)
     {
         Invariant.Check(isWhole || image is not null, "a store without an image is whole");
-        var below = image is null ? null : new Residency(id, image, isWhole, born, cut, content);
+        var below = image is null ? null : new Residency(id, image, isWhole, born, cut, content, budget);
         _memory = new RunMemory(pins, visible, runTag, debugSlab ?? DebugSlab, content, below, cut);
-        if (!isWhole)
-            _memory.BringCounts();
     }
 
     /// <summary>New stores fill freed memory, hold it back and check each hop: slow, and finds every use after free. For tests; from
@@ -172,6 +170,10 @@ internal sealed class RunStore : IDisposable
     /// <summary>Bytes of native memory taken for this run.</summary>
     internal long MemoryBytes => Memory.MemoryBytes + Volatile.Read(ref _leftBytes);
 
+    /// <summary>So many writes can be made without asking the system for much; a guess, without the lock.</summary>
+    /// <param name="isToTheEnd">For nothing at all.</param>
+    internal bool HasRoomFor(int writes, long bytes, bool isToTheEnd) => Memory.HasRoomFor(writes, bytes, isToTheEnd);
+
     /// <summary>Bytes of it that are in use; the rest serves the next writes.</summary>
     internal long LiveBytes => Memory.LiveBytes;
 
@@ -180,6 +182,12 @@ internal sealed class RunStore : IDisposable
 
     /// <summary>Memory has all keys of the run: reading and writing never ask the image.</summary>
     internal bool IsWhole => Memory.Below is not { IsWhole: false };
+
+    /// <summary>No keys in memory, and none in memories that were replaced and have readers.</summary>
+    internal bool IsEmpty => EntryCount == 0 && Volatile.Read(ref _leftBytes) == 0;
+
+    /// <summary>Nothing is left in memory that could be forgotten by itself.</summary>
+    internal bool HoldsOnlyCounts => Memory.HoldsOnlyCounts;
 
     /// <summary>Keys that the next checkpoint has to write, if it came now; those of a checkpoint under way are not among them.</summary>
     internal long DirtyCount => Memory.HasDirtyKeys ? Memory.Dirty.Count : 0;
@@ -285,7 +293,11 @@ internal sealed class RunStore : IDisposable
 
     /// <summary>Does up to <paramref name="steps"/> steps of unlinking and freeing versions nobody needs; returns how many are still pending,
     /// those included that pins hold. Writes do a few steps by themselves; the maintainer calls this for idle runs.</summary>
-    internal long Sweep(int steps) => Memory.Sweep(steps);
+    internal long Sweep(int steps)
+    {
+        LetGo();
+        return Memory.Sweep(steps);
+    }
 
     /// <summary>Recovery: until <see cref="EndLoad"/> no reader looks, so only the newest version of a key is kept, and the
     /// ordered index is left for later: it is built when it is first asked for.</summary>
@@ -322,7 +334,12 @@ internal sealed class RunStore : IDisposable
     /// <exception cref="CorruptionException">The image cannot be read.</exception>
     internal void Prefetch(ReadOnlySpan<byte> key) => Memory.Warm(key);
 
-    /// <summary>Before the first <see cref="MakeResident"/> of a commit.</summary>
+    /// <inheritdoc cref="Prefetch"/>
+    internal void PrefetchCounts() => Memory.WarmCounts();
+
+    /// <summary>Before the first <see cref="MakeResident"/> of a commit: brings the counts.</summary>
+    /// <exception cref="OutOfMemoryException">Nothing has changed.</exception>
+    /// <exception cref="CorruptionException">The image cannot be read.</exception>
     internal void BeginResident() => Memory.BeginResident();
 
     /// <summary>Brings the newest version of a key into memory, so that writing it reads no image, or remembers that there is none. Before
@@ -342,13 +359,16 @@ internal sealed class RunStore : IDisposable
     /// <summary>Lets clean keys leave memory that were not looked up since the hand came by last: looks at about this many keys and goes on
     /// there the next time. Their memory serves the next writes.</summary>
     /// <param name="eager">Idle keys of key ranges that are in use, too; otherwise only ranges without any use.</param>
-    internal ForgottenKeys Forget(int keys, bool eager = false)
+    /// <param name="idleSince">What was written at that commit time or later is in use, too.</param>
+    /// <param name="ignoresUse">Keys that are in use, too.</param>
+    internal ForgottenKeys Forget(
+        int keys, bool eager = false, long idleSince = long.MaxValue, bool ignoresUse = false)
     {
         LetGo();
-        return Memory.Forget(keys, eager);
+        return Memory.Forget(keys, eager, idleSince, ignoresUse);
     }
 
-    /// <summary>Forgets all keys but the counts, and gives the memory back to the system as soon as no reader is inside. For an idle run:
+    /// <summary>Forgets all keys, and gives the memory back to the system as soon as no reader is inside. For an idle run:
     /// every key is clean and no pin lies below the newest.</summary>
     /// <returns>False: not now. A reader that has to leave first, something dirty or a pin is in the way.</returns>
     internal bool ForgetAll()

@@ -86,6 +86,9 @@ internal sealed class CommitPath(
         return true;
     }
 
+    /// <summary>What memory may be; null without a log.</summary>
+    internal MemoryBudget? Memory { get; init; }
+
     /// <summary>False refuses reads once the database has failed.</summary>
     internal bool ReadsAfterFailure { get; init; } = true;
 
@@ -207,6 +210,8 @@ internal sealed class CommitPath(
             state.ThrowIfNotWritable(batch.OnlyDeletes);
             if (isTooLargeForInputs)
                 isTooLargeForInputs = CommitInputs(batch);
+            if (Memory is { MayBeFull: true } && !batch.OnlyDeletes)
+                AwaitMemory(batch);
             if (isAboveImage && attempt == 0)
                 Warm(batch, expectations);
             if (reads is not null && attempt < PreChecksMax && PreCheckRanges(reads) is { } early)
@@ -416,6 +421,8 @@ internal sealed class CommitPath(
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void Warm(Batch batch, List<Expectation>? expectations)
     {
+        foreach (ref readonly var part in batch.Parts)
+            part.Run.Store.PrefetchCounts();
         EachKey(batch, static (store, key) => store.Prefetch(key));
         for (var i = 0; i < expectations?.Count; i++)
         {
@@ -914,6 +921,55 @@ internal sealed class CommitPath(
         Failpoint.Wait("commit.wait-for-room");
         if (take == TakeResult.QueueFull)
             Thread.Yield();
+    }
+
+    // TIER-4: what needs more memory waits until there is some. Not what deletes: that is part of the way out, and the maintainer's own.
+    // Outside every lock, and before anything was decided.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void AwaitMemory(Batch batch)
+    {
+        var memory = Memory!;
+        if (MemoryBudget.IsUpkeep || !memory.IsFull || HasRoom(batch))
+            return;
+        memory.CountWait();
+        var began = clock.GetTimestamp();
+        var tries = (int)(limits.BusyWaitMax / MemoryBudget.WaitStep);     // a clock that stands still ends it too
+        do
+        {
+            if (memory.Help is { } help ? help() : !memory.IsFull)
+                return;
+            if (memory.Help is not null || tries-- <= 0 || clock.GetElapsedTime(began) > limits.BusyWaitMax)
+                throw MemoryFull(memory);
+            Failpoint.Wait("commit.wait-for-memory");
+            memory.WaitForRelief();
+            state.ThrowIfNotWritable(onlyDeletes: true);
+        }
+        while (!HasRoom(batch));
+    }
+
+    // What was forgotten in the runs themselves serves them: with a chunk of 64 KiB at most, for pieces may not fit, and in the last 5 %
+    // of the budget.
+    private bool HasRoom(Batch batch)
+    {
+        var isToTheEnd = Memory!.Used >= Memory.Bytes;
+        foreach (ref readonly var part in batch.Parts)
+        {
+            if (!part.Run.Store.HasRoomFor(part.Writes, part.WriteBytes, isToTheEnd))
+                return false;
+        }
+
+        return true;
+    }
+
+    private BusyException MemoryFull(MemoryBudget memory)
+    {
+        memory.CountRefusal();
+        return new BusyException(
+            ErrorCode.Busy,
+            $"Memory is full: {memory.Used} of {memory.Bytes} bytes (CairnOptions.MemoryBudgetBytes), and nothing more could leave within "
+            + $"{limits.BusyWaitMax.TotalMilliseconds} ms (Limits.BusyWaitMax). Close old snapshots and transactions, try again, or open "
+            + "with a larger budget.",
+            limits.BusyWaitMax);
     }
 
     private void CheckSize(Batch batch)

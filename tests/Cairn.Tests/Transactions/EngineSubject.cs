@@ -25,9 +25,11 @@ internal sealed class EngineSubject : IModelSubject
     /// <param name="mode">Which of the three.</param>
     /// <param name="storage">Null = memory without faults.</param>
     /// <param name="change">Other options than those of the test database.</param>
-    internal EngineSubject(Durability mode, IStorage? storage = null, Func<CairnOptions, CairnOptions>? change = null)
+    /// <param name="budget">Of memory.</param>
+    internal EngineSubject(
+        Durability mode, IStorage? storage = null, Func<CairnOptions, CairnOptions>? change = null, long? budget = null)
     {
-        _database = new TestDatabase(mode, change, storage);
+        _database = new TestDatabase(mode, change, storage, budget);
         _slots.Add(0, new Slot(RunId.Default, _database.Run));
     }
 
@@ -39,6 +41,11 @@ internal sealed class EngineSubject : IModelSubject
             : operation);
 
     internal TestDatabase Database => _database;
+
+    /// <summary>Runs that gave up their memory, in all openings, and keys that were forgotten.</summary>
+    internal long LeftMemory { get; private set; }
+
+    private void CountLeft() => LeftMemory += _database.Db.Metrics.RunsEmptied + _database.Db.Metrics.KeysForgotten;
 
     internal IReadOnlyDictionary<int, Slot> Slots => _slots;
 
@@ -77,7 +84,11 @@ internal sealed class EngineSubject : IModelSubject
         return result with { Sequence = expected.Sequence };
     }
 
-    public void Dispose() => _database.Dispose();
+    public void Dispose()
+    {
+        CountLeft();
+        _database.Dispose();
+    }
 
     private void BackUpAndRestore()
     {
@@ -97,6 +108,7 @@ internal sealed class EngineSubject : IModelSubject
     private void Reopen(bool isKilled)
     {
         var hash = _database.Db.StateHash();
+        CountLeft();
         _database.Reopen(isKilled);
         if (_database.Db.StateHash() != hash)
             throw new InvalidOperationException("the state hash is another one after opening again");

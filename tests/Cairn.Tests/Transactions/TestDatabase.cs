@@ -1,3 +1,4 @@
+using Cairn.Maintenance;
 using Cairn.Storage;
 using Xunit;
 
@@ -12,15 +13,16 @@ public sealed class AllModes : TheoryData<Durability>
 /// <summary>A database without a disk, in any mode, with a clock that stands still and without a maintainer's thread.</summary>
 internal sealed class TestDatabase : IDisposable
 {
-    private static readonly EngineHooks Manual = new() { IsMaintenanceManual = true };
-
+    private readonly EngineHooks _hooks;
     private readonly CairnOptions _options;
 
     /// <param name="mode">Which of the three.</param>
     /// <param name="change">Other options than small segments and the fake clock.</param>
     /// <param name="storage">Null = memory without faults. Not used in memory mode.</param>
-    internal TestDatabase(Durability mode, Func<CairnOptions, CairnOptions>? change = null, IStorage? storage = null)
+    /// <param name="budget">Of memory; null = the default, which no test reaches.</param>
+    internal TestDatabase(Durability mode, Func<CairnOptions, CairnOptions>? change = null, IStorage? storage = null, long? budget = null)
     {
+        _hooks = new EngineHooks { IsMaintenanceManual = true, MemoryBudgetBytes = budget };
         var options = new CairnOptions
         {
             Durability = mode,
@@ -95,19 +97,25 @@ internal sealed class TestDatabase : IDisposable
 
     internal CheckpointInfo? Checkpoint() => Db.Checkpoint(cancellationToken: TestContext.Current.CancellationToken);
 
-    /// <summary>A checkpoint, and behind it memory forgets all that it may: what is read next comes from the image.</summary>
+    /// <summary>A checkpoint, and behind it memory forgets all that it may, and runs are unloaded: what is read next comes from the
+    /// image.</summary>
     internal void CheckpointAndForget()
     {
         Checkpoint();
-        foreach (var run in Db.Engine.Catalogue.Loaded.Append(Db.Engine.Catalogue.State))
+        var catalogue = Db.Engine.Catalogue;
+        var expiry = Db.Engine.Maintainer!.Jobs.OfType<ExpiryJob>().Single();
+        foreach (var run in catalogue.Loaded.Append(catalogue.State))
         {
+            bool isUnloaded;
             lock (run.CommitLock)
-                run.Store.ForgetAll();
+                isUnloaded = run.Store.ForgetAll() && catalogue.TryUnload(run);
+            if (isUnloaded)
+                expiry.Unloaded(run.Id);
         }
     }
 
     /// <summary>Reads of the image that commits of this opening made behind their sequences, of runs that are loaded.</summary>
-    internal long LateReads => Db.Engine.Catalogue.Loaded.Append(Db.Engine.Catalogue.State).Sum(run => run.Store.LateReads);
+    internal long LateReads => Db.Engine.Catalogue.Held.Append(Db.Engine.Catalogue.State).Sum(run => run.Store.LateReads);
 
     /// <summary>One turn of the maintainer.</summary>
     internal void Maintain() => Db.Engine.Maintainer!.Step();
@@ -124,7 +132,7 @@ internal sealed class TestDatabase : IDisposable
     /// <summary>As if the process had ended here: nothing that is not written gets written.</summary>
     internal static void Kill(CairnDatabase db) => db.Engine.State.Fail(new IOException("killed by the test"));
 
-    private CairnDatabase Open() => HasLog ? CairnDatabase.Open(Storage, _options, Manual) : CairnDatabase.OpenInMemory(_options, Manual);
+    private CairnDatabase Open() => HasLog ? CairnDatabase.Open(Storage, _options, _hooks) : CairnDatabase.OpenInMemory(_options, _hooks);
 }
 
 /// <summary>Values as tests want them.</summary>

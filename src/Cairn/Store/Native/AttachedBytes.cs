@@ -13,7 +13,7 @@ namespace Cairn.Store.Native;
 /// 28  u32  held            1 = by the commit under way
 /// 32  16   reference
 /// 48       bytes </code></summary>
-internal sealed unsafe class AttachedBytes(ContentStore store, Limbo limbo, bool debug) : IDisposable
+internal sealed unsafe class AttachedBytes(ContentStore store, Limbo limbo, bool debug, MemoryBudget? budget = null) : IDisposable
 {
     internal const int ReferenceOffset = 32;
     internal const int HeatOffset = 24;
@@ -22,7 +22,7 @@ internal sealed unsafe class AttachedBytes(ContentStore store, Limbo limbo, bool
 
     private const int HeaderBytes = ReferenceOffset + ContentReference.Size;
 
-    private readonly Slab _slab = new(debug, shared: store.Attached);
+    private readonly Slab _slab = new(debug, shared: store.Attached, budget: budget);
     private byte* _oldest;
     private byte* _youngest;
 

@@ -13,7 +13,8 @@ internal unsafe struct RangeClock
     /// <param name="keys">How many to look at, about.</param>
     /// <param name="eager">Takes unmarked keys out of ranges that are in use, too.</param>
     /// <param name="upTo">No key with a newer version may leave.</param>
-    internal ForgottenKeys Turn(RunMemory memory, int keys, bool eager, ulong upTo)
+    /// <param name="idleSince">A range with a key that was written at that commit time or later is in use.</param>
+    internal ForgottenKeys Turn(RunMemory memory, int keys, bool eager, ulong upTo, long idleSince, bool ignoresUse)
     {
         var looked = 0;
         var forgotten = 0;
@@ -25,11 +26,15 @@ internal unsafe struct RangeClock
             var entries = ((ReadOnlySpan<nint>)batch)[..count];
             var isIdle = true;
             foreach (var entry in entries)
-                isIdle &= !Version.IsUsed(Entry.Newest((byte*)entry));
+            {
+                var newest = Entry.Newest((byte*)entry);
+                isIdle &= !Version.IsUsed(newest) && Version.Time(newest) < idleSince;
+            }
+
             foreach (var entry in entries)
             {
                 var newest = Entry.Newest((byte*)entry);
-                if (Version.IsUsed(newest))
+                if (Version.IsUsed(newest) && !ignoresUse)
                     Version.SetUsed(newest, false);
                 else if ((isIdle || eager) && memory.TryForget((byte*)entry, upTo))
                     forgotten++;

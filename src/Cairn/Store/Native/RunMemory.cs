@@ -16,6 +16,7 @@ internal sealed unsafe class RunMemory : IDisposable
     private const int SweepEvery = 16, SweepEveryMax = 1024, StepsPerWrite = 3;
     private const int SweepSteps = SweepEvery * StepsPerWrite;
     private const int ForgottenPerCommit = 8;
+    private const int CountsMax = 16;                     // families that are counted, and room for more
 
     private readonly bool _debug;
     private readonly Slab _slab;
@@ -32,6 +33,7 @@ internal sealed unsafe class RunMemory : IDisposable
     private readonly Lock _orderGate = new();
     private AttachedBytes? _attached;                     // made with the first content
     private nint[] _counts = [];
+    private bool _hasCounts;                              // those of all families; otherwise the image has them, and nobody has written
     private bool _isOrdered = true;
     private bool _isLoading;
     private bool _isClosed;
@@ -50,14 +52,16 @@ internal sealed unsafe class RunMemory : IDisposable
         Visible = visible;
         RunTag = runTag;
         _debug = debug;
-        _slab = new Slab(debug);
-        _orderSlab = new Slab(debug, inLargePages: true);
-        _tableSlab = new Slab(debug, inLargePages: true);
+        var budget = below?.Budget;
+        _slab = new Slab(debug, budget: budget);
+        _orderSlab = new Slab(debug, inLargePages: true, budget: budget);
+        _tableSlab = new Slab(debug, inLargePages: true, budget: budget);
         _limbo = new Limbo(this, _slab);
         _table = new PointTable(_tableSlab, _limbo);
         _order = new OrderedIndex(_orderSlab, _limbo);
         _sweep = new VersionSweep(this, _slab, _limbo);
         Below = below;
+        _hasCounts = below is not { IsWhole: false };
         if (below is null)
             return;
         _dirty = new DirtyKeys(_slab, since);
@@ -93,6 +97,9 @@ internal sealed unsafe class RunMemory : IDisposable
 
     internal long MemoryBytes => _slab.Taken + _orderSlab.Taken + _tableSlab.Taken + (_attached?.Taken ?? 0);
 
+    internal bool HasRoomFor(int writes, long bytes, bool isToTheEnd) =>
+        bytes <= Slab.SmallMax && (_slab.Has(SmallBytes(writes, bytes)) || (_slab.IsRoomy && !isToTheEnd));
+
     internal (long Records, long Order, long OrderTaken) Parts => (_slab.Live, _orderSlab.Live, _orderSlab.Taken);
 
     internal long LiveBytes => _slab.Live + _orderSlab.Live + _tableSlab.Live + AttachedBytes;
@@ -112,9 +119,7 @@ internal sealed unsafe class RunMemory : IDisposable
 
     internal void Reserve(int writes, long bytes)
     {
-        const long RecordBytes = Version.HeaderBytes + 16 + Entry.KeyOffset + 16;
-        var small = Math.Min(bytes, (long)writes * (Slab.SmallMax + Entry.KeyBytesMax)) + writes * RecordBytes;
-        _slab.Ensure(small + VersionSweep.BytesFor(writes) + (_dirty is null ? 0 : DirtyKeys.BytesFor(writes)));
+        _slab.Ensure(SmallBytes(writes, bytes));
         _tableSlab.Ensure(_table.BytesFor(writes));
         _slab.EnsureLarge(bytes);
         if (_content is not null && bytes > _content.Threshold)
@@ -123,6 +128,13 @@ internal sealed unsafe class RunMemory : IDisposable
             return;
         EnsureOrdered();
         _order.Ensure(writes);
+    }
+
+    private long SmallBytes(int writes, long bytes)
+    {
+        const long RecordBytes = Version.HeaderBytes + 16 + Entry.KeyOffset + 16;
+        var small = Math.Min(bytes, (long)writes * (Slab.SmallMax + Entry.KeyBytesMax)) + writes * RecordBytes;
+        return small + VersionSweep.BytesFor(writes) + (_dirty is null ? 0 : DirtyKeys.BytesFor(writes));
     }
 
     internal ulong PrefetchBucket(ReadOnlySpan<byte> key)
@@ -188,6 +200,8 @@ internal sealed unsafe class RunMemory : IDisposable
     internal void AddCount(byte family, long delta, ulong sequence, long time)
     {
         var entry = CountEntry(family);
+        if (!_hasCounts)
+            BringCountsLate();
         Span<byte> value = stackalloc byte[8];
         if (entry == null)
         {
@@ -277,7 +291,7 @@ internal sealed unsafe class RunMemory : IDisposable
     /// <summary>Detaches the bytes of contents, see <see cref="RunStore.ForgetContent"/>.</summary>
     internal long ForgetContent(int steps) => _attached?.Forget(steps, onlyAbove: false) ?? 0;
 
-    private AttachedBytes Attached => _attached ??= new AttachedBytes(_content!, _limbo, _debug);
+    private AttachedBytes Attached => _attached ??= new AttachedBytes(_content!, _limbo, _debug, Below?.Budget);
 
     // What the commits before have written makes room for what this one brings. Here, and not with each write: nothing that a commit has
     // made sure of goes before it is applied.
@@ -762,12 +776,13 @@ internal sealed unsafe class RunMemory : IDisposable
 
     internal long Count(byte family, ulong sequence)
     {
+        var hasCounts = Volatile.Read(ref _hasCounts);       // before the look: what is brought after it was not counted on
         var entry = CountEntry(family);
         if (entry == null)
             entry = _table.Find(KeyHash.Of([RunStore.CountFamily, family]), [RunStore.CountFamily, family]);
         if (entry == null && Successor is { } next)
             return next.Count(family, sequence);
-        if (!TryRead(entry, sequence, out var version) && (Forks is not null || Below is { Base: not null }))
+        if (!TryRead(entry, sequence, out var version) && (!hasCounts || Forks is not null || Below is { Base: not null }))
             return CountBelow(family, sequence);
         return CountIn(version);
     }
@@ -775,7 +790,8 @@ internal sealed unsafe class RunMemory : IDisposable
     private static long CountIn(scoped in VersionView version) =>
         version.Value.Length == 8 ? BinaryPrimitives.ReadInt64LittleEndian(version.Value) : 0;
 
-    // What forks of the run count may be in the image alone; and a fork counts on from what its base had.
+    // Before the first write the image has the newest counts. What forks of the run count may be there alone; and a fork counts on from
+    // what its base had.
     private long CountBelow(byte family, ulong sequence)
     {
         if (Below is not { IsWhole: false })
@@ -909,11 +925,15 @@ internal sealed unsafe class RunMemory : IDisposable
 
     // ---- residency: under the run's lock -----------------------------------------------------------------------------------------
 
-    /// <summary>What was found absent was so for one commit.</summary>
+    /// <summary>What was found absent was so for one commit. The counts come into memory.</summary>
+    /// <exception cref="OutOfMemoryException">Nothing has changed.</exception>
+    /// <exception cref="CorruptionException">The image cannot be read.</exception>
     internal void BeginResident()
     {
         if (!Mutant.Is("absent-for-ever"))
             _absent.Clear();
+        if (!_hasCounts)
+            BringCounts();
     }
 
     /// <summary>Brings the newest version of a key from the image, if memory has nothing of it, and its place in the expiry order with it:
@@ -947,6 +967,23 @@ internal sealed unsafe class RunMemory : IDisposable
         return entry;
     }
 
+    /// <summary>Without a lock: the same for the counts.</summary>
+    internal void WarmCounts()
+    {
+        if (Below is null || Volatile.Read(ref _hasCounts))
+            return;
+        var epoch = Epoch.Enter();
+        try
+        {
+            if (!IsClosed)
+                Below.Scan([RunStore.CountFamily], [RunStore.CountFamily + 1], ulong.MaxValue, reverse: false).MoveNext();
+        }
+        finally
+        {
+            Epoch.Exit(epoch);
+        }
+    }
+
     /// <summary>Without a lock: begins to read what a write will want to know of the key.</summary>
     internal void Warm(ReadOnlySpan<byte> key)
     {
@@ -966,18 +1003,29 @@ internal sealed unsafe class RunMemory : IDisposable
         }
     }
 
-    /// <summary>The versioned counts of all families come into memory, where they stay. Before anybody reads.</summary>
-    internal void BringCounts()
+    private void BringCountsLate()
     {
+        NoteLate();
+        BringCounts();
+    }
+
+    // The versioned counts of all families come into memory, where they stay until all of it is replaced. Each is there before anybody
+    // may take its absence for an answer.
+    private void BringCounts()
+    {
+        Reserve(CountsMax, 2 * CountsMax);
         var epoch = Epoch.Enter();
         try
         {
             var counts = Below!.Scan([RunStore.CountFamily], [RunStore.CountFamily + 1], ulong.MaxValue, reverse: false);
             while (counts.MoveNext())
             {
-                if (Below.IsOfThisRun(counts.Version))
-                    InsertClean(KeyHash.Of(counts.Key), counts.Key, counts.Version);
+                var hash = KeyHash.Of(counts.Key);
+                if (Below.IsOfThisRun(counts.Version) && !counts.Version.IsTombstone && _table.Find(hash, counts.Key) == null)
+                    InsertClean(hash, counts.Key, counts.Version);
             }
+
+            Volatile.Write(ref _hasCounts, true);
         }
         finally
         {
@@ -1028,13 +1076,13 @@ internal sealed unsafe class RunMemory : IDisposable
     }
 
     /// <summary>See <see cref="RunStore.Forget"/>.</summary>
-    internal ForgottenKeys Forget(int keys, bool eager)
+    internal ForgottenKeys Forget(int keys, bool eager, long idleSince, bool ignoresUse)
     {
         if (_dirty is null || _isLoading || !Below!.EndWhole())
             return default;
         Below.Settle();
         _slab.Ensure(4096);
-        return _clock.Turn(this, keys, eager, Forgettable());
+        return _clock.Turn(this, keys, eager, Forgettable(), idleSince, ignoresUse);
     }
 
     /// <summary>The newest sequence that may be forgotten: it is clean, visible, and no pin lies below it.</summary>
@@ -1045,6 +1093,9 @@ internal sealed unsafe class RunMemory : IDisposable
         var oldestPin = _sweep.OldestPin();
         return Mutant.Is("forget-dirty") ? oldestPin : Math.Min(Math.Min(Below!.CleanCut, visible), oldestPin);
     }
+
+    /// <summary>Memory has nothing that may be forgotten by itself.</summary>
+    internal bool HoldsOnlyCounts => EntryCount <= CountsMax;
 
     /// <summary>Takes a key that is clean out of memory.</summary>
     internal bool TryForget(byte* entry, ulong upTo)
@@ -1071,14 +1122,6 @@ internal sealed unsafe class RunMemory : IDisposable
             KeepsTombstones = KeepsTombstones,
             Forks = Forks,
         };
-        for (var family = 0; family <= byte.MaxValue; family++)
-        {
-            ReadOnlySpan<byte> key = [RunStore.CountFamily, (byte)family];
-            var hash = KeyHash.Of(key);
-            if (TryRead(_table.Find(hash, key), ulong.MaxValue, out var count))
-                next.InsertClean(hash, key, count);
-        }
-
         // The successor first: whoever misses here because of what follows finds it.
         Volatile.Write(ref _successor, next);
         lock (_orderGate)

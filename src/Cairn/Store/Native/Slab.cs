@@ -7,8 +7,8 @@ namespace Cairn.Store.Native;
 
 /// <summary>
 /// Native memory of one run. Small blocks come in classes of 8 bytes from one bump chunk, which starts at 4 KiB and doubles to
-/// 2 MiB, so that a small run stays small; a freed block serves the next of its class, or is split when its class does not
-/// come again. Blocks have no header: whoever frees one knows its size, and may free a part of it. Blocks above
+/// 2 MiB, or to 1/64 of the budget of memory, so that a small run stays small; a freed block serves the next of its class, or is split
+/// when its class does not come again. Blocks have no header: whoever frees one knows its size, and may free a part of it. Blocks above
 /// <see cref="SmallMax"/> are the system's and go back to it. Not for two threads at once, except <see cref="Taken"/>.
 /// <para>The slabs of the two indexes ask the system for large pages behind full chunks: an index is looked into at random, and each
 /// look outside the processor's page table costs as much as the look itself (docs/decisions/0010). Records do not: they would ask
@@ -26,13 +26,15 @@ internal sealed unsafe class Slab : SafeHandle
     internal const ulong Dead = 0xDEDE_DEDE_DEDE_DEDE;
 
     private const int PageClasses = 64;                   // free lists come in pages of 64 classes, taken when first needed
-    private const int ChunkFirst = 4 << 10, ChunkMax = 2 << 20;
+    private const int ChunkFirst = 4 << 10, ChunkRoomy = 64 << 10, ChunkMax = 2 << 20;
     private const int HeaderBytes = 64;                   // of a chunk or a large block: what follows is aligned to a cache line
     private const int HeldBack = 512;                     // freed blocks the debug form holds back
 
     private readonly bool _debug;
     private readonly bool _inLargePages;
     private readonly SharedBytes? _shared;
+    private readonly MemoryBudget? _budget;
+    private readonly long _chunkMax;
     private readonly Queue<(nint Block, int Size, bool IsApart)>? _held;
 
     private byte* _bump;
@@ -51,11 +53,14 @@ internal sealed unsafe class Slab : SafeHandle
 
     /// <param name="inLargePages">Asks the system for large pages behind full chunks.</param>
     /// <param name="shared">Where <see cref="Charge"/> adds up.</param>
-    internal Slab(bool debug, bool inLargePages = false, SharedBytes? shared = null)
+    /// <param name="budget">What is taken counts there.</param>
+    internal Slab(bool debug, bool inLargePages = false, SharedBytes? shared = null, MemoryBudget? budget = null)
         : base(0, ownsHandle: true)
     {
         _debug = debug;
         _shared = shared;
+        _budget = budget;
+        _chunkMax = budget?.ChunkMax(ChunkMax) ?? ChunkMax;
         _inLargePages = inLargePages;
         if (debug)
             _held = new Queue<(nint, int, bool)>();
@@ -66,6 +71,9 @@ internal sealed unsafe class Slab : SafeHandle
 
     /// <summary>Bytes taken from the system.</summary>
     internal long Taken => Volatile.Read(ref _taken);
+
+    /// <summary>So much of it is free, in pieces, that nearly all blocks come from there.</summary>
+    internal bool IsRoomy => Volatile.Read(ref _free) > Taken / 4;
 
     /// <summary>Bytes in use by callers.</summary>
     internal long Live { get; private set; }
@@ -188,7 +196,10 @@ internal sealed unsafe class Slab : SafeHandle
     {
         if (_end - _bump >= bytes || _spareBytes >= bytes)
             return;
-        var size = Math.Max(_nextChunk, (bytes + 2 * HeaderBytes + 4095) & ~4095L);
+        // Where pieces will serve, the chunk is only there to make sure.
+        var least = (bytes + 2 * HeaderBytes + 4095) & ~4095L;
+        var isRoomy = _budget is not null && IsRoomy;
+        var size = Math.Max(isRoomy ? Math.Min(_nextChunk, ChunkRoomy) : _nextChunk, least);
         var chunk = (Header*)(_inLargePages && size == ChunkMax ? TakeInLargePages() : Take(size));
         chunk->Next = _chunks;
         chunk->Size = size;
@@ -197,8 +208,12 @@ internal sealed unsafe class Slab : SafeHandle
             BeginSpare();
         _spare = (byte*)chunk + HeaderBytes;
         _spareBytes = size - HeaderBytes;
-        _nextChunk = Math.Min(2 * _nextChunk, ChunkMax);
+        if (!isRoomy)
+            _nextChunk = Math.Min(2 * _nextChunk, _chunkMax);
     }
+
+    /// <summary>Whether <see cref="Ensure"/> would ask the system; a guess, for whoever has no lock.</summary>
+    internal bool Has(long bytes) => _end - _bump >= bytes || _spareBytes >= bytes;
 
     /// <summary>Makes sure that large blocks of this many bytes in total can be had, as far as the system lets itself be
     /// pinned down: a block of that size is held until the next call, and given up when the system refuses.</summary>
@@ -236,7 +251,7 @@ internal sealed unsafe class Slab : SafeHandle
         }
 
         _chunks = _large = null;
-        Volatile.Write(ref _taken, 0);
+        Count(-_taken);
         _shared?.Add(-_charged);
         _charged = 0;
         handle = 0;
@@ -422,7 +437,7 @@ internal sealed unsafe class Slab : SafeHandle
     {
         var memory = (byte*)NativeMemory.AlignedAlloc((nuint)size, 64);
         Invariant.Check(((ulong)memory + (ulong)size) >> 48 == 0, "addresses have 48 bits");
-        Volatile.Write(ref _taken, _taken + size);
+        Count(size);
         return memory;
     }
 
@@ -432,14 +447,20 @@ internal sealed unsafe class Slab : SafeHandle
         Invariant.Check(((ulong)memory + ChunkMax) >> 48 == 0, "addresses have 48 bits");
         if (OperatingSystem.IsLinux())
             Storage.LinuxCalls.AdviseLargePages(memory, ChunkMax);
-        Volatile.Write(ref _taken, _taken + ChunkMax);
+        Count(ChunkMax);
         return memory;
+    }
+
+    private void Count(long bytes)
+    {
+        Volatile.Write(ref _taken, _taken + bytes);
+        _budget?.Add(bytes);
     }
 
     private void GiveBack(void* memory, long size)
     {
         NativeMemory.AlignedFree(memory);
-        Volatile.Write(ref _taken, _taken - size);
+        Count(-size);
     }
 
     // Debug form: fill, hold back, and look on release whether somebody wrote meanwhile.
