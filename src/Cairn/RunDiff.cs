@@ -179,7 +179,7 @@ public sealed record DiffOptions
     internal static DiffOptions Default { get; } = new();
 
     /// <summary>Names of members of events' payloads, at their top, that make no difference, such as durations and ids that were made.
-    /// What <c>$input.*</c> events say of how long an answer took never does.</summary>
+    /// What recorded inputs say of how long an answer took and in which step of the agent never does.</summary>
     public IReadOnlyCollection<string> IgnoredMembers { get; init; } = [];
 }
 

@@ -19,9 +19,9 @@ internal static class EventDifferences
 {
     private const ulong EventsPerPiece = 256;
 
-    /// <summary>Inputs are recorded with how long the answer took: timing, which makes no difference.</summary>
-    private const string InputPrefix = "$input.";
-    private const string InputTiming = "duration";
+    /// <summary>Inputs are recorded with how long the answer took and in which step: timing and an id that was made, which make no
+    /// difference.</summary>
+    private static readonly string[] InputMembers = ["duration_us", "trace"];
 
     /// <summary>How many events from the first on are the same.</summary>
     internal static ulong CommonPrefix(DiffEnd a, DiffEnd b, DiffOptions options)
@@ -121,11 +121,11 @@ internal static class EventDifferences
     /// <summary>A payload without the members that make no difference.</summary>
     internal static Value Compared(string type, Value payload, DiffOptions options)
     {
-        var isInput = type.StartsWith(InputPrefix, StringComparison.Ordinal);
+        var isInput = Inputs.Types.Contains(type);
         if (payload.Kind != ValueKind.Object || (!isInput && options.IgnoredMembers.Count == 0))
             return payload;
         return Value.Object(payload.AsObject().Where(
-            member => !options.IgnoredMembers.Contains(member.Key) && !(isInput && member.Key == InputTiming)));
+            member => !options.IgnoredMembers.Contains(member.Key) && !(isInput && InputMembers.Contains(member.Key))));
     }
 
     private static ulong EndOf(DiffEnd end)

@@ -1,3 +1,5 @@
+#pragma warning disable xUnit1051 // what is written here is small
+
 using Cairn.Tests.Primitives;
 using Xunit;
 
@@ -324,6 +326,30 @@ public class DiffTests(ITestOutputHelper output)
 
         static string Numbers(RunDiff diff) =>
             $"{diff.CommonEvents}: {string.Join(' ', diff.Items("events").Select(item => item.Address.Key))}";
+    }
+
+    [Fact]
+    [Trait("Requirement", "RPL-16")]
+    public void RPL_16_Recorded_inputs_are_the_same_when_request_and_answer_are()
+    {
+        using var world = new ModeDatabase(Durability.Buffered);
+        Run[] runs = [world.Db.Runs.Begin("a"), world.Db.Runs.Begin("b")];
+        foreach (var run in runs)
+        {
+            foreach (var (request, answer) in ((string, string)[])[("q1", "same"), ("q2", run == runs[0] ? "x" : "y")])
+            {
+                run.Input(InputKind.Model, request, () =>
+                {
+                    world.Clock.Advance(TimeSpan.FromMilliseconds(run == runs[0] ? 3 : 700));
+                    return answer;
+                });
+                run.Kv.Put(request, answer);
+            }
+        }
+
+        using var diff = world.Db.Diff(runs[0].Id, runs[1].Id);
+        Assert.Equal(1, diff.CommonEvents);
+        Assert.Equal("$.payload.answer", diff.FirstDivergence()!.Path);
     }
 
     [Theory]

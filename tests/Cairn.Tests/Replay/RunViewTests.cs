@@ -1,6 +1,5 @@
 using System.Globalization;
 using Cairn.Replay;
-using Cairn.Storage;
 using Cairn.Tests.Primitives;
 using Xunit;
 
