@@ -25,7 +25,9 @@ internal sealed class Lane : IDisposable
     private readonly ManualResetEventSlim _signal = new(false, spinCount: 0);
     private readonly Lock _gate = new();                     // starting and ending the thread
     private Thread? _thread;
+#pragma warning disable CA2213 // disposing of a context does nothing
     private ExecutionContext? _opener = ExecutionContext.Capture();
+#pragma warning restore CA2213
     private bool _isAsleep = true;
     private bool _stopping;
     private long _idleSince;
