@@ -1,6 +1,5 @@
 using Cairn.Codec;
 using Cairn.Feed;
-using Cairn.Maintenance;
 using Cairn.Primitives;
 using Cairn.Store;
 using Cairn.Transactions;
