@@ -12,6 +12,7 @@ internal sealed class DirectorySubject : IDisposable
 
     private readonly CairnDatabase _db;
     private readonly Run _run;
+    private ulong _lastCheckpoint;
 
     internal DirectorySubject(string directory, CairnOptions options)
     {
@@ -112,6 +113,21 @@ internal sealed class DirectorySubject : IDisposable
 
     /// <summary>Makes a checkpoint and returns how many bytes of tables it wrote.</summary>
     internal long Checkpoint() => _db.Checkpoint()?.Bytes ?? 0;
+
+    /// <summary>The same; false when there was nothing that the last one had not.</summary>
+    internal bool CheckpointIfChanged()
+    {
+        var number = _db.Checkpoint()?.Number ?? 0;
+        return number != Interlocked.Exchange(ref _lastCheckpoint, number);
+    }
+
+    /// <summary>Compacts on demand; false when it gave nothing up.</summary>
+    internal bool CompactIfAny()
+    {
+        var before = _db.Metrics.Compactions;
+        _db.Compact();
+        return _db.Metrics.Compactions != before;
+    }
 
     /// <summary>Compacts on demand.</summary>
     internal void Compact() => _db.Compact();

@@ -57,6 +57,6 @@ internal static class Page
     private static void Row(StringBuilder page, params ReadOnlySpan<string> cells) =>
         page.Append("| ").AppendJoin(" | ", cells).AppendLine(" |");
 
-    private static string Spread(Series series) =>
+    internal static string Spread(Series series) =>
         $"{Report.Number(series.Least)} to {Report.Number(series.Most)} in {series.Rounds.Count}";
 }

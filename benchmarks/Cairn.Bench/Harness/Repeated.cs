@@ -1,6 +1,7 @@
 namespace Cairn.Bench.Harness;
 
-/// <summary>Work that a thread of its own repeats until it is stopped. The first pass has begun when the constructor returns.</summary>
+/// <summary>Work that a thread of its own repeats until it is stopped. The first pass has begun when the constructor returns. A pass that
+/// found nothing to do is not counted, and not repeated at once.</summary>
 internal sealed class Repeated : IDisposable
 {
     private readonly Thread _thread;
@@ -8,7 +9,8 @@ internal sealed class Repeated : IDisposable
     private Exception? _failure;
     private int _passes;
 
-    internal Repeated(Action work)
+    /// <param name="work">True: it had something to do.</param>
+    internal Repeated(Func<bool> work)
     {
         using var begun = new ManualResetEventSlim();
         _thread = new Thread(() =>
@@ -18,8 +20,10 @@ internal sealed class Repeated : IDisposable
             {
                 while (!_stop)
                 {
-                    work();
-                    _passes++;
+                    if (work())
+                        _passes++;
+                    else
+                        Thread.Sleep(1);
                 }
             }
             catch (Exception failure)

@@ -40,6 +40,9 @@ internal sealed class Report
 
     internal IReadOnlyDictionary<string, string> Peers => _peers;
 
+    /// <summary>What was found since a part began: the place of its first figure, ratio and skipped one.</summary>
+    internal (int Figures, int Ratios, int Skipped) Place => (_figures.Count, _ratios.Count, _skipped.Count);
+
     /// <summary>Says once how a peer is configured.</summary>
     internal void Peer(string name, string configuration)
     {

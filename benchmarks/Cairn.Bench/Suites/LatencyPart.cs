@@ -29,8 +29,8 @@ internal sealed class LatencyPart(StorageRun run)
             SuiteRun.Settle();
             subject.Sync();
             rest.Add(Arrivals.At(rate, _slice, _ => Put(subject)));
-            During(checkpointing, subject, rate, () => _ = subject.Checkpoint());
-            During(compacting, subject, rate, subject.Compact);
+            During(checkpointing, subject, rate, subject.CheckpointIfChanged);
+            During(compacting, subject, rate, subject.CompactIfAny);
         }
 
         var report = run.Report;
@@ -57,7 +57,7 @@ internal sealed class LatencyPart(StorageRun run)
     }
 
     /// <summary>Measures while a thread repeats the work; it is at it from before the first put to behind the last.</summary>
-    private void During(Lane lane, DirectorySubject subject, double rate, Action work)
+    private void During(Lane lane, DirectorySubject subject, double rate, Func<bool> work)
     {
         if (lane.Tail.Missing is not null)
             return;

@@ -26,6 +26,12 @@ internal sealed class MixedPart(ScaleRun run)
 
     internal void Run()
     {
+        if (!run.IsQuick && run.FindLack(10L << 30, 24L << 30) is { } lack)
+        {
+            run.Report.Skip("scale-throughput Cairn", lack);
+            return;
+        }
+
         var directory = run.NewDirectory();
         var answer = new Queue<double>(Probe.Ask(ProbeName, run.Entries.ToString(CultureInfo.InvariantCulture), directory));
         var rate = Tell("scale-throughput Cairn", "entries/s");

@@ -17,11 +17,14 @@ internal static class ScaleSuite
 
     internal static Suite Suite { get; } = new("scale", [.. All.Select(part => part.Name)], Run);
 
+    private static PartPage Page { get; } =
+        new("scale", Path.Combine("docs", "benchmarks", "scale.md"), [.. All.Select(part => part.Name)]);
+
     private static void Run(BenchOptions options, Report report, string directory)
     {
         if (PeerCatalogue.RocksDb.Missing is { } reason)
             report.Skip(PeerCatalogue.RocksDb.Name, reason);
-        SuiteRun.RunParts(new ScaleRun(options, report, directory), options, All);
+        SuiteRun.RunParts(new ScaleRun(options, report, directory), options, All, Page);
         report.SkipRest(ScaleGates.All, "was not measured");
     }
 }

@@ -24,6 +24,9 @@ internal static class StorageSuite
 
     internal static Suite Suite { get; } = new("storage", [.. All.Select(part => part.Name)], Run);
 
+    private static PartPage Page { get; } =
+        new("storage", Path.Combine("docs", "benchmarks", "storage.md"), [.. All.Select(part => part.Name)]);
+
     private static void Run(BenchOptions options, Report report, string directory)
     {
         foreach (var peer in new[] { PeerCatalogue.Lmdb, PeerCatalogue.RocksDb })
@@ -32,7 +35,7 @@ internal static class StorageSuite
                 report.Skip(peer.Name, reason);
         }
 
-        SuiteRun.RunParts(new StorageRun(options, report, directory), options, All);
+        SuiteRun.RunParts(new StorageRun(options, report, directory), options, All, Page);
         report.SkipRest(StorageGates.All, "was not measured");
     }
 }

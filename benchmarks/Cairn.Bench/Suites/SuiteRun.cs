@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using Cairn.Bench.Harness;
 
@@ -25,16 +26,38 @@ internal abstract class SuiteRun
     internal int Rounds { get; }
 
     /// <summary>Runs the parts that the options ask for, each with directories of its own.</summary>
+    /// <param name="page">Where each part of a full run leaves its section as soon as it is over; null = the suite writes a page by
+    /// itself.</param>
     internal static void RunParts<TRun>(
-        TRun run, BenchOptions options, ReadOnlySpan<(string Name, Action<TRun> Measure)> parts) where TRun : SuiteRun
+        TRun run, BenchOptions options, ReadOnlySpan<(string Name, Action<TRun> Measure)> parts, PartPage? page = null)
+        where TRun : SuiteRun
     {
         foreach (var (name, measure) in parts)
         {
             if (options.Part is not null && options.Part != name)
                 continue;
+            var place = run.Report.Place;
+            var start = Stopwatch.GetTimestamp();
+            Console.Error.WriteLine($"bench: part {name}");
             measure(run);
             run.DiscardDirectories();
+            var time = Stopwatch.GetElapsedTime(start);
+            Console.Error.WriteLine($"bench: part {name} took {time.TotalSeconds.ToString("0", CultureInfo.InvariantCulture)} s");
+            if (!options.IsQuick)
+                page?.Write(name, run.Report, place, time);
         }
+    }
+
+    /// <summary>Why there is not the memory and the disk for something large; null when there is.</summary>
+    internal string? FindLack(long memoryBytes, long diskBytes)
+    {
+        const double giga = 1 << 30;
+        var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        if (memory < memoryBytes)
+            return FormattableString.Invariant($"needs {memoryBytes / giga:0} GiB of memory, there are {memory / giga:0.0}");
+        var disk = new DriveInfo(_directory).AvailableFreeSpace;
+        return disk < diskBytes
+            ? FormattableString.Invariant($"needs {diskBytes / giga:0} GiB of disk, {disk / giga:0.0} are free") : null;
     }
 
     /// <summary>A goal that is set at full size: a quick run tells its ratio and does not judge it. A dictionary of a tenth lies in the
