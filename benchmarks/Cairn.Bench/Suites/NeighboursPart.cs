@@ -21,12 +21,12 @@ internal sealed class NeighboursPart(ReplayRun run)
         var (one, other) = (Make(alone, others: 0), Make(among, run.Others));
         alone.Checkpoint();                                  // as a database in use has them
         among.Checkpoint();
-        const int WarmUp = -1;
-        for (var round = WarmUp; round < run.Rounds; round++)
+        const int WarmUps = 5;
+        for (var round = -WarmUps; round < run.Rounds; round++)
         {
             SuiteRun.Settle();
             var (time, apart) = (Measure(alone, one), Measure(among, other));
-            if (round == WarmUp)
+            if (round < 0)
                 continue;
             _alone.Add(time);
             _among.Add(apart);

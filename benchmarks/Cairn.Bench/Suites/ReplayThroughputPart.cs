@@ -22,8 +22,8 @@ internal sealed class ReplayThroughputPart(ReplayRun run)
                 db.Default.Kv.Put(key, value);
         }
 
-        const int WarmUp = -1;
-        for (var round = WarmUp; round < run.Rounds; round++)
+        const int WarmUps = 3;
+        for (var round = -WarmUps; round < run.Rounds; round++)
         {
             SuiteRun.Settle();
             var start = Stopwatch.GetTimestamp();
@@ -35,7 +35,7 @@ internal sealed class ReplayThroughputPart(ReplayRun run)
             var replay = Stopwatch.GetElapsedTime(start).TotalSeconds;
             if (view.Kv.Count() != run.Commits)
                 throw new InvalidOperationException("The view is another one.");
-            if (round == WarmUp)
+            if (round < 0)
                 continue;
             _recovery.Add(run.Commits / recovery);
             _replay.Add(run.Commits / replay);

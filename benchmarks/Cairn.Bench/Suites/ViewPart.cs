@@ -9,6 +9,9 @@ internal sealed class ViewPart(ReplayRun run)
 {
     private const int Repeats = 40;
 
+    /// <summary>Chosen: by then the code has been compiled for good.</summary>
+    private const int WarmUps = 10;
+
     private readonly Series _view = Series.For(null);
     private readonly Series _read = Series.For(null);
 
@@ -28,8 +31,7 @@ internal sealed class ViewPart(ReplayRun run)
         var file = Directory.GetFiles(Path.Combine(directory, "log"), "*.segment").Single();
         var buffer = new byte[db.Metrics.LogBytesKept];
         using var handle = File.OpenHandle(file);
-        const int WarmUp = -1;
-        for (var round = WarmUp; round < run.Rounds; round++)
+        for (var round = -WarmUps; round < run.Rounds; round++)
         {
             SuiteRun.Settle();
             var view = Median(() =>
@@ -39,7 +41,7 @@ internal sealed class ViewPart(ReplayRun run)
                     throw new InvalidOperationException("The view is another one.");
             });
             var read = Median(() => RandomAccess.Read(handle, buffer, 4096));
-            if (round == WarmUp)
+            if (round < 0)
                 continue;
             _view.Add(view);
             _read.Add(read);

@@ -12,6 +12,9 @@ internal sealed class CommitSearch(SegmentedLog log) : IDisposable
     /// <summary>First sequence that the log itself still has.</summary>
     internal ulong EarliestInLog { get; private set; }
 
+    /// <summary>Records of archives that were looked at.</summary>
+    internal int ArchiveRecordsRead { get; private set; }
+
     /// <param name="payload">Good until the next call.</param>
     /// <exception cref="CorruptionException">A record on the way is damaged.</exception>
     internal bool TryFind(ulong sequence, out RecordHeader header, out ReadOnlySpan<byte> payload, out ulong position)
@@ -47,6 +50,8 @@ internal sealed class CommitSearch(SegmentedLog log) : IDisposable
         return false;
     }
 
+    // An archive lists its records by run. In the order of their positions they are in that of their sequences too, so looking at a few
+    // finds the one, whoever's it is.
     private bool TryFindArchived(ulong sequence, out RecordHeader header, out ReadOnlySpan<byte> payload, out ulong position)
     {
         foreach (var archive in (log.Archive as ArchiveSet)?.Archives ?? [])
@@ -55,11 +60,17 @@ internal sealed class CommitSearch(SegmentedLog log) : IDisposable
                 continue;
             try
             {
-                foreach (var record in archive.Records())
+                ulong[] positions = [.. archive.Records().Select(record => record.Position).Order()];
+                for (int low = 0, high = positions.Length; low < high;)
                 {
-                    position = record.Position;
-                    if (_reader.TryRead(position, out header, out payload) && header.Sequence == sequence)
+                    var middle = low + (high - low) / 2;
+                    position = positions[middle];
+                    ArchiveRecordsRead++;
+                    if (!_reader.TryRead(position, out header, out payload))
+                        break;                               // given up meanwhile
+                    if (header.Sequence == sequence)
                         return true;
+                    (low, high) = header.Sequence < sequence ? (middle + 1, high) : (low, middle);
                 }
             }
             finally

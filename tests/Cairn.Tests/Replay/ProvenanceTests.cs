@@ -144,6 +144,15 @@ public class ProvenanceTests
             if (policy == Retention.KeepAll)
             {
                 Assert.Equal(Ada, world.Db.TransactionAt(new Sequence(3)).Attributes);
+                var log = (Cairn.Log.SegmentedLog)world.Db.Engine.Path.Log.Device!;
+                for (var sequence = 1UL; sequence <= 201; sequence++)
+                {
+                    using var search = new Cairn.Replay.CommitSearch(log);
+                    Assert.True(search.TryFind(sequence, out var header, out _, out _));
+                    Assert.Equal(sequence, header.Sequence);
+                    Assert.InRange(search.ArchiveRecordsRead, 0, 9 * log.Manifest.Archives.Count);
+                }
+
                 Assert.Equal(201, world.Run.Commits(1000).Count);
                 continue;
             }
