@@ -15,14 +15,16 @@ public sealed partial class CairnDatabase
     /// <param name="cancellationToken">Ends it between two steps; what was given up by then is.</param>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the database is in memory and has no log;
     /// <see cref="ErrorCode.ReadOnly"/>: the database is read-only; <see cref="ErrorCode.DiskFull"/>: an archive has no room, nothing was
-    /// given up for it.</exception>
+    /// given up for it; <see cref="ErrorCode.Busy"/>: somebody reads inside this process and has not left for
+    /// <see cref="Limits.BusyWaitMax"/>.</exception>
     /// <exception cref="CorruptionException">What it reads is damaged; it ends there, and the damaged part stays as it is.</exception>
     /// <exception cref="DatabaseFailedException">An I/O error; the database takes no more writes.</exception>
     public CompactionReport Compact(IProgress<long>? progress = null, CancellationToken cancellationToken = default) =>
         RunCompaction(onlyPlans: false, progress, cancellationToken);
 
-    /// <summary>Says what <see cref="Compact"/> would do with the log, and changes nothing. Tables are not merged for that, so a value to
-    /// which only a version refers that was written over counts as needed: it would give up more.</summary>
+    /// <summary>Says what <see cref="Compact"/> would do with the log and, about, with tables, and changes nothing. Tables are not merged
+    /// for that, so a value to which only a version refers that was written over counts as needed, and events that no policy keeps are
+    /// still there: it would give up more.</summary>
     /// <inheritdoc cref="Compact"/>
     public CompactionReport PlanCompaction(IProgress<long>? progress = null, CancellationToken cancellationToken = default) =>
         RunCompaction(onlyPlans: true, progress, cancellationToken);
@@ -48,6 +50,7 @@ public sealed partial class CairnDatabase
                 BytesWritten = figures.BytesWritten,
                 SegmentsDropped = (int)figures.SegmentsDropped,
                 ArchivesReplaced = (int)figures.ArchivesReplaced,
+                TableBytesFreed = figures.TableBytesFreed,
                 HeldBy = figures.HeldBy.Length == 0 ? null : figures.HeldBy,
             };
         }
@@ -91,6 +94,9 @@ public sealed record CompactionReport
 
     /// <summary>Archives that were replaced by smaller ones.</summary>
     public required int ArchivesReplaced { get; init; }
+
+    /// <summary>Bytes of tables that merging them gave back; in a plan, about.</summary>
+    public required long TableBytesFreed { get; init; }
 
     /// <summary>Why no more of the log was in reach; null = everything below the older kept checkpoint was.</summary>
     public required string? HeldBy { get; init; }

@@ -161,6 +161,7 @@ internal static class DatabaseVerbs
                 ("bytes_written", report.BytesWritten),
                 ("segments_dropped", report.SegmentsDropped),
                 ("archives_replaced", report.ArchivesReplaced),
+                ("table_bytes_freed", report.TableBytesFreed),
                 ("held_by", (Value)report.HeldBy)),
             [
                 ("looked through", Show.Bytes(report.BytesRead)),
@@ -168,6 +169,7 @@ internal static class DatabaseVerbs
                 (isPlan ? "would go" : "gone", $"{Show.Bytes(report.BytesDropped)}: {Show.Number(report.SegmentsDropped)} segment(s), "
                     + $"{Show.Number(report.ArchivesReplaced)} archive(s)"),
                 (isPlan ? "would come" : "written", Show.Bytes(report.BytesWritten)),
+                (isPlan ? "tables would give back" : "tables gave back", Show.Bytes(report.TableBytesFreed)),
                 .. report.HeldBy is { } holder ? new[] { ("held by", holder) } : [],
             ]);
     }

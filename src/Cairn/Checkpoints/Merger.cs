@@ -119,11 +119,26 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
     /// <summary>Merges all tables that may be merged, on this thread, between the steps of others.</summary>
     /// <param name="read">Told the bytes that each step wrote.</param>
     /// <exception cref="OperationCanceledException">Between two steps; nothing was changed by the merge under way.</exception>
-    internal void MergeAll(Action<long>? read, CancellationToken cancellationToken)
+    /// <exception cref="BusyException">A reader was inside for so long that there is nothing to wait for; the same.</exception>
+    internal void MergeAll(Patience patience, Action<long>? read, CancellationToken cancellationToken)
     {
         var (before, full) = (BytesWritten, Volatile.Read(ref _fullMerges));
         while (Volatile.Read(ref _fullMerges) == full && Step(all: true))
         {
+            if (WaitsFor is not { } line)
+            {
+                patience.Begin();
+            }
+            else if (patience.IsOver)
+            {
+                GiveUp();
+                throw patience.Told(line);
+            }
+            else
+            {
+                Failpoint.Wait("merge.wait-for-readers");
+            }
+
             if (cancellationToken.IsCancellationRequested)
             {
                 GiveUp();
@@ -137,11 +152,16 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
         read?.Invoke(BytesWritten - before);
     }
 
-    /// <summary>Unlinks what merges have replaced as soon as nobody reads it, if need be behind one more manifest. On a full disk it
-    /// waits for the next one.</summary>
-    internal void ReleaseAll(CancellationToken cancellationToken)
+    // The line that the merge under way has to be passed before it writes.
+    private long? WaitsFor =>
+        Volatile.Read(ref _attempt) is { Merge: null } attempt && !Epoch.HasPassed(attempt.Line) ? attempt.Line : null;
+
+    /// <summary>Unlinks what merges have replaced as soon as nobody reads it, if need be behind one more manifest. On a full disk, or while
+    /// a reader stays inside, it waits for the next one.</summary>
+    internal void ReleaseAll(Patience patience, CancellationToken cancellationToken)
     {
-        while (true)
+        patience.Begin();
+        while (!patience.IsOver)
         {
             lock (parts.Turn.Gate)
             {
@@ -166,6 +186,7 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
             }
 
             cancellationToken.ThrowIfCancellationRequested();
+            Failpoint.Wait("merge.wait-for-readers");
             Thread.Yield();
         }
     }
@@ -234,14 +255,35 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
         parts.Pins.CollectOfAllRuns(ref pins);
         var sources = new Image(attempt.Sources);
         var isBottom = attempt.Sources[^1] == parts.Image.Value.Tables[^1];
-        var since = parts.Device.Manifest.Checkpoints[0].Sequence;
-        var rules = new MergeRules(
-            pins.ToArray(), run => RuleOf(sources, run, isBottom) with { Held = parts.Catalogue.ForksSince(run, since) }, isBottom);
+        var rules = RulesOf(sources, pins.ToArray(), isBottom);
         attempt.IsTold = parts.Log.Counters.Events.IsOn && Array.Exists(attempt.Sources[..^1], HasMoreThanEvents);
         attempt.Number = parts.Turn.TakeNumber();
         Failpoint.Hit("merge.begun-before-written");
         attempt.Merge = new TableMerge(
             parts.Storage, attempt.Number, parts.Device.DatabaseId, parts.DrawBits(), attempt.Sources, rules);
+    }
+
+    /// <summary>What a merge of all that may be merged would give back, in bytes of files, about. Reads those tables.</summary>
+    /// <param name="tables">Of the older kept checkpoint, newest first.</param>
+    /// <param name="hasStep">Asked between two steps.</param>
+    internal long Forecast(Table[] tables, Action hasStep)
+    {
+        if (tables.Length < 2)
+            return 0;
+        var pins = default(PinSet);
+        parts.Pins.CollectOfAllRuns(ref pins);
+        using var merge = new TableMerge(tables, RulesOf(new Image(tables), pins.ToArray(), isBottom: true));
+        while (!merge.Step(EntriesPerStep))
+            hasStep();
+        var bytes = tables.Sum(table => table.Info.FileBytes);
+        return merge.EntryBytesRead == 0 ? 0 : bytes - (long)(bytes * ((double)merge.EntryBytesKept / merge.EntryBytesRead));
+    }
+
+    private MergeRules RulesOf(Image sources, ulong[] pins, bool isBottom)
+    {
+        var since = parts.Device.Manifest.Checkpoints[0].Sequence;
+        return new MergeRules(
+            pins, run => RuleOf(sources, run, isBottom) with { Held = parts.Catalogue.ForksSince(run, since) }, isBottom);
     }
 
     // G5. Each table that has keys of a run has its record, too: at the bottom, keys without one are what is left of a run that is gone.

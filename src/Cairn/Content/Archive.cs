@@ -486,7 +486,16 @@ internal sealed class Archive : IDisposable
     {
         if (Volatile.Read(ref _opened) is { } opened)
             return opened;
-        var mine = OpenFile();
+        Opened mine;
+        try
+        {
+            mine = OpenFile();
+        }
+        catch (CorruptionException) when (Volatile.Read(ref _opened) is not null && !Mutant.Is("archive-opened-by-name-alone"))
+        {
+            return _opened!;                                 // another opened it, and it was replaced and unlinked since
+        }
+
         lock (_gate)
         {
             if (_opened is null && _pins > 0)

@@ -23,6 +23,7 @@ internal sealed class Compactions(
     private readonly SemaphoreSlim _turn = new(1, 1);
     private long _done, _freed, _needed, _garbage, _ticks;
     private string _heldBy = "";
+    private long _line;                                      // of the compaction that has the turn
 
     /// <summary>Compactions that gave something up.</summary>
     internal long Done => Volatile.Read(ref _done);
@@ -60,7 +61,8 @@ internal sealed class Compactions(
     /// <summary>As soon as anything is garbage.</summary>
     internal static CompactionTrigger Any => new(0, 1);
 
-    /// <summary>Does one, step by step; while another one is under way it ends at once, with null figures.</summary>
+    /// <summary>Does one, step by step; while another one is under way it ends at once, and when a reader stays inside, after a while:
+    /// without figures.</summary>
     /// <param name="onlyPlans">True: says what it would do.</param>
     internal IEnumerable<Step> TryRun(CompactionTrigger trigger, bool onlyPlans, Action<CompactionFigures> ended)
     {
@@ -79,6 +81,7 @@ internal sealed class Compactions(
 
     /// <summary>Does one on this thread, when its turn comes.</summary>
     /// <exception cref="OperationCanceledException">Between two steps; what was published stays.</exception>
+    /// <exception cref="BusyException">A reader stays inside; what was published stays.</exception>
     internal CompactionFigures Run(CompactionTrigger trigger, bool onlyPlans, Action<long>? read, CancellationToken cancellationToken)
     {
         while (!_turn.Wait(LookWhileWaiting, cancellationToken))
@@ -86,8 +89,10 @@ internal sealed class Compactions(
         try
         {
             // First, for a content that only a superseded version in a table refers to is not seen as garbage.
+            var patience = new Patience(path.Clock, path.Limits.BusyWaitMax);
+            var (replaced, written) = (merger.BytesReplaced, merger.BytesWritten);
             if (!onlyPlans)
-                TryMerge(read, cancellationToken);
+                TryMerge(patience, read, cancellationToken);
             CompactionFigures? figures = null;
             foreach (var step in RunInTurn(trigger, onlyPlans, done => figures = done))
             {
@@ -95,9 +100,15 @@ internal sealed class Compactions(
                 read?.Invoke(step.Bytes);
             }
 
+            if (figures is null)
+                throw patience.Told(_line);
             if (!onlyPlans)
-                merger.ReleaseAll(cancellationToken);
-            return figures!;
+            {
+                merger.ReleaseAll(patience, cancellationToken);
+                figures.TableBytesFreed = merger.BytesReplaced - replaced - (merger.BytesWritten - written);
+            }
+
+            return figures;
         }
         finally
         {
@@ -105,11 +116,11 @@ internal sealed class Compactions(
         }
     }
 
-    private void TryMerge(Action<long>? read, CancellationToken cancellationToken)
+    private void TryMerge(Patience patience, Action<long>? read, CancellationToken cancellationToken)
     {
         try
         {
-            merger.MergeAll(read, cancellationToken);
+            merger.MergeAll(patience, read, cancellationToken);
         }
         catch (BusyException full) when (full.Code == ErrorCode.DiskFull)
         {
@@ -126,9 +137,27 @@ internal sealed class Compactions(
         var limit = Limit(contents.Manifest, out var holder);
 
         // K7: a reader without a pin may still stand on a version from before the older checkpoint, and be about to read its content.
-        for (var line = Epoch.Advance(); !Epoch.HasPassed(line) && !Mutant.Is("compaction-overtakes-readers");)
+        // One that never leaves is not waited for: another compaction looks again.
+        var patience = new Patience(path.Clock, path.Limits.BusyWaitMax);
+        patience.Begin();
+        for (_line = Epoch.Advance(); !Epoch.HasPassed(_line) && !Mutant.Is("compaction-overtakes-readers");)
         {
+            if (patience.IsOver)
+            {
+                Volatile.Write(ref _heldBy, Epoch.HolderOf(_line));
+                yield break;
+            }
+
+            Failpoint.Wait("compaction.wait-for-readers");
             Thread.Yield();
+            yield return default;
+        }
+
+        var forecast = 0L;
+        if (onlyPlans)
+        {
+            var steps = 0;
+            forecast = merger.Forecast(contents.TablesOfOlder, () => steps++);
             yield return default;
         }
 
@@ -137,6 +166,7 @@ internal sealed class Compactions(
             yield return step;
         var figures = compaction.Figures;
         figures.HeldBy = holder;
+        figures.TableBytesFreed = forecast;
         Volatile.Write(ref _heldBy, holder);
         var gone = onlyPlans ? 0 : figures.BytesDropped - figures.BytesWritten;
         Volatile.Write(ref _needed, figures.BytesNeeded);
@@ -204,6 +234,7 @@ internal sealed class CompactionJob(Compactions compactions, EngineState state, 
             if (!IsDue())
                 return false;
             _left = _seen;
+            _seen = 0;                                       // if it does not come to its end, the next manifest is reason enough
             _running = compactions.TryRun(compactions.Enough, onlyPlans: false, _ => _seen = compactions.BytesInReach()).GetEnumerator();
         }
 

@@ -25,6 +25,11 @@ internal sealed class LiveContents : IDisposable
     /// <summary>The manifest whose tables they are.</summary>
     internal Manifest Manifest { get; }
 
+    /// <summary>The tables of the older checkpoint, newest first; good as long as this is.</summary>
+    internal Table[] TablesOfOlder => Manifest.Checkpoints.Count == 0
+        ? []
+        : [.. Manifest.Checkpoints[0].Tables.Select(number => _tables.First(table => table.Info.Number == number))];
+
     /// <summary>Opens the tables that the log's newest manifest names.</summary>
     /// <exception cref="CorruptionException">One of them is damaged.</exception>
     internal static LiveContents Of(SegmentedLog log, IStorage storage)

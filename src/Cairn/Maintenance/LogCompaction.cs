@@ -63,6 +63,9 @@ internal sealed class CompactionFigures
     /// <summary>Archives that came, or would come: about.</summary>
     internal long BytesWritten { get; set; }
 
+    /// <summary>Bytes of tables that merging gave back, or would, about.</summary>
+    internal long TableBytesFreed { get; set; }
+
     /// <summary>Why the log cannot be given up further; empty = it can.</summary>
     internal string HeldBy { get; set; } = "";
 }
@@ -233,8 +236,16 @@ internal sealed class LogCompaction(
 
     private void Discard(ManifestArchive? written)
     {
-        if (written is { } unused)
+        if (written is not { } unused)
+            return;
+        try
+        {
             storage.Unlink(LogNames.ArchivePath(unused.Number));
+        }
+        catch (StorageException)
+        {
+            // No manifest says it: it goes at the next opening, and the next archive gets another number.
+        }
     }
 
     private static IEnumerable<Step> Held(Archive archive, LogSieve sieve, ISieved target)
@@ -254,7 +265,13 @@ internal sealed class LogCompaction(
 
     private void Fail(Exception failure) => path.State.Fail(failure);
 
-    private ArchiveWriter NewWriter() => new(storage, log.Manifest.NextArchive, log.DatabaseId, drawBits());
+    private ArchiveWriter NewWriter()
+    {
+        var number = log.Manifest.NextArchive;
+        while (storage.Exists(LogNames.ArchivePath(number)))
+            number++;
+        return new ArchiveWriter(storage, number, log.DatabaseId, drawBits());
+    }
 
     private static UInt128 SaltOf(SegmentFile segment) => System.Buffers.Binary.BinaryPrimitives.ReadUInt128LittleEndian(segment.Salt);
 

@@ -113,13 +113,23 @@ internal sealed class Trims(CommitPath path, SnapshotRegistry pins, Retention da
         return true;
     }
 
-    // For a run that only the image has, without loading it. Times never go back, so the first event tells.
+    // For a run that only the image has, without loading it. Times never go back, so the first event tells. Without one of its own a run
+    // has let go of all, or it is a fork, and has its parent's.
     private bool MayBeDue(RunId id, Retention policy)
     {
-        if (path.Catalogue.FirstEventInImage(id) is not var (number, time, next))
+        if (path.Catalogue.EventsInImage(id) is not var (next, first))
             return true;
+        if (first is not var (number, time))
+            return next > 0 && IsFork(id);
         return (policy.Duration is not { } duration || time < path.ReadTime() - duration.Ticks / TimeSpan.TicksPerMicrosecond)
             && (policy.Events is not { } most || next - number > (ulong)most);
+    }
+
+    private bool IsFork(RunId id)
+    {
+        using var reader = path.Catalogue.State.Store.Read();
+        return reader.TryGetVisible(RunKeys.Record(stackalloc byte[1 + RunId.Size], id), out var record) && !record.IsTombstone
+            && RunRecord.Read(record.Value).ForkSequence is not null;
     }
 
     private ulong KeptFrom(Scope scope, Retention policy)

@@ -164,10 +164,10 @@ internal sealed class Catalogue : IDisposable
         }
     }
 
-    /// <summary>Number and time of the first event of a run that is not in memory, and the number of its next one; null when the run is in
-    /// memory or has none. Reads the image.</summary>
+    /// <summary>The number of the next event of a run that is not in memory, and of its own first one number and time; null when the run is
+    /// in memory. Reads the image.</summary>
     /// <exception cref="CorruptionException">The image cannot be read.</exception>
-    internal (ulong Number, long Time, ulong Next)? FirstEventInImage(RunId id)
+    internal (ulong Next, (ulong Number, long Time)? First)? EventsInImage(RunId id)
     {
         if (_image is null || _runs.ContainsKey(id))
             return null;
@@ -175,16 +175,16 @@ internal sealed class Catalogue : IDisposable
         try
         {
             if (!TryReadNumbers(_image.Value, id, out var numbers) || numbers.NextEvent == 0)
-                return null;
+                return (0, null);
             Span<byte> from = stackalloc byte[1 + sizeof(ulong)];
             var keys = _image.Value.Scan(id, StoreKeys.Of(from, StoreKeys.Event, 0), [StoreKeys.Event + 1], ulong.MaxValue);
             while (keys.MoveNext())
             {
                 if (!keys.Version.IsTombstone)
-                    return (BinaryPrimitives.ReadUInt64BigEndian(keys.Key[1..]), keys.Version.Time, numbers.NextEvent);
+                    return (numbers.NextEvent, (BinaryPrimitives.ReadUInt64BigEndian(keys.Key[1..]), keys.Version.Time));
             }
 
-            return null;
+            return (numbers.NextEvent, null);
         }
         finally
         {

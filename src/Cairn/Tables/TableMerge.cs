@@ -12,6 +12,7 @@
 //
 // M4 is known only when the versions below have been judged, so tombstones wait for the next older version that is kept.
 
+using Cairn.Content;
 using Cairn.Log;
 using Cairn.Storage;
 
@@ -23,9 +24,12 @@ internal sealed class TableMerge : IDisposable
     /// <summary>Tombstones of one key that wait at most: more of them are written, needed or not.</summary>
     private const int WaitingMax = 64;
 
+    /// <summary>Of an entry beside key and value: its head, its slot and its offset.</summary>
+    private const int EntryBytes = 30;
+
     private readonly MergeRules _rules;
     private readonly VersionCursor _versions;
-    private readonly TableWriter _writer;
+    private readonly TableWriter? _writer;       // null: only counts
     private readonly List<Tombstone> _waiting = [];
     private byte[] _key = new byte[64];          // run and key under way
     private int _keyBytes;
@@ -50,6 +54,20 @@ internal sealed class TableMerge : IDisposable
         _writer = new TableWriter(storage, number, databaseId, salt);
     }
 
+    /// <summary>A merge that writes nothing and counts what one would keep.</summary>
+    /// <param name="tables">Neighbours, newest first.</param>
+    internal TableMerge(ReadOnlySpan<Table> tables, MergeRules rules)
+    {
+        _rules = rules;
+        _versions = new VersionCursor(tables, default, [], keep: false);
+    }
+
+    /// <summary>Bytes of the entries that were read, about: the parts of a file are not counted.</summary>
+    internal long EntryBytesRead { get; private set; }
+
+    /// <summary>Bytes of those that are kept.</summary>
+    internal long EntryBytesKept { get; private set; }
+
     /// <summary>The new table, once <see cref="Step"/> has said that it is done.</summary>
     internal TableInfo? Result { get; private set; }
 
@@ -60,7 +78,7 @@ internal sealed class TableMerge : IDisposable
     internal long EntriesRead { get; private set; }
 
     /// <summary>Bytes written so far.</summary>
-    internal long BytesWritten => _writer.Bytes;
+    internal long BytesWritten => _writer?.Bytes ?? 0;
 
     /// <summary>Reads up to so many entries and writes what is kept of them; the last step publishes the file.</summary>
     /// <returns>True when it is done.</returns>
@@ -73,19 +91,29 @@ internal sealed class TableMerge : IDisposable
             if (!_versions.MoveNext())
             {
                 EndKey();
-                IsPublishing = true;
-                Result = _writer.Finish();
+                IsPublishing = _writer is not null;
+                Result = _writer?.Finish();
                 return true;
             }
 
             EntriesRead++;
+            EntryBytesRead += BytesOf(_versions.Key, _versions.Version);
             Judge(_versions.Version);
         }
 
         return false;
     }
 
-    public void Dispose() => _writer.Dispose();
+    public void Dispose() => _writer?.Dispose();
+
+    private static long BytesOf(ReadOnlySpan<byte> key, in VersionView version) =>
+        EntryBytes + key.Length + (version.IsContent ? ContentReference.Size : version.Value.Length);
+
+    private void Write(ReadOnlySpan<byte> key, in VersionView version)
+    {
+        EntryBytesKept += BytesOf(key, version);
+        _writer?.Add(_run, key, version);
+    }
 
     private void Judge(in VersionView version)
     {
@@ -116,7 +144,7 @@ internal sealed class TableMerge : IDisposable
         }
 
         WriteWaiting(onlyAsked: false);
-        _writer.Add(_run, _versions.Key, version);
+        Write(_versions.Key, version);
     }
 
     private void BeginKey()
@@ -143,8 +171,8 @@ internal sealed class TableMerge : IDisposable
         {
             if (!onlyAsked || one.IsAsked)
             {
-                _writer.Add(
-                    _run, _key.AsSpan(RunId.Size, _keyBytes - RunId.Size),
+                Write(
+                    _key.AsSpan(RunId.Size, _keyBytes - RunId.Size),
                     new VersionView(default, one.Sequence, one.Created, one.Time, one.Expiry, isTombstone: true));
             }
         }

@@ -309,6 +309,43 @@ public class ArchiveTests
         Assert.True(parts > 5 && whole > 1, $"{parts} parts, {whole} whole");
     }
 
+    // Two open it at once; by the time the slower one comes to the file, the quicker one has read all, it was replaced and unlinked. That
+    // was told as a missing file.
+    [Fact]
+    [Trait("Requirement", "CNT-9")]
+    public void Who_comes_late_to_open_it_reads_by_the_handle_that_is_there()
+    {
+        using var storage = new LateStorage();
+        var named = Write(storage, 1);
+        using var archive = new Archive(storage, named, DatabaseId);
+        storage.AtOpen = () =>
+        {
+            ReadAll(archive);
+            storage.Unlink(archive.Path);
+        };
+        Assert.True(archive.TryPin());
+        ReadAll(archive);
+        Assert.Null(storage.AtOpen);
+        archive.Unpin();
+    }
+
+    /// <summary>Does something before a file is opened next, once.</summary>
+    private sealed class LateStorage() : StorageLayer(new MemoryStorage())
+    {
+        internal Action? AtOpen { get; set; }
+
+        public override IFile Open(string path, bool writable)
+        {
+            if (AtOpen is { } act)
+            {
+                AtOpen = null;
+                act();
+            }
+
+            return base.Open(path, writable);
+        }
+    }
+
     private static ManifestArchive Write(IStorage storage, uint number)
     {
         using var writer = new ArchiveWriter(storage, number, DatabaseId, Salt);

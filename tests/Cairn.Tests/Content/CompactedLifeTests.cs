@@ -180,6 +180,64 @@ public class CompactedLifeTests(ITestOutputHelper output)
         Assert.True(report!.SegmentsDropped > 0);
     }
 
+    // It waited for ever: with tables to merge in front of them, without in front of the log.
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    [Trait("Requirement", "CNT-9")]
+    public void A_reader_that_never_leaves_is_told_by_name_and_not_waited_for(int checkpoints)
+    {
+        using var world = new TestDatabase(Durability.Buffered, options => Small(options) with { Retention = Retention.KeepLast(1) });
+        for (var i = 0; i < 100 * checkpoints; i++)
+        {
+            world.Kv.Put($"k{i % 7}", Described(1_000, i));
+            if (i % 100 == 99)
+                world.Db.Checkpoint(null, CancellationToken.None);
+        }
+
+        world.Kv.Put("last", 1);
+        world.Db.Checkpoint(null, CancellationToken.None);
+        BusyException? busy = null;
+        using (world.Db.Engine.Catalogue.Default.Store.Read())
+        {
+            var compactor = new Thread(() => busy = Assert.Throws<BusyException>(
+                () => world.Db.Compact(new Ticking(world.Clock), CancellationToken.None)));
+            compactor.Start();
+            compactor.Join();
+            Assert.Equal(ErrorCode.Busy, busy!.Code);
+            Assert.Contains($"thread {Environment.CurrentManagedThreadId}", busy.Message, StringComparison.Ordinal);
+            Assert.Equal(world.Db.Limits.BusyWaitMax, busy.SuggestedWait);
+        }
+
+        Assert.True(world.Db.Compact(null, CancellationToken.None).SegmentsDropped > 0);
+    }
+
+    private sealed class Ticking(FakeClock clock) : IProgress<long>
+    {
+        public void Report(long value) => clock.Advance(TimeSpan.FromSeconds(1));
+    }
+
+    [Fact]
+    [Trait("Requirement", "OPS-5")]
+    public void A_plan_tells_what_tables_would_give_back()
+    {
+        using var world = new TestDatabase(Durability.Buffered, options => Small(options) with { Retention = Retention.KeepLast(1) });
+        for (var round = 0; round < 6; round++)
+        {
+            for (var i = 0; i < 400; i++)
+                world.Kv.Put($"key {i}", $"{round} {new string('x', 60)}");
+            world.Db.Checkpoint(null, CancellationToken.None);
+        }
+
+        var plan = world.Db.PlanCompaction(null, CancellationToken.None);
+        int Tables() => world.Storage.List(LogNames.TableDirectory).Count;
+        var before = Tables();
+        var done = world.Db.Compact(null, CancellationToken.None);
+        Assert.True(before > Tables() && done.TableBytesFreed > 100_000, $"{done.TableBytesFreed}");
+        Assert.InRange(plan.TableBytesFreed, done.TableBytesFreed * 3 / 4, done.TableBytesFreed * 5 / 4);
+        Assert.Equal(0, world.Db.PlanCompaction(null, CancellationToken.None).TableBytesFreed);
+    }
+
     // A compaction that waits reports again and again that it has read nothing.
     private sealed class Heard : IProgress<long>, IDisposable
     {

@@ -400,6 +400,49 @@ public class LogCompactionTests
         Assert.True(world.Log.Manifest.Archives.Count > 2);
     }
 
+    // The archive was named, and somebody had begun to read the log meanwhile. It could not be unlinked: every further compaction met its
+    // name and failed until the next opening.
+    [Fact]
+    [Trait("Requirement", "CNT-10")]
+    public void An_archive_that_could_not_be_thrown_away_is_in_nobodys_way()
+    {
+        using var disk = new MemoryStorage();
+        var stubborn = new StubbornStorage(disk);
+        using var world = new CompactionWorld(Retention.KeepAll, stubborn);
+        for (var i = 0; i < 20; i++)
+            world.Put(world.Run("run"), "k", $"v{i}");
+        world.FillSegments(2);
+        LogHold? hold = null;
+        stubborn.AtArchive = () => hold = world.Log.Hold();
+        Assert.Equal(0, world.Compact().SegmentsDropped);
+        Assert.Equal(["0000000001.archive"], disk.List(LogNames.ArchiveDirectory));
+        hold!.Dispose();
+        Assert.True(world.Compact().SegmentsDropped > 0);
+        Assert.Equal([2u], world.Log.Manifest.Archives.Select(archive => archive.Number));
+        Assert.Equal(20, world.Run("run").Kv.History("k").Count);
+    }
+
+    /// <summary>Does something when an archive gets its name, and does not unlink that one.</summary>
+    private sealed class StubbornStorage(IStorage inner) : StorageLayer(inner)
+    {
+        internal Action? AtArchive { get; set; }
+
+        public override void Rename(string oldPath, string newPath)
+        {
+            base.Rename(oldPath, newPath);
+            if (newPath.StartsWith(LogNames.ArchiveDirectory, StringComparison.Ordinal))
+                AtArchive?.Invoke();
+            AtArchive = null;
+        }
+
+        public override void Unlink(string path)
+        {
+            if (path == LogNames.ArchivePath(1))
+                throw new StorageException(StorageError.Io, "unlink", path, 0, "as the test wants it");
+            base.Unlink(path);
+        }
+    }
+
     [Fact]
     [Trait("Requirement", "RET-4")]
     public void Who_holds_the_log_finds_all_of_it_until_he_lets_go()

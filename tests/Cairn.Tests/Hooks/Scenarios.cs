@@ -31,6 +31,7 @@ internal static class Scenarios
             ["await and commit"] = AwaitAndCommit,
             ["checkpoint and commit"] = CheckpointAndCommit,
             ["checkpoint and closing"] = CheckpointAndClosing,
+            ["compaction and read"] = CompactionAndRead,
         };
 
     private static (Action[], Action) CommitAndCommit(ScheduleWorld world)
@@ -296,6 +297,47 @@ internal static class Scenarios
         }
 
         return ([Write, Read, Sweep], () => Assert.Null(world.Run.Kv.Get("a")));
+    }
+
+    // Large values that move beneath a reader, into an archive and out of it, beside one who writes them over.
+    private static (Action[], Action) CompactionAndRead(ScheduleWorld world)
+    {
+        static Value Large(int number) => new string((char)('a' + number), 5_000);
+        for (var i = 0; i < 3; i++)
+        {
+            world.Run.Kv.Put("kept", Large(20));
+            world.Run.Kv.Put("a", Large(i));
+            world.CheckpointAndForget();
+        }
+
+        void Compact()
+        {
+            if (!world.HasLog)
+                return;
+            world.Db.Compact();
+            world.CheckpointAndForget();
+            world.Db.Compact();
+        }
+
+        void Read()
+        {
+            using var snapshot = world.Run.Snapshot();
+            var first = snapshot.Kv.Get("a")!.Value;
+            for (var i = 0; i < 3; i++)
+            {
+                Assert.Equal(Large(20), world.Run.Kv.Get("kept")!.Value);
+                Assert.Equal(first, snapshot.Kv.Get("a")!.Value);
+                Assert.Equal(5_000, world.Run.Kv.Get("a")!.Value.AsString().Length);
+            }
+        }
+
+        void Write()
+        {
+            for (var i = 3; i < 6; i++)
+                world.Run.Kv.Put("a", Large(i));
+        }
+
+        return ([Compact, Read, Write], () => Assert.Equal(Large(5), world.Run.Kv.Get("a")!.Value));
     }
 
     private static (Action[], Action) SyncAndClosing(ScheduleWorld world)

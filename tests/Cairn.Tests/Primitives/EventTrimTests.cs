@@ -223,6 +223,65 @@ public class EventTrimTests
         Assert.Equal(9L, job.Items);
     }
 
+    // A look went through all runs of the image, and loaded each that had no event.
+    [Fact]
+    public void A_look_loads_only_runs_of_which_something_goes()
+    {
+        using var world = new TestDatabase(
+            Durability.Buffered, options => options with { Retention = Retention.KeepFor(Hour) });
+        Append(world.OtherRun(1).Events, 0, 5);
+        world.OtherRun(2).Kv.Put("k", 1);
+        Append(world.OtherRun(3).Events, 0, 3);
+        world.Clock.Advance(2 * Hour);
+        Trim(world, world.OtherRun(3), Retention.KeepFor(Hour));
+        Append(world.OtherRun(4).Events, 0, 3);
+        var ids = Enumerable.Range(1, 4).Select(number => world.OtherRun(number).Id).ToList();
+        world.Checkpoint();
+        world.Reopen();
+        world.Db.Engine.Trims!.All(default);
+        Assert.Equal([ids[0]], ids.Where(id => world.Db.Engine.Catalogue.Loaded.Any(run => run.Id == id)));
+        Assert.Equal(5UL, world.OtherRun(1).Events.Floor().Number.Value);
+    }
+
+    [Theory]
+    [ClassData(typeof(AllModes))]
+    [Trait("Requirement", "RPL-13")]
+    public void A_fork_and_its_parent_let_go_of_their_events_each_for_itself(Durability mode)
+    {
+        using var world = new TestDatabase(mode);
+        Append(world.OtherRun().Events, 0, 10);
+        var all = world.OtherRun().Events.Since(0).ToList();
+        world.Db.Runs.Fork(world.OtherRun().Id, name: "fork");
+        Run Fork() => world.Db.Runs.Get("fork")!;
+        Append(Fork().Events, 10, 12);
+        Trim(world, world.OtherRun(), Retention.KeepEvents(2));
+        Claims(8, 0);
+        if (world.HasLog)
+        {
+            world.CheckpointAndForget();
+            world.NowAndAfterReopening(() => Claims(8, 0));
+        }
+
+        Trim(world, Fork(), Retention.KeepEvents(5));
+        world.NowAndAfterReopening(() => Claims(8, 7));
+        if (!world.HasLog)
+            return;
+        world.CheckpointAndForget();
+        world.NowAndAfterReopening(() => Claims(8, 7));
+        Assert.Empty(world.Db.VerifyDeep().Findings);
+
+        void Claims(int parent, int fork)
+        {
+            var (ofParent, ofFork) = (world.OtherRun().Events, Fork().Events);
+            Assert.Equal(((ulong)parent, (ulong)fork), (ofParent.Floor().Number.Value, ofFork.Floor().Number.Value));
+            Same(all[parent..], ofParent.Since((ulong)parent));
+            Same(all[fork..], ofFork.Range((ulong)fork, 10));
+            Assert.Equal((10L - parent, 12L - fork), (ofParent.Count(), ofFork.Count()));
+            Assert.Equal(Enumerable.Range(fork, 12 - fork).Count(n => n % 2 == 1), ofFork.CountByType("odd"));
+            Assert.True(ofParent.Verify().IsValid && ofFork.Verify().IsValid);
+        }
+    }
+
     [Fact]
     [Trait("Requirement", "SYS-2")]
     public void Where_no_policy_speaks_of_events_nothing_is_due()

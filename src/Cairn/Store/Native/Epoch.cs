@@ -71,6 +71,25 @@ internal static unsafe class Epoch
         return true;
     }
 
+    /// <summary>Who has not passed a line, for people; empty when everybody has.</summary>
+    internal static string HolderOf(long epoch)
+    {
+        var used = Volatile.Read(ref _used);
+        for (var i = 1; i <= used; i++)
+        {
+            var inside = Volatile.Read(ref ((long*)(Lines + (nint)i * LineBytes))[0]);
+            if (inside == 0 || inside >= epoch)
+                continue;
+            lock (Gate)
+            {
+                if (_owners[i] is { } owner)
+                    return $"a reader on thread {owner.ManagedThreadId}{(owner.Name is { } name ? $" ({name})" : "")}";
+            }
+        }
+
+        return "";
+    }
+
     // A thread that ended inside (its reader was never disposed) must not hold memory for ever.
     private static bool ClearDead(int index)
     {
