@@ -1,5 +1,4 @@
 using Cairn.Content;
-using Cairn.Tables;
 
 namespace Cairn.Store;
 
@@ -13,7 +12,9 @@ namespace Cairn.Store;
 /// </summary>
 /// <remarks>What may stand above the budget for a moment: the chunks that commits take which were let through at once (at most 1/64 of
 /// it and 2 MiB each, or as much as one transaction needs), and memory that readers from before still look at.</remarks>
+#pragma warning disable CA1001 // the event has no handle as long as nobody asks for its WaitHandle
 internal sealed class MemoryBudget
+#pragma warning restore CA1001
 {
     /// <summary>Contents leave, and ranges that were idle.</summary>
     internal const int IdlePercent = 70;

@@ -1,5 +1,4 @@
 using System.Diagnostics.Metrics;
-using Cairn.Storage;
 using Cairn.Tests.Transactions;
 using Xunit;
 

@@ -1,3 +1,4 @@
+#pragma warning disable xUnit1051 // what is waited for here comes at once or not at all
 using System.Buffers.Binary;
 using System.Diagnostics;
 using Cairn.Codec;
