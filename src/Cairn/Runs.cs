@@ -102,8 +102,8 @@ public sealed class Runs
             throw new LimitException(nameof(Limits.ForkDepthMax), _engine.Limits.ForkDepthMax, depth, "levels");
         _engine.Catalogue.SettleForks();
         var body = Fields.Write(
-            ("name", Fields.Of(name)), ("parent", Fields.Of(run.Bits)), ("from", ForkStart.At(at?.Value).ToValue()),
-            ("tags", Fields.Of(kept)), ("metadata", metadata)).Encode();
+            ("name", Fields.Of(name)), ("parent", Fields.Of(run.Bits)), ("from", ForkStart.Open.ToValue()),
+            ("at", Fields.Of((long?)at?.Value)), ("tags", Fields.Of(kept)), ("metadata", metadata)).Encode();
         return Commence(OperationCode.RunFork, body, kept.Length, name, run, null, parent);
     }
 

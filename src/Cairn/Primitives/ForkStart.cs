@@ -19,7 +19,8 @@ internal readonly record struct ForkStart(ulong Sequence, ulong Position, ulong 
 
     private const int HeaderBytes = 2;                       // of a short byte string
 
-    internal static ForkStart At(ulong? sequence) => new(sequence ?? ulong.MaxValue, ulong.MaxValue, 0, default);
+    /// <summary>Not known yet.</summary>
+    internal static ForkStart Open => new(ulong.MaxValue, ulong.MaxValue, 0, default);
 
     internal Value ToValue()
     {

@@ -108,14 +108,15 @@ internal sealed class RunOperations : OperationSet
     private static CairnException? ResolveFork(in Operation operation, Span<byte> holes, Catalogue catalogue)
     {
         var hasForm = Fields.TryRead(operation.Body, out var body);
-        hasForm &= RunRecord.TryFork(body, long.MaxValue, out var record, out var asked);
+        hasForm &= RunRecord.TryFork(body, long.MaxValue, out var record, out _);
+        hasForm &= body.TryNumber("at", out var asked);       // not from the hole: a try before this one may have filled that
         Invariant.Check(hasForm && record is not null, "a fork has its form");
         var parent = catalogue.Find(record.Parent!.Value);
         if (parent is not { IsDeleted: false })
             return new CairnException(ErrorCode.NotFound, $"There is no run {record.Parent}.");
-        if (asked.Sequence < parent.LastSequence)
-            return new HistoryTrimmedException(new Sequence(asked.Sequence), new Sequence(parent.LastSequence));
-        var sequence = asked.Sequence == ulong.MaxValue ? parent.LastSequence : asked.Sequence;
+        var sequence = (ulong?)asked ?? parent.LastSequence;
+        if (sequence < parent.LastSequence)
+            return new HistoryTrimmedException(new Sequence(sequence), new Sequence(parent.LastSequence));
         new ForkStart(sequence, parent.LastPosition, parent.NextEvent, parent.EventHead).Fill(holes);
         return null;
     }

@@ -180,7 +180,7 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         if (path.Catalogue.Find(parent) is { IsDeleted: false })
         {
             known.Follow(_runs.GetValueOrDefault(parent));
-            var members = kept.AsObject().Append(new("from", ForkStart.At(null).ToValue()));
+            var members = kept.AsObject().Append(new("from", ForkStart.Open.ToValue()));
             Begin(target, Value.Object(members).Encode(), OperationCode.RunFork);
             target.Open().NeedsResolve = true;
             return true;

@@ -8,6 +8,7 @@ public class CliOnceTests
     public static TheoryData<string, string> Writes => new()
     {
         { "kv put k v", "@" },
+        { "subscription create billing", "@" },
         { "kv delete k", "1" },
         { "kv add fresh v", "added" },
         { "kv add k v", "was there" },
@@ -64,6 +65,7 @@ public class CliOnceTests
     {
         var tried = Writes.Select(row => string.Join(' ', row.Data.Item1.Split(' ')[..2])).ToHashSet(StringComparer.Ordinal);
         tried.UnionWith(["events append-many", "state lease", "events consumers", "trace redact"]);
+        tried.UnionWith(["subscription acknowledge", "subscription delete"]);
         foreach (var verb in CliFrameTests.Verbs(Cairn.Cli.CairnCli.Root(CliFrameTests.NoStreams)))
         {
             var path = Cairn.Cli.Help.PathOf(verb)["cairn ".Length..];

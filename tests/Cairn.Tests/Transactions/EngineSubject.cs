@@ -45,7 +45,17 @@ internal sealed class EngineSubject : IModelSubject
     /// <summary>Runs that gave up their memory, in all openings, and keys that were forgotten.</summary>
     internal long LeftMemory { get; private set; }
 
-    private void CountLeft() => LeftMemory += _database.Db.Metrics.RunsEmptied + _database.Db.Metrics.KeysForgotten;
+    // A database that a failed opening or a crash has closed says nothing more.
+    private void CountLeft()
+    {
+        try
+        {
+            LeftMemory += _database.Db.Metrics.RunsEmptied + _database.Db.Metrics.KeysForgotten;
+        }
+        catch (ObjectDisposedException)
+        {
+        }
+    }
 
     internal IReadOnlyDictionary<int, Slot> Slots => _slots;
 
