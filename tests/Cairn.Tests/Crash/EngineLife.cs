@@ -97,6 +97,7 @@ internal sealed class EngineLife(Durability mode, CrashStorage storage, bool for
 
     private void Do(Operation operation)
     {
+        _subject!.CompareHashes(_model);
         var expected = _model.Execute(operation);
         if (expected.IsSkipped)
             return;
@@ -106,7 +107,7 @@ internal sealed class EngineLife(Durability mode, CrashStorage storage, bool for
             _worlds.Add(_model.World);
         if (operation is Maintain)
             Issue(_model.ExpiredCount);
-        var actual = _subject!.Execute(operation, expected, _model);
+        var actual = _subject.Execute(operation, expected, _model);
         if (HasEnded())
             throw new PowerLossException(Storage.Operations);
         if (!expected.Agrees(actual))

@@ -151,8 +151,9 @@ internal sealed class EngineSubject : IModelSubject
             model.MaintainerCommitted();
     }
 
-    // EV-3: the hashes over the model's own numbers, with the engine's time and salt.
-    private void CompareHashes(Model model)
+    /// <summary>EV-3: the hashes over the model's own numbers, with the engine's time and salt. Also before the first operation behind a
+    /// crash: an event whose append was not answered may be there, and may be redacted next.</summary>
+    internal void CompareHashes(Model model)
     {
         foreach (var (number, slot) in _slots)
         {
