@@ -17,7 +17,7 @@ public sealed partial class CairnDatabase
     public RunDiff Diff(RunId a, RunId b, DiffOptions? options = null)
     {
         _engine.Path.ThrowIfNotReadable();
-        var (runA, runB) = (FindForDiff(a), FindForDiff(b));
+        var (runA, runB) = (_engine.Find(a), _engine.Find(b));
         var time = _engine.Path.ReadTime();
         var endA = EndOf(runA, time);
         try
@@ -57,8 +57,6 @@ public sealed partial class CairnDatabase
             numbers = live.Numbers;
         return new DiffEnd(view.Scope, info, live, numbers, null);
     }
-
-    private RunState FindForDiff(RunId id) => Runs.Get(id)?.RunState ?? throw Lifecycle.NotFound(id);
 
     // The numbers are taken behind the pin: they name a record at or above what is shown.
     private DiffEnd EndOf(RunState run, long time)

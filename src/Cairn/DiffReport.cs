@@ -199,12 +199,13 @@ internal static class DiffReport
 
     private static List<DiffItem> Read(RunDiff diff, int itemsMax, out Dictionary<string, DiffCounts> counts)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(itemsMax);
-        counts = DiffOptions.Primitives.ToDictionary(name => name, _ => default(DiffCounts), StringComparer.Ordinal);
+        if (itemsMax < 0)
+            throw new CairnException(ErrorCode.InvalidArgument, $"{itemsMax} items make no sense. Ask for 0 or more.");
+        counts = RunDiff.NoCounts();
         var shown = new List<DiffItem>();
         foreach (var item in diff.Items())
         {
-            counts[item.Address.Primitive] = counts[item.Address.Primitive].With(item.Kind);
+            RunDiff.Count(counts, item);
             if (shown.Count < itemsMax)
                 shown.Add(item);
         }

@@ -47,7 +47,8 @@ public sealed class RunDiff : IDisposable
     /// <summary>Up to here both have the same history; null when they have none in common.</summary>
     public RunPoint? Common { get; }
 
-    /// <summary>Events from the first on that are the same on both sides.</summary>
+    /// <summary>Events from the first on that are the same on both sides; those that retention has trimmed on one of them are not compared,
+    /// and count.</summary>
     /// <exception cref="ObjectDisposedException">The difference was disposed of; so for every member that reads.</exception>
     public long CommonEvents
     {
@@ -102,7 +103,7 @@ public sealed class RunDiff : IDisposable
         "kv" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.Kv, _common, _touched.Value),
         "state" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.State, _common, _touched.Value),
         "events" => EventDifferences.Of(_a, _b, _commonEvents.Value, _touched.Value, _options),
-        _ => TraceDifferences.Of(_a, _b, _touched.Value, _options),
+        _ => TraceDifferences.Of(_a, _b, _touched.Value),
     };
 
     /// <summary>How much differs. Costs a whole enumeration.</summary>
@@ -110,9 +111,9 @@ public sealed class RunDiff : IDisposable
     /// <exception cref="LimitException">As <see cref="Items"/>.</exception>
     public DiffSummary Summarize()
     {
-        var counts = DiffOptions.Primitives.ToDictionary(name => name, _ => new DiffCounts(0, 0, 0), StringComparer.Ordinal);
+        var counts = NoCounts();
         foreach (var item in Items())
-            counts[item.Address.Primitive] = counts[item.Address.Primitive].With(item.Kind);
+            Count(counts, item);
         return new DiffSummary(counts, CommonEvents);
     }
 
@@ -132,6 +133,7 @@ public sealed class RunDiff : IDisposable
     /// <param name="itemsMax">Most items; <c>omitted</c> says how many were left out.</param>
     /// <exception cref="CorruptionException">Something on the way is damaged.</exception>
     /// <exception cref="LimitException">As <see cref="Items"/>.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: a negative number of items.</exception>
     public Value ToValue(int itemsMax = DiffOptions.ItemsShown) => DiffReport.ToValue(this, itemsMax);
 
     /// <summary>All of it as lines for people: the two sides, where they part, then a line per item, with <c>+</c>, <c>-</c> or <c>~</c> in
@@ -147,6 +149,12 @@ public sealed class RunDiff : IDisposable
 
     /// <summary>Keys that are looked at; null = all of both sides.</summary>
     internal int? KeysLookedAt => _touched.Value?.Count;
+
+    internal static Dictionary<string, DiffCounts> NoCounts() =>
+        DiffOptions.Primitives.ToDictionary(name => name, _ => default(DiffCounts), StringComparer.Ordinal);
+
+    internal static void Count(Dictionary<string, DiffCounts> counts, DiffItem item) =>
+        counts[item.Address.Primitive] = counts[item.Address.Primitive].With(item.Kind);
 
     internal RunInfo InfoA => _a.Info;
 

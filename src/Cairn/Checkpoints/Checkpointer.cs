@@ -260,21 +260,12 @@ internal sealed class Checkpointer : IDisposable
                     throw _parts.State.DiskFull();
                 return true;
             }
-            catch (StorageException failure) when (failure.IsOfSync)
-            {
-                throw _parts.State.Fail(failure);            // D:5.5
-            }
-            catch (StorageException failure) when (!_parts.State.HasFailed)
-            {
-                Abandon();
-                throw failure.ToCairn(_parts.Storage.Description);
-            }
-            catch (Exception failure)
+            catch (Exception cause)
             {
                 // What memory knows of a checkpoint that the manifest names is in parts then: neither this one nor the next could go on.
-                if (_attempt is { IsPublished: true } && !Mutant.Is("checkpoint-published-by-half"))
-                    _parts.State.Fail(failure);
-                Abandon();
+                var isPublished = _attempt is { IsPublished: true } && !Mutant.Is("checkpoint-published-by-half");
+                if (TableFailure.Judge(cause, isPublished, _parts.State, _parts.Storage, Abandon) is { } told)
+                    throw told;
                 throw;
             }
         }

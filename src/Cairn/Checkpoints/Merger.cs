@@ -90,27 +90,12 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
                 Volatile.Write(ref _lookedAt, parts.Device.Manifest.Number);
                 return false;
             }
-            catch (StorageException full)
-                when (full is { Error: StorageError.NoSpace, Operation: not "sync directory" } && !parts.State.HasFailed)
+            catch (Exception cause)
             {
-                Abandon();
-                throw parts.State.DiskFull();
-            }
-            catch (StorageException failure) when (failure.IsOfSync)
-            {
-                throw parts.State.Fail(failure);
-            }
-            catch (StorageException failure) when (!parts.State.HasFailed)
-            {
-                Abandon();
-                throw failure.ToCairn(parts.Storage.Description);
-            }
-            catch (Exception failure)
-            {
-                // What memory reads and what the manifest names are two then, and the new table must stay.
-                if (_attempt is { IsPublished: true } && !Mutant.Is("merge-published-by-half"))
-                    parts.State.Fail(failure);
-                Abandon();
+                // What memory reads and what the manifest names are two once it is published, and the new table must stay.
+                var isPublished = _attempt is { IsPublished: true } && !Mutant.Is("merge-published-by-half");
+                if (TableFailure.Judge(cause, isPublished, parts.State, parts.Storage, Abandon) is { } told)
+                    throw told;
                 throw;
             }
         }

@@ -62,26 +62,10 @@ internal sealed class Rebuilder(
                 Hinder(attempt, damage);
                 return true;
             }
-            catch (StorageException full)
-                when (full is { Error: StorageError.NoSpace, Operation: not "sync directory" } && !parts.State.HasFailed)
+            catch (Exception cause)
             {
-                Abandon();
-                throw parts.State.DiskFull();
-            }
-            catch (StorageException failure) when (failure.IsOfSync)
-            {
-                throw parts.State.Fail(failure);
-            }
-            catch (StorageException failure) when (!parts.State.HasFailed)
-            {
-                Abandon();
-                throw failure.ToCairn(parts.Storage.Description);
-            }
-            catch (Exception failure)
-            {
-                if (_attempt is { IsPublished: true })
-                    parts.State.Fail(failure);
-                Abandon();
+                if (TableFailure.Judge(cause, _attempt is { IsPublished: true }, parts.State, parts.Storage, Abandon) is { } told)
+                    throw told;
                 throw;
             }
         }

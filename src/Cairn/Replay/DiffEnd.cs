@@ -99,7 +99,7 @@ internal sealed class DiffChain(DiffEnd end, CommonPoint? common) : IDisposable
                     return true;
             }
 
-            if (_chain.IsTrimmed || Owner.Id == common?.Run || Owner.Store.Base is not { } below)
+            if (_chain.IsTrimmed || Owner.Id == common?.Run || Owner.Store.Base is not { } below || Mutant.Is("diff-forgets-the-line"))
                 return false;
             RunNumbers numbers;
             lock (below.Run.CommitLock)

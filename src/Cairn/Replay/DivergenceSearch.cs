@@ -114,9 +114,10 @@ internal static class DivergenceSearch
         private void Read((RunId Run, ulong Position) record)
         {
             var (run, position) = record;
-            if (!History.TryRead(_end.Log!, _reader!, run, position, out _, out var header, out var payload))
-                throw Trimmed(header.Sequence);
-            Commit = CommittedTransaction.Of(_end.Log!, _end.Operations, header, payload, position);
+            var log = _end.Log!;
+            if (!History.TryRead(log, _reader!, run, position, out _, out var header, out var payload))
+                throw Trimmed(log.SegmentAt(log.FirstPosition).FirstSequence);      // given up since the chain was walked
+            Commit = CommittedTransaction.Of(log, _end.Operations, header, payload, position);
             foreach (var operation in Commit.Operations.Where(operation => operation.Run == run))
             {
                 if (operation.Address.Primitive is "idempotency" || operation.Name is "run.create" or "run.fork")

@@ -55,7 +55,7 @@ internal static class EventDifferences
         foreach (var item in Redactions(a, b, common, touched))
             yield return item;
         var (endA, endB) = (EndOf(a), EndOf(b));
-        for (var next = common; next < Math.Max(endA, endB); next += EventsPerPiece)
+        for (var next = Math.Max(common, FirstKept(a, b)); next < Math.Max(endA, endB); next += EventsPerPiece)
         {
             var (inA, inB) = (Read(a, next, EventsPerPiece), Read(b, next, EventsPerPiece));
             for (var i = 0; i < Math.Max(inA.Count, inB.Count); i++)

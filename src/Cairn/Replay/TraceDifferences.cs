@@ -22,7 +22,7 @@ internal static class TraceDifferences
     /// other by their places alone.</summary>
     private const long MatchedMax = 4_000_000;
 
-    internal static IEnumerable<DiffItem> Of(DiffEnd a, DiffEnd b, ChangedKeys? touched, DiffOptions _)
+    internal static IEnumerable<DiffItem> Of(DiffEnd a, DiffEnd b, ChangedKeys? touched)
     {
         var (inA, inB) = (Read(a, touched), Read(b, touched));
         var items = new List<DiffItem>();

@@ -137,6 +137,49 @@ public class DiffTests(ITestOutputHelper output)
     }
 
     [Fact]
+    [Trait("Requirement", "RPL-18")]
+    public void RPL_18_What_has_expired_between_two_points_differs_although_no_commit_says_so()
+    {
+        using var world = new ModeDatabase(Durability.Buffered);
+        world.Run.Kv.Put("short", 1, TimeSpan.FromMinutes(1));
+        var before = world.Run.Kv.Put("long", 1, TimeSpan.FromHours(1));
+        world.Clock.Advance(TimeSpan.FromMinutes(2));
+        var after = world.Run.Kv.Put("other", 1);
+        using var a = world.Run.At(before);
+        using var b = world.Run.At(after);
+        using var diff = world.Db.Diff(a, b);
+        Assert.Equal(2, diff.KeysLookedAt);
+        Assert.Equal(
+            [(DiffKind.Added, "other"), (DiffKind.Removed, "short")], diff.Items().Select(item => (item.Kind, item.Address.Key)));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    [Trait("Requirement", "RET-7")]
+    public void RET_7_What_retention_has_trimmed_on_one_side_is_not_compared(bool isInA)
+    {
+        using var world = new ModeDatabase(Durability.Buffered);
+        Run[] runs = [world.Db.Runs.Begin("kept"), world.Db.Runs.Begin("trimmed")];
+        foreach (var run in runs)
+        {
+            for (var number = 0; number < 9; number++)
+                run.Events.Append("n", Value.Object(("n", number), ("own", number is 2 or 7 && run == runs[0])));
+        }
+
+        runs[1].Retention.Apply(Retention.KeepEvents(4));
+        world.Db.Compact(null, TestContext.Current.CancellationToken);
+        Assert.Equal(5, (long)runs[1].Events.Floor().Number.Value);
+        using var diff = isInA ? world.Db.Diff(runs[1].Id, runs[0].Id) : world.Db.Diff(runs[0].Id, runs[1].Id);
+        Assert.Equal("7: #7", $"{diff.CommonEvents}: {string.Join(' ', diff.Items("events").Select(item => item.Address.Key))}");
+
+        var few = world.Db.Runs.Begin("few");
+        few.Events.Append("n", Value.Object(("n", 0)));
+        using var apart = world.Db.Diff(runs[1].Id, few.Id);
+        Assert.Equal(["#5", "#6", "#7", "#8"], apart.Items("events").Select(item => item.Address.Key));
+    }
+
+    [Fact]
     [Trait("Requirement", "RPL-17")]
     public void RPL_17_Forks_part_at_the_first_commit_that_one_did_otherwise_through_any_number_of_levels()
     {
@@ -448,6 +491,26 @@ public class DiffTests(ITestOutputHelper output)
     public void RPL_17_The_place_in_a_value_is_named_as_RFC_9535_does(string a, string b, string path) =>
         Assert.Equal(path, Cairn.Replay.ValuePath.FirstDifference(Value.FromJson(a), Value.FromJson(b)));
 
+    [Fact]
+    [Trait("Requirement", "RPL-15")]
+    public void RPL_15_More_traces_than_fit_are_refused_with_the_limit_and_the_rest_is_told()
+    {
+        using var world = new ModeDatabase(Durability.InMemory);
+        for (var left = DiffOptions.TracesMax + 1; left > 0;)
+        {
+            world.Run.Transact(tx =>
+            {
+                for (var most = 10_000; most > 0 && left > 0; most--, left--)
+                    tx.Traces.Record(new ThoughtStep("t"));
+            });
+        }
+
+        using var diff = world.Db.Diff(world.Run.Id, world.Db.Runs.Begin("other").Id);
+        var refused = Assert.Throws<LimitException>(() => diff.Items().Count());
+        Assert.Equal((nameof(DiffOptions.TracesMax), (long)DiffOptions.TracesMax), (refused.Limit, refused.Allowed));
+        Assert.Empty(diff.Items("kv", "events"));
+    }
+
     // ---- doors ----------------------------------------------------------------------------------------------------------------
 
     [Fact]
@@ -476,6 +539,12 @@ public class DiffTests(ITestOutputHelper output)
             Assert.Throws<HistoryTrimmedException>(unlogged.FirstDivergence);
         }
 
+        Assert.Equal(ErrorCode.InvalidArgument, Assert.Throws<CairnException>(() => diff.ToValue(-1)).Code);
+        Assert.Equal(ErrorCode.InvalidArgument, Assert.Throws<CairnException>(() => diff.ToMarkdown(-1)).Code);
+        Assert.Equal(ErrorCode.InvalidArgument, Assert.Throws<CairnException>(() => diff.ToLines(-1).Any()).Code);
+        var kept = world.Db.Runs.Fork(other.Id);             // keeps what its parent had, which is gone for who asks
+        world.Db.Runs.Delete(other.Id);
+        Assert.Equal(ErrorCode.NotFound, Assert.Throws<CairnException>(() => world.Db.Diff(other.Id, kept.Id)).Code);
         diff.Dispose();
         diff.Dispose();
         Assert.Throws<ObjectDisposedException>(() => diff.Items());
