@@ -13,16 +13,20 @@ public sealed partial class CairnDatabase
     /// <param name="b">The run that they lead to.</param>
     /// <param name="options">What is passed over; null = nothing.</param>
     /// <returns>To be disposed of: both runs' versions are kept until then.</returns>
-    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such run.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such run; <see cref="ErrorCode.InvalidName"/>: a
+    /// type of events that cannot be one.</exception>
+    /// <exception cref="LimitException">More types of events than <see cref="Limits.ManyItemsMax"/>.</exception>
     public RunDiff Diff(RunId a, RunId b, DiffOptions? options = null)
     {
         _engine.Path.ThrowIfNotReadable();
+        options ??= DiffOptions.Default;
+        options.Check(_engine.Limits);
         var (runA, runB) = (_engine.Find(a), _engine.Find(b));
         var time = _engine.Path.ReadTime();
         var endA = EndOf(runA, time);
         try
         {
-            return new RunDiff(endA, EndOf(runB, time), options ?? DiffOptions.Default);
+            return new RunDiff(endA, EndOf(runB, time), options);
         }
         catch
         {
@@ -36,7 +40,9 @@ public sealed partial class CairnDatabase
     /// <param name="a">What differences go from; stays the caller's, and may be disposed of only after the difference.</param>
     /// <param name="b">What they lead to; the same.</param>
     /// <param name="options">What is passed over; null = nothing.</param>
-    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: a view of another database.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: a view of another database;
+    /// <see cref="ErrorCode.InvalidName"/>: a type of events that cannot be one.</exception>
+    /// <exception cref="LimitException">More types of events than <see cref="Limits.ManyItemsMax"/>.</exception>
     /// <exception cref="ObjectDisposedException">A view was disposed of.</exception>
     public RunDiff Diff(RunView a, RunView b, DiffOptions? options = null)
     {
@@ -44,7 +50,9 @@ public sealed partial class CairnDatabase
         ArgumentNullException.ThrowIfNull(b);
         if (a.Engine != _engine || b.Engine != _engine)
             throw new CairnException(ErrorCode.InvalidArgument, "A view of another database. Compare views of one.");
-        return new RunDiff(EndOf(a), EndOf(b), options ?? DiffOptions.Default);
+        options ??= DiffOptions.Default;
+        options.Check(_engine.Limits);
+        return new RunDiff(EndOf(a), EndOf(b), options);
     }
 
     // Its chain is found from the run's newest record: what is newer than the view is passed over.

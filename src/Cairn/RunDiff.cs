@@ -1,3 +1,4 @@
+using Cairn.Primitives;
 using Cairn.Replay;
 
 namespace Cairn;
@@ -17,6 +18,7 @@ public sealed class RunDiff : IDisposable
     private readonly Lazy<ChangedKeys?> _touched;
     private readonly Lazy<ulong> _commonEvents;
     private readonly CommonPoint? _common;
+    private readonly TypeFilter? _chosen;
     private bool _ended;
 
     internal RunDiff(DiffEnd a, DiffEnd b, DiffOptions options)
@@ -34,7 +36,10 @@ public sealed class RunDiff : IDisposable
     {
         (_a, _b, _common, _options) = (a, b, common, options);
         _touched = new(() => common is { } point ? ChangedKeys.Since(point, a, b) : null);
-        _commonEvents = new(() => EventDifferences.CommonPrefix(a, b, _options));
+        _chosen = TypeFilter.Of(options.EventTypes.Count > 0 ? options.EventTypes : null, a.Scope.Path.Limits);
+        _commonEvents = new(() => _chosen is null
+            ? EventDifferences.CommonPrefix(a, b, _options)
+            : ChosenEvents.Common(a, b, _chosen, _options));
         Common = common is { } shared ? new RunPoint(shared.Run, new Sequence(shared.Sequence)) : null;
     }
 
@@ -48,7 +53,7 @@ public sealed class RunDiff : IDisposable
     public RunPoint? Common { get; }
 
     /// <summary>Events from the first on that are the same on both sides; those that retention has trimmed on one of them are not compared,
-    /// and count.</summary>
+    /// and count. With <see cref="DiffOptions.EventTypes"/> those of these types.</summary>
     /// <exception cref="ObjectDisposedException">The difference was disposed of; so for every member that reads.</exception>
     public long CommonEvents
     {
@@ -99,6 +104,7 @@ public sealed class RunDiff : IDisposable
 
     private IEnumerable<DiffItem> ItemsOf(string primitive) => primitive switch
     {
+        _ when _chosen is not null => primitive == "events" ? ChosenEvents.Of(_a, _b, _chosen, _touched.Value, _options) : [],
         "runs" => RecordDifferences.Of(_a.Info, _b.Info),
         "kv" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.Kv, _common, _touched.Value),
         "state" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.State, _common, _touched.Value),
@@ -125,7 +131,7 @@ public sealed class RunDiff : IDisposable
     public Divergence? FirstDivergence()
     {
         ThrowIfEnded();
-        return DivergenceSearch.First(_a, _b, _common, _options);
+        return DivergenceSearch.First(_a, _b, _common, _chosen, _options);
     }
 
     /// <summary>All of it as an object, for programs: <c>a</c>, <c>b</c>, <c>common</c>, <c>divergence</c>, <c>commonEvents</c>,
@@ -189,6 +195,18 @@ public sealed record DiffOptions
     /// <summary>Names of members of events' payloads, at their top, that make no difference, such as durations and ids that were made.
     /// What recorded inputs say of how long an answer took and in which step of the agent never does.</summary>
     public IReadOnlyCollection<string> IgnoredMembers { get; init; } = [];
+
+    /// <summary>Types of events to compare, such as the actions of an agent, and nothing else: the n-th event of these types on one side
+    /// with the n-th on the other, whatever stands between them. Empty, the default: everything is compared. At most
+    /// <see cref="Limits.ManyItemsMax"/> of them.</summary>
+    public IReadOnlyCollection<string> EventTypes { get; init; } = [];
+
+    internal void Check(Limits limits)
+    {
+        ArgumentNullException.ThrowIfNull(IgnoredMembers);
+        ArgumentNullException.ThrowIfNull(EventTypes);
+        TypeFilter.Of(EventTypes, limits);
+    }
 }
 
 /// <summary>How a thing differs, seen from A to B.</summary>
@@ -215,7 +233,8 @@ public sealed record DiffItem(ItemAddress Address, DiffKind Kind)
     /// <summary>As B has it; null when only A has it.</summary>
     public DiffVersion? After { get; init; }
 
-    /// <summary>What B calls a trace that A has under another id; null when both call it the same.</summary>
+    /// <summary>What B calls a trace that A has under another id, or an event that A has under another number; null when both call it
+    /// the same.</summary>
     public ItemAddress? OtherAddress { get; init; }
 
     /// <summary>Of a trace, where it hangs in the tree: its place among its siblings, from the root on; empty for other things.</summary>

@@ -3,8 +3,8 @@ namespace Cairn.Cli.SweAgent;
 /// <summary>The traces of an import: a root for the trajectory, below it each thought, below each thought what was done.</summary>
 internal static class StepTraces
 {
-    internal static TraceId AddRoot(Transaction transaction, Trajectory source) =>
-        transaction.Traces.Record(new CustomStep("trajectory", source.Start), new TraceOptions { Tags = [TrajectoryImport.Tag] });
+    internal static TraceId AddRoot(Transaction transaction, Value start) =>
+        transaction.Traces.Record(new CustomStep("trajectory", start), new TraceOptions { Tags = [TrajectoryImport.Tag] });
 
     internal static void Add(Transaction transaction, TraceId root, TrajectoryStep step)
     {
@@ -21,6 +21,9 @@ internal static class StepTraces
     }
 
     internal static int CountOf(TrajectoryStep step) => (step.Thought.Length > 0 ? 1 : 0) + (step.Action.Length > 0 ? 1 : 0);
+
+    /// <summary>The tool of an action, if its first word is a name that can be one.</summary>
+    internal static string? NameOf(string action) => Tags(TrajectoryStep.ToolOf(action)).FirstOrDefault();
 
     // A tool whose name is no tag is found by its type instead.
     private static string[] Tags(string tool) =>

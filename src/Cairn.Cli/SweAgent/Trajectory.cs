@@ -18,7 +18,10 @@ internal sealed record TrajectoryStep(
     TimeSpan? Duration)
 {
     /// <summary>The first word of the action: its tool.</summary>
-    internal string Tool => Action.Split((char[]?)null, 2, StringSplitOptions.RemoveEmptyEntries).FirstOrDefault() ?? "";
+    internal string Tool => ToolOf(Action);
+
+    internal static string ToolOf(string action) =>
+        action.Split((char[]?)null, 2, StringSplitOptions.RemoveEmptyEntries).FirstOrDefault() ?? "";
 }
 
 /// <summary>A recorded run of SWE-agent (github.com/SWE-agent/SWE-agent), read from its <c>.traj</c> file: a JSON object with
@@ -51,6 +54,9 @@ internal sealed class Trajectory
     internal string Hash { get; }
 
     internal IReadOnlyList<TrajectoryStep> Steps { get; private init; }
+
+    /// <summary>The file has no steps: each of <see cref="Steps"/> is a message of its history.</summary>
+    internal bool IsMessages { get; private init; }
 
     /// <summary>Payload of the first event.</summary>
     internal Value Start { get; private init; }
@@ -96,6 +102,7 @@ internal sealed class Trajectory
         return new Trajectory(path, content)
         {
             Steps = steps,
+            IsMessages = steps[0].Events[0].Type == "message",
             Start = StartOf(path, root, steps.Count),
             Info = InfoOf(root),
             ExitStatus = root.TryGetMember("info", out var info) && info.Kind == ValueKind.Object && info.TryGetMember("exit_status",
@@ -173,8 +180,9 @@ internal sealed class Trajectory
         return pairs;
     }
 
-    private static string Text(Value item, string name) =>
-        item.TryGetMember(name, out var value) && value.Kind == ValueKind.String ? value.AsString() : "";
+    /// <summary>A text member; empty when there is none.</summary>
+    internal static string Text(Value item, string name) =>
+        item.Kind == ValueKind.Object && item.TryGetMember(name, out var value) && value.Kind == ValueKind.String ? value.AsString() : "";
 
     private static RefusedException NotOne(string path, string why) =>
         new(ErrorCode.InvalidArgument, $"{path} is not a trajectory of SWE-agent: {why}. Nothing was imported.");

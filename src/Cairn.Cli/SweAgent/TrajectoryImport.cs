@@ -11,8 +11,26 @@
 
 namespace Cairn.Cli.SweAgent;
 
-/// <summary>See the essay above. Each <see cref="MoveNext"/> is one commit.</summary>
-internal sealed class TrajectoryImport
+/// <summary>An import under way. Each <see cref="MoveNext"/> is one commit.</summary>
+internal interface ITrajectoryImport
+{
+    internal Trajectory Source { get; }
+
+    internal RunId Run { get; }
+
+    /// <summary>Commits of the whole import, the beginning of the run apart.</summary>
+    internal int Total { get; }
+
+    /// <summary>How many of them are done.</summary>
+    internal int Done { get; }
+
+    /// <summary>Writes the next commit.</summary>
+    /// <returns>False when there is nothing more.</returns>
+    internal bool MoveNext(out Sequence sequence);
+}
+
+/// <summary>See the essay above.</summary>
+internal sealed class TrajectoryImport : ITrajectoryImport
 {
     internal const string Tag = "swe-agent";
     internal const string StepCell = "step";
@@ -28,26 +46,35 @@ internal sealed class TrajectoryImport
         _next = next;
     }
 
-    internal Trajectory Source { get; }
+    public Trajectory Source { get; }
 
-    internal RunId Run => _run.Id;
+    public RunId Run => _run.Id;
 
-    /// <summary>Transactions of the whole import, the beginning of the run apart.</summary>
-    internal int Total => Source.Steps.Count + 2;
+    public int Total => Source.Steps.Count + 2;
 
-    /// <summary>How many of them are done.</summary>
-    internal int Done => _next;
+    public int Done => _next;
 
     /// <summary>Begins the run.</summary>
     /// <exception cref="CairnException"><see cref="ErrorCode.AlreadyExists"/>: there is a run of this name.</exception>
     internal static TrajectoryImport Begin(CairnDatabase database, Trajectory source)
     {
-        var metadata = Value.Object(("source", "swe-agent"), ("file", source.File), ("sha256", source.Hash), ("steps", source.Steps.Count));
-        return new TrajectoryImport(source, database.Runs.Begin(source.Name, tags: [Tag], metadata: metadata), 0);
+        return new TrajectoryImport(source, database.Runs.Begin(source.Name, tags: [Tag], metadata: MetadataOf(source)), 0);
     }
+
+    /// <summary>What a run says of the file that it comes from.</summary>
+    internal static Value MetadataOf(Trajectory source) =>
+        Value.Object(("source", "swe-agent"), ("file", source.File), ("sha256", source.Hash), ("steps", source.Steps.Count));
 
     /// <summary>Goes on with a run that an earlier import left behind; an orphaned one is adopted.</summary>
     internal static TrajectoryImport Resume(CairnDatabase database, Trajectory source)
+    {
+        var run = FindToResume(database, source, isRecording: false);
+        return new TrajectoryImport(source, run, run.Status == RunStatus.Completed ? source.Steps.Count + 2 : TransactionsIn(run));
+    }
+
+    /// <summary>The run that an interrupted import of this file and form has left, adopted if it is orphaned.</summary>
+    /// <exception cref="RefusedException">There is none, or it comes from something else.</exception>
+    internal static Run FindToResume(CairnDatabase database, Trajectory source, bool isRecording)
     {
         if (!database.Runs.TryGet(source.Name, out var run))
             throw new RefusedException(ErrorCode.NotFound, $"There is no run '{source.Name}' to go on with. Import without --resume.");
@@ -55,14 +82,19 @@ internal sealed class TrajectoryImport
         if (!info.Metadata.TryGetMember("sha256", out var hash) || hash != source.Hash)
             throw new RefusedException(ErrorCode.AlreadyExists,
                 $"Run '{source.Name}' was not imported from this file. Rename the file, or delete the run.");
+        if (info.Tags.Contains(TrajectoryRecording.Tag) != isRecording)
+        {
+            throw new RefusedException(
+                ErrorCode.AlreadyExists,
+                $"Run '{source.Name}' was imported {(isRecording ? "without" : "with")} --as-recording. Go on in the same way.");
+        }
+
         if (info.IsOrphaned || info.Status == RunStatus.Paused)
             database.Runs.Resume(info.Id);
-        return new TrajectoryImport(source, run, info.Status == RunStatus.Completed ? source.Steps.Count + 2 : TransactionsIn(run));
+        return run;
     }
 
-    /// <summary>Writes the next transaction.</summary>
-    /// <returns>False when there is nothing more.</returns>
-    internal bool MoveNext(out Sequence sequence)
+    public bool MoveNext(out Sequence sequence)
     {
         sequence = Sequence.None;
         if (_next >= Total)
@@ -88,7 +120,7 @@ internal sealed class TrajectoryImport
     private void WriteStart(Transaction transaction)
     {
         transaction.Events.Append("start", Source.Start);
-        transaction.State.Set(RootCell, StepTraces.AddRoot(transaction, Source).ToString());
+        transaction.State.Set(RootCell, StepTraces.AddRoot(transaction, Source.Start).ToString());
         transaction.State.Set(StepCell, 0);
     }
 
@@ -98,12 +130,16 @@ internal sealed class TrajectoryImport
             transaction.Events.Append(type, payload);
         foreach (var (name, value) in step.Cells)
             transaction.State.Set(name, value);
-        if (!TraceId.TryParse(transaction.State.Get(RootCell)?.Value.AsString(), out var root))
-            throw new RefusedException(ErrorCode.ConstraintViolation,
-                $"State cell '{RootCell}' of the run is not what the import left there.");
-        StepTraces.Add(transaction, root, step);
+        StepTraces.Add(transaction, RootOf(transaction), step);
         transaction.State.Set(StepCell, number);
     }
+
+    /// <summary>The trace that the steps of an import hang under.</summary>
+    internal static TraceId RootOf(Transaction transaction) =>
+        TraceId.TryParse(transaction.State.Get(RootCell)?.Value.AsString(), out var root)
+            ? root
+            : throw new RefusedException(
+                ErrorCode.ConstraintViolation, $"State cell '{RootCell}' of the run is not what the import left there.");
 
     private void WriteEnd(Transaction transaction)
     {

@@ -29,6 +29,7 @@ internal static class DemoVerbs
             },
             keep);
         demo.Add(StorageDemoVerbs.Demo());
+        demo.Add(ReplayDemoVerbs.Demo());
         return demo;
     }
 

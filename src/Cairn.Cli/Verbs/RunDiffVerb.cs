@@ -15,17 +15,23 @@ internal static class RunDiffVerb
             Description = "A member of events' payloads that makes no difference, such as a duration; may be given often.",
             HelpName = "MEMBER",
         };
+        var events = new Option<string[]>("--events")
+        {
+            Description = "Compares the events of this type alone, the n-th with the n-th; may be given often.",
+            HelpName = "TYPE",
+        };
         var markdown = new Option<bool>("--markdown") { Description = "A page of Markdown." };
         var limit = Parts.Limit("items");
         return new Verb(
             "diff", "Says what differs between two runs: where they part, then key by key, cell by cell, step by step.",
-            "cairn run diff refund-4711 refund-4711-retry --ignore elapsed_ms", Needs.ReadDatabase,
+            "cairn run diff refund-4711 refund-4711-retry --ignore elapsed_ms\n"
+                + "cairn run diff agent-1 agent-2 --events action --ignore thought", Needs.ReadDatabase,
             call =>
             {
                 var database = call.Database;
                 using var diff = database.Diff(
                     RunNames.Find(database, call.Get(a)).Id, RunNames.Find(database, call.Get(b)).Id,
-                    new DiffOptions { IgnoredMembers = call.Get(ignore) ?? [] });
+                    new DiffOptions { IgnoredMembers = call.Get(ignore) ?? [], EventTypes = call.Get(events) ?? [] });
                 var items = call.Get(limit) ?? DiffOptions.ItemsShown;
                 if (call.IsJson)
                     call.Streams.Out.WriteLine(diff.ToValue(items).ToJson());
@@ -35,7 +41,7 @@ internal static class RunDiffVerb
                     Write(call.Streams, diff.ToLines(items));
                 return ExitCodes.Ok;
             },
-            a, b, ignore, markdown, limit);
+            a, b, ignore, events, markdown, limit);
     }
 
     private static void Write(Streams streams, IEnumerable<string> lines)

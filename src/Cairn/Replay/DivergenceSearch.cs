@@ -14,10 +14,11 @@ namespace Cairn.Replay;
 /// </summary>
 internal static class DivergenceSearch
 {
-    internal static Divergence? First(DiffEnd a, DiffEnd b, CommonPoint? common, DiffOptions options)
+    /// <param name="chosen">Types of the events whose appends are compared, and nothing else; null = everything.</param>
+    internal static Divergence? First(DiffEnd a, DiffEnd b, CommonPoint? common, TypeFilter? chosen, DiffOptions options)
     {
-        using var inA = new Commits(a, common, options);
-        using var inB = new Commits(b, common, options);
+        using var inA = new Commits(a, common, chosen, options);
+        using var inB = new Commits(b, common, chosen, options);
         while (true)
         {
             var (hasA, hasB) = (inA.MoveNext(), inB.MoveNext());
@@ -70,15 +71,16 @@ internal static class DivergenceSearch
     private sealed class Commits : IDisposable
     {
         private readonly DiffEnd _end;
+        private readonly TypeFilter? _chosen;
         private readonly DiffOptions _options;
         private readonly List<(RunId Run, ulong Position)> _positions = [];
         private readonly Dictionary<string, string> _traces = new(StringComparer.Ordinal);
         private readonly LogReader? _reader;
         private int _next;
 
-        internal Commits(DiffEnd end, CommonPoint? common, DiffOptions options)
+        internal Commits(DiffEnd end, CommonPoint? common, TypeFilter? chosen, DiffOptions options)
         {
-            (_end, _options) = (end, options);
+            (_end, _chosen, _options) = (end, chosen, options);
             using var chain = new DiffChain(end, common);
             while (chain.MoveNext(out _))
                 _positions.Add((chain.Run, chain.Position));
@@ -122,6 +124,8 @@ internal static class DivergenceSearch
             {
                 if (operation.Address.Primitive is "idempotency" || operation.Name is "run.create" or "run.fork")
                     continue;
+                if (_chosen is not null && !(operation.Name == "event.append" && _chosen.Takes(operation.Key.Span)))
+                    continue;
                 Told.Add(new Told(operation, AddressOf(operation), ValueOf(operation)));
             }
         }
@@ -130,6 +134,7 @@ internal static class DivergenceSearch
         {
             "traces" => TraceName(operation.Address.Key),
             "runs" => "runs",
+            "events" when _chosen is not null => "events",     // their order counts, and not their numbers
             _ => operation.Address.ToString(),
         };
 

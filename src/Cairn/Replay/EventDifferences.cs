@@ -17,7 +17,7 @@ namespace Cairn.Replay;
 /// </summary>
 internal static class EventDifferences
 {
-    private const ulong EventsPerPiece = 256;
+    internal const ulong EventsPerPiece = 256;
 
     /// <summary>Inputs are recorded with how long the answer took and in which step: timing and an id that was made, which make no
     /// difference.</summary>
@@ -27,16 +27,7 @@ internal static class EventDifferences
     internal static ulong CommonPrefix(DiffEnd a, DiffEnd b, DiffOptions options)
     {
         var shared = Math.Min(EndOf(a), EndOf(b));
-        var (low, high) = (Math.Min(FirstKept(a, b), shared), shared);
-        while (low < high)
-        {
-            var middle = low + (high - low) / 2;
-            if (HashOf(a, middle) is { } hash && hash == HashOf(b, middle))
-                low = middle + 1;
-            else
-                high = middle;
-        }
-
+        var low = EqualHashes(a, b);
         while (low < shared)
         {
             var (inA, inB) = (Read(a, low, EventsPerPiece), Read(b, low, EventsPerPiece));
@@ -45,6 +36,23 @@ internal static class EventDifferences
                 if (low >= shared || !IsSame(inA[i], inB[i], options))
                     return low;
             }
+        }
+
+        return low;
+    }
+
+    /// <summary>How many events from the first on have the same hashes; what is not kept on one of the sides counts.</summary>
+    internal static ulong EqualHashes(DiffEnd a, DiffEnd b)
+    {
+        var high = Math.Min(EndOf(a), EndOf(b));
+        var low = Math.Min(FirstKept(a, b), high);
+        while (low < high)
+        {
+            var middle = low + (high - low) / 2;
+            if (HashOf(a, middle) is { } hash && hash == HashOf(b, middle))
+                low = middle + 1;
+            else
+                high = middle;
         }
 
         return low;
@@ -68,7 +76,7 @@ internal static class EventDifferences
     }
 
     // Within the common prefix an event can only have been redacted on one side.
-    private static IEnumerable<DiffItem> Redactions(DiffEnd a, DiffEnd b, ulong common, ChangedKeys? touched)
+    internal static IEnumerable<DiffItem> Redactions(DiffEnd a, DiffEnd b, ulong common, ChangedKeys? touched)
     {
         var kept = FirstKept(a, b);
         var candidates = touched is null
@@ -89,12 +97,15 @@ internal static class EventDifferences
 
     private static ulong NumberIn(byte[] key) => System.Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian(key.AsSpan(1));
 
-    private static DiffItem Item(EventRecord? before, EventRecord? after) => new(
+    internal static DiffItem Item(EventRecord? before, EventRecord? after) => new(
         ItemAddress.OfEvent((before ?? after)!.Number),
         before is null ? DiffKind.Added : after is null ? DiffKind.Removed : DiffKind.Modified)
     {
         Before = Version(before),
         After = Version(after),
+        OtherAddress = before is not null && after is not null && before.Number != after.Number
+            ? ItemAddress.OfEvent(after.Number)
+            : null,
     };
 
     private static DiffVersion? Version(EventRecord? record) => record is null
@@ -105,7 +116,7 @@ internal static class EventDifferences
             IsRedacted = record.IsRedacted,
         };
 
-    private static bool IsSame(EventRecord a, EventRecord b, DiffOptions options)
+    internal static bool IsSame(EventRecord a, EventRecord b, DiffOptions options)
     {
         if (a.Hash == b.Hash)
             return true;
@@ -128,13 +139,13 @@ internal static class EventDifferences
             member => !options.IgnoredMembers.Contains(member.Key) && !(isInput && InputMembers.Contains(member.Key))));
     }
 
-    private static ulong EndOf(DiffEnd end)
+    internal static ulong EndOf(DiffEnd end)
     {
         using var reader = end.Run.Store.Read();
         return new EventReader(end.Scope, reader, stackalloc byte[EventReader.KeyBytes]).End;
     }
 
-    private static ulong FirstKept(DiffEnd a, DiffEnd b) => Math.Max(FirstKept(a), FirstKept(b));
+    internal static ulong FirstKept(DiffEnd a, DiffEnd b) => Math.Max(FirstKept(a), FirstKept(b));
 
     private static ulong FirstKept(DiffEnd end)
     {
@@ -156,7 +167,7 @@ internal static class EventDifferences
         return events.TryGet(number, out var stored, out _, out _) && stored.IsRedacted;
     }
 
-    private static List<EventRecord> Read(DiffEnd end, ulong from, ulong count)
+    internal static List<EventRecord> Read(DiffEnd end, ulong from, ulong count)
     {
         using var reader = end.Run.Store.Read();
         var events = new EventReader(end.Scope, reader, stackalloc byte[EventReader.KeyBytes]);

@@ -61,6 +61,40 @@ public class CliDemoTests
         Assert.Contains("while it was compacting", output, StringComparison.Ordinal);
     }
 
+    [Fact]
+    [Trait("Promise", "G10")]
+    [Trait("Requirement", "RPL-17")]
+    [Trait("Requirement", "RPL-25")]
+    public void The_replay_demo_finds_where_agents_part_and_replays_them_with_nothing_live()
+    {
+        var (exit, output, error) = RunTool("demo", "replay", "--json");
+        Assert.True(exit == 0, error + output);
+        var result = Value.FromJson(output.Trim());
+        Assert.True(result["ok"].AsBool());
+        Assert.Equal([24, 24, 24], result["runs"].AsArray().Select(run => run["inputs"].AsInt64()));
+        Assert.Equal(Value.Null, result["diffs"][0]["step"]);
+        Assert.Equal(1, result["diffs"][1]["step"].AsInt64());
+        Assert.StartsWith("insert ", result["diffs"][1]["action_b"].AsString(), StringComparison.Ordinal);
+        Assert.Equal(3, result["what_if"]["step"].AsInt64());
+        Assert.StartsWith("$.seen.observation ", result["what_if"]["difference"].AsString(), StringComparison.Ordinal);
+        Assert.All(result["replays"].AsArray(), run =>
+        {
+            Assert.Equal(0, run["live"].AsInt64());
+            Assert.Equal(run["expected"], run["state_hash"]);
+        });
+    }
+
+    [Fact]
+    public void The_replay_demo_is_readable_without_a_terminal()
+    {
+        var (exit, output, error) = RunTool("demo", "replay");
+        Assert.True(exit == 0, error + output);
+        Assert.DoesNotContain('\u001b', output);
+        Assert.All(output.Split('\n'), line => Assert.True(line.TrimEnd('\r').Length <= 100, line));
+        Assert.Contains("find_file", output, StringComparison.Ordinal);
+        Assert.Contains("part at step 1", output, StringComparison.Ordinal);
+    }
+
     private static (int Exit, string Output, string Error) RunTool(params string[] args)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };

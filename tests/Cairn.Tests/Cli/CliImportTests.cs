@@ -86,6 +86,95 @@ public class CliImportTests
         Assert.Equal(RunStatus.Completed, again.Runs.Get("pydicom-1458")!.Status);
     }
 
+    [Theory]
+    [InlineData("pydicom-1458", 12, 2 * 12 + 2)]
+    [InlineData("marshmallow-1867-default", 11, 2 * 11 + 2)]
+    [InlineData("function_calling_simple", 12, 12 + 2)]
+    [Trait("Requirement", "RPL-20")]
+    [Trait("Requirement", "RPL-25")]
+    public void A_trajectory_becomes_a_recording_that_replays_with_nothing_live(string name, int steps, int commits)
+    {
+        using var bed = new CliBed();
+        var imported = bed.Json("import", "swe-agent", Sample(name + ".traj"), "--as-recording");
+        Assert.Equal(steps, imported[0]["steps"].AsInt64());
+        Assert.Equal($"{steps}", bed.Good("state", "get", "step", "--run", name));
+        Assert.True(bed.Json("run", "replay", name)[0]["equal"].AsBool());
+        using var database = CairnDatabase.Open(bed.Path);
+        var run = database.Runs.Get(name)!;
+        Assert.Equal(commits + 1, run.StepCount);                          // and the beginning of the run
+        Assert.Equal(commits, run.ListInputs().Count);
+        using var replay = database.Runs.ReplayInputs(run.Id);
+        Assert.Equal(commits, TrajectoryRecording.Replay(replay.Run));
+        Assert.True(replay.Report.IsWhole);
+        using var diff = database.Diff(run.Id, replay.Run.Id);
+        Assert.True(diff.Summarize().IsEmpty);
+        Assert.Null(diff.FirstDivergence());
+    }
+
+    [Fact]
+    [Trait("Requirement", "RPL-20")]
+    public void An_interrupted_recording_goes_on_where_it_was()
+    {
+        var source = Trajectory.Read(Sample("pydicom-1458.traj"));
+        using var whole = CairnDatabase.OpenInMemory();
+        for (var import = TrajectoryRecording.Begin(whole, source); import.MoveNext(out _);)
+        {
+        }
+
+        for (var done = 0; done <= TrajectoryRecording.TotalOf(source); done += 5)
+        {
+            using var bed = new CliBed();
+            using (var database = CairnDatabase.Open(bed.Path))
+            {
+                var import = TrajectoryRecording.Begin(database, source);
+                for (var i = 0; i < done; i++)
+                    Assert.True(import.MoveNext(out _));
+            }
+
+            Assert.Equal(4, bed.Run("import", "swe-agent", Sample("pydicom-1458.traj"), "--resume").Exit);
+            bed.Good("import", "swe-agent", Sample("pydicom-1458.traj"), "--as-recording", "--resume");
+            using var again = CairnDatabase.Open(bed.Path);
+            Assert.Equal(Asked(whole), Asked(again));
+            Assert.Equal(RunStatus.Completed, again.Runs.Get("pydicom-1458")!.Status);
+        }
+
+        static List<string> Asked(CairnDatabase database) => [
+            .. database.Runs.Get("pydicom-1458")!.ListInputs()
+                .Select(input => $"{input.Kind} {input.Name} {input.RequestHash} {input.Answer}"),
+        ];
+    }
+
+    [Fact]
+    [Trait("Requirement", "RPL-23")]
+    public void Another_observation_in_a_recording_is_found_at_the_next_question()
+    {
+        using var database = CairnDatabase.OpenInMemory();
+        var import = TrajectoryRecording.Begin(database, Trajectory.Read(Sample("pydicom-1458.traj")));
+        while (import.MoveNext(out _))
+        {
+        }
+
+        var other = Value.Object(("observation", "no such file"), ("state", Value.Object()));
+        using var replay = database.Runs.ReplayInputs(
+            import.Run, new InputReplayOptions { Substitutions = [InputSubstitution.At(6, other)] });
+        var divergence = Assert.Throws<ReplayDivergenceException>(() => TrajectoryRecording.Replay(replay.Run));
+        Assert.Equal((7, InputKind.Model), (divergence.Step, divergence.Kind));
+        Assert.StartsWith("$.seen.observation ", divergence.Difference, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_recording_that_the_engine_refuses_leaves_no_half_run()
+    {
+        using var bed = new CliBed();
+        var (action, observation) = (new string('b', 9 << 20), new string('x', 9 << 20));       // each fits, together they do not
+        File.WriteAllText(
+            bed["odd.traj"], $$$"""{"trajectory":[{"action":"a"},{"action":"{{{action}}}","observation":"{{{observation}}}"}]}""");
+        var result = bed.Run("import", "swe-agent", bed["odd.traj"], "--as-recording", "--json");
+        Assert.Equal(3, result.Exit);
+        Assert.Equal("LimitExceeded", result.ErrorJson["code"].AsString());
+        Assert.Equal("0", bed.Good("run", "count"));
+    }
+
     [Fact]
     public void Comparing_sees_a_half_step()
     {

@@ -373,6 +373,55 @@ public class DiffTests(ITestOutputHelper output)
 
     [Fact]
     [Trait("Requirement", "RPL-16")]
+    [Trait("Requirement", "RPL-17")]
+    public void RPL_16_Events_of_chosen_types_are_compared_by_their_order_whatever_stands_between()
+    {
+        using var world = new ModeDatabase(Durability.Buffered);
+        var (a, b) = (world.Db.Runs.Begin("a"), world.Db.Runs.Begin("b"));
+        foreach (var (run, third) in ((Run, string)[])[(a, "edit"), (b, "sed")])
+        {
+            run.Kv.Put("own", run.Id.ToString());
+            foreach (var (action, thought) in ((string, string)[])[("ls", "look"), ("cat", "read"), (third, "change"), ("submit", "done")])
+            {
+                run.Events.Append("action", Value.Object(("action", action), ("thought", thought + run.Id)));
+                for (var i = 0; i < (run == a ? 1 : 3); i++)
+                    run.Events.Append("observation", Value.Object(("i", i)));
+            }
+        }
+
+        b.Events.Append("action", Value.Object(("action", "more")));
+        var options = new DiffOptions { EventTypes = ["action"], IgnoredMembers = ["thought"] };
+        using var diff = world.Db.Diff(a.Id, b.Id, options);
+        var items = diff.Items().ToList();
+        Assert.Equal(["#4 #8 Modified", "#16  Added"], items.Select(item => $"{item.Address.Key} {item.OtherAddress?.Key} {item.Kind}"));
+        Assert.Equal(2, diff.CommonEvents);
+        var parting = diff.FirstDivergence()!;
+        Assert.Equal(("edit", "sed"), (Action(parting.OperationA), Action(parting.OperationB)));
+        Assert.Equal("$.payload.action", parting.Path);
+        Assert.Equal((a.AtEvent(4).Sequence, b.AtEvent(8).Sequence), (parting.A!.Sequence, parting.B!.Sequence));
+
+        using (var self = world.Db.Diff(a.Id, a.Id, options))
+            Assert.True(self.Summarize().IsEmpty);
+        var fork = world.Db.Runs.Fork(a.Id);
+        fork.Kv.Put("own", "else");
+        fork.Events.Append("observation", Value.Object());
+        using (var same = world.Db.Diff(a.Id, fork.Id, options))
+        {
+            Assert.Empty(same.Items());
+            Assert.Null(same.FirstDivergence());
+            Assert.Equal(4, same.CommonEvents);
+        }
+
+        var refused = Assert.Throws<CairnException>(() => world.Db.Diff(a.Id, b.Id, new DiffOptions { EventTypes = [""] }));
+        Assert.Equal(ErrorCode.InvalidName, refused.Code);
+        Assert.Throws<LimitException>(() => world.Db.Diff(
+            a.Id, b.Id, new DiffOptions { EventTypes = [.. Enumerable.Range(0, 10_001).Select(i => $"t{i}")] }));
+
+        static string Action(LogOperation? operation) => operation!.Value!.Value["action"].AsString();
+    }
+
+    [Fact]
+    [Trait("Requirement", "RPL-16")]
     public void RPL_16_Recorded_inputs_are_the_same_when_request_and_answer_are()
     {
         using var world = new ModeDatabase(Durability.Buffered);
