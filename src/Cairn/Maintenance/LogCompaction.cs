@@ -2,8 +2,9 @@
 // ---------------------
 // What lies below the older of the two kept checkpoints is no longer needed to open the database. Of it, two things are still needed:
 // records that history answers from (HistoryNeeds.cs, as the policies of the runs say), and contents that the image refers to. The rest is
-// garbage. When there is enough of it, what is needed is copied into an archive and the segments go; an archive in which there is enough
-// garbage is written again, smaller.
+// garbage. When there is enough of it, what is needed is copied into an archive and the segments go; archives in which there is enough
+// garbage are written again, smaller, and neighbours as one: each compaction leaves an archive, and garbage that is little in each of them
+// is much in all.
 //
 //      log       |..seg 1..|..seg 2..|..seg 3..|..seg 4..| seg 5 M1 ..... M2 ...     M1, M2: marks of the two checkpoints
 //                 \______ may go, if nothing holds it __/   ^ never touched
@@ -81,6 +82,9 @@ internal sealed class LogCompaction(
     /// <summary>Or to so many entries, which its writer keeps in memory.</summary>
     internal const int ArchiveEntries = 1 << 20;
 
+    /// <summary>An archive of so much is written again with its neighbours although nothing of it is garbage.</summary>
+    private const int TakenAlongBytes = 4 << 10;
+
     internal CompactionFigures Figures { get; } = new();
 
     /// <summary>Memory for counting versions.</summary>
@@ -96,20 +100,25 @@ internal sealed class LogCompaction(
         var sieve = new LogSieve(needs, contents);
 
         // In the order of the log: what stays as it is below decides what a deletion above has to cover.
-        var archives = new List<(Archive Archive, Part Part)>();
+        var archives = new List<Archive>();
+        var parts = new List<Part>();
         foreach (var archive in Archives())
         {
             var count = new Count();
             foreach (var step in Held(archive, sieve, count))
                 yield return step;
-            var part = new Part(archive.Named.FileBytes, ArchiveFormat.FileBytes(count.Bytes));
+            var part = new Part(archive.Named.FileBytes, ArchiveFormat.FileBytes(count.Bytes), count.Entries);
             Figures.BytesSeen += part.Bytes;
             Figures.BytesNeeded += part.Needed;
-            if (IsWorth(part.Bytes, part.Needed, trigger))
-                archives.Add((archive, part));
-            else if (count.LosesAny)
-                sieve.Stale.Add(archive);
+            archives.Add(archive);
+            parts.Add(part);
+            if (count.LosesAny && !IsWorth(part.Bytes, part.Needed, trigger))
+                sieve.Stale.Add(archive);                    // what is counted above it covers it; taken back if it goes with others
         }
+
+        var groups = GroupsOf(parts, trigger);
+        foreach (var (first, count) in groups)
+            sieve.Stale.RemoveAll(archives.GetRange(first, count).Contains);
 
         var segments = new List<Part>();
         foreach (var (named, file) in log.SegmentsBelow(limit))
@@ -117,7 +126,7 @@ internal sealed class LogCompaction(
             var count = new Count();
             foreach (var step in sieve.Sieve(named, file, SaltOf(file), count))
                 yield return step;
-            segments.Add(new Part(named.FileBytes, count.Bytes));
+            segments.Add(new Part(named.FileBytes, count.Bytes, count.Entries));
         }
 
         Figures.BytesSeen += segments.Sum(part => part.Bytes);
@@ -126,15 +135,16 @@ internal sealed class LogCompaction(
         if (onlyPlans)
         {
             Figures.SegmentsDropped = front;
-            Figures.ArchivesReplaced = archives.Count;
-            Figures.BytesDropped = segments.Take(front).Sum(part => part.Bytes) + archives.Sum(each => each.Part.Bytes);
-            Figures.BytesWritten = segments.Take(front).Sum(part => part.Needed) + archives.Sum(each => each.Part.Needed);
+            var replaced = groups.SelectMany(group => parts.GetRange(group.First, group.Count)).ToList();
+            Figures.ArchivesReplaced = replaced.Count;
+            Figures.BytesDropped = segments.Take(front).Sum(part => part.Bytes) + replaced.Sum(part => part.Bytes);
+            Figures.BytesWritten = segments.Take(front).Sum(part => part.Needed) + replaced.Sum(part => part.Needed);
             yield break;
         }
 
-        foreach (var (archive, _) in archives)
+        foreach (var (first, count) in groups)
         {
-            foreach (var step in WriteAgain(archive, sieve, needs))
+            foreach (var step in WriteAgain(archives.GetRange(first, count), sieve, needs))
                 yield return step;
         }
 
@@ -160,6 +170,37 @@ internal sealed class LogCompaction(
         }
 
         return front;
+    }
+
+    // Neighbouring archives that are worth writing again as one, each group the longest from where it begins. One without garbage is taken
+    // along only if it costs little: it is small, or the garbage beside it is more.
+    private static List<(int First, int Count)> GroupsOf(List<Part> archives, CompactionTrigger trigger)
+    {
+        var groups = new List<(int, int)>();
+        for (var first = 0; first < archives.Count; first++)
+        {
+            var (bytes, needed, entries, count) = (0L, 0L, 0L, 0);
+            for (var i = first; i < archives.Count; i++)
+            {
+                var part = archives[i];
+                if (i > first && (needed + part.Needed > ArchiveBytes || entries + part.Entries > ArchiveEntries
+                    || (part.Needed >= part.Bytes && part.Bytes > Math.Max(TakenAlongBytes, bytes - needed))
+                    || Mutant.Is("archives-never-joined")))
+                    break;
+                bytes += part.Bytes;
+                needed += part.Needed;
+                entries += part.Entries;
+                if (part.Needed < part.Bytes && IsWorth(bytes, needed, trigger))
+                    count = i - first + 1;
+            }
+
+            if (count == 0)
+                continue;
+            groups.Add((first, count));
+            first += count - 1;
+        }
+
+        return groups;
     }
 
     private static bool IsWorth(long bytes, long needed, CompactionTrigger trigger) =>
@@ -189,18 +230,24 @@ internal sealed class LogCompaction(
         }
     }
 
-    private IEnumerable<Step> WriteAgain(Archive archive, LogSieve sieve, HistoryNeeds needs)
+    private IEnumerable<Step> WriteAgain(List<Archive> neighbours, LogSieve sieve, HistoryNeeds needs)
     {
         using var copy = new Copy(NewWriter, Fail);
-        foreach (var step in Held(archive, sieve, copy))
-            yield return step;
-        foreach (var step in copy.Finish(needs, archive.FirstPosition, archive.EndPosition))
+        foreach (var archive in neighbours)
+        {
+            copy.BeginArchive();
+            foreach (var step in Held(archive, sieve, copy))
+                yield return step;
+        }
+
+        foreach (var step in copy.Finish(needs, neighbours[0].FirstPosition, neighbours[^1].EndPosition))
             yield return step;
         path.Log.Sync();
-        var rest = log.Manifest.Archives.Where(named => named != archive.Named);
-        TryPublish(log.FirstPosition, copy.Named is { } smaller ? [.. rest, smaller] : [.. rest], copy.Named);
-        Figures.ArchivesReplaced++;
-        Figures.BytesDropped += archive.Named.FileBytes;
+        var rest = log.Manifest.Archives.Where(named => !neighbours.Exists(archive => archive.Named == named));
+        if (!TryPublish(log.FirstPosition, copy.Named is { } smaller ? [.. rest, smaller] : [.. rest], copy.Named))
+            yield break;
+        Figures.ArchivesReplaced += neighbours.Count;
+        Figures.BytesDropped += neighbours.Sum(archive => archive.Named.FileBytes);
     }
 
     // False: somebody has begun to read the log from its beginning. The archive has a name that no manifest says, and goes.
@@ -275,8 +322,8 @@ internal sealed class LogCompaction(
 
     private static UInt128 SaltOf(SegmentFile segment) => System.Buffers.Binary.BinaryPrimitives.ReadUInt128LittleEndian(segment.Salt);
 
-    /// <summary>A file, and how much of it is needed.</summary>
-    private readonly record struct Part(long Bytes, long Needed);
+    /// <summary>A file, how much of it is needed, and how many entries of an archive that is.</summary>
+    private readonly record struct Part(long Bytes, long Needed, long Entries);
 
     /// <summary>Counts what a sieve leaves.</summary>
     private sealed class Count : ISieved
@@ -284,6 +331,8 @@ internal sealed class LogCompaction(
         private ulong _end = ulong.MaxValue;
 
         internal long Bytes { get; private set; }
+
+        internal long Entries { get; private set; }
 
         /// <summary>Something that was kept until now is not needed.</summary>
         internal bool LosesAny { get; private set; }
@@ -293,10 +342,15 @@ internal sealed class LogCompaction(
         public void Keep(ulong position, ReadOnlySpan<byte> bytes)
         {
             Bytes += bytes.Length + (position == _end ? 0 : ArchivePiece.Size);
+            Entries += position == _end ? 0 : 1;
             _end = position + (ulong)bytes.Length;
         }
 
-        public void KeepRecord(RunId run, ulong position, KeptOperations kept) => Bytes += ArchivedRecord.Size + kept.Bytes.Length;
+        public void KeepRecord(RunId run, ulong position, KeptOperations kept)
+        {
+            Bytes += ArchivedRecord.Size + kept.Bytes.Length;
+            Entries++;
+        }
 
         public void Meet(RunId run, ulong previous)
         {
@@ -312,11 +366,13 @@ internal sealed class LogCompaction(
     /// <param name="fail">A write or a sync that failed ends writing (5.5), but for a full disk: then the <c>.part</c> goes.</param>
     private sealed class Copy(Func<ArchiveWriter> create, Action<Exception> fail) : ISieved, IDisposable
     {
-        private readonly Dictionary<RunId, ulong> _below = [];      // of runs that were met: their record before the first one here
+        private readonly Dictionary<RunId, (ulong Below, int Archive)> _below = [];     // of runs that were met: their record before the
+                                                                                        // first one here, and where that is
         private readonly Dictionary<RunId, ArchiveFloor> _floors = [];
         private readonly HashSet<RunId> _lost = [];
         private readonly List<ArchiveSource> _sources = [];         // begun, and nothing kept yet
         private ArchiveWriter? _writer;
+        private int _archive;
 
         internal bool IsFull => _writer is { } writer && (writer.DataBytes >= ArchiveBytes || writer.Entries >= ArchiveEntries);
 
@@ -363,11 +419,23 @@ internal sealed class LogCompaction(
 
         private bool IsFinal(StorageException failure) => failure.Error != StorageError.NoSpace || _writer is { IsPublishing: true };
 
-        public void Meet(RunId run, ulong previous) => _below.TryAdd(run, previous);
+        /// <summary>What follows is of the next archive of some that become one, in the order of the log.</summary>
+        internal void BeginArchive() => _archive++;
+
+        public void Meet(RunId run, ulong previous) => _below.TryAdd(run, (previous, _archive));
 
         public void Lose(RunId run) => _lost.Add(run);
 
-        public void MeetFloor(in ArchiveFloor floor) => _floors[floor.Run] = floor;
+        // Of two archives that become one the run goes on below the lower one. Whoever walks through both asks the floors of both.
+        public void MeetFloor(in ArchiveFloor floor)
+        {
+            if (_floors.TryGetValue(floor.Run, out var lower))
+                _floors[floor.Run] = new ArchiveFloor(floor.Run, lower.Since.And(floor.Since), lower.Below);
+            else if (_below.TryGetValue(floor.Run, out var met) && met.Archive < _archive)
+                _floors[floor.Run] = floor with { Below = met.Below };
+            else
+                _floors[floor.Run] = floor;
+        }
 
         internal IEnumerable<Step> Finish(HistoryNeeds needs, ulong first, ulong end)
         {
@@ -378,7 +446,7 @@ internal sealed class LogCompaction(
                 if (needs.FloorOf(run) is not { } since)
                     _floors.Remove(run);
                 else
-                    _floors[run] = new ArchiveFloor(run, before?.Since.And(since) ?? since, before?.Below ?? _below[run]);
+                    _floors[run] = new ArchiveFloor(run, before?.Since.And(since) ?? since, before?.Below ?? _below[run].Below);
                 yield return default;
             }
 

@@ -397,7 +397,7 @@ public class LogCompactionTests
             }
         }
 
-        Assert.True(world.Log.Manifest.Archives.Count > 2);
+        Assert.True(world.Log.Manifest.NextArchive > 5, $"{world.Log.Manifest.NextArchive - 1} archives were written");
     }
 
     // The archive was named, and somebody had begun to read the log meanwhile. It could not be unlinked: every further compaction met its
