@@ -261,6 +261,7 @@ public class StoreSweepTests
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
     }
 
+    // With a reader inside nothing comes back: what one write has replaced does not serve the next.
     [Theory]
     [InlineData(1, false)]
     [InlineData(50, false)]
@@ -268,16 +269,24 @@ public class StoreSweepTests
     [InlineData(50, true)]
     [InlineData(1, false, true)]
     [InlineData(3_000, false, true)]
+    [InlineData(1, false, false, true)]
+    [InlineData(10, false, false, true)]
+    [InlineData(50, false, false, true)]
+    [InlineData(50, false, true, true)]
+    [InlineData(3_000, false, false, true)]
     [Trait("Requirement", "TX-27")]
-    public void After_reserve_no_write_asks_the_system_for_memory(int writes, bool loads, bool isAboveAnImage = false)
+    public void After_reserve_no_write_asks_the_system_for_memory(
+        int writes, bool loads, bool isAboveAnImage = false, bool hasReaderInside = false)
     {
         using var bed = new StoreTestBed(image: isAboveAnImage ? new TestImage() : null);
+        using var inside = hasReaderInside ? new ReaderInside(bed.Store) : null;
         var random = new Random(8);
         var sequence = 0ul;
         // Ascending first, which leaves every leaf full: then each random insert splits one.
         for (var i = 0; i < 20_000; i++)
             bed.Commit($"key {i:D6}", "v", ++sequence);
-        bed.SweepAll();
+        if (!hasReaderInside)
+            bed.SweepAll();
         if (loads)
             bed.Store.BeginLoad(0);
         for (var round = 0; round < 40_000 / writes; round++)
@@ -297,6 +306,68 @@ public class StoreSweepTests
                 bed.Store.Put(key, new byte[random.Next(200)], sequence, 1, 0);
             Assert.Equal(taken, bed.Store.MemoryBytes);
             bed.Visible.Publish(sequence);
+        }
+    }
+
+    // The sweep goes on inside a commit, and each pin that holds something for the first time needs a list.
+    [Fact]
+    [Trait("Requirement", "TX-27")]
+    public void After_reserve_what_many_pins_hold_is_put_aside_without_asking_the_system()
+    {
+        const int Pins = 250;
+        using var bed = new StoreTestBed();
+        var value = new byte[16];
+        var sequence = 0ul;
+        var pins = new List<SnapshotPin>();
+        for (var round = 0; round < 20; round++)
+        {
+            for (var i = 0; i < Pins; i++)
+            {
+                bed.Commit($"key {i:D4}", "v", ++sequence);
+                pins.Add(bed.Pin());
+            }
+
+            for (var commit = 0; commit < 4; commit++)
+            {
+                bed.Store.Reserve(Pins, Pins * (8 + value.Length));
+                var taken = bed.Store.MemoryBytes;
+                sequence++;
+                for (var i = 0; i < Pins; i++)
+                    bed.Store.Put(StoreTestBed.Bytes($"key {i:D4}"), value, sequence, 1, 0);
+                Assert.Equal(taken, bed.Store.MemoryBytes);
+                bed.Visible.Publish(sequence);
+            }
+
+            pins.ForEach(bed.Pins.Release);
+            pins.Clear();
+            Assert.Equal(0, bed.SweepAll());
+        }
+    }
+
+    /// <summary>A reader on a thread of its own that stays until it is disposed of.</summary>
+    private sealed class ReaderInside : IDisposable
+    {
+        private readonly ManualResetEventSlim _mayLeave = new();
+        private readonly Thread _thread;
+
+        internal ReaderInside(RunStore store)
+        {
+            using var isInside = new ManualResetEventSlim();
+            _thread = new Thread(() =>
+            {
+                using var reader = store.Read();
+                isInside.Set();
+                _mayLeave.Wait();
+            });
+            _thread.Start();
+            isInside.Wait();
+        }
+
+        public void Dispose()
+        {
+            _mayLeave.Set();
+            _thread.Join();
+            _mayLeave.Dispose();
         }
     }
 

@@ -41,7 +41,8 @@ internal sealed unsafe class OrderedIndex
     internal void Ensure(int inserts)
     {
         var leaves = Math.Min(inserts, _leaves + inserts / (TreeNode.Capacity / 2) + 1);
-        var inner = leaves / (TreeNode.Capacity / 2) + _depth + 1;
+        // Keys that were added in order leave every inner node as full as every leaf.
+        var inner = Math.Min(leaves, (_leaves + leaves) / (TreeNode.Capacity / 2)) + _depth + 1;
         _slab.Ensure(leaves * (TreeNode.LeafBytes + Entry.SizeFor(64)) + inner * TreeNode.InnerBytes + 2048);
     }
 

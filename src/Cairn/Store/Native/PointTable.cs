@@ -13,13 +13,14 @@ namespace Cairn.Store.Native;
 /// it was until its readers have left.</para>
 /// <code>
 /// directory   u64 mask | u64 segment: bits 0-47 address, 48-63 log2 of its buckets, one for each value of the hash's bits 24..
-/// segment     i64 used, i64 live, i32 depth, i32 log2 of buckets, up to 64 bytes | buckets; bits 0.. of the hash choose
+/// segment     i64 used, i64 live, i32 depth, i32 log2 of buckets, u8 overdue, up to 64 bytes | buckets; bits 0.. of the hash choose
 /// slot        bits 48-63 of the hash | address of the entry </code>
 /// </summary>
 internal sealed unsafe class PointTable
 {
     private const int SmallestLog = 3, LargestLog = 9;    // 512 B to 32 KiB: a split stays well below a millisecond
     private const int HeaderBytes = 64;
+    private const int PadBytes = 128;                     // what aligning a block may cost
     private const int DirectoryShift = 24;
     private const int MoveAhead = 48;                     // slots, half of them empty, that a move fetches keys before it needs them
 
@@ -27,6 +28,8 @@ internal sealed unsafe class PointTable
     private readonly Limbo _limbo;
     private nint _directory;
     private nint _freeSegments;
+    private long _freeCount;
+    private long _overdue;                                // segments that should have split, and found no memory at hand
     private long _count;
 
     internal PointTable(Slab slab, Limbo limbo)
@@ -88,14 +91,12 @@ internal sealed unsafe class PointTable
         var slots = Bucket.Slots << segment->Log;
         if (segment->Used >= slots * 3 / 4)
         {
-            try
-            {
+            // Many segments fill at about the same time, so one commit may meet several that should split. While there is room, only those
+            // do for which the memory is at hand; the next Reserve finds it for the others.
+            if (segment->Used < slots - Bucket.Slots && !HasRoomToGrow(segment) && !Mutant.Is("table-asks-behind-reserve"))
+                Delay(segment);
+            else
                 segment = Grow(hash, segment);
-            }
-            catch (OutOfMemoryException) when (segment->Used < slots - Bucket.Slots)
-            {
-                // There is still room; the next Reserve has to find the memory.
-            }
         }
 
         Place(segment, hash, entry);
@@ -127,6 +128,7 @@ internal sealed unsafe class PointTable
     internal void Forget()
     {
         Volatile.Write(ref _directory, 0);
+        _overdue = 0;
         Volatile.Write(ref _count, 0);
     }
 
@@ -136,7 +138,12 @@ internal sealed unsafe class PointTable
         const int Largest = HeaderBytes + (Bucket.Bytes << LargestLog);
         var largest = _directory == 0 ? HeaderBytes + (Bucket.Bytes << SmallestLog) : LargestSegmentBytes();
         if (largest == Largest)
-            return (2 + 2L * inserts / (Bucket.Slots << (LargestLog - 2))) * (Largest + 64);
+        {
+            var segments = 2 + 2L * inserts / (Bucket.Slots << (LargestLog - 2)) + 2 * _overdue;
+            return Math.Max(0, segments - _freeCount) * (Largest + PadBytes)
+                + DirectoryBytes(2 * ((ulong*)_directory)[0] + 1) + PadBytes;
+        }
+
         return 2 * (2 * largest + 128) + (Math.Min(inserts, 4L << LargestLog) + inserts) * 64;
     }
 
@@ -182,6 +189,7 @@ internal sealed unsafe class PointTable
         {
             *(nint*)memory = _freeSegments;
             _freeSegments = (nint)memory;
+            _freeCount++;
             return;
         }
 
@@ -190,7 +198,23 @@ internal sealed unsafe class PointTable
 
     internal static int SegmentBytes(byte* memory) => HeaderBytes + (Bucket.Bytes << ((Segment*)memory)->Log);
 
-    internal void FreeDirectory(byte* memory) => _slab.Free(memory, DirectoryBytes(*(ulong*)memory));
+    internal void FreeDirectory(byte* memory)
+    {
+        var bytes = DirectoryBytes(*(ulong*)memory);
+        if (bytes <= Slab.SmallMax)
+            _slab.Free(memory, bytes);
+        else
+            _slab.FreeRange(memory, bytes);
+    }
+
+    // From a chunk, however large: a large block would be asked of the system, and only when it is needed.
+    private ulong* NewDirectory(ulong mask)
+    {
+        var bytes = DirectoryBytes(mask);
+        var directory = (ulong*)(bytes <= Slab.SmallMax ? _slab.Alloc(bytes) : _slab.AllocAligned(bytes));
+        directory[0] = mask;
+        return directory;
+    }
 
     private static int DirectoryBytes(ulong mask) => 8 + (int)(mask + 1) * 8;
 
@@ -276,18 +300,40 @@ internal sealed unsafe class PointTable
     private void Start(int bits, int log)
     {
         var segments = 1UL << bits;
-        var directory = (ulong*)_slab.Alloc(DirectoryBytes(segments - 1));
-        directory[0] = segments - 1;
+        var directory = NewDirectory(segments - 1);
         for (ulong i = 0; i < segments; i++)
             directory[1 + i] = Word(NewSegment(log, bits));
         Volatile.Write(ref _directory, (nint)directory);
+    }
+
+    private static bool IsCleaning(Segment* segment) => segment->Live < (Bucket.Slots << segment->Log) * 3 / 8;
+
+    // Whether a segment can grow without the system being asked. A young one can: BytesFor has made sure of all its steps.
+    private bool HasRoomToGrow(Segment* segment)
+    {
+        if (segment->Log < LargestLog)
+            return true;
+        var segments = IsCleaning(segment) ? 1 : 2;
+        var mask = ((ulong*)_directory)[0];
+        var bytes = Math.Max(0, segments - _freeCount) * (SegmentBytes((byte*)segment) + PadBytes);
+        if (1UL << segment->Depth > mask)
+            bytes += DirectoryBytes(2 * mask + 1) + PadBytes;
+        return bytes == 0 || _slab.Has(bytes);
+    }
+
+    private void Delay(Segment* segment)
+    {
+        if (segment->IsOverdue)
+            return;
+        segment->IsOverdue = true;
+        _overdue++;
     }
 
     // Doubles a young segment, splits a grown one; either may only clear out what was removed.
     [MethodImpl(MethodImplOptions.NoInlining)]
     private Segment* Grow(ulong hash, Segment* old)
     {
-        var isCleaning = old->Live < (Bucket.Slots << old->Log) * 3 / 8;
+        var isCleaning = IsCleaning(old);
         if (isCleaning || old->Log < LargestLog)
         {
             var next = NewSegment(isCleaning ? old->Log : old->Log + 1, old->Depth);
@@ -322,8 +368,7 @@ internal sealed unsafe class PointTable
     {
         var old = (ulong*)_directory;
         var size = old[0] + 1;
-        var next = (ulong*)_slab.Alloc(DirectoryBytes(2 * size - 1));
-        next[0] = 2 * size - 1;
+        var next = NewDirectory(2 * size - 1);
         for (ulong i = 0; i < 2 * size; i++)
             next[1 + i] = old[1 + (i & (size - 1))];
         Volatile.Write(ref _directory, (nint)next);
@@ -358,6 +403,8 @@ internal sealed unsafe class PointTable
 
     private void Retire(Segment* segment)
     {
+        if (segment->IsOverdue)
+            _overdue--;
         if (IsLoading)
             FreeSegment((byte*)segment);
         else
@@ -372,6 +419,7 @@ internal sealed unsafe class PointTable
         {
             memory = (byte*)_freeSegments;
             _freeSegments = *(nint*)memory;
+            _freeCount--;
         }
         else
         {
@@ -399,5 +447,6 @@ internal sealed unsafe class PointTable
         internal long Live;
         internal int Depth;
         internal int Log;
+        internal bool IsOverdue;
     }
 }

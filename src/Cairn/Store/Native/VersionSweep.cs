@@ -17,6 +17,7 @@ namespace Cairn.Store.Native;
 internal sealed unsafe class VersionSweep
 {
     private const int ParkedListsLooked = 4;              // per step: the lists are few, and each is passed in turn
+    private const int StepsLeast = 4;
 
     private readonly RunMemory _memory;
     private readonly Slab _slab;
@@ -67,6 +68,14 @@ internal sealed unsafe class VersionSweep
     /// <summary>Native bytes that so many writes may need for waiting.</summary>
     internal static long BytesFor(int writes) => 2 * WordQueue.BytesFor(writes) + 4096;
 
+    // Each step may take a version and a key out, and park something with a pin that has held nothing before.
+    private long BytesForSteps(int steps)
+    {
+        const int WordsPerStep = 4;
+        var most = 2 * Math.Min(steps, _waiting.Count + _parked + _deferredToLook + 1);
+        return WordQueue.BytesFor(WordsPerStep * most) + Math.Min(most, _pins.Count + 1) * WordQueue.BytesFor(0);
+    }
+
     internal void AddSuperseded(byte* version) => _waiting.Add(_slab, (ulong)version);
 
     internal void AddBornDeleted(byte* entry)
@@ -76,14 +85,30 @@ internal sealed unsafe class VersionSweep
     }
 
     /// <summary>Does up to <paramref name="steps"/> steps of each kind.</summary>
-    /// <param name="eager">For an idle run: does not wait until it pays.</param>
+    /// <param name="eager">For an idle run: does not wait until it pays, and asks the system for what it needs. Otherwise it stands inside
+    /// a commit that has reserved its memory, and does what the memory at hand allows.</param>
     internal void Step(int steps, bool eager)
     {
         try
         {
-            _slab.Ensure(2048);                           // for the lists, before anything is taken out of them
             Undefer();
-            if (_waiting.Count != 0 || _parked != 0 || _deferredToLook != 0)
+            var judges = _waiting.Count != 0 || _parked != 0 || _deferredToLook != 0;
+            if (judges)
+                _memory.Pins.Collect(_memory.RunTag, ref _pins);
+
+            // For the lists, before anything is taken out of them.
+            if (eager || Mutant.Is("sweep-asks-behind-reserve"))
+                _slab.Ensure(BytesForSteps(steps));
+            else
+            {
+                while (!_slab.Has(BytesForSteps(steps)))
+                {
+                    if ((steps /= 2) < StepsLeast)
+                        return;
+                }
+            }
+
+            if (judges)
                 Judge(steps);
             _limbo.Step(2 * steps, eager);
         }
@@ -115,7 +140,6 @@ internal sealed unsafe class VersionSweep
     private void Judge(int steps)
     {
         var visible = Mutant.Is("store-sweep-ignores-visible") ? ulong.MaxValue : _memory.Visible.Value;
-        _memory.Pins.Collect(_memory.RunTag, ref _pins);
         var left = steps;
         while (left-- > 0 && _waiting.Count != 0)
         {
