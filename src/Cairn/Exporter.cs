@@ -12,6 +12,7 @@
 // itself, so memory holds a page and one line.
 
 using System.Globalization;
+using System.Security.Cryptography;
 using System.Text;
 using Cairn.Codec;
 using Cairn.Primitives;
@@ -33,6 +34,10 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
     private long _lines;
     private long _bytes;
     private long _told;
+
+    /// <summary>Gets what the runs hold, without what belongs to this database: see <see cref="Run.ContentHash"/>; null = nobody
+    /// asks.</summary>
+    internal IncrementalHash? Content { get; init; }
 
     /// <summary>The runs to export in order of their ids; null when one was begun and deleted while the cut was taken.</summary>
     /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>.</exception>
@@ -305,7 +310,21 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
 
     private static long? Microseconds(DateTimeOffset? time) => time is { } known ? CommitClock.Microseconds(known) : null;
 
-    private void WriteLine(Value line) => Write(new StringBuilder(line.ToJson()).Append('\n').ToString());
+    private void WriteLine(Value line)
+    {
+        if (Content is { } content && line["line"].AsString() is not ("head" or "end") and var kind)
+        {
+            content.AppendData(Value.Object(line.AsObject().Where(member => member.Key switch
+            {
+                "run" or "version" or "created_us" => false,
+                "name" => kind != "run",
+                "time_us" => kind is not ("kv" or "state"),
+                _ => true,
+            })).Encode());
+        }
+
+        Write(new StringBuilder(line.ToJson()).Append('\n').ToString());
+    }
 
     private void Write(string line)
     {

@@ -22,12 +22,12 @@ namespace Cairn;
 
 /// <summary>See the essay above. One import; use it once.</summary>
 internal sealed class Importer(CairnDatabase database, Stream source, IProgress<TransferProgress>? progress,
-    CancellationToken cancellationToken)
+    CancellationToken cancellationToken, ImportedRun? only = null)
 {
     /// <summary>Chosen: a sync in Strict is shared by many lines, and a commit stays short.</summary>
     private const int LinesPerCommit = 256;
     private const int BytesPerCommit = 1 << 20;
-    private const int ProgressBytes = 1 << 20;
+    internal const int ProgressBytes = 1 << 20;
     private const int ReadBytes = 64 << 10;
 
     /// <summary>A value's encoding in JSON is at most so many times as long: every byte of text escaped.</summary>
@@ -185,9 +185,20 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
 
     // ---- runs -------------------------------------------------------------------------------------------------------------------
 
-    private RunState Find(Line line)
+    // Of a run file there is one run, which may have another id and name here.
+    private RunId RunOf(Line line)
     {
         var id = line.Run("run");
+        if (only is null)
+            return id;
+        return id == only.Original
+            ? only.Id
+            : throw new CairnException(ErrorCode.InvalidArgument, "a run file has lines of one run only.");
+    }
+
+    private RunState Find(Line line)
+    {
+        var id = RunOf(line);
         if (_run?.Id == id)
             return _run;
         return database.Runs.TryGet(id, out var run) ? run.RunState : throw Lifecycle.NotFound(id);
@@ -195,10 +206,12 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
 
     private void Begin(Line line)
     {
-        var id = line.Run("run");
+        var id = RunOf(line);
         if (id == RunId.System)
             throw new CairnException(ErrorCode.ReadOnly, "the run $sys is the engine's own.");
         var (name, tags, metadata) = (line.TextOrNull("name"), line.Texts("tags"), line.Any("metadata"));
+        if (only is not null)
+            CheckFree(id, name = only.Name ?? name);
         if (database.Runs.TryGet(id, out var there))
         {
             Compare(there, name, line.Any("parent") is null ? null : line.Run("parent"), tags, metadata ?? Value.Object());
@@ -231,8 +244,18 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         RunOperations.Add(batch, OperationCode.RunCreate, body, kept.Length);
         _linesInBatch++;
         Commit();
+        if (only is not null)
+            only.IsBegun = true;
         _run = state;
         _runs++;
+    }
+
+    private void CheckFree(RunId id, string? name)
+    {
+        if (database.Runs.Exists(id))
+            throw new CairnException(ErrorCode.AlreadyExists, $"run {id} exists.");
+        if (name is not null && database.Runs.Exists(name))
+            throw new CairnException(ErrorCode.AlreadyExists, $"a run named '{name}' exists. Import it under another name.");
     }
 
     // The run `default` is there always, and takes what the export's had.

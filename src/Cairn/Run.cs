@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Cairn.Primitives;
 using Cairn.Store;
 using Cairn.Transactions;
@@ -99,6 +100,29 @@ public sealed partial class Run
         using var cut = Cut.Take(_engine.Path, _engine.Pins);
         using var hash = new StateHash(_engine.Path.Operations, cut.Sequence, cut.Time);
         return hash.OfRun(_state);
+    }
+
+    /// <summary>SHA-256 of what the run holds at the newest commit, without what belongs to this database: its id, name and
+    /// beginning, and the sequences and times of the commits that wrote it. Values, expiries, counters, events with their numbers, times
+    /// and hashes, traces, consumers, and the run's record are in it, so that a run and what was imported from its file have the same
+    /// (<see cref="CairnDatabase.ExportRun"/>). Costs a read of the run.</summary>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: the run was deleted.</exception>
+    /// <exception cref="CorruptionException">A value is damaged.</exception>
+    /// <exception cref="DatabaseFailedException">The database failed before its newest commits became visible.</exception>
+    public Hash256 ContentHash()
+    {
+        Scope.Live(_engine.Path, _state, _options).ThrowIfNotReadable();
+        _engine.State.ThrowIfFailed();
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData("cairn run content 1"u8);
+        while (true)
+        {
+            using var cut = Cut.Take(_engine.Path, _engine.Pins);
+            if (Exporter.TryFindRuns(cut, [Id]) is not { } found)
+                continue;
+            new Exporter(_engine, cut, Stream.Null, ExportOptions.Default, CancellationToken.None) { Content = hash }.Write(found);
+            return new Hash256(hash.GetHashAndReset());
+        }
     }
 
     /// <summary>Begins a transaction that is committed by hand; a conflict is the caller's to handle. Prefer

@@ -62,14 +62,14 @@ internal static class ExportVerbs
     }
 
     // Under its name when it is whole, never over a file that is there.
-    private static ExportReport WriteFile(string file, Func<Stream, ExportReport> write)
+    internal static T WriteFile<T>(string file, Func<Stream, T> write)
     {
         if (File.Exists(file) || Directory.Exists(file))
             throw new RefusedException(ErrorCode.AlreadyExists, $"{file} exists. Name a new file.");
         var part = file + ".part";
         try
         {
-            ExportReport report;
+            T report;
             using (var target = new FileStream(part, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 1 << 16))
                 report = write(target);
             File.Move(part, file, overwrite: false);

@@ -11,7 +11,8 @@ internal static class RunVerbs
         "Runs: begin, fork, find, end, pause, adopt after a crash, look at their past, delete.",
         Begin(), Fork(), List(), Show(), Exists(), Count(), Children(), Ancestors(), CommonAncestor(), Complete(), Fail(), Pause(),
         Resume(), Cancel(), Archive(), Abort(), Adopt(), Orphaned(),
-        Tag(), Untag(), Meta(), Retain(), ReplayVerbs.Timeline(), ReplayVerbs.At(), ReplayVerbs.Replay(), RunDiffVerb.Diff(), Delete());
+        Tag(), Untag(), Meta(), Retain(), ReplayVerbs.Timeline(), ReplayVerbs.At(), ReplayVerbs.Replay(), RunDiffVerb.Diff(),
+        RunInputVerbs.Inputs(), RunFileVerbs.Export(), RunFileVerbs.Import(), Delete());
 
     private static Verb Begin()
     {

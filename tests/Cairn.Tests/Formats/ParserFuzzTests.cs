@@ -5,6 +5,7 @@ using Cairn.Codec;
 using Cairn.Log;
 using Cairn.Storage;
 using Cairn.Tests.Transactions;
+using Cairn.Transfer;
 using Xunit;
 
 namespace Cairn.Tests.Formats;
@@ -220,6 +221,53 @@ public class ParserFuzzTests
             using var source = new MemoryStream(bytes);
             target.Import(source);
         });
+    }
+
+    [Fact]
+    public void F1_A_run_file_is_imported_or_refused_and_what_is_refused_changes_nothing()
+    {
+        using var test = Filled();
+        using var file = new MemoryStream();
+        test.Db.ExportRun(test.Run.Id, file);
+        var right = file.ToArray();
+        using var target = CairnDatabase.OpenInMemory();
+        Feed("run file", 2_000, Make, bytes =>
+        {
+            using var source = new MemoryStream(bytes);
+            try
+            {
+                target.Runs.Delete(target.ImportRun(source, new RunImportOptions { Name = "copy" }).Run);
+            }
+            finally
+            {
+                Assert.Equal(0, target.Runs.Count());
+            }
+        });
+
+        byte[] Make(Random random) =>
+            random.Next(3) == 0 ? Checked(Mutate(right, random, RunFile.HeaderBytes)) : Mutate(right, random);
+    }
+
+    // The checks made right again, as far as there are blocks: so that what stands behind them is reached.
+    private static byte[] Checked(byte[] bytes)
+    {
+        var offset = RunFile.HeaderBytes;
+        for (var ordinal = 0ul; offset + RunFile.BlockHeadBytes <= bytes.Length - Hash256.Size; ordinal++)
+        {
+            var length = BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(offset));
+            var count = length == 0 ? RunFile.EndBytes : length;
+            if (offset + RunFile.BlockHeadBytes + count > bytes.Length - Hash256.Size)
+                return bytes;
+            BinaryPrimitives.WriteUInt32LittleEndian(
+                bytes.AsSpan(offset + 4),
+                RunFile.CheckOf(ordinal, bytes.AsSpan(offset, 4), bytes.AsSpan(offset + RunFile.BlockHeadBytes, (int)count)));
+            offset += RunFile.BlockHeadBytes + (int)count;
+            if (length == 0)
+                break;
+        }
+
+        System.Security.Cryptography.SHA256.HashData(bytes.AsSpan(0, offset), bytes.AsSpan(Math.Min(offset, bytes.Length - Hash256.Size)));
+        return bytes;
     }
 
     private static TestDatabase Filled()
