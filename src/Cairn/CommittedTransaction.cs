@@ -35,7 +35,7 @@ public sealed record CommittedTransaction
     /// <summary>Reads the record of a transaction that came through the checks of a reader.</summary>
     /// <exception cref="CorruptionException">Behind right checks there is no transaction of this format.</exception>
     internal static CommittedTransaction Of(
-        SegmentedLog log, OperationTable table, in RecordHeader header, ReadOnlySpan<byte> payload, ulong position)
+        ILogRecords log, OperationTable table, in RecordHeader header, ReadOnlySpan<byte> payload, ulong position)
     {
         try
         {

@@ -110,6 +110,13 @@ internal sealed class Lifecycle(Engine engine, Scope scope)
         if (engine.Path.Operations.Find(OperationCode.EventAppend) is not { } events)
             return 0;
         using var reader = run.Store.Read();
+        if (run.Store.Base is { IsReady: false })
+        {
+            // A fork at a past point that nobody has read yet: the number of the next event is known without making its past.
+            var first = reader.TryGet(TrimFloor.Key, sequence, out var floor) ? TrimFloor.Read(floor.Value).Number : 0;
+            return (long)(run.NextEvent - first);
+        }
+
         return events.CountItems(reader, sequence);
     }
 

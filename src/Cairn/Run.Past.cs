@@ -73,7 +73,7 @@ public sealed partial class Run
         // What a fork has from before, a run that it reads through to has written.
         var writer = _state;
         while (writer.Store.Base is { } below && written <= below.At && storeKey[0] is not StoreKeys.Run)
-            writer = below.Run;
+            writer = below.Owner;
         using var chain = ChainOrThrow(written, writer);
         while (chain.MoveNext(out var payload))
         {
@@ -112,7 +112,10 @@ public sealed partial class Run
     /// <summary>The run as it was right after the commit that appended an event.</summary>
     /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such event, or no such run.</exception>
     /// <inheritdoc cref="At(Sequence)" path="/exception"/>
-    public RunView AtEvent(EventNumber number)
+    public RunView AtEvent(EventNumber number) => RunView.At(_engine, _state, AppendedAt(number));
+
+    /// <summary>The commit that appended an event.</summary>
+    internal Sequence AppendedAt(EventNumber number)
     {
         var scope = Scope.Live(_engine.Path, _state, CommitOptions.Default);
         scope.ThrowIfNotReadable();
@@ -125,7 +128,7 @@ public sealed partial class Run
             appended = version.Created;                      // a redaction is a later version of the same event
         }
 
-        return RunView.At(_engine, _state, new Sequence(appended));
+        return new Sequence(appended);
     }
 
     /// <summary>How many commits the run has. Costs a read of the run's own records.</summary>
@@ -144,12 +147,34 @@ public sealed partial class Run
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the run has no such step;
     /// <see cref="ErrorCode.NotFound"/>: it was deleted.</exception>
     /// <inheritdoc cref="At(Sequence)" path="/exception"/>
-    public RunView AtStep(int step)
+    public RunView AtStep(int step) => RunView.At(_engine, _state, StepAt(step));
+
+    /// <summary>The run's n-th commit.</summary>
+    internal Sequence StepAt(int step)
     {
         Scope.Live(_engine.Path, _state, CommitOptions.Default).ThrowIfNotReadable();
         return StepReplay.SequenceOf(RunView.SourceOf(_engine, _state, _state.Visible.Value), step, out var count) is { } sequence
-            ? RunView.At(_engine, _state, new Sequence(sequence))
+            ? new Sequence(sequence)
             : throw new CairnException(ErrorCode.InvalidArgument, $"Step {step} makes no sense: run {Id} has the steps 1 to {count}.");
+    }
+
+    /// <summary>The run's newest commit up to a time.</summary>
+    internal Sequence NewestAt(DateTimeOffset time)
+    {
+        Scope.Live(_engine.Path, _state, CommitOptions.Default).ThrowIfNotReadable();
+        var microseconds = CommitClock.Microseconds(time);
+        using var chain = ChainOrThrow(_engine.Path.Log.LastSequence);
+        while (chain.MoveNext(out var payload))
+        {
+            if (TransactionPayload.ReadCommitTime(payload) <= microseconds)
+                return new Sequence(chain.Header.Sequence);
+        }
+
+        if (chain.IsTrimmed)
+            throw new HistoryTrimmedException(new Sequence(chain.Oldest - 1), new Sequence(chain.Oldest));
+        return _state.Born == 0
+            ? Sequence.None
+            : throw new CairnException(ErrorCode.NotFound, $"Run {Id} had not begun at {time:O}: it begins at @{_state.Born}.");
     }
 
     private RunChain ChainOrThrow(ulong asked, RunState? of = null) => _engine.Path.Log.Device is SegmentedLog log

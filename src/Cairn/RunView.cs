@@ -186,7 +186,6 @@ public sealed class RunView : IDisposable
 
         return new ReplaySource(log, engine.Path.Log, run, engine.Path.Operations, engine.Catalogue.Content!, engine.Limits)
         {
-            Bases = engine.Catalogue.FindBase,
             Pins = engine.Pins,
         };
     }

@@ -1,6 +1,8 @@
 using System.Diagnostics.CodeAnalysis;
 using Cairn.Codec;
+using Cairn.Log;
 using Cairn.Primitives;
+using Cairn.Replay;
 using Cairn.Store;
 using Cairn.Transactions;
 
@@ -74,9 +76,11 @@ public sealed class Runs
     /// <summary>Begins a run that has what another one had at a sequence, and goes on from there: neither sees what the other does later.
     /// Keys keep the sequences that wrote them; event numbers, the hash chain, counters and the positions of consumers go on; leases are
     /// free and idempotency keys are forgotten. Costs the same whatever the run holds. The run itself does not change.</summary>
+    /// <remarks>A fork at an earlier sequence than the run's last one is made of the run's records, when it is first read or written:
+    /// that costs a read of those, once in an opening, and memory for what the run held then. For as long as the fork is there, retention
+    /// lets go of no record of the run.</remarks>
     /// <param name="run">The run to fork, in whatever status. Deleting it later takes nothing from its forks.</param>
-    /// <param name="at">Null = its last sequence. In this version past points cannot be forked: a sequence before the run's last one gives
-    /// <see cref="HistoryTrimmedException"/>.</param>
+    /// <param name="at">Null = its last sequence.</param>
     /// <param name="name">As in <see cref="Begin"/>; the fork does not inherit one.</param>
     /// <param name="tags">As in <see cref="Run.AddTags"/>; the fork does not inherit any.</param>
     /// <param name="metadata">As in <see cref="Begin"/>; the fork does not inherit it.</param>
@@ -86,13 +90,14 @@ public sealed class Runs
     /// is <c>$sys</c>, or the sequence is not there yet, or is before the run began; <see cref="ErrorCode.AlreadyExists"/>: the name is
     /// taken; <see cref="ErrorCode.InvalidName"/>; <see cref="ErrorCode.WrongType"/>: the metadata is not an Object;
     /// <see cref="ErrorCode.ReadOnly"/>.</exception>
-    /// <exception cref="HistoryTrimmedException">What the run was at the sequence is not kept.</exception>
+    /// <exception cref="HistoryTrimmedException">The sequence is before the run's last one, and retention has let go of a record of the
+    /// run; or there are no records, in memory without a policy that keeps the past.</exception>
     /// <exception cref="LimitException">Name, tags or metadata are out of their limits, or the fork would read through more than
     /// <see cref="Limits.ForkDepthMax"/> others.</exception>
     public Run Fork(
         RunId run, Sequence? at = null, string? name = null, IReadOnlyCollection<string>? tags = null, Value? metadata = null)
     {
-        var kept = CheckBeginning(name, tags, metadata);
+        var start = new Beginning(name, CheckBeginning(name, tags, metadata), metadata);
         if (run == RunId.System)
             throw new CairnException(ErrorCode.InvalidArgument, "The run '$sys' is the engine's own and cannot be forked.");
         var parent = Find(run);
@@ -101,10 +106,95 @@ public sealed class Runs
         if (depth > _engine.Limits.ForkDepthMax)
             throw new LimitException(nameof(Limits.ForkDepthMax), _engine.Limits.ForkDepthMax, depth, "levels");
         _engine.Catalogue.SettleForks();
+        if (at is not { } asked)
+            return ForkNow(parent, null, start);
+        ulong last;
+        lock (parent.CommitLock)
+            last = parent.LastSequence;
+        if (asked.Value >= last)
+        {
+            try
+            {
+                return ForkNow(parent, asked, start);
+            }
+            catch (HistoryTrimmedException)
+            {
+                // The run has moved on since: now it is a past point.
+            }
+        }
+
+        return ForkPast(parent, asked, start);
+    }
+
+    /// <summary>The same at a time: the run's newest commit up to then. What has expired since then is not there.</summary>
+    /// <inheritdoc cref="Fork(RunId, Sequence?, string?, IReadOnlyCollection{string}?, Value?)"/>
+    /// <param name="run">The run to fork.</param>
+    /// <param name="at">Costs a read of the run's own records down to it.</param>
+    public Run Fork(
+        RunId run, DateTimeOffset at, string? name = null, IReadOnlyCollection<string>? tags = null, Value? metadata = null) =>
+        Fork(run, HandleOf(Find(run)).NewestAt(at), name, tags, metadata);
+
+    /// <summary>The same where a view is: the fork has what the view shows, but for what has expired since.</summary>
+    /// <inheritdoc cref="Fork(RunId, Sequence?, string?, IReadOnlyCollection{string}?, Value?)"/>
+    /// <param name="view">Of a run of this database; disposed of or not.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the view is of another database.</exception>
+    public Run Fork(RunView view, string? name = null, IReadOnlyCollection<string>? tags = null, Value? metadata = null)
+    {
+        ArgumentNullException.ThrowIfNull(view);
+        if (view.Engine != _engine)
+            throw new CairnException(ErrorCode.InvalidArgument, "The view is of another database. Fork the run where it is.");
+        return Fork(view.RunId, view.Sequence, name, tags, metadata);
+    }
+
+    /// <summary>The same right behind the commit that appended an event.</summary>
+    /// <inheritdoc cref="Fork(RunId, Sequence?, string?, IReadOnlyCollection{string}?, Value?)"/>
+    /// <param name="run">The run to fork.</param>
+    /// <param name="number">One that it has; <see cref="ErrorCode.NotFound"/> otherwise.</param>
+    public Run ForkAtEvent(
+        RunId run, EventNumber number, string? name = null, IReadOnlyCollection<string>? tags = null, Value? metadata = null) =>
+        Fork(run, HandleOf(Find(run)).AppendedAt(number), name, tags, metadata);
+
+    /// <summary>The same right behind the run's n-th commit.</summary>
+    /// <inheritdoc cref="Fork(RunId, Sequence?, string?, IReadOnlyCollection{string}?, Value?)"/>
+    /// <param name="run">The run to fork.</param>
+    /// <param name="step">Counted from 1. Costs a read of the run's own records.</param>
+    public Run ForkAtStep(
+        RunId run, int step, string? name = null, IReadOnlyCollection<string>? tags = null, Value? metadata = null) =>
+        Fork(run, HandleOf(Find(run)).StepAt(step), name, tags, metadata);
+
+    private readonly record struct Beginning(string? Name, string[] Tags, Value? Metadata);
+
+    private Run ForkNow(RunState parent, Sequence? at, in Beginning start) => Fork(parent, ForkStart.Open, at, isPast: false, start);
+
+    private Run ForkPast(RunState parent, Sequence at, in Beginning start)
+    {
+        RunNumbers numbers;
+        lock (parent.CommitLock)
+            numbers = parent.Numbers;                        // whatever took a place up to the point is applied now
+        if (_engine.Path.Log.Device is not SegmentedLog log || _engine.Catalogue.Past is null)
+            throw new HistoryTrimmedException(at, new Sequence(numbers.LastSequence));
+        _engine.Path.Log.WaitVisible(numbers.LastSequence);  // and written
+        var point = new PastPoint(parent, numbers.LastPosition, at.Value);
+        using var hold = log.HoldAll();                      // until the fork is known to who lets records go
+        if (!PastRun.IsWhole(log, point, log.SegmentAt(log.FirstPosition).FirstSequence))
+            throw new HistoryTrimmedException(at, new Sequence(numbers.LastSequence));
+        return Fork(parent, ForkStart.OfPast(parent, numbers, at.Value) ?? Made(point), at, isPast: true, start);
+    }
+
+    // Its events were trimmed: the past itself says where they were.
+    private ForkStart Made(in PastPoint point)
+    {
+        using var made = _engine.Catalogue.Past!(point);
+        return new ForkStart(point.Sequence, RunState.NoPosition, made.Run.NextEvent, made.Run.EventHead);
+    }
+
+    private Run Fork(RunState parent, in ForkStart from, Sequence? at, bool isPast, in Beginning start)
+    {
         var body = Fields.Write(
-            ("name", Fields.Of(name)), ("parent", Fields.Of(run.Bits)), ("from", ForkStart.Open.ToValue()),
-            ("at", Fields.Of((long?)at?.Value)), ("tags", Fields.Of(kept)), ("metadata", metadata)).Encode();
-        return Commence(OperationCode.RunFork, body, kept.Length, name, run, null, parent);
+            ("name", Fields.Of(start.Name)), ("parent", Fields.Of(parent.Id.Bits)), ("from", from.ToValue()),
+            ("at", Fields.Of((long?)at?.Value)), ("past", isPast ? true : default(Value?)), ("tags", Fields.Of(start.Tags)),
+            ("metadata", start.Metadata)).Encode();
+        return Commence(OperationCode.RunFork, body, start.Tags.Length, start.Name, parent.Id, null, parent);
     }
 
     private void CheckForkPoint(RunState parent, Sequence? at)
@@ -358,7 +448,7 @@ public sealed class Runs
             points.Add(run.Id, point);
             if (run.Store.Base is not { } below)
                 break;
-            (run, point) = (below.Run, below.At);
+            (run, point) = (below.Owner, below.At);
         }
 
         for (var (run, point) = (Find(other), _engine.Path.Log.LastSequence); ;)
@@ -367,7 +457,7 @@ public sealed class Runs
                 return new RunPoint(run.Id, new Sequence(Math.Min(met, point)));
             if (run.Store.Base is not { } below)
                 return null;
-            (run, point) = (below.Run, below.At);
+            (run, point) = (below.Owner, below.At);
         }
     }
 
@@ -564,7 +654,7 @@ public sealed class Runs
         var counts = new SortedDictionary<string, long>(StringComparer.Ordinal);
         using (var reader = state.Store.Read())
         {
-            foreach (var set in _engine.Path.Operations.Sets)
+            foreach (var set in state.Store.Base is { IsReady: false } ? [] : _engine.Path.Operations.Sets)
             {
                 if (set is not RunOperations)
                     counts.Add(set.Name, set.CountItems(reader, placed.Sequence));
@@ -587,8 +677,8 @@ public sealed class Runs
     private static List<Expectation>? BasesOf(RunState state)
     {
         List<Expectation>? bases = null;
-        for (var below = state.Store.Base; below is not null; below = below.Run.Store.Base)
-            (bases ??= []).Add(new Expectation(below.Run, RunNumbers.Key.ToArray(), ExpectationKind.Locked, 0));
+        for (var below = state.Store.Base; below is not null; below = below.Owner.Store.Base)
+            (bases ??= []).Add(new Expectation(below.Owner, RunNumbers.Key.ToArray(), ExpectationKind.Locked, 0));
         return bases;
     }
 
@@ -607,7 +697,7 @@ public sealed class Runs
             return;
         _engine.Catalogue.SettleForks();
         _engine.Catalogue.Remove(state);
-        for (var below = state.Store.Base; below is not null && below.Run.GoneAt == deletedAt; below = below.Run.Store.Base)
-            _engine.Catalogue.Remove(below.Run);
+        for (var below = state.Store.Base; below is not null && below.Owner.GoneAt == deletedAt; below = below.Owner.Store.Base)
+            _engine.Catalogue.Remove(below.Owner);
     }
 }

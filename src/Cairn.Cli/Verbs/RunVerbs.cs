@@ -41,7 +41,16 @@ internal static class RunVerbs
     private static Verb Fork()
     {
         var run = RunArgument();
-        var at = new Option<ulong?>("--at") { Description = "The sequence at which. Default: its last one.", HelpName = "SEQUENCE" };
+        var at = new Option<PastTime?>("--at")
+        {
+            Description = "At which sequence (12) or time (2026-01-31T12:00:00Z; without a zone: UTC). Default: its last sequence.",
+            HelpName = "MOMENT", CustomParser = PastTime.Parse,
+        };
+        var step = new Option<int?>("--step")
+        {
+            Description = "Instead of --at: right after the run's n-th commit.", HelpName = "N", CustomParser = Parts.ParseCount,
+        };
+        var number = Parts.Number("--event", "Instead of --at: right after the commit that appended this event.");
         var name = new Option<string?>("--name") { Description = "As of begin. Default: none.", HelpName = "NAME" };
         var tags = new Option<string[]>("--tag") { Description = "A tag; may be given often.", HelpName = "TAG" };
         var meta = new Option<string?>("--meta") { Description = "Metadata: a JSON object.", HelpName = "JSON" };
@@ -51,15 +60,26 @@ internal static class RunVerbs
             call =>
             {
                 var metadata = call.Get(meta) is { } json ? Value.FromJson(json) : default(Value?);
-                var point = call.Get(at) is { } sequence ? new Sequence(sequence) : default(Sequence?);
+                if ((call.IsGiven(at) ? 1 : 0) + (call.IsGiven(step) ? 1 : 0) + (call.IsGiven(number) ? 1 : 0) > 1)
+                    throw new UsageException("Give one of --at, --step and --event.");
+                if (call.Get(number) < 0)
+                    throw new UsageException("Events are counted from 0.");
                 var parent = RunNames.Find(call.Database, call.Get(run)).Id;
-                var fork = call.Database.Runs.Fork(parent, point, call.Get(name), call.Get(tags) ?? [], metadata);
+                var (runs, called, tagged) = (call.Database.Runs, call.Get(name), call.Get(tags) ?? []);
+                var fork = call.Get(at) is { } moment
+                    ? moment.Read(
+                        sequence => runs.Fork(parent, sequence, called, tagged, metadata),
+                        time => runs.Fork(parent, time, called, tagged, metadata))
+                    : call.Get(step) is { } n ? runs.ForkAtStep(parent, n, called, tagged, metadata)
+                    : call.Get(number) is { } appended
+                        ? runs.ForkAtEvent(parent, new EventNumber((ulong)appended), called, tagged, metadata)
+                        : runs.Fork(parent, name: called, tags: tagged, metadata: metadata);
                 var info = fork.Info;
                 return call.Answer(fork.Id.ToString(), ("id", fork.Id.ToString()), ("name", (Value)info.Name),
                     ("parent", parent.ToString()), ("fork_sequence", Failures.Number(info.ForkSequence!.Value)),
                     ("sequence", Failures.Number(info.FirstSequence)));
             },
-            run, at, name, tags, meta);
+            run, at, step, number, name, tags, meta);
     }
 
     private static Verb CommonAncestor()

@@ -97,6 +97,9 @@ internal sealed class ContentStore
     /// <summary>From now on contents are read here.</summary>
     internal void ReadFrom(ILogBytes log) => Volatile.Write(ref _log, log);
 
+    /// <summary>Where the records are that the contents are parts of.</summary>
+    internal ILogRecords Log => Volatile.Read(ref _log) as ILogRecords ?? throw new InvalidOperationException("There is no log yet.");
+
     /// <summary>False: every content of every run has its bytes attached, so that nobody need look for one.</summary>
     internal bool HasLeftMemory => _hasLeftMemory;
 

@@ -24,12 +24,12 @@ internal sealed class ValuesBefore(CommitPath path, SegmentedLog log, int valueB
         if (WasCreatedBy(run, key, sequence))
             return ChangedValue.Only(ChangedValueState.Absent);
         long? expiry = null;                                 // of a later operation that changed it alone
-        var position = previous;
+        var (position, upTo) = (previous, ulong.MaxValue);   // records above that are none of what the fork of a past point has
         for (var records = 0; position != RunState.NoPosition; records++)
         {
             if (records == RecordsMax)
                 return ChangedValue.Only(ChangedValueState.NotRead);
-            if (!History.TryRead(log, _reader, run, position, out var kept, out _, out var payload) || !kept.IsAll)
+            if (!History.TryRead(log, _reader, run, position, out var kept, out var header, out var payload) || !kept.IsAll)
                 return ChangedValue.Only(ChangedValueState.Trimmed);
             var transaction = new TransactionPayload(payload);
             position = RunState.NoPosition;
@@ -38,6 +38,8 @@ internal sealed class ValuesBefore(CommitPath path, SegmentedLog log, int valueB
                 if (part.Run != run)
                     continue;
                 position = part.Previous;
+                if (header.Sequence > upTo)
+                    break;
                 switch (Last(set, ref part, key, out var stored, out var until))
                 {
                     case Projected.Value when (expiry ?? until) is > 0 and var end && end <= time:
@@ -54,7 +56,7 @@ internal sealed class ValuesBefore(CommitPath path, SegmentedLog log, int valueB
                     continue;
                 if (!isFork || !path.Catalogue.TryGetNumbers(run, out var numbers))
                     return ChangedValue.Only(ChangedValueState.Absent);
-                (run, position) = (numbers.Base, numbers.BasePosition);          // what the fork had then is its parent's
+                (run, position, upTo) = (numbers.Base, numbers.BasePosition, numbers.BasePoint); // what the fork had then is its parent's
                 break;
             }
         }

@@ -18,6 +18,24 @@ internal interface ILogBytes
     LogPlace PlaceOf(ulong position);
 }
 
+/// <summary>Records by their position, wherever they lie by now: in a living log, or in the files that recovery finds. Reads may run beside
+/// anything.</summary>
+internal interface ILogRecords : ILogBytes
+{
+    /// <summary>Where the oldest segment begins; what lies below is in <see cref="Archive"/>, if it was kept.</summary>
+    ulong SegmentsFrom { get; }
+
+    /// <summary>What was kept of segments that were given up; null = nothing.</summary>
+    LogArchive? Archive { get; }
+
+    /// <summary>Salt of the segment that holds a position, or once held it. False: the position was given up, and nothing was kept
+    /// there.</summary>
+    bool TrySaltAt(ulong position, Span<byte> salt);
+
+    /// <summary>Where the segment that holds a position begins; the position itself, when none does.</summary>
+    ulong BaseOf(ulong position);
+}
+
 /// <summary>A place in a file of the log.</summary>
 /// <param name="Sequence">The first that the file holds.</param>
 internal readonly record struct LogPlace(string File, long Offset, ulong Sequence);

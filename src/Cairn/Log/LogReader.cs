@@ -5,7 +5,7 @@ namespace Cairn.Log;
 /// <summary>Reads records of a living log: one by its position (replay follows the positions in run parts), or all from a
 /// position on (<see cref="Scan"/>). Every record is checked before it is handed out; one that is not right is corruption, for
 /// what a living log holds was acknowledged. Owns one buffer; not thread-safe: one reader per reading thread.</summary>
-internal sealed class LogReader(SegmentedLog log) : IDisposable
+internal sealed class LogReader(ILogRecords log) : IDisposable
 {
     /// <summary>First guess of a record's length, so that a small one costs one call.</summary>
     private const int FirstReadBytes = 4096;
@@ -36,10 +36,10 @@ internal sealed class LogReader(SegmentedLog log) : IDisposable
     {
         while (true)
         {
-            var first = log.FirstPosition;
+            var first = log.SegmentsFrom;
             if (position >= first && TryRead(position, out var header, out payload))
                 return header;
-            position = Math.Max(position, log.FirstPosition);
+            position = Math.Max(position, log.SegmentsFrom);
         }
     }
 
@@ -54,13 +54,13 @@ internal sealed class LogReader(SegmentedLog log) : IDisposable
         Span<byte> salt = stackalloc byte[RecordFrame.SaltBytes];
         while (true)
         {
-            var wasInSegment = position >= log.FirstPosition;
+            var wasInSegment = position >= log.SegmentsFrom;
             if (!log.TrySaltAt(position, salt))
                 return false;
             var damage = Read(position, RecordFrame.Salted(salt), out header, out payload);
             if (damage is null)
                 return true;
-            if (!wasInSegment || position >= log.FirstPosition)
+            if (!wasInSegment || position >= log.SegmentsFrom)
                 throw Damaged(position, damage);
 
             // The segment was given up between two looks: what an archive has of it is asked for again.
@@ -119,7 +119,7 @@ internal sealed class LogReader(SegmentedLog log) : IDisposable
             return false;
         var first = log.BaseOf(position);
         Span<byte> salt = stackalloc byte[RecordFrame.SaltBytes];
-        if (position < log.FirstPosition || !log.TrySaltAt(position, salt))
+        if (position < log.SegmentsFrom || !log.TrySaltAt(position, salt))
             return false;
         if (_window.Length == 0)
             _window = ArrayPool<byte>.Shared.Rent(WindowBytes);
@@ -143,7 +143,7 @@ internal sealed class LogReader(SegmentedLog log) : IDisposable
         _windowUsed = 0;
     }
 
-    internal bool HasRecordAt(ulong position) => position < log.AppendedPosition;
+    internal bool HasRecordAt(ulong position) => position < log.WrittenPosition;
 
     private CorruptionException Damaged(ulong position, string expected)
     {

@@ -3,9 +3,10 @@ using Cairn.Storage;
 namespace Cairn.Log;
 
 /// <summary>The files of the log that a manifest names, read by position while recovery has no living log yet: an operation behind a
-/// checkpoint may look at a value from long before, which has moved into an archive. What recovery has not come to may not be asked for:
+/// checkpoint may look at a value from long before, which has moved into an archive, and a fork of a past point is made of records. What
+/// recovery has not come to may not be asked for:
 /// only records that were scanned are known to be whole.</summary>
-internal sealed class NamedSegments : ILogBytes, IDisposable
+internal sealed class NamedSegments : ILogRecords, IDisposable
 {
     private readonly SegmentFile[] _segments;
     private readonly LogArchive _archive;
@@ -53,6 +54,20 @@ internal sealed class NamedSegments : ILogBytes, IDisposable
         var segment = _segments[Find(position)];
         return new LogPlace(segment.Path, segment.OffsetOf(position), segment.FirstSequence);
     }
+
+    public ulong SegmentsFrom => _segments[0].BasePosition;
+
+    public LogArchive Archive => _archive;
+
+    public bool TrySaltAt(ulong position, Span<byte> salt)
+    {
+        if (position < _segments[0].BasePosition)
+            return _archive.TrySaltAt(position, salt);
+        _segments[Find(position)].Salt.CopyTo(salt);
+        return true;
+    }
+
+    public ulong BaseOf(ulong position) => position < _segments[0].BasePosition ? position : _segments[Find(position)].BasePosition;
 
     private int Find(ulong position)
     {

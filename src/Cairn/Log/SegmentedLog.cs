@@ -33,7 +33,7 @@ using Cairn.Storage;
 
 namespace Cairn.Log;
 
-internal sealed class SegmentedLog : LogDevice, ILogBytes
+internal sealed class SegmentedLog : LogDevice, ILogRecords
 {
     private const int DigestReadBytes = 128 << 10;
 
@@ -208,6 +208,14 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
         var (path, offset, sequence) = PlaceOf(position);
         return new LogPlace(path, offset, sequence);
     }
+
+    ulong ILogRecords.SegmentsFrom => FirstPosition;
+
+    LogArchive? ILogRecords.Archive => Archive;
+
+    bool ILogRecords.TrySaltAt(ulong position, Span<byte> salt) => TrySaltAt(position, salt);
+
+    ulong ILogRecords.BaseOf(ulong position) => BaseOf(position);
 
     internal ulong Epoch => _manifest.Epoch;
 
@@ -837,14 +845,17 @@ internal sealed class SegmentedLog : LogDevice, ILogBytes
     /// <summary>Gives up the segments that lie below a position, and names these archives (9): in one step. Files that are named no more
     /// are unlinked; who reads them finishes.</summary>
     /// <param name="archives">In any order. Each is on the disk under its name.</param>
+    /// <param name="isStillRight">Asked where nobody can begin to hold anything: false, and nothing is done. Null = it is.</param>
     /// <returns>False: somebody holds one of the segments or archives, and nothing was done.</returns>
     /// <exception cref="StorageException">NoSpace: nothing was published and nothing is given up. Any other failure is final (4).</exception>
-    internal bool GiveUp(ulong upToPosition, IReadOnlyList<ManifestArchive> archives)
+    internal bool GiveUp(ulong upToPosition, IReadOnlyList<ManifestArchive> archives, Func<bool>? isStillRight = null)
     {
         Begin();
         lock (_manifestGate)
         {
             ThrowIfEnded();
+            if (isStillRight is not null && !isStillRight())
+                return false;
             var held = HeldFrom;
             if (CountBelow(Math.Min(upToPosition, held)) < CountBelow(upToPosition))
                 return false;

@@ -23,7 +23,8 @@
 //  K4  What is read is checked before it is copied, and the copy is read back before it is published. Damage ends the compaction and
 //      changes nothing.
 //  K5  Nothing goes by arithmetic: a content stays because a table of a kept checkpoint names it, whatever counters say.
-//  K6  Policies are looked at once, when a compaction begins.
+//  K6  Policies are looked at once, when a compaction begins. A fork of a past point that came meanwhile needs records that were not asked
+//      for: then nothing is published, and the next compaction looks again.
 //  K7  Before anything is planned every reader that was inside has left: whoever comes later finds as the newest version of a key one that
 //      the older checkpoint has too, or one above its mark.
 //
@@ -87,6 +88,8 @@ internal sealed class LogCompaction(
 
     internal CompactionFigures Figures { get; } = new();
 
+    private Func<bool>? _isStillRight;                       // K6, but for forks of past points: what they need was not asked for
+
     /// <summary>Memory for counting versions.</summary>
     internal long RanksBytesMax { get; init; } = HistoryNeeds.RanksBytesMax;
 
@@ -96,6 +99,8 @@ internal sealed class LogCompaction(
     /// <exception cref="CorruptionException">K4.</exception>
     internal IEnumerable<Step> Run(ulong limit, CompactionTrigger trigger, bool onlyPlans)
     {
+        var pastForks = path.Catalogue.PastForks;
+        _isStillRight = () => path.Catalogue.PastForks == pastForks || Mutant.Is("compaction-overlooks-new-past-forks");
         using var needs = new HistoryNeeds(path, pins, log, database, RanksBytesMax);
         var sieve = new LogSieve(needs, contents);
 
@@ -250,12 +255,13 @@ internal sealed class LogCompaction(
         Figures.BytesDropped += neighbours.Sum(archive => archive.Named.FileBytes);
     }
 
-    // False: somebody has begun to read the log from its beginning. The archive has a name that no manifest says, and goes.
+    // False: somebody has begun to read the log from its beginning, or to need more of it. The archive has a name that no manifest says,
+    // and goes.
     private bool TryPublish(ulong upTo, IReadOnlyList<ManifestArchive> archives, ManifestArchive? written)
     {
         try
         {
-            if (!log.GiveUp(upTo, archives))
+            if (!log.GiveUp(upTo, archives, _isStillRight))
             {
                 Discard(written);
                 return false;

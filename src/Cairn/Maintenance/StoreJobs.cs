@@ -189,6 +189,8 @@ internal sealed class ExpiryJob(CommitPath path) : MaintenanceJob("expiry")
     private static List<(byte[] Key, ulong Sequence)> FindExpired(RunState run, long time, int most, ref long earliest)
     {
         var expired = new List<(byte[], ulong)>();
+        if (run.Store.Base is { IsReady: false })
+            return expired;                                  // nobody has read the fork yet: its past is not made for this
         Span<byte> from = stackalloc byte[StoreKeys.ExpiryPrefixBytes];
         Span<byte> to = stackalloc byte[StoreKeys.ExpiryPrefixBytes];
         using var reader = run.Store.Read();

@@ -75,8 +75,12 @@ internal sealed class Trims(CommitPath path, SnapshotRegistry pins, Retention da
     /// <summary>One commit's worth of a run. False: nothing goes, now.</summary>
     internal bool TrimSome(RunId id, Retention policy)
     {
-        if (policy.KeepsAllEvents || !MayBeDue(id, policy) || path.Catalogue.Find(id) is not { IsGone: false } run)
+        if (policy.KeepsAllEvents || !MayBeDue(id, policy) || path.Catalogue.Find(id) is not { IsGone: false } run
+            || run.Store.Base is { IsReady: false })         // a fork at a past point that nobody has read yet
+        {
             return false;
+        }
+
         var scope = Scope.Live(path, run, CommitOptions.Default);
         try
         {

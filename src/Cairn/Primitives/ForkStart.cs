@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Cairn.Codec;
+using Cairn.Store;
 
 namespace Cairn.Primitives;
 
@@ -7,7 +8,7 @@ namespace Cairn.Primitives;
 /// Where a fork begins: what Apply must know of the parent besides that it is read through to, so that it asks for no state but the fork's
 /// own (REC-1). A hole in the operation's body, filled under the parent's lock. Layout, little-endian: <code>
 ///  0  u64  sequence     at which the fork has what its parent had; all ones until it is filled: the parent's last one
-///  8  u64  position     of the parent's newest record up to there; all ones = none
+///  8  u64  position     of the parent's newest record when the fork is made; all ones = none
 /// 16  u64  next event   number that the fork's first event gets
 /// 24  32   event head   hash of the newest event that the fork has </code></summary>
 internal readonly record struct ForkStart(ulong Sequence, ulong Position, ulong NextEvent, Hash256 EventHead)
@@ -21,6 +22,37 @@ internal readonly record struct ForkStart(ulong Sequence, ulong Position, ulong 
 
     /// <summary>Not known yet.</summary>
     internal static ForkStart Open => new(ulong.MaxValue, ulong.MaxValue, 0, default);
+
+    /// <summary>Where a fork of a past point begins, but for the position. A few reads of the parent's events.</summary>
+    /// <param name="numbers">Of the parent, when everything up to the point was applied.</param>
+    /// <returns>Null: the events do not tell, since retention has let go of those at the point.</returns>
+    /// <exception cref="CorruptionException">An event cannot be read.</exception>
+    internal static ForkStart? OfPast(RunState parent, in RunNumbers numbers, ulong point)
+    {
+        using var reader = parent.Store.Read();
+        var isTrimmed = reader.TryGetNewest(TrimFloor.Key, out var version);
+        var floor = isTrimmed ? TrimFloor.Read(version.Value) : default;
+        var trimmedAt = isTrimmed ? version.Sequence : 0;
+        var (low, high) = (floor.Number, numbers.NextEvent);
+        Span<byte> key = stackalloc byte[EventReader.KeyBytes];
+        while (low < high)
+        {
+            var middle = low + (high - low) / 2;
+            if (!reader.TryGetNewest(StoreKeys.Of(key, StoreKeys.Event, middle), out var found) || found.IsTombstone)
+                return null;                                 // trimmed meanwhile
+            if (found.Created <= point)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+
+        if (low == floor.Number)
+            return trimmedAt <= point ? new ForkStart(point, RunState.NoPosition, low, floor.Before) : null;
+        if (!reader.TryGetNewest(StoreKeys.Of(key, StoreKeys.Event, low - 1), out var newest) || newest.IsTombstone)
+            return null;
+        EventReader.Read(newest, out var last, out _, out _);
+        return new ForkStart(point, RunState.NoPosition, low, last.Hash);
+    }
 
     internal Value ToValue()
     {

@@ -186,7 +186,7 @@ internal static class History
                     break;
                 below = next;
                 position = run.Numbers.BasePosition;
-                run = next.Run;
+                run = next.Owner;
                 born = run.Born;
                 continue;
             }
@@ -215,6 +215,7 @@ internal static class History
                 crossedFrom = gap?.From ?? 0;
             }
 
+            var isBehind = below is not null && header.Sequence > below.At;       // what the fork of a past point does not have
             var transaction = new TransactionPayload(payload);
             position = RunState.NoPosition;
             while (transaction.MoveNext(out var part))
@@ -222,7 +223,8 @@ internal static class History
                 if (part.Run != run.Id)
                     continue;
                 position = part.Previous;
-                walk.Collect(ref part, header.Sequence, transaction.CommitTime, kept);
+                if (!isBehind)
+                    walk.Collect(ref part, header.Sequence, transaction.CommitTime, kept);
             }
         }
 
@@ -240,13 +242,13 @@ internal static class History
     /// <summary>Reads a record of a run, if it was kept for that run; and says which operations of its part were.</summary>
     /// <param name="payload">Good until the reader's next call.</param>
     internal static bool TryRead(
-        SegmentedLog log, LogReader reader, RunId run, ulong position, out KeptOperations kept, out RecordHeader header,
+        ILogRecords log, LogReader reader, RunId run, ulong position, out KeptOperations kept, out RecordHeader header,
         out ReadOnlySpan<byte> payload)
     {
         kept = KeptOperations.All;
         header = default;
         payload = default;
-        return (position >= log.FirstPosition || (log.Archive?.TryFind(run, position, out kept) ?? false))
+        return (position >= log.SegmentsFrom || (log.Archive?.TryFind(run, position, out kept) ?? false))
             && reader.TryRead(position, out header, out payload);
     }
 

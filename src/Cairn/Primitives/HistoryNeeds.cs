@@ -21,6 +21,8 @@
 //                    more, and all of theirs is kept
 //      both          what either says
 //
+// All of a run's records are needed, too, for as long as a fork of a past point of it is there: the fork is made of them (PastRun.cs).
+//
 // A deletion at or before t is needed only if something was written over it since, or if something older of the run is still marked in an
 // archive that is left as it is (stale): there an older version of the key may stand, and would be taken for what was valid. Where
 // nothing is found, nothing was there. An operation that changes an expiry leaves the value where it was, so the operation with the value
@@ -63,6 +65,7 @@ internal sealed class HistoryNeeds : IDisposable
     private readonly SnapshotPin _pin;
     private readonly long _now;
     private readonly Dictionary<RunId, Need> _needs = [];
+    private readonly ulong _since;                           // the older checkpoint: recovery may begin there
     private long _ranksBytesLeft;
 
     internal HistoryNeeds(
@@ -73,6 +76,7 @@ internal sealed class HistoryNeeds : IDisposable
         _pins = pins;
         _log = log;
         _database = database;
+        _since = log.Manifest.Checkpoints is [var older, ..] ? older.Sequence : 0;
         _now = path.ReadTime();
         _pin = path.Log.AtLast((sequence, _) => pins.TakeAt(sequence, SnapshotRegistry.AllRuns));
         try
@@ -94,7 +98,7 @@ internal sealed class HistoryNeeds : IDisposable
     {
         kept = KeptOperations.All;
         var need = NeedOf(part.Run);
-        if (need.Run is null || sequence < need.Born || Mutant.Is("compaction-ignores-policy"))
+        if ((need.Run is null && !need.IsHeld) || sequence < need.Born || Mutant.Is("compaction-ignores-policy"))
             return false;
         if (need.Policy.KeepsAllVersions)
             return need.FirstEvent == 0 || HoldsMoreThanTrimmed(part, need.FirstEvent);
@@ -117,7 +121,7 @@ internal sealed class HistoryNeeds : IDisposable
     internal KeptSince? FloorOf(RunId run)
     {
         var need = NeedOf(run);
-        if (need is { Run: not null, Policy.KeepsAllVersions: true })
+        if (need is { Policy.KeepsAllVersions: true } and ({ Run: not null } or { IsHeld: true }))
             return new KeptSince(0, 0, KeptSince.AllVersions);         // no version is among what is left out
         if (need.Run is null || (need.Since is null && need.Versions <= 1))
             return null;
@@ -197,6 +201,8 @@ internal sealed class HistoryNeeds : IDisposable
 
     private Need Read(RunId id)
     {
+        if (_path.Catalogue.HoldsRecords(id, _since))
+            return new Need(null, 0, Retention.KeepAll) { IsHeld = true };   // deleted or not
         using var reader = _path.Catalogue.State.Store.Read();
         var exists = reader.TryGet(RunKeys.Record(stackalloc byte[1 + RunId.Size], id), _pin.Sequence, out var version)
             && !version.IsTombstone;
@@ -280,6 +286,9 @@ internal sealed class HistoryNeeds : IDisposable
     {
         /// <summary>What was valid at this time or later is needed; null = time says nothing.</summary>
         internal long? Since { get; init; }
+
+        /// <summary>All its records are needed, whatever it is by now.</summary>
+        internal bool IsHeld { get; init; }
 
         /// <summary>Events below are trimmed.</summary>
         internal ulong FirstEvent { get; init; }

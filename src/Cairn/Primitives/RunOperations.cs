@@ -46,8 +46,10 @@
 //
 // A fork is one operation on the new run: it begins, and reads through to its parent (Store/ForkBase.cs). Nothing is copied but what the
 // numbers of the run go on from: the next event, the newest hash. So it costs the same whatever the parent holds. The parent takes no part
-// in the record: it is locked, since its newest state is what the fork has, and does not change.
+// in the record: it is locked, since its newest state is what the fork has, and does not change. At a past point the fork has what the
+// parent's records up to there make (Replay/PastRun.cs), and its body says so.
 
+using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
 using Cairn.Codec;
 using Cairn.Log;
@@ -108,13 +110,20 @@ internal sealed class RunOperations : OperationSet
     private static CairnException? ResolveFork(in Operation operation, Span<byte> holes, Catalogue catalogue)
     {
         var hasForm = Fields.TryRead(operation.Body, out var body);
-        hasForm &= RunRecord.TryFork(body, long.MaxValue, out var record, out _);
+        hasForm &= RunRecord.TryFork(body, long.MaxValue, out var record, out var start);
+        hasForm &= body.TryFlag("past", out var isPast);
         hasForm &= body.TryNumber("at", out var asked);       // not from the hole: a try before this one may have filled that
         Invariant.Check(hasForm && record is not null, "a fork has its form");
         var parent = catalogue.Find(record.Parent!.Value);
         if (parent is not { IsDeleted: false })
             return new CairnException(ErrorCode.NotFound, $"There is no run {record.Parent}.");
         var sequence = (ulong?)asked ?? parent.LastSequence;
+        if (isPast)
+        {
+            new ForkStart(sequence, parent.LastPosition, start.NextEvent, start.EventHead).Fill(holes);
+            return null;
+        }
+
         if (sequence < parent.LastSequence)
             return new HistoryTrimmedException(new Sequence(sequence), new Sequence(parent.LastSequence));
         new ForkStart(sequence, parent.LastPosition, parent.NextEvent, parent.EventHead).Fill(holes);
@@ -234,30 +243,32 @@ internal sealed class RunOperations : OperationSet
         run.DeletedAt = index.Sequence;
         index.Catalogue.Release(run, index.Sequence);
         Span<byte> key = stackalloc byte[1 + 2 * RunId.Size];
-        for (var gone = run; !gone.IsKept && gone.Store.Base is { } below; gone = below.Run)
+        for (var gone = run; !gone.IsKept && gone.Store.Base is { } below; gone = below.Owner)
         {
             index.Delete(RunKeys.Fork(key, below.Parent, gone.Id));
-            if (below.Run.GoneAt != index.Sequence)
+            if (below.Owner.GoneAt != index.Sequence)
                 break;
         }
 
         return true;
     }
 
-    // What the parent has now is what the fork has: nothing of it lies between its last commit and this one.
+    // What the parent has now is what the fork has: nothing of it lies between its last commit and this one. Or, at a past point, what it
+    // had there.
     private static bool TryFork(in Fields body, in ApplyContext context, [NotNullWhen(true)] out RunRecord? record)
     {
         var run = context.Run;
         if (!RunRecord.TryFork(body, context.Time, out record, out var start) || record.Parent == run.Id)
             return false;
-        if (!context.Catalogue.TryFork(run, record.Parent!.Value, start.Sequence, context.Sequence))
+        if (!body.TryFlag("past", out var isPast) || !context.Catalogue.TryFork(run, record.Parent!.Value, start.Sequence, start.Position, context.Sequence, isPast))
             return false;
         ref var numbers = ref run.Numbers;
-        numbers.BasePosition = start.Position;
         numbers.NextEvent = start.NextEvent;
         numbers.EventHead = start.EventHead;
+        Span<byte> point = stackalloc byte[sizeof(ulong)];
+        BinaryPrimitives.WriteUInt64LittleEndian(point, start.Sequence);
         context.On(context.Catalogue.State)
-            .Put(RunKeys.Fork(stackalloc byte[1 + 2 * RunId.Size], record.Parent.Value, run.Id), default);
+            .Put(RunKeys.Fork(stackalloc byte[1 + 2 * RunId.Size], record.Parent.Value, run.Id), isPast ? point : default);
         return true;
     }
 

@@ -1,6 +1,7 @@
 using Cairn.Checkpoints;
 using Cairn.Content;
 using Cairn.Log;
+using Cairn.Replay;
 using Cairn.Storage;
 using Cairn.Store;
 using Cairn.Transactions;
@@ -33,7 +34,11 @@ internal sealed class RecoveredState(
         Image = new CurrentImage();
         if (checkpoint is not null)
             Image.Value = CheckpointImage.Open(storage, manifest, checkpoint, cache, content);
-        _catalogue = new Catalogue(pins, visible, content, Image, checkpoint?.Sequence ?? 0, budget) { Limits = limits };
+        _catalogue = new Catalogue(pins, visible, content, Image, checkpoint?.Sequence ?? 0, budget)
+        {
+            Limits = limits,
+            Past = point => PastRun.Make(point, operations, content, limits, budget),
+        };
         _openings = new Openings(_catalogue, operations);
         if (checkpoint is not null)
             Resume(manifest, checkpoint);

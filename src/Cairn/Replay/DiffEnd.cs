@@ -39,7 +39,7 @@ internal sealed class DiffEnd(Scope scope, RunInfo info, RunState live, RunNumbe
             yield return new CommonPoint(run.Id, at);
             if (run.Store.Base is not { } below)
                 yield break;
-            (run, at) = (below.Run, Math.Min(at, below.At));
+            (run, at) = (below.Owner, Math.Min(at, below.At));
         }
     }
 
@@ -102,12 +102,12 @@ internal sealed class DiffChain(DiffEnd end, CommonPoint? common) : IDisposable
             if (_chain.IsTrimmed || Owner.Id == common?.Run || Owner.Store.Base is not { } below || Mutant.Is("diff-forgets-the-line"))
                 return false;
             RunNumbers numbers;
-            lock (below.Run.CommitLock)
-                numbers = below.Run.Numbers;
+            lock (below.Owner.CommitLock)
+                numbers = below.Owner.Numbers;
             numbers.LastPosition = Owner.Numbers.BasePosition;
             numbers.LastSequence = below.At;
             _chain.Dispose();
-            Owner = below.Run;
+            Owner = below.Owner;
             _chain = new RunChain(end.Log!, Owner.Id, numbers, Math.Min(below.At, end.Sequence));
         }
 

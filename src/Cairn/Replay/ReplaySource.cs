@@ -12,9 +12,6 @@ internal sealed record ReplaySource(
     /// <summary>Sequence that began the run; 0 = it was always there.</summary>
     internal ulong Born => Live.Born;
 
-    /// <summary>Finds what a fork reads through to.</summary>
-    internal required Func<RunId, RunState> Bases { get; init; }
-
     /// <summary>Of the living runs: while a fork has a pin, what it reads through to stays, whatever becomes of the fork.</summary>
     internal required SnapshotRegistry Pins { get; init; }
 }

@@ -11,7 +11,7 @@ namespace Cairn.Replay;
 /// </summary>
 internal sealed class RunChain : IDisposable
 {
-    private readonly SegmentedLog _log;
+    private readonly ILogRecords _log;
     private readonly LogReader _reader;
     private readonly RunId _run;
     private readonly ulong _born;
@@ -20,7 +20,7 @@ internal sealed class RunChain : IDisposable
 
     /// <param name="numbers">Of the run, of now or of an earlier moment.</param>
     /// <param name="visible">Records above it are passed over.</param>
-    internal RunChain(SegmentedLog log, RunId run, in RunNumbers numbers, ulong visible)
+    internal RunChain(ILogRecords log, RunId run, in RunNumbers numbers, ulong visible)
     {
         _log = log;
         _reader = new LogReader(log) { ReadsAlong = true };
@@ -48,7 +48,7 @@ internal sealed class RunChain : IDisposable
 
     internal ulong Position { get; private set; }
 
-    internal SegmentedLog Log => _log;
+    internal ILogRecords Log => _log;
 
     /// <summary>Position of the record that comes next.</summary>
     internal ulong Next => _next;

@@ -31,7 +31,7 @@
 // A fork. Its records begin with the fork, and what it has from before is its base: the living parent at the point of the fork, which
 // changes for nobody (Store/ForkBase.cs). The view reads through to it like the fork itself, and has a pin of the fork, so that the base
 // stays if the fork is deleted meanwhile. So a view of a fork costs what the fork wrote, whatever its parent holds. P1 holds: the base is
-// a function of the parent's records up to the point.
+// a function of the parent's records up to the point. The base of a fork at a past point is made of those records (PastRun.cs).
 //
 // What it does not do: no diff; no view of more than one run; nothing of a run that was deleted; nothing of a fork before it was one.
 
@@ -80,15 +80,16 @@ internal sealed class RunReplay : IDisposable
             image.Value = _image;
         }
 
-        _fork = source.Live.Store.Base is { } below ? source.Pins.TakeAt(below.At, source.Live.Store.RunTag) : default;
+        _fork = source.Live.Store.Base is null ? default : source.Pins.TakeAt(source.Live.Born, source.Live.Store.RunTag);
         try
         {
+            source.Live.Store.Base?.Prepare();
             if (source.Live.IsGone)
                 throw new CairnException(ErrorCode.NotFound, $"Run {source.Live.Id} was deleted.");
             Catalogue = new Catalogue(_pins, new VisibleSequence(), source.Content, image, checkpoint?.Sequence ?? 0)
             {
                 Limits = source.Limits,
-                Bases = source.Bases,
+                Bases = _ => source.Live.Store.Base!,
             };
             Catalogue.BeginLoad();
             Run = Catalogue.Find(source.Live.Id) ?? Catalogue.NewState(source.Live.Id);

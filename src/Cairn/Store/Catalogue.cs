@@ -34,6 +34,7 @@ internal sealed class Catalogue : IDisposable
     private readonly List<Action<RunState>> _watchers = [];
     private HashSet<RunState> _changed = [];
     private ulong _lastTag;
+    private long _pastForks;
     private ulong _cut;
     private bool _loading;
 
@@ -221,7 +222,7 @@ internal sealed class Catalogue : IDisposable
             run.Numbers = numbers;
             run.DeletedAt = numbers.DeletedAt;
             if (numbers.Base != default)
-                run.Store.SetBase(id, new ForkBase(numbers.Base, numbers.BasePoint, FindBase));
+                run.Store.SetBase(id, BaseOf(id, numbers));
             lock (_gate)
             {
                 // Once a new image is there, what it no longer has is no longer remembered as gone. The cut has to be this image's: with an
@@ -394,30 +395,54 @@ internal sealed class Catalogue : IDisposable
 
     // ---- forks ----------------------------------------------------------------------------------------------------------------
 
-    /// <summary>Where forks are applied anew that there are already: finds what they read through to in the catalogue that keeps it for
-    /// them. Null: here.</summary>
-    internal Func<RunId, RunState>? Bases { get; init; }
+    /// <summary>Where forks are applied anew that there are already: what they read through to, of the catalogue that has them. Null:
+    /// here.</summary>
+    internal Func<RunId, ForkBase>? Bases { get; init; }
+
+    /// <summary>Makes what forks of past points read. Null: there can be none.</summary>
+    internal PastBuilder? Past { get; init; }
+
+    /// <summary>How often a fork of a past point was made or found since this catalogue is there.</summary>
+    internal long PastForks => Interlocked.Read(ref _pastForks);
 
     /// <summary>A run reads through to another from now on. By Apply, under the locks of both and the catalogue's.</summary>
-    /// <param name="from">The parent has nothing newer.</param>
+    /// <param name="from">The parent has nothing newer; or if that is a past point, it.</param>
+    /// <param name="position">Of the parent's newest record.</param>
     /// <param name="sequence">Of the commit.</param>
     /// <returns>False: there is no such parent.</returns>
-    internal bool TryFork(RunState run, RunId parent, ulong from, ulong sequence)
+    internal bool TryFork(RunState run, RunId parent, ulong from, ulong position, ulong sequence, bool isPast)
     {
         if (Bases is null)
         {
-            if (Find(parent) is not { IsDeleted: false } state || from < state.LastSequence)
+            if (Find(parent) is not { IsDeleted: false } state || (isPast ? Past is null : from < state.LastSequence))
                 return false;
             var points = _forks.GetOrAdd(parent, static _ => new ForkPoints());
-            points.Add(sequence);
+            if (isPast)
+                AddPast(points);
+            else
+                points.Add(sequence);
             state.Store.Forks = points;
         }
 
-        run.Store.SetBase(run.Id, new ForkBase(parent, sequence, FindBase));
-        run.Numbers.Base = parent;
-        run.Numbers.BasePoint = sequence;
+        ref var numbers = ref run.Numbers;
+        numbers.Base = parent;
+        numbers.BasePoint = isPast ? from : sequence;
+        numbers.BasePosition = position;
+        run.Store.SetBase(run.Id, BaseOf(run.Id, numbers with { Born = sequence }));
         return true;
     }
+
+    private void AddPast(ForkPoints points)
+    {
+        points.AddMade();
+        Interlocked.Increment(ref _pastForks);
+    }
+
+    private ForkBase BaseOf(RunId fork, in RunNumbers numbers) => Bases is not null
+        ? Bases(fork)
+        : numbers.IsForkOfPast
+            ? new ForkBase(numbers.Base, numbers.BasePoint, numbers.BasePosition, FindBase, Past!)
+            : new ForkBase(numbers.Base, numbers.BasePoint, FindBase);
 
     /// <summary>A run was deleted. It stays for its forks, if it has some; otherwise what it read through to may go, and with it the runs
     /// that were deleted before and were there for this one alone. By Apply, under the locks of all of them.</summary>
@@ -429,11 +454,11 @@ internal sealed class Catalogue : IDisposable
             return;
         }
 
-        for (var fork = run; fork.Store.Base is { } below; fork = below.Run)
+        for (var fork = run; fork.Store.Base is { } below; fork = below.Owner)
         {
-            var parent = below.Run;
+            var parent = below.Owner;
             lock (_gate)
-                _released.Add(new Released(fork, _forks[parent.Id], below.At, sequence));
+                _released.Add(new Released(fork, _forks[parent.Id], sequence));
             if (!parent.IsKept || HasForks(parent))
                 return;
             FreezeBefore(parent, sequence);
@@ -464,11 +489,16 @@ internal sealed class Catalogue : IDisposable
                 var released = _released[i];
                 if (!nobodyReads && !released.HasSettled(_pins))
                     continue;
-                released.Points.Remove(released.Point, released.DeletedAt);
+                released.Settle();
                 _released.RemoveAt(i);
             }
         }
     }
+
+    /// <summary>Forks of past points need every record of a run, also those that retention would let go of.</summary>
+    /// <param name="since">The oldest checkpoint that recovery may begin at.</param>
+    internal bool HoldsRecords(RunId run, ulong since) =>
+        _forks.TryGetValue(run, out var points) && points.HoldRecords(since) && !Mutant.Is("compaction-forgets-past-forks");
 
     /// <summary>What a merge has to keep of a run for its forks.</summary>
     /// <param name="since">The oldest checkpoint that recovery may begin at.</param>
@@ -477,8 +507,6 @@ internal sealed class Catalogue : IDisposable
     /// <summary>A run that forks read through to, deleted or not.</summary>
     internal RunState FindBase(RunId id)
     {
-        if (Bases is not null)
-            return Bases(id);
         var run = Find(id);
         Invariant.Check(run is not null, "a run that a fork reads through to is there");
         return run;
@@ -502,23 +530,43 @@ internal sealed class Catalogue : IDisposable
             }
 
             var points = _forks.GetOrAdd(RunId.Read(versions.Key[1..]), static _ => new ForkPoints());
+            var isPast = version.Value.Length > 0;
             if (deleted.TryGetValue(fork, out var at))
-                points.AddPast(version.Sequence, at);
+            {
+                if (isPast)
+                    points.AddPastMade(at);
+                else
+                    points.AddPast(version.Sequence, at);
+            }
+            else if (isPast)
+            {
+                AddPast(points);
+            }
             else
+            {
                 points.Add(version.Sequence);
+            }
         }
     }
 
     /// <summary>A fork whose deletion is applied, and what it held.</summary>
-    private sealed class Released(RunState fork, ForkPoints points, ulong point, ulong deletedAt)
+    private sealed class Released(RunState fork, ForkPoints points, ulong deletedAt)
     {
         private long _line;
 
         internal ForkPoints Points => points;
 
-        internal ulong Point => point;
+        internal void Settle()
+        {
+            if (!fork.Numbers.IsForkOfPast)
+            {
+                points.Remove(fork.BasePoint, deletedAt);
+                return;
+            }
 
-        internal ulong DeletedAt => deletedAt;
+            points.RemoveMade(deletedAt);
+            fork.Store.Base!.Dispose();                      // it was made for this fork
+        }
 
         // Who finds the fork still reads it; who was inside may; and who has pinned something of it does.
         internal bool HasSettled(SnapshotRegistry pins)
@@ -611,7 +659,13 @@ internal sealed class Catalogue : IDisposable
     public void Dispose()
     {
         foreach (var run in _runs.Values)
+        {
+            if (Bases is null)
+                run.Store.Base?.Dispose();                   // elsewhere it is shared
             run.Dispose();
+        }
+
+        _budget?.AddRuns(-_runs.Count);
         State.Dispose();
     }
 }

@@ -18,8 +18,8 @@ namespace Cairn.Store;
 /// 80  u32  record bytes     of the run's record in the catalogue
 /// 84  u32  zero
 /// 88  16   base             of a fork: the run it reads through to; zero = none
-/// 104 u64  base point       sequence of the commit that made the fork
-/// 112 u64  base position    of the newest record of the base that the fork has; all ones = none
+/// 104 u64  base point       sequence of the commit that made the fork; lower: of the past point that it was made at
+/// 112 u64  base position    of the newest record of the base when the fork was made; all ones = none
 /// 120 u64  deleted at       the run was deleted, and forks still read it; 0 = no </code></summary>
 internal record struct RunNumbers
 {
@@ -59,8 +59,11 @@ internal record struct RunNumbers
     /// <summary>The sequence it reads that at.</summary>
     internal ulong BasePoint { get; set; }
 
-    /// <summary>Position of the newest record of the base that the fork has.</summary>
+    /// <summary>Position of the newest record of the base when the fork was made: at the point, or behind a past one.</summary>
     internal ulong BasePosition { get; set; } = NoPosition;
+
+    /// <summary>A fork whose base is the run as it was at a past point.</summary>
+    internal readonly bool IsForkOfPast => Base != default && BasePoint < Born;
 
     /// <summary>The run was deleted, and is kept for the forks that read through to it; 0 = it was not.</summary>
     internal ulong DeletedAt { get; set; }

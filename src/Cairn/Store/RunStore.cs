@@ -36,7 +36,8 @@
 //     tombstone.
 // S10 A key is forgotten only if that version is its only one and no pin lies below it. So what is newer than a pin is in memory.
 //
-// S11 A fork has a base below its image: its parent at one point, which changes no more (ForkBase). What memory and image have nothing of
+// S11 A fork has a base below its image: its parent at one point, or a store made of the parent's records up to a past one, neither of
+//     which changes any more (ForkBase). What memory and image have nothing of
 //     is there. So a fork is never whole, and its plain tombstones stay: each may hide something of the base.
 // S12 A point of a fork holds versions of the parent as a pin does (S3), also in a load and in tables, and nobody validates there (S5, S10
 //     ask pins alone). Reads at a point go on to the image when memory has later versions of a key only: a held version may be in the
@@ -100,8 +101,8 @@
 // What it does not do
 // -------------------
 // No decision about conflicts, expiry or retention: an expired version is returned with its expiry, and removed only when somebody
-// deletes it. No history: what memory has swept is read from the log and the tables. No fork of a run as it was earlier, no
-// decision about what leaves memory but for attached bytes: the callers' business. Chunks of the slab are used again for any size but
+// deletes it. No history: what memory has swept is read from the log and the tables. No decision about what leaves memory but for
+// attached bytes: the callers' business. Chunks of the slab are used again for any size but
 // return to the system only with all of the run's memory (ForgetAll); values above 8 KiB return at once. Nothing here blocks on a disk
 // but what is said to: a read of a key that is not resident or of a content that is not attached, MakeResident, and a write of a key
 // that nobody made resident.

@@ -422,7 +422,12 @@ internal sealed class CommitPath(
     private void Warm(Batch batch, List<Expectation>? expectations)
     {
         foreach (ref readonly var part in batch.Parts)
+        {
+            if (part.Writes > 0)
+                part.Run.Store.Base?.Prepare();
             part.Run.Store.PrefetchCounts();
+        }
+
         EachKey(batch, static (store, key) => store.Prefetch(key));
         for (var i = 0; i < expectations?.Count; i++)
         {
@@ -808,7 +813,8 @@ internal sealed class CommitPath(
         catalogue.SettleForks(nobodyReads: true);
         catalogue.Remove(run);
         run.Dispose();
-        if (below is { Run: { } parent } && parent.GoneAt == sequence)
+        below?.Dispose();
+        if (below is { Owner: { } parent } && parent.GoneAt == sequence)
             Forget(catalogue, parent, sequence);
     }
 

@@ -163,11 +163,13 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         return true;
     }
 
-    // Records come in their order, so what is here of the parent by now is what the fork had, as far as it could be saved.
+    // Records come in their order, so what is here of the parent by now is what the fork had, as far as it could be saved. What it had at a
+    // past point is not here any more.
     private bool TryFork(PartOf target, Source known, ReadOnlySpan<byte> body)
     {
         if (target.Run is not null || !Fields.TryRead(body, out var fields)
-            || !RunRecord.TryFork(fields, long.MaxValue, out var record, out _))
+            || !RunRecord.TryFork(fields, long.MaxValue, out var record, out _)
+            || !fields.TryFlag("past", out var isPast))
         {
             return false;
         }
@@ -177,7 +179,7 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
             Lose(target.Id, "its name, which another run has");
         var kept = Value.Object(fields.Object.AsObject().Where(member => member.Key != "from" && !(isTaken && member.Key == "name")));
         var parent = record.Parent!.Value;
-        if (path.Catalogue.Find(parent) is { IsDeleted: false })
+        if (!isPast && path.Catalogue.Find(parent) is { IsDeleted: false })
         {
             known.Follow(_runs.GetValueOrDefault(parent));
             var members = kept.AsObject().Append(new("from", ForkStart.Open.ToValue()));

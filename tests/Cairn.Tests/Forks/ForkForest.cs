@@ -23,15 +23,28 @@ internal sealed record Life
 }
 
 /// <summary>Random histories over a forest of runs and their forks, beside the model; every fork is compared with it whole.</summary>
-internal sealed class ForkForest(TestDatabase test, ulong seed, int keys = 24)
+/// <param name="keepsAll">Retention lets go of nothing, so every past point can be forked.</param>
+internal sealed class ForkForest(TestDatabase test, ulong seed, int keys = 24, bool keepsAll = false)
 {
     private readonly Random _random = new(unchecked((int)(seed ^ seed >> 32)));
     private readonly List<(Snapshot Snapshot, RunId Run, Life Life)> _snapshots = [];
     private int _names;
 
+    private readonly Dictionary<RunId, List<(ulong Sequence, Life Life)>> _pasts = new() { [RunId.Default] = [(0, new Life())] };
+
     internal Dictionary<RunId, Life> Lives { get; private set; } = new() { [RunId.Default] = new Life() };
 
     internal int Forks { get; private set; }
+
+    internal int PastForks { get; private set; }
+
+    private void Set(RunId id, Life life)
+    {
+        Lives[id] = life;
+        if (!_pasts.TryGetValue(id, out var past))
+            _pasts.Add(id, past = []);
+        past.Add((test.Sequence, life));
+    }
 
     internal int Deletions { get; private set; }
 
@@ -115,7 +128,7 @@ internal sealed class ForkForest(TestDatabase test, ulong seed, int keys = 24)
                 break;
         }
 
-        Lives[run.Id] = life;
+        Set(run.Id, life);
     }
 
     // Two runs at once, one of which has been read through to its base.
@@ -134,8 +147,8 @@ internal sealed class ForkForest(TestDatabase test, ulong seed, int keys = 24)
             left.Kv.Put(key, (left.Kv.Number(key) ?? 0) + (right.Kv.Number(key) ?? 0));
             right.Kv.Delete(key);
         });
-        Lives[one.Id] = life with { Kv = life.Kv.SetItem(key, (sum, test.Sequence, 0)) };
-        Lives[other.Id] = second with { Kv = second.Kv.Remove(key) };
+        Set(one.Id, life with { Kv = life.Kv.SetItem(key, (sum, test.Sequence, 0)) });
+        Set(other.Id, second with { Kv = second.Kv.Remove(key) });
     }
 
     private void Fork()
@@ -145,17 +158,56 @@ internal sealed class ForkForest(TestDatabase test, ulong seed, int keys = 24)
         var parent = Some();
         if (Depth(parent.Id) >= 12)
             return;
+        if (_random.Next(2) == 0)
+        {
+            ForkPast(parent, _random.NextInt64((long)_pasts[parent.Id][0].Sequence, (long)test.Sequence + 1));
+            return;
+        }
+
         var info = parent.Info;
         var fork = Db.Runs.Fork(parent.Id, name: $"fork-{_names++}");
         Assert.Equal((parent.Id, info.LastSequence), (fork.Info.Parent, fork.Info.ForkSequence));
-        Lives.Add(fork.Id, Lives[parent.Id]);
+        Set(fork.Id, Lives[parent.Id]);
         Forks++;
+    }
+
+    private Run? ForkPast(Run parent, long at)
+    {
+        var (last, newest) = (parent.Info.LastSequence.Value, test.Sequence);
+        try
+        {
+            var fork = Db.Runs.Fork(parent.Id, new Sequence((ulong)at), name: $"past-{_names++}");
+            Assert.Equal((parent.Id, (ulong)at), (fork.Info.Parent!.Value, fork.Info.ForkSequence!.Value.Value));
+            Set(fork.Id, _pasts[parent.Id].FindLast(moment => moment.Sequence <= (ulong)at).Life);
+            PastForks += (ulong)at < last ? 1 : 0;
+            return fork;
+        }
+        catch (HistoryTrimmedException trimmed) when (!keepsAll && (ulong)at < last)
+        {
+            Assert.Equal((newest, last), (test.Sequence, trimmed.Earliest.Value));
+            return null;
+        }
+    }
+
+    /// <summary>A fork at each moment of some run is what the run was then.</summary>
+    internal void ForkEverywhere(int most)
+    {
+        var parent = Some();
+        foreach (var (sequence, _) in _pasts[parent.Id].TakeLast(most).ToList())
+        {
+            if (ForkPast(parent, (long)sequence) is not { } fork)
+                return;
+            Check(fork, Lives[fork.Id]);
+            Db.Runs.Delete(fork.Id);
+            Lives.Remove(fork.Id);
+            _pasts.Remove(fork.Id);
+        }
     }
 
     private int Depth(RunId id)
     {
         var depth = 0;
-        for (var below = Db.Engine.Find(id).Store.Base; below is not null; below = below.Run.Store.Base)
+        for (var below = Db.Engine.Find(id).Store.Base; below is not null; below = below.Owner.Store.Base)
             depth++;
         return depth;
     }
@@ -167,6 +219,7 @@ internal sealed class ForkForest(TestDatabase test, ulong seed, int keys = 24)
             return;
         Db.Runs.Delete(run.Id);
         Lives.Remove(run.Id);
+        _pasts.Remove(run.Id);
         Deletions++;
         Assert.Equal(ErrorCode.NotFound, Assert.Throws<CairnException>(() => run.Kv.Get("k00")).Code);
     }

@@ -30,11 +30,24 @@ public class ForkModelTests(ITestOutputHelper output)
             Play(round % 2 == 0 ? Durability.Strict : Durability.Buffered, seed + (ulong)round, steps: 500);
     }
 
-    private void Play(Durability mode, ulong seed, int steps)
+    [Fact]
+    [Trait("Requirement", "RPL-10")]
+    public void With_every_past_point()
+    {
+        var seed = Seeds.Begin("forks of the past");
+        for (var round = 0; round < Seeds.Scaled(6); round++)
+            Play(round % 2 == 0 ? Durability.Strict : Durability.Buffered, seed + (ulong)round, steps: 400, keepsAll: true);
+    }
+
+    private void Play(Durability mode, ulong seed, int steps, bool keepsAll = false)
     {
         output.WriteLine($"{mode} {seed}");
-        using var test = new TestDatabase(mode, mode == Durability.InMemory ? null : Small);
-        var forest = new ForkForest(test, seed);
+        using var test = new TestDatabase(
+            mode, mode == Durability.InMemory ? null : options => Small(options) with
+            {
+                Retention = keepsAll ? Retention.KeepAll : Retention.KeepLast(1),
+            });
+        var forest = new ForkForest(test, seed, keepsAll: keepsAll);
         var random = new Random(unchecked((int)seed));
         var done = "begun";
         for (var step = 0; step < steps; step++)
@@ -56,9 +69,13 @@ public class ForkModelTests(ITestOutputHelper output)
 
         forest.DropSnapshots();
         forest.Check();
-        Assert.True(forest.Forks > 5 && forest.Deletions > 0);
+        output.WriteLine($"{forest.Forks} forks, {forest.PastForks} of the past, {forest.Deletions} deletions");
+        Assert.True(forest.Forks > 3 && forest.Deletions > 0);
         if (!test.HasLog)
             return;
+        Assert.True(forest.PastForks > (keepsAll ? 5 : 0));
+        for (var i = 0; i < (keepsAll ? 3 : 0); i++)
+            forest.ForkEverywhere(most: 40);
         var hash = test.Db.StateHash();
         Replay(test, forest);
         test.Reopen();

@@ -46,7 +46,11 @@ public sealed class RebuildTests
             other.Events.Append("seen", Value.Object(("round", round)));
             other.State.Set("cell", round);
             if (round % 2 == 1)
+            {
                 test.Db.Runs.Fork(other.Id, name: $"fork-{test.Sequence}").Kv.Put("x", "of the fork");
+                test.Db.Runs.Fork(other.Id, other.Info.FirstSequence, $"past-{test.Sequence}").Kv.Put("x", "of the past");
+            }
+
             if (random.Next(3) == 0)
                 test.Db.Runs.Delete(other.Id);
             test.CheckpointAndForget();
