@@ -30,6 +30,9 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
     internal Run Run => _run ??= RunNames.Find(
         RunsOf(Database), parsed.GetValue(GlobalOptions.Run)!, begin: verb.Needs == Needs.WriteRun);
 
+    /// <summary>The runs of the database; what is written through them tells who wrote it.</summary>
+    internal Runs Runs => RunsOf(Database);
+
     // What is written through these tells who wrote it, if that was said.
     private Runs RunsOf(CairnDatabase database) => (parsed.GetValue(GlobalOptions.Actor), parsed.GetValue(GlobalOptions.Tool)) switch
     {

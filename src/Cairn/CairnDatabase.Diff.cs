@@ -23,10 +23,10 @@ public sealed partial class CairnDatabase
         options.Check(_engine.Limits);
         var (runA, runB) = (_engine.Find(a), _engine.Find(b));
         var time = _engine.Path.ReadTime();
-        var endA = EndOf(runA, time);
+        var endA = EndOf(_engine, runA, time);
         try
         {
-            return new RunDiff(endA, EndOf(runB, time), options);
+            return new RunDiff(endA, EndOf(_engine, runB, time), options);
         }
         catch
         {
@@ -67,16 +67,16 @@ public sealed partial class CairnDatabase
     }
 
     // The numbers are taken behind the pin: they name a record at or above what is shown.
-    private DiffEnd EndOf(RunState run, long time)
+    internal static DiffEnd EndOf(Engine engine, RunState run, long time)
     {
-        var hold = new PinHold(_engine.Pins, _engine.Pins.Take(run.Visible, run.Store.RunTag));
+        var hold = new PinHold(engine.Pins, engine.Pins.Take(run.Visible, run.Store.RunTag));
         try
         {
             RunNumbers numbers;
             lock (run.CommitLock)
                 numbers = run.Numbers;
-            var scope = Scope.Snapshot(_engine.Path, run, hold.Sequence, time);
-            return new DiffEnd(scope, new Lifecycle(_engine, scope).Info, run, numbers, hold);
+            var scope = Scope.Snapshot(engine.Path, run, hold.Sequence, time);
+            return new DiffEnd(scope, new Lifecycle(engine, scope).Info, run, numbers, hold);
         }
         catch
         {

@@ -348,7 +348,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
 
     private static OperationTable Operations { get; } = new(
         new KvOperations(), new EventOperations(), new StateOperations(), new TraceOperations(), new RunOperations(),
-        new IdempotencyOperations(), new SubscriptionOperations(), new TriggerOperations());
+        new MergeOperations(), new IdempotencyOperations(), new SubscriptionOperations(), new TriggerOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {

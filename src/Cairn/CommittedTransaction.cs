@@ -95,7 +95,7 @@ public sealed record CommittedTransaction
             Value.Decode(body.AsSpan(sizeof(uint) + sizeof(ulong))),
         OperationCode.EventAppend => Value.Decode(EventOperations.PayloadIn(body)),
         OperationCode.TraceRecord or OperationCode.RunCreate or OperationCode.RunUpdate or OperationCode.RunEnd or OperationCode.RunResume
-            or OperationCode.RunArchive or OperationCode.RunFork or OperationCode.Retention => Value.Decode(body),
+            or OperationCode.RunArchive or OperationCode.RunFork or OperationCode.RunMerge or OperationCode.Retention => Value.Decode(body),
         OperationCode.Idempotency when body.Length > 0 => Value.Decode(body),
         _ => default(Value?),
     };

@@ -37,7 +37,7 @@ internal static class DiffReport
         ("before", Of(item.Before)),
         ("after", Of(item.After)));
 
-    private static Value? Of(DiffVersion? version) => version is null ? default(Value?) : Fields.Write(
+    internal static Value? Of(DiffVersion? version) => version is null ? default(Value?) : Fields.Write(
         ("value", version.Value),
         ("type", Fields.Of(version.Type)),
         ("counter", version.Counter is { } counter ? (long)counter.Value : default(Value?)),
@@ -162,7 +162,7 @@ internal static class DiffReport
     };
 
     // A key may hold anything: what would break a line or speak to a terminal is written as JSON writes it.
-    private static string Plain(string key) => key.Any(char.IsControl) ? ((Value)key).ToJson() : key;
+    internal static string Plain(string key) => key.Any(char.IsControl) ? ((Value)key).ToJson() : key;
 
     private static string Types(DiffItem item) => item.Before?.Type is { } before && item.After?.Type is { } after && before != after
         ? $"{before} -> {after}"
@@ -179,7 +179,7 @@ internal static class DiffReport
         ? "nothing more"
         : $"{operation.Name} {Plain(operation.Address.ToString())} {(operation.Value is { } value ? Cut(value.ToJson()) : "")}".TrimEnd();
 
-    private static string Short(DiffVersion? version) =>
+    internal static string Short(DiffVersion? version) =>
         version is null ? "" : version.IsRedacted ? "(redacted)" : Cut(version.Value.ToJson());
 
     // One line of bounded length, whatever the value is; JSON has escaped what would break the line.

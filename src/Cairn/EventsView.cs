@@ -262,6 +262,21 @@ public class EventsView
         return stream;
     }
 
+    /// <summary>Where an event came from that a merge brought (<see cref="Runs.Merge"/>). Costs a read of the events that came with
+    /// it.</summary>
+    /// <returns>Null when it was appended to this run, or to one that this was forked from, or there is none of this number.</returns>
+    public EventOrigin? Origin(EventNumber number)
+    {
+        using var pinned = new PinnedScope(Engine.Pins, Scope);
+        using var reader = Scope.Run.Store.Read();
+        var events = new EventReader(pinned.Scope, reader, stackalloc byte[EventReader.KeyBytes]);
+        if (number.Value >= events.Committed)
+            return null;
+        return MergedEvents.OriginOf(events, pinned.Scope, number.Value) is var (run, origin, hash)
+            ? new EventOrigin(run, origin, hash)
+            : null;
+    }
+
     /// <summary>Recomputes every hash in a range and compares it with what is kept, links included. Reads all of it.</summary>
     /// <param name="from">First number; null = the first that is kept. The link of this event to the one before is checked too.</param>
     /// <param name="to">End, exclusive; null = to the end, which must be the head.</param>

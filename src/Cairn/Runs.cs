@@ -11,7 +11,7 @@ namespace Cairn;
 /// <summary>The index of runs. Listings are in order of the runs' ids, which is the order in which they were begun, as far as the
 /// database made the ids. The runs <c>default</c> and <c>$sys</c> always exist; they can be found by name and id, and are not listed.
 /// Thread-safe. Reads never wait and never change anything.</summary>
-public sealed class Runs
+public sealed partial class Runs
 {
     private const byte ListingRuns = 0x60;
 
@@ -656,7 +656,7 @@ public sealed class Runs
         {
             foreach (var set in state.Store.Base is { IsReady: false } ? [] : _engine.Path.Operations.Sets)
             {
-                if (set is not RunOperations)
+                if (set is not (RunOperations or MergeOperations))
                     counts.Add(set.Name, set.CountItems(reader, placed.Sequence));
             }
         }

@@ -453,6 +453,12 @@ internal sealed class EventOperations : OperationSet
 
     internal override void Encode(Batch batch, PendingWrite write)
     {
+        if (write.Expiry != 0 || (write.Code == OperationCode.EventRedact && write.OperationKey.Length > 0))
+        {
+            EncodeCarried(batch, write);
+            return;
+        }
+
         var writes = write.Code == OperationCode.EventAppend ? WritesPerAppend : 1;
         write.Value.CopyTo(batch.Add(write.Code, 0, write.OperationKey, write.Value.Length, writes));
         if (write.Code == OperationCode.EventRedact)
@@ -466,6 +472,37 @@ internal sealed class EventOperations : OperationSet
             OperationCode.EventRedact => true,
             _ => false,
         };
+    }
+
+    // E6. The time of an Append is the write's expiry; of an event that was redacted elsewhere it stands in the body.
+    private static void EncodeCarried(Batch batch, PendingWrite write)
+    {
+        var lead = write.Expiry == 0 ? 0 : sizeof(long);
+        var flags = write.Expiry == 0 ? (byte)0 : Operation.HasExpiryFlag;
+        var body = batch.Add(write.Code, flags, write.OperationKey, lead + write.Value.Length, WritesPerAppend);
+        if (lead > 0)
+            BinaryPrimitives.WriteInt64LittleEndian(body, write.Expiry);
+        write.Value.CopyTo(body[lead..]);
+        batch.NeedsResolve = true;
+        batch.KnowsEventNumbers = true;
+    }
+
+    /// <summary>The body of an event that keeps its time (E6), behind the time of one that is not redacted.</summary>
+    /// <param name="index">How many events the transaction carries to the run before this one.</param>
+    /// <param name="previous">Hash of the event that it belongs behind; looked at when it is the first of its commit.</param>
+    /// <param name="rest">Salt and canonical payload; of a redacted one time and payload hash.</param>
+    internal static byte[] CarriedBody(
+        ulong index, Hash256 previous, Hash256 payloadHash, ReadOnlySpan<ulong> causes, ReadOnlySpan<byte> rest)
+    {
+        var body = new byte[CausesOffset + 8 * causes.Length + rest.Length];
+        BinaryPrimitives.WriteUInt64LittleEndian(body, index);
+        previous.CopyTo(body.AsSpan(PreviousOffset));
+        payloadHash.CopyTo(body.AsSpan(HashOffset));
+        BinaryPrimitives.WriteUInt16LittleEndian(body.AsSpan(CauseCountOffset), (ushort)causes.Length);
+        for (var i = 0; i < causes.Length; i++)
+            BinaryPrimitives.WriteUInt64LittleEndian(body.AsSpan(CausesOffset + 8 * i), causes[i]);
+        rest.CopyTo(body.AsSpan(CausesOffset + 8 * causes.Length));
+        return body;
     }
 
     /// <summary>What the first operation of a committed batch has become.</summary>

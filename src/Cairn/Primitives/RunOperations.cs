@@ -63,7 +63,8 @@ internal sealed class RunOperations : OperationSet
 {
     internal override byte Family => 0x60;
 
-    internal override bool Takes(OperationCode code) => base.Takes(code) || code == OperationCode.Retention;
+    internal override bool Takes(OperationCode code) =>
+        (base.Takes(code) && code != OperationCode.RunMerge) || code == OperationCode.Retention;
 
     internal override string Name => "runs";
 

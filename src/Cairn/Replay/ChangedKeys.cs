@@ -23,9 +23,15 @@ internal sealed class ChangedKeys
         var keys = new HashSet<byte[]>(ByteArrayComparer.Instance);
         if (!TryAdd(keys, common, a) || !TryAdd(keys, common, b) || !TryAddExpired(keys, a, b))
             return null;
-        var ordered = keys.ToList();
-        ordered.Sort(ByteArrayComparer.Instance);
-        return new ChangedKeys(ordered);
+        return new ChangedKeys([.. keys.Order(ByteArrayComparer.Instance)]);
+    }
+
+    /// <summary>What one side alone has written since a point of its line: nothing else of it is another than it was there, but for what
+    /// expired. Null as above.</summary>
+    internal static ChangedKeys? Since(CommonPoint point, DiffEnd end)
+    {
+        var keys = new HashSet<byte[]>(ByteArrayComparer.Instance);
+        return TryAdd(keys, point, end) ? new ChangedKeys([.. keys.Order(ByteArrayComparer.Instance)]) : null;
     }
 
     /// <summary>Those of a family, in order.</summary>

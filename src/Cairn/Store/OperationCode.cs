@@ -30,6 +30,7 @@ internal enum OperationCode : byte
     RunResume = 0x63,
     RunDelete = 0x64,
     RunFork = 0x65,
+    RunMerge = 0x66,
     RunArchive = 0x67,
 
     TriggerDefine = 0x92,

@@ -36,6 +36,10 @@ internal sealed class RunInputs(long next)
         Volatile.Write(ref _count, _pending.Count);
     }
 
+    /// <summary>A merge has brought inputs: what is answered next comes behind them. Under <see cref="Answering"/> and the run's
+    /// lock.</summary>
+    internal void GoOnFrom(long next) => Next = Math.Max(Next, next);
+
     /// <summary>A commit has taken the first ones.</summary>
     internal void Taken(int count)
     {

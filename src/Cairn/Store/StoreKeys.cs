@@ -15,6 +15,7 @@ namespace Cairn.Store;
 ///  60 id                 runs (catalogue); 61 name; 62 parent id; 63 tag 0 id; 64 status id; 65 id: its result;
 ///     66 id: its policy of retention; 67 base id: forks by the run that they read through to
 ///  92 name               triggers; 94 name: where each stands; 68 id (catalogue): runs that have some
+///  69 id                 where a run was merged from, by the source; 6A number: events that came with a merge
 ///  97 key                idempotency keys
 ///  98 name               subscriptions </code>
 /// Numbers are big-endian, because order is their meaning.
@@ -43,6 +44,8 @@ internal static class StoreKeys
     internal const byte RunRetention = 0x66;
     internal const byte RunFork = 0x67;
     internal const byte RunTriggers = 0x68;
+    internal const byte Merged = 0x69;
+    internal const byte MergedEvents = 0x6A;
     internal const byte Trigger = 0x92;
     internal const byte TriggerCursor = 0x94;
     internal const byte Idempotency = 0x97;

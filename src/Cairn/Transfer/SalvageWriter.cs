@@ -86,6 +86,8 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
 
     private const string TriggersText = "its triggers: their cursors are of the log that was damaged";
 
+    private const string MergesText = "what it was merged from: a later merge of the same run begins where the two parted";
+
     private const string SubscriptionsText = "its subscriptions: their cursors are of the log that was damaged";
 
     private bool TryCarry(PartOf target, Source known, in Operation operation)
@@ -130,6 +132,9 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
                 return target.TryAddChange(StoreKeys.Trace, operation);
             case OperationCode.SubscriptionSet or OperationCode.SubscriptionDrop:
                 Lose(target.Id, SubscriptionsText);
+                return true;
+            case OperationCode.RunMerge:
+                Lose(target.Id, MergesText);
                 return true;
             case OperationCode.TriggerDefine or OperationCode.TriggerDrop or OperationCode.TriggerCursor:
                 Lose(target.Id, TriggersText);

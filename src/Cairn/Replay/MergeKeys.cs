@@ -1,0 +1,66 @@
+using Cairn.Store;
+
+namespace Cairn.Replay;
+
+/// <summary>The store keys that a merge has to look at (G3 of MergePlan.cs).</summary>
+internal sealed class MergeKeys
+{
+    private const int KeysPerPiece = 512;
+
+    private readonly Dictionary<byte, List<byte[]>> _keys = [];
+
+    /// <param name="sharedEvents">Events below this number are both sides': of them, one can only have been redacted.</param>
+    internal MergeKeys(
+        DiffEnd source, CommonPoint? since, Func<MergeState> values, ulong sharedEvents, CancellationToken cancellationToken)
+    {
+        var changed = since is { } point ? ChangedKeys.Since(point, source) : null;
+        foreach (var family in (byte[])[StoreKeys.Kv, StoreKeys.State, StoreKeys.Trace, StoreKeys.Event])
+        {
+            _keys[family] = changed is not null
+                ? [.. changed.Of(family)]
+                : Differing(source, values(), family, family == StoreKeys.Event ? sharedEvents : null, cancellationToken);
+        }
+    }
+
+    internal bool IsEmpty => _keys.Values.All(keys => keys.Count == 0);
+
+    internal IReadOnlyList<byte[]> Of(byte family) => _keys[family];
+
+    // Without records: what has another version. Reads both sides' keys of the family.
+    private static List<byte[]> Differing(
+        DiffEnd source, MergeState values, byte family, ulong? below, CancellationToken cancellationToken)
+    {
+        var keys = new List<byte[]>();
+        byte[] from = below is null ? [family] : StoreKeys.Of(stackalloc byte[9], family, 0).ToArray();
+        byte[] to = below is { } bound ? StoreKeys.Of(stackalloc byte[9], family, bound).ToArray() : [(byte)(family + 1)];
+        for (byte[]? next = from; next is not null;)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            next = Piece(source, values, next, to, keys);
+        }
+
+        return keys;
+    }
+
+    private static byte[]? Piece(DiffEnd source, MergeState values, byte[] from, byte[] to, List<byte[]> found)
+    {
+        using var readSource = source.Run.Store.Read();
+        using var readBase = values.Store.Read();
+        var inSource = readSource.Scan(from, to, source.Sequence);
+        var inBase = readBase.Scan(from, to, values.Sequence);
+        var (hasSource, hasBase) = (inSource.MoveNext(), inBase.MoveNext());
+        for (var keys = 0; hasSource || hasBase; keys++)
+        {
+            var order = !hasSource ? 1 : !hasBase ? -1 : inSource.Key.SequenceCompareTo(inBase.Key);
+            var key = order <= 0 ? inSource.Key : inBase.Key;
+            if (keys == KeysPerPiece)
+                return key.ToArray();
+            if (order != 0 || inSource.Version.Sequence != inBase.Version.Sequence)
+                found.Add(key.ToArray());
+            hasSource = order <= 0 ? inSource.MoveNext() : hasSource;
+            hasBase = order >= 0 ? inBase.MoveNext() : hasBase;
+        }
+
+        return null;
+    }
+}
