@@ -51,7 +51,7 @@ try
     suite.Run(options, report, directory);
     if (options.JsonFile is not null)
         report.WriteJson(options.JsonFile);
-    if (suite != StorageSuite.Suite && suite != ScaleSuite.Suite && !options.IsQuick && options.Part is null)
+    if (suite == KvSuite.Suite && !options.IsQuick && options.Part is null)
         Page.Write(report, $"Benchmark {options.Suite}", Path.Combine("docs", "benchmarks", $"{options.Suite}.md"));
 }
 finally

@@ -14,5 +14,8 @@ internal static class ReplayGates
     // Times: the run's records among those of others, against the same run alone.
     internal static readonly Gate AmongOthersToAlone = Gate.AtMost("replay-among-10M-commits/alone", 2);
 
+    // Times: forks with a hundred keys of difference, of a run of a million keys, against those of one of a thousand.
+    internal static readonly Gate DiffLargeToSmall = Gate.AtMost("diff-of-forks-of-1M-keys/of-1K-keys", 3);
+
     internal static IReadOnlyList<Gate> All { get; } = Gate.AllOf(typeof(ReplayGates));
 }

@@ -13,13 +13,17 @@ internal static class ReplaySuite
         ("view", run => new ViewPart(run).Run()),
         ("throughput", run => new ReplayThroughputPart(run).Run()),
         ("neighbours", run => new NeighboursPart(run).Run()),
+        ("diff", run => new DiffPart(run).Run()),
     ];
 
     internal static Suite Suite { get; } = new("replay", [.. All.Select(part => part.Name)], Run);
 
+    private static PartPage Page { get; } =
+        new("replay", Path.Combine("docs", "benchmarks", "replay.md"), [.. All.Select(part => part.Name)]);
+
     private static void Run(BenchOptions options, Report report, string directory)
     {
-        SuiteRun.RunParts(new ReplayRun(options, report, directory), options, All);
+        SuiteRun.RunParts(new ReplayRun(options, report, directory), options, All, Page);
         report.SkipRest(ReplayGates.All, "was not measured");
     }
 }

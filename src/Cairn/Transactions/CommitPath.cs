@@ -647,7 +647,7 @@ internal sealed class CommitPath(
             {
                 operations.FillAndApply(batch.OperationsOf(part), new ApplyContext(part.Run, catalogue, sequence, time, batch.Record.Payload, position), counters.Operations);
                 Applied(part.Run, sequence, position, batch.IsUpkeep ? part.Run.LastEpoch : epoch);
-                if (part.Carried > 0 && !Mutant.Is("input-carried-twice"))
+                if (part.Carried > 0 && (batch.IsForInputs || !Mutant.Is("input-carried-twice")))
                     part.Run.Inputs!.Taken(part.Carried);
                 if (Mutant.Is("two-run-commit-run-by-run"))
                     LogWriter.Filled(batch.Record);

@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Cairn.Diagnostics;
 using Cairn.Tests.Transactions;
 using Xunit;
 
@@ -110,6 +111,24 @@ public class OutcomeTests
         }
 
         Assert.InRange(test.Db.Metrics.Commits - commits, 0, 4);
+    }
+
+    [Fact]
+    [Trait("Requirement", "SYS-2")]
+    public void Merges_and_tables_of_nothing_but_what_the_engine_has_told_are_not_told()
+    {
+        using var test = new TestDatabase(Durability.Buffered, options => options with { SystemEvents = true, CheckpointOnClose = false });
+        for (var round = 0; round < 5; round++)
+        {
+            test.Db.Engine.Events.Raise(SystemEvents.Warning, ("what", "load"));
+            test.Maintain();
+            test.Checkpoint();
+        }
+
+        Merge(test);
+        Assert.Equal(1, test.Db.Metrics.Merges);
+        test.Maintain();
+        Assert.Equal(0, Told(test));                         // or each would be the reason of another
     }
 
     private static void Merge(TestDatabase test)

@@ -358,6 +358,7 @@ public sealed class ResidencyTests
         var id = test.OtherRun(1).Id;
         test.Db.Runs.Get(id)!.Kv.Put("a", 1);
         WriteToUnloaded(test, id);
+        Assert.Contains(test.Db.Engine.Catalogue.Loaded, run => run.Id == id);     // where the jobs of the maintainer look for work
         GC.Collect();
         GC.WaitForPendingFinalizers();
         Assert.Equal(2, test.Db.Runs.Get(id)!.Kv.Number("a"));
@@ -415,6 +416,7 @@ public sealed class ResidencyTests
         Assert.DoesNotContain(test.Db.Engine.Catalogue.Loaded, run => run.Id == id);
         test.Clock.Advance(TimeSpan.FromHours(2));
         Maintain(test);
+        Assert.True(test.Db.Runs.Get(id)!.Kv.History("gone", 1)[0].IsDeletion);     // by a commit, not in the eye of who reads
         Assert.Equal(1, test.Db.Runs.Get(id)!.Kv.Count());
     }
 
