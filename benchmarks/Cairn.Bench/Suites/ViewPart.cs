@@ -7,7 +7,7 @@ namespace Cairn.Bench.Suites;
 /// already. Each round takes the median of many of both.</summary>
 internal sealed class ViewPart(ReplayRun run)
 {
-    private const int Repeats = 40;
+    private const int Repeats = 200;
 
     /// <summary>Chosen: by then the code has been compiled for good.</summary>
     private const int WarmUps = 10;

@@ -287,15 +287,15 @@ internal sealed class EventOperations : OperationSet
     {
         Span<byte> buffer = stackalloc byte[1 + Limits.NameBytesMax];
         var key = StoreKeys.Of(buffer, StoreKeys.EventStream, type);
-        var stream = default(EventStream);
+        Span<byte> value = stackalloc byte[EventStream.Size];
         using (var reader = context.Read())
         {
             if (reader.TryGetForApply(key, out var version) && !version.IsTombstone)
-                stream = EventStream.Read(version.Value);
+                EventStream.Extend(version.Value, number, time, value);
+            else
+                new EventStream(1, number, time, number, time).Write(value);
         }
 
-        Span<byte> value = stackalloc byte[EventStream.Size];
-        stream.With(number, time).Write(value);
         context.Put(key, value);
     }
 
@@ -673,4 +673,15 @@ internal readonly record struct EventStream(ulong Count, ulong First, long First
     internal EventStream With(ulong number, long time) => Count == 0
         ? new EventStream(1, number, time, number, time)
         : this with { Count = Count + 1, Last = number, LastTime = time };
+
+    /// <summary>Writes what <see cref="With"/> gives. Word by word: bytes that were just put together and are copied as wider
+    /// ones wait for the stores behind them, and every append comes through here.</summary>
+    internal static void Extend(ReadOnlySpan<byte> source, ulong number, long time, Span<byte> target)
+    {
+        BinaryPrimitives.WriteUInt64LittleEndian(target, BinaryPrimitives.ReadUInt64LittleEndian(source) + 1);
+        BinaryPrimitives.WriteUInt64LittleEndian(target[8..], BinaryPrimitives.ReadUInt64LittleEndian(source[8..]));
+        BinaryPrimitives.WriteUInt64LittleEndian(target[16..], BinaryPrimitives.ReadUInt64LittleEndian(source[16..]));
+        BinaryPrimitives.WriteUInt64LittleEndian(target[24..], number);
+        BinaryPrimitives.WriteInt64LittleEndian(target[32..], time);
+    }
 }

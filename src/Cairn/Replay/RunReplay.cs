@@ -59,6 +59,10 @@ internal sealed class RunReplay : IDisposable
     /// <summary>Closer than this, many records are read with one call.</summary>
     internal const ulong NearBytes = 16 << 10;
 
+    /// <summary>Chosen: up to here a record is taken for a key that is new, and the table need not grow. More records may be about few
+    /// keys.</summary>
+    private const int ExpectedKeysMost = 8 << 10;
+
     private const int RecordsPerLook = 64;
     private const long CacheBytes = 4 << 20;
 
@@ -67,7 +71,7 @@ internal sealed class RunReplay : IDisposable
     private readonly SnapshotRegistry _pins = new();
     private readonly SnapshotPin _fork;                      // of a fork: its base stays as it is
 
-    private RunReplay(ReplaySource source, LogHold hold, ManifestCheckpoint? checkpoint)
+    private RunReplay(ReplaySource source, LogHold hold, ManifestCheckpoint? checkpoint, int records)
     {
         _hold = hold;
         Source = source;
@@ -91,7 +95,7 @@ internal sealed class RunReplay : IDisposable
                 Limits = source.Limits,
                 Bases = _ => source.Live.Store.Base!,
             };
-            Catalogue.BeginLoad();
+            Catalogue.BeginLoad(Math.Min(records, ExpectedKeysMost));
             Run = Catalogue.Find(source.Live.Id) ?? Catalogue.NewState(source.Live.Id);
         }
         catch
@@ -171,7 +175,7 @@ internal sealed class RunReplay : IDisposable
         {
             found = new ReplayWalk(source, hold.Manifest, point, from, KeptBytes, ImageAfterBytes);
             found.Run();
-            var replay = new RunReplay(source, hold, found.Checkpoint);
+            var replay = new RunReplay(source, hold, found.Checkpoint, found.Count);
             walk = found;
             return replay;
         }

@@ -37,6 +37,7 @@ internal sealed class Catalogue : IDisposable
     private long _pastForks;
     private ulong _cut;
     private bool _loading;
+    private long _expectedKeys;
 
     /// <param name="shared">The database's visible word; null when each run has its own (no log).</param>
     /// <param name="content">Of a database with a log: what is large stays there.</param>
@@ -293,17 +294,19 @@ internal sealed class Catalogue : IDisposable
         if (_forks.TryGetValue(id, out var forks))
             store.Forks = forks;
         if (_loading)
-            store.BeginLoad(0);
+            store.BeginLoad(_expectedKeys);
         return new RunState(id, visible, store, cut);
     }
 
     /// <summary>Recovery: until <see cref="EndLoad"/> nobody reads in order.</summary>
-    internal void BeginLoad()
+    /// <param name="expectedKeys">Of each run that is met: a guess, for tables that need not grow.</param>
+    internal void BeginLoad(long expectedKeys = 0)
     {
         _loading = true;
+        _expectedKeys = expectedKeys;
         State.Store.BeginLoad(0);
         foreach (var run in _runs.Values)
-            run.Store.BeginLoad(0);
+            run.Store.BeginLoad(expectedKeys);
     }
 
     internal void EndLoad()
@@ -658,14 +661,13 @@ internal sealed class Catalogue : IDisposable
 
     public void Dispose()
     {
-        foreach (var run in _runs.Values)
+        if (Bases is null)
         {
-            if (Bases is null)
+            foreach (var run in _runs.Values)
                 run.Store.Base?.Dispose();                   // elsewhere it is shared
-            run.Dispose();
         }
 
+        RunStore.Dispose([.. _runs.Values.Select(static run => run.Store), State.Store]);
         _budget?.AddRuns(-_runs.Count);
-        State.Dispose();
     }
 }

@@ -407,6 +407,19 @@ internal sealed class RunStore : IDisposable
         foreach (var memory in _left ?? [])
             memory.Dispose();
     }
+
+    /// <summary>Disposes of many: they wait together for who is inside, and the line that this takes is drawn once.</summary>
+    internal static void Dispose(IReadOnlyCollection<RunStore> stores)
+    {
+        var open = stores.Where(static store => !store._memory.IsClosed).ToList();
+        foreach (var store in open)
+            store._memory.Close();
+        var line = Epoch.Advance();
+        foreach (var store in open)
+            store._memory.Dispose(line);
+        foreach (var store in stores)
+            store.Dispose();                                 // what else it has, and what was closed before
+    }
 }
 
 /// <summary>What one turn of forgetting did: keys looked at, keys forgotten, and whether the hand came to the end of the run. All zero:

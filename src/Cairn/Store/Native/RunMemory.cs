@@ -434,17 +434,26 @@ internal sealed unsafe class RunMemory : IDisposable
         _attached?.Dispose();
     }
 
+    /// <summary>No reader enters any more. <see cref="Dispose(long)"/> follows.</summary>
+    internal void Close() => Volatile.Write(ref _isClosed, true);
+
     /// <summary>No reader enters any more; waits for those inside, and leaves the memory to its finaliser if one does not leave.</summary>
     public void Dispose()
     {
         if (IsClosed && _leftLine == 0)
             return;
-        Volatile.Write(ref _isClosed, true);
-        var epoch = _leftLine != 0 ? _leftLine : Epoch.Advance();
+        Close();
+        Dispose(_leftLine != 0 ? _leftLine : Epoch.Advance());
+    }
+
+    /// <summary>The same, once, for who has closed many: one line behind the last of them serves all.</summary>
+    /// <param name="line">From <see cref="Epoch.Advance"/>, called since <see cref="Close"/>.</param>
+    internal void Dispose(long line)
+    {
         var spin = default(SpinWait);
         for (var i = 0; i < 10_000; i++)
         {
-            if (Epoch.HasPassed(epoch))
+            if (Epoch.HasPassed(line))
             {
                 Free();
                 return;
