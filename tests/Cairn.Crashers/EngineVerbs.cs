@@ -5,14 +5,31 @@ namespace Cairn.Crashers;
 /// <summary>Verbs that use the engine through its public door.</summary>
 internal static class EngineVerbs
 {
-    /// <summary>`write DIR MODE SEED THREADS`: commits for ever. Each commit n of thread t writes the keys t/a and t/b, both n, and t/sum;
-    /// and in a run of the thread's own, in the same transaction, the n-th event, trace and state of a cell. Says `t n` after each
-    /// acknowledgement.</summary>
+    private const int SyncEvery = 40;
+
+    /// <summary>`write DIR MODE SEED THREADS [busy]`: commits for ever. Each commit n of thread t writes the keys t/a and t/b, both n, and
+    /// t/sum; and in a run of the thread's own, in the same transaction, the n-th event, trace and state of a cell. Says `t n` after each
+    /// acknowledgement, and `synced t n` when a thread has asked for a sync behind its n-th commit. Busy: checkpoints, merges and
+    /// compactions go on all the time, and some values are contents.</summary>
     internal static void Write(string[] arguments)
     {
         var mode = Enum.Parse<Durability>(arguments[1]);
         var threads = int.Parse(arguments[3], CultureInfo.InvariantCulture);
-        using var db = CairnDatabase.Open(arguments[0], new CairnOptions { Durability = mode });
+        var isBusy = arguments.Length > 4 && arguments[4] == "busy";
+        var options = new CairnOptions { Durability = mode };
+        if (isBusy)
+        {
+            options = options with
+            {
+                Retention = Retention.KeepLast(1),
+                CheckpointLogBytes = 64 << 10,
+                SegmentBytesMin = 64 << 10,
+                SegmentBytesMax = 256 << 10,
+                CompactionGarbageMin = 16 << 10,
+            };
+        }
+
+        using var db = CairnDatabase.Open(arguments[0], options);
         var output = new Lock();
         Console.WriteLine("ready");
         var workers = Enumerable.Range(0, threads).Select(thread => new Thread(() =>
@@ -31,9 +48,16 @@ internal static class EngineVerbs
                 inside.Events.Append("step", Value.Object(("n", number)));
                 inside.Traces.Record(new ThoughtStep("step", 1));
                 inside.State.Set("cell", number);
+                if (isBusy && n % 16 == 0)
+                    shared.Kv.Put($"{thread}/large-{n / 16 % 8}", new string((char)('a' + n % 26), 20_000));
                 transaction.Commit();
                 lock (output)
                     Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{thread} {number}"));
+                if (n % SyncEvery != 0)
+                    continue;
+                db.Sync();
+                lock (output)
+                    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"synced {thread} {number}"));
             }
         })).ToList();
         workers.ForEach(worker => worker.Start());
