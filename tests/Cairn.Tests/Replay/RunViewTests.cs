@@ -270,6 +270,45 @@ public class RunViewTests
         Assert.Throws<HistoryTrimmedException>(() => earliest.Steps(1, 1));
     }
 
+    // The database keeps all; a run that is over is told to keep what it ended with. Its records go, and those of others stay.
+    [Fact]
+    [Trait("Requirement", "RET-8")]
+    public void RET_8_An_archived_run_lets_go_of_its_log_if_its_policy_says_so_and_replays_from_its_floor()
+    {
+        using var world = new ModeDatabase(Durability.Buffered, Small);
+        var (over, other) = (world.Db.Runs.Begin("over"), world.Db.Runs.Begin("other"));
+        other.Kv.Put("k", 0);
+        var early = world.Db.Sequence;
+        for (var i = 0; i < 40; i++)
+            over.Kv.Put("big", new string('b', 3_000) + i);
+        var then = world.Db.Sequence;
+        over.Kv.Put("big", "the last");
+        over.Retention.Apply(Retention.KeepLast(1));
+        over.Complete();
+        over.Archive();
+        var hash = over.StateHash();
+        for (var round = 0; round < 2; round++)
+        {
+            other.Kv.Put("k", 1 + round);
+            world.Db.Checkpoint(cancellationToken: Token);
+        }
+
+        var before = world.Db.Metrics.LogBytesKept;
+        world.Db.Compact(cancellationToken: Token);
+        Assert.True(world.Db.Metrics.LogBytesKept < before - 100_000, $"{before} bytes of log before, {world.Db.Metrics.LogBytesKept} after");
+        var trimmed = Assert.Throws<HistoryTrimmedException>(() => over.At(then));
+        using (var floor = over.At(trimmed.Earliest))
+        {
+            Assert.Equal(hash, floor.StateHash());
+            Assert.True(floor.Verify().IsEqual);
+        }
+
+        using var view = other.At(early);
+        Assert.Equal(0, view.Kv.Get("k")!.Value.AsInt64());
+        Assert.Equal(RunStatus.Archived, over.Info.Status);
+        Assert.Equal("the last", over.Kv.Get("big")!.Value.AsString());
+    }
+
     // A policy by time keeps of old records what was valid at its floor: enough for the history of a key, not for a state.
     [Fact]
     [Trait("Requirement", "RPL-5")]
