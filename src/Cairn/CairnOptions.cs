@@ -92,4 +92,10 @@ public sealed record CairnOptions
     /// <summary>Seed of the random source that ids, salts and back-off are drawn from; null (the default) takes it from the
     /// system's cryptographic generator. With a seed, ids and salts are predictable: for tests and reproductions.</summary>
     public ulong? RandomSeed { get; init; }
+
+    /// <summary>Looks at every option as opening does, without opening anything.</summary>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: an option or a limit is out of its range; the message
+    /// names it, its value and the range.</exception>
+    /// <exception cref="ArgumentNullException">An option that may not be null is.</exception>
+    public void Validate() => OptionRules.Check(this);
 }
