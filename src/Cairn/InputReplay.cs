@@ -86,6 +86,11 @@ public sealed record InputReplayOptions
     /// <summary>What is not answered as it was recorded; the first that takes an input counts.</summary>
     public IReadOnlyList<InputSubstitution> Substitutions { get; init; } = [];
 
+    /// <summary>Where the new run begins: null, the default, with nothing, so that the code runs from its start; or an input's
+    /// <see cref="RecordedInput.Ordinal"/>: then it is a fork of the recorded run right before the commit that holds this input, has all
+    /// that the run had by then, and is answered from there on. For code that goes on where a run stands.</summary>
+    public long? From { get; init; }
+
     /// <summary>Name of the new run; null = none.</summary>
     public string? Name { get; init; }
 }

@@ -543,31 +543,55 @@ public sealed partial class Runs
 
     /// <summary>Begins a run that is answered what another run was answered (RPL-22): run the same code on
     /// <see cref="InputReplay.Run"/>, and nothing is called. The new run begins as the other one began: empty, with its tags and its
-    /// metadata, and that is its parent.</summary>
+    /// metadata, and that is its parent; or, with <see cref="InputReplayOptions.From"/>, as a fork of it.</summary>
     /// <param name="original">The recorded run, open or closed. Inputs that it has not committed yet are not part of it.</param>
     /// <param name="options">Mode, substitutions, name; null = the defaults.</param>
     /// <returns>Dispose of it when the code has run.</returns>
     /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: there is no such run; <see cref="ErrorCode.AlreadyExists"/>: the
-    /// name is taken; <see cref="ErrorCode.InvalidArgument"/>: two substitutions of one ordinal, or one that no recorded input has;
+    /// name is taken; <see cref="ErrorCode.InvalidArgument"/>: two substitutions of one ordinal, or one that no recorded input has
+    /// or that the replay has behind it when it begins; it is to begin at an input that there is not;
     /// <see cref="ErrorCode.ReadOnly"/>.</exception>
-    /// <exception cref="HistoryTrimmedException">The events of the first inputs are no longer kept.</exception>
+    /// <exception cref="HistoryTrimmedException">The events of the first inputs are no longer kept, or what the run was where the replay is
+    /// to begin.</exception>
     public InputReplay ReplayInputs(RunId original, InputReplayOptions? options = null)
     {
         options ??= InputReplayOptions.Default;
         var recorded = HandleOf(Find(original));
+        var begin = options.From is { } from ? CommitOfInput(recorded, from) : Sequence.None;
         var recording = new Replay.Recording();
         foreach (var input in InputListing.All(recorded.Events, _engine.Limits.PageSizeMax))
         {
             if (recording.End == 0 && input.Ordinal > 0)
                 throw new HistoryTrimmedException(new EventNumber(0), input.Number);
-            recording.Add(input);
+            if (input.Sequence < begin)
+                recording.Pass(input);
+            else
+                recording.Add(input);
         }
 
         CheckSubstitutions(options, recording);
         var info = recorded.Info;
+        if (begin != Sequence.None)
+        {
+            var fork = Fork(original, new Sequence(begin.Value - 1), options.Name, info.Tags, info.Metadata);
+            return new InputReplay(recorded, fork, recording, options);
+        }
+
         var parent = RunRecord.IsBuiltIn(original) ? default(RunId?) : original;
         var run = Begin(options.Name, parent, info.Tags, info.Metadata);
         return new InputReplay(recorded, run, recording, options);
+    }
+
+    private Sequence CommitOfInput(Run recorded, long ordinal)
+    {
+        foreach (var input in InputListing.All(recorded.Events, _engine.Limits.PageSizeMax))
+        {
+            if (input.Ordinal == ordinal)
+                return input.Sequence;
+        }
+
+        throw new CairnException(
+            ErrorCode.InvalidArgument, $"A replay cannot begin at input {ordinal}: the run has no such input. They are counted from 0.");
     }
 
     private static void CheckSubstitutions(InputReplayOptions options, Replay.Recording recording)

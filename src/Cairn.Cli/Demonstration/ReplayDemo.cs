@@ -3,7 +3,7 @@
 //      import     three trajectories, as recordings: what models and environments said are inputs of the runs
 //      timeline   one of them, commit by commit
 //      diff       two by two, by action: where they part. Times and ids that were made make no difference
-//      what if    one of them up to a step, where another observation stands in place of what was recorded: which question that changes
+//      what if    a fork of one of them at a step, with another observation in place of what was recorded: which question that changes
 //      replay     each again from its recording, with nothing live, and each anew from its records, state hash against state hash
 //
 // Every figure that is shown was measured in this very execution. If anything is not as it should be, the exit code is 6.
@@ -105,6 +105,7 @@ internal sealed class ReplayDemo(CairnDatabase database)
         using var replay = database.Runs.ReplayInputs(run.Id, new InputReplayOptions
         {
             Name = source.Name + "-what-if",
+            From = recorded.Ordinal,
             Substitutions = [InputSubstitution.At(recorded.Ordinal, other)],
         });
         ReplayDivergenceException? divergence = null;
@@ -119,6 +120,7 @@ internal sealed class ReplayDemo(CairnDatabase database)
 
         using var diff = database.Diff(run.Id, replay.Run.Id, new DiffOptions { EventTypes = ["action", "observation"] });
         return new WhatIf(
+            replay.Run.Info.ForkSequence!.Value,
             source.Name, source.Steps[WhatIfStep].Action, recorded.Answer!.Value["observation"].AsString(), recorded.Ordinal,
             divergence?.Step, divergence?.Difference, divergence?.Actual?.Request?["step"].AsInt64(), diff.CommonEvents,
             Stopwatch.GetElapsedTime(began));
@@ -169,10 +171,12 @@ internal sealed record ComparedAgents(IReadOnlyList<ComparedPair> Pairs, TimeSpa
 }
 
 /// <summary>What another observation would have changed.</summary>
+/// <param name="ForkedAt">The last commit that both have.</param>
 /// <param name="Ordinal">The input that was given another answer.</param>
 /// <param name="DivergedAt">The first input that is asked otherwise; null = none.</param>
 internal sealed record WhatIf(
-    string Name, string Action, string Observed, long Ordinal, long? DivergedAt, string? Difference, long? Step, long Common, TimeSpan Time)
+    Sequence ForkedAt, string Name, string Action, string Observed, long Ordinal, long? DivergedAt, string? Difference,
+    long? Step, long Common, TimeSpan Time)
 {
     internal bool IsPinpointed => DivergedAt == Ordinal + 1 && Step == ReplayDemo.WhatIfStep + 1;
 }

@@ -55,7 +55,7 @@ internal sealed class ReplayDemoPage(IAnsiConsole page) : NumberedPage(page)
     {
         Part($"What if '{DemoPage.FirstLine(found.Action, 30)}' at step {ReplayDemo.WhatIfStep} had answered otherwise?");
         Line($"recorded {Quoted(found.Observed)}, now {Quoted(ReplayDemo.WhatIfObservation)}");
-        Line($"the first {found.Common} actions and observations stand; input {found.Ordinal} has another answer");
+        Line($"a fork at {found.ForkedAt}: the first {found.Common} actions and observations stand, input {found.Ordinal} is another one");
         Result(
             found.IsPinpointed,
             found.IsPinpointed

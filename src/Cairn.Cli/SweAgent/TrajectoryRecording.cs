@@ -34,12 +34,29 @@ internal sealed class TrajectoryRecording : ITrajectoryImport
     private Hash256 _history;
     private Value _said = Value.Null;        // the last answer of the model: behind it comes what is done
     private Value _seen = Value.Null;        // the last answer of the environment
+    private readonly List<Value> _known = [];
     private int _next;
 
+    // What the run was answered already is not asked again: what a fork or an interrupted import has, and an answer that was committed
+    // without what it causes, when the database was closed between them.
     private TrajectoryRecording(Trajectory? source, Run run)
     {
         _source = source;
         _run = run;
+        string? cursor = null;
+        do
+        {
+            var page = run.ListInputs(cursor: cursor);
+            _known.AddRange(page.Select(input => input.Answer ?? Value.Null));
+            cursor = page.Cursor;
+        }
+        while (cursor is not null);
+
+        if (_known.Count == 0)
+            return;
+        _task = _known[0];
+        for (var done = CommitsIn(run); _next < done;)
+            Remember(_known[_next]);
     }
 
     public Trajectory Source => _source ?? throw new InvalidOperationException("A replay has no file.");
@@ -65,15 +82,11 @@ internal sealed class TrajectoryRecording : ITrajectoryImport
     internal static TrajectoryRecording Resume(CairnDatabase database, Trajectory source)
     {
         var run = TrajectoryImport.FindToResume(database, source, isRecording: true);
-        var import = new TrajectoryRecording(source, run);
-        var done = run.Status == RunStatus.Completed ? import.Total : import.CommitsIn(run);
-        while (import._next < done)
-            import.Pass();
-        return import;
+        return new TrajectoryRecording(source, run);
     }
 
     /// <summary>Writes a run from its recording, with nothing live.</summary>
-    /// <param name="run">A run whose inputs are replayed.</param>
+    /// <param name="run">A run whose inputs are replayed; of a fork it writes what follows.</param>
     /// <returns>Commits.</returns>
     /// <exception cref="ReplayDivergenceException">An answer is another one than was recorded.</exception>
     internal static int Replay(Run run)
@@ -117,8 +130,11 @@ internal sealed class TrajectoryRecording : ITrajectoryImport
 
     // ---- asking -----------------------------------------------------------------------------------------------------------------
 
-    private Value Ask()
+    /// <summary>The answer to the next question; written by the next <see cref="MoveNext"/>.</summary>
+    internal Value Ask()
     {
+        if (_next < _known.Count)
+            return _known[_next];
         if (_next == 0)
         {
             return _task = _run.Input(
@@ -260,12 +276,9 @@ internal sealed class TrajectoryRecording : ITrajectoryImport
 
     private static Hash256 Hash(Hash256 before, Value answer) => new(SHA256.HashData([.. before.ToArray(), .. answer.Encode()]));
 
-    // A commit that an earlier import has written: what it knew then is known again.
-    private void Pass() => Remember(_next == 0 ? _task = TaskOf(Source) : AnswerOf(Source));
-
-    private int CommitsIn(Run run)
+    private static int CommitsIn(Run run)
     {
-        string[] types = Source.IsMessages ? ["message"] : ["action", "observation"];
-        return (int)(run.Events.CountByType("start") + types.Sum(run.Events.CountByType));
+        string[] types = ["start", "message", "action", "observation", "end"];
+        return (int)types.Sum(run.Events.CountByType);
     }
 }

@@ -74,7 +74,8 @@ internal static class ReplayDemoVerbs
             ("a", pair.A), ("b", pair.B), ("common", pair.Common), ("differing", pair.Differing), ("step", Of(pair.Step)),
             ("action_a", pair.ActionA), ("action_b", pair.ActionB))))),
         ("what_if", Value.Object(
-            ("run", whatIf.Name), ("input", whatIf.Ordinal), ("diverged_at", Of(whatIf.DivergedAt)), ("step", Of(whatIf.Step)),
+            ("run", whatIf.Name), ("forked_at", Failures.Number(whatIf.ForkedAt)), ("input", whatIf.Ordinal),
+            ("diverged_at", Of(whatIf.DivergedAt)), ("step", Of(whatIf.Step)),
             ("difference", whatIf.Difference), ("common", whatIf.Common))),
         ("replays", Value.Array(replayed.Runs.Select(run => Value.Object(
             ("run", run.Name), ("used", run.Used), ("live", run.Live), ("same", run.IsSame),

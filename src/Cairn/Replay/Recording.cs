@@ -15,6 +15,9 @@ internal sealed class Recording
 
     internal IEnumerable<Entry> Unused => _entries.Skip(_first).Where(entry => !entry.IsUsed);
 
+    /// <summary>An input that the replay has behind it when it begins.</summary>
+    internal void Pass(RecordedInput input) => End = input.Ordinal + 1;
+
     internal void Add(RecordedInput input)
     {
         End = input.Ordinal + 1;

@@ -162,6 +162,78 @@ public class CliImportTests
         Assert.StartsWith("$.seen.observation ", divergence.Difference, StringComparison.Ordinal);
     }
 
+    // Once a run that was closed between an answer and what it causes was asked again, and had the input twice.
+    [Fact]
+    [Trait("Requirement", "RPL-20")]
+    public void An_answer_that_is_there_without_its_effect_is_not_asked_again()
+    {
+        using var bed = new CliBed();
+        var source = Trajectory.Read(Sample("pydicom-1458.traj"));
+        using (var database = CairnDatabase.Open(bed.Path))
+        {
+            var import = TrajectoryRecording.Begin(database, source);
+            for (var i = 0; i < 3; i++)
+                import.MoveNext(out _);
+            import.Ask();
+        }
+
+        bed.Good("import", "swe-agent", Sample("pydicom-1458.traj"), "--as-recording", "--resume");
+        using var again = CairnDatabase.Open(bed.Path);
+        var run = again.Runs.Get("pydicom-1458")!;
+        Assert.Equal(26, run.ListInputs().Count);
+        using var replay = again.Runs.ReplayInputs(run.Id);
+        TrajectoryRecording.Replay(replay.Run);
+        Assert.True(replay.Report.IsWhole);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(6)]
+    [InlineData(25)]
+    [Trait("Requirement", "RPL-24")]
+    [Trait("Requirement", "RPL-25")]
+    public void A_recording_is_replayed_from_a_fork_at_any_input(int from)
+    {
+        using var bed = new CliBed();
+        using var database = CairnDatabase.Open(bed.Path);
+        var import = TrajectoryRecording.Begin(database, Trajectory.Read(Sample("pydicom-1458.traj")));
+        while (import.MoveNext(out _))
+        {
+        }
+
+        var run = database.Runs.Get(import.Run)!;
+        using (var replay = database.Runs.ReplayInputs(run.Id, new InputReplayOptions { From = from }))
+        {
+            Assert.Equal(from, replay.Run.ListInputs().Count);
+            Assert.Equal(26, TrajectoryRecording.Replay(replay.Run));
+            Assert.Equal((26 - from, true), ((int)replay.Report.Used, replay.Report.IsWhole));
+            using var diff = database.Diff(run.Id, replay.Run.Id);
+            Assert.True(diff.Summarize().IsEmpty);
+        }
+
+        if (from == 6)
+        {
+            var other = Value.Object(("observation", "no such file"), ("state", Value.Object()));
+            using var what = database.Runs.ReplayInputs(
+                run.Id, new InputReplayOptions { From = 6, Substitutions = [InputSubstitution.At(6, other)] });
+            Assert.Equal(7, Assert.Throws<ReplayDivergenceException>(() => TrajectoryRecording.Replay(what.Run)).Step);
+            Assert.Equal(InputMark.Substituted, what.Run.ListInputs()[6].Mark);
+        }
+
+        Refused(new InputReplayOptions { From = 26 });
+        Refused(new InputReplayOptions { From = -1 });
+        if (from > 0)
+            Refused(new InputReplayOptions { From = from, Substitutions = [InputSubstitution.At(from - 1, "x")] });
+
+        void Refused(InputReplayOptions options)
+        {
+            var runs = database.Runs.Count();
+            Assert.Equal(ErrorCode.InvalidArgument, Assert.Throws<CairnException>(() => database.Runs.ReplayInputs(run.Id, options)).Code);
+            Assert.Equal(runs, database.Runs.Count());
+        }
+    }
+
     [Fact]
     public void A_recording_that_the_engine_refuses_leaves_no_half_run()
     {
