@@ -466,7 +466,7 @@ internal sealed class Archive : IDisposable
                     var length = (int)Math.Min(ArchiveFormat.BlockBytes, footer.StreamBytes - block * ArchiveFormat.BlockBytes);
                     var content = buffer.AsSpan(from, length);
                     var check = BinaryPrimitives.ReadUInt32LittleEndian(buffer.AsSpan(from + length));
-                    if (check != ArchiveFormat.Check(opened.Salted, offset + from, content) && !Mutant.Is("archive-check-off"))
+                    if (check != SealedFileHeader.Check(opened.Salted, offset + from, content) && !Mutant.Is("archive-check-off"))
                         throw Damaged(offset + from, "a block with its check");
                     var skipped = (int)(at - block * ArchiveFormat.BlockBytes);
                     var taken = Math.Min(target.Length, length - skipped);
@@ -533,17 +533,17 @@ internal sealed class Archive : IDisposable
 
     private Opened Open(IFile file)
     {
-        if (file.Length != Named.FileBytes || Named.FileBytes < ArchiveHeader.Size + ArchiveFooter.Size)
+        if (file.Length != Named.FileBytes || Named.FileBytes < SealedFileHeader.Size + ArchiveFooter.Size)
             throw Damaged(Math.Min(file.Length, Named.FileBytes), $"a file of {Named.FileBytes} bytes, not {file.Length}");
-        Span<byte> bytes = stackalloc byte[ArchiveHeader.Size];
-        if (file.ReadAt(bytes, 0) < bytes.Length || !ArchiveHeader.TryRead(bytes, out var header))
+        Span<byte> bytes = stackalloc byte[SealedFileHeader.Size];
+        if (file.ReadAt(bytes, 0) < bytes.Length || !SealedFileHeader.TryRead(ArchiveFormat.Magic, bytes, out var header))
             throw Damaged(0, "the header of an archive");
         header.Format.Check(Path, forWriting: false);
         if (header.DatabaseId != _databaseId)
             throw Damaged(0, "an archive of this database; it belongs to another one");
         if (header.Number != Named.Number)
             throw Damaged(0, $"archive number {Named.Number}, not {header.Number}");
-        var salted = ArchiveFormat.Salted(header.Salt);
+        var salted = SealedFileHeader.Salted(header.Salt);
         var offset = Named.FileBytes - ArchiveFooter.Size;
         bytes = bytes[..ArchiveFooter.Size];
         if (file.ReadAt(bytes, offset) < bytes.Length || !ArchiveFooter.TryRead(salted, offset, bytes, out var footer)

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using Cairn.Codec;
 using Cairn.Log;
 
 namespace Cairn.Content;
@@ -7,6 +6,8 @@ namespace Cairn.Content;
 /// <summary>Numbers that the bytes of an archive rest on.</summary>
 internal static class ArchiveFormat
 {
+    internal static ReadOnlySpan<byte> Magic => "CAIRNARC"u8;
+
     /// <summary>Content of a block: a content above the threshold is one short read, and its check is little beside it. Chosen.</summary>
     internal const int BlockBytes = 16 << 10;
 
@@ -18,91 +19,11 @@ internal static class ArchiveFormat
 
     /// <summary>Offset in the file of a byte of the stream.</summary>
     internal static long OffsetOf(long streamOffset) =>
-        ArchiveHeader.Size + streamOffset / BlockBytes * (BlockBytes + CheckBytes) + streamOffset % BlockBytes;
+        SealedFileHeader.Size + streamOffset / BlockBytes * (BlockBytes + CheckBytes) + streamOffset % BlockBytes;
 
     /// <summary>Length of the file with a stream of that length.</summary>
     internal static long FileBytes(long streamBytes) =>
-        ArchiveHeader.Size + streamBytes + (streamBytes + BlockBytes - 1) / BlockBytes * CheckBytes + ArchiveFooter.Size;
-
-    /// <summary>State of a check after the salt: common to all blocks of an archive.</summary>
-    internal static uint Salted(UInt128 salt)
-    {
-        Span<byte> bytes = stackalloc byte[RecordFrame.SaltBytes];
-        BinaryPrimitives.WriteUInt128LittleEndian(bytes, salt);
-        return Crc32C.Append(Crc32C.Start, bytes);
-    }
-
-    /// <summary>The check of bytes at an offset of the file: valid in this place of this file only.</summary>
-    internal static uint Check(uint salted, long offset, ReadOnlySpan<byte> bytes)
-    {
-        Span<byte> place = stackalloc byte[sizeof(long)];
-        BinaryPrimitives.WriteInt64LittleEndian(place, offset);
-        return Crc32C.Finish(Crc32C.Append(Crc32C.Append(salted, place), bytes));
-    }
-}
-
-/// <summary>The first 128 bytes of an archive. Layout, little-endian: <code>
-///   0  8    magic             CAIRNARC
-///   8  u16  major
-///  10  u16  minor
-///  12  u32  header length     128
-///  16  u32  features          compatible
-///  20  u32  features          read-only-compatible
-///  24  u32  features          incompatible
-///  28  u32  zero
-///  32  16   database id
-///  48  u32  archive number    equals the name
-///  52  u32  zero
-///  56  16   salt              seeds every check of the file
-///  72  u32  key id            0 = not encrypted
-///  76  u32  zero
-///  80  32   key salt          zero
-/// 112  12   zero
-/// 124  u32  header check      CRC-32C of bytes 0-123 </code></summary>
-internal readonly record struct ArchiveHeader(FormatFeatures Format, UInt128 DatabaseId, uint Number, UInt128 Salt)
-{
-    internal const int Size = 128;
-    internal const int CheckOffset = 124;
-
-    internal static ReadOnlySpan<byte> Magic => "CAIRNARC"u8;
-
-    /// <summary>Reads a header of any version whose first fields and check are where they are now.</summary>
-    /// <returns>False when this is not a header: magic, length, check or a byte that must be zero is wrong.</returns>
-    internal static bool TryRead(ReadOnlySpan<byte> source, out ArchiveHeader header)
-    {
-        header = default;
-        if (source.Length < Size || !source.StartsWith(Magic)
-            || BinaryPrimitives.ReadUInt32LittleEndian(source[CheckOffset..]) != Crc32C.Of(source[..CheckOffset])
-            || BinaryPrimitives.ReadUInt32LittleEndian(source[12..]) != Size)
-            return false;
-        header = new ArchiveHeader(
-            SegmentHeader.ReadFormat(source),
-            BinaryPrimitives.ReadUInt128LittleEndian(source[32..]),
-            BinaryPrimitives.ReadUInt32LittleEndian(source[48..]),
-            BinaryPrimitives.ReadUInt128LittleEndian(source[56..]));
-
-        // A newer format may use what is room here; its features say so, and the caller refuses those.
-        return header.Format != FormatFeatures.Current
-            || (source[28..32].IndexOfAnyExcept((byte)0) < 0 && source[52..56].IndexOfAnyExcept((byte)0) < 0
-                && source[72..CheckOffset].IndexOfAnyExcept((byte)0) < 0);
-    }
-
-    internal void Write(Span<byte> target)
-    {
-        target = target[..Size];
-        target.Clear();
-        Magic.CopyTo(target);
-        BinaryPrimitives.WriteUInt16LittleEndian(target[8..], Format.Major);
-        BinaryPrimitives.WriteUInt16LittleEndian(target[10..], Format.Minor);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[12..], Size);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[16..], Format.Compatible);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[20..], Format.ReadOnlyCompatible);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[24..], Format.Incompatible);
-        BinaryPrimitives.WriteUInt128LittleEndian(target[32..], DatabaseId);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[48..], Number);
-        BinaryPrimitives.WriteUInt128LittleEndian(target[56..], Salt);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[CheckOffset..], Crc32C.Of(target[..CheckOffset]));
-    }
+        SealedFileHeader.Size + streamBytes + (streamBytes + BlockBytes - 1) / BlockBytes * CheckBytes + ArchiveFooter.Size;
 }
 
 /// <summary>A section of an archive's stream: entries of one size.</summary>
@@ -149,7 +70,8 @@ internal readonly record struct ArchiveFooter(
             BinaryPrimitives.ReadUInt64LittleEndian(source[96..]),
             BinaryPrimitives.ReadUInt64LittleEndian(source[104..]),
             BinaryPrimitives.ReadInt64LittleEndian(source[112..]));
-        return BinaryPrimitives.ReadUInt32LittleEndian(source[CheckOffset..]) == ArchiveFormat.Check(salted, offset, source[..CheckOffset])
+        var check = BinaryPrimitives.ReadUInt32LittleEndian(source[CheckOffset..]);
+        return check == SealedFileHeader.Check(salted, offset, source[..CheckOffset])
             && footer.Fits();
     }
 
@@ -197,7 +119,7 @@ internal readonly record struct ArchiveFooter(
         BinaryPrimitives.WriteUInt64LittleEndian(target[96..], FirstPosition);
         BinaryPrimitives.WriteUInt64LittleEndian(target[104..], EndPosition);
         BinaryPrimitives.WriteInt64LittleEndian(target[112..], FileBytes);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[CheckOffset..], ArchiveFormat.Check(salted, offset, target[..CheckOffset]));
+        BinaryPrimitives.WriteUInt32LittleEndian(target[CheckOffset..], SealedFileHeader.Check(salted, offset, target[..CheckOffset]));
     }
 }
 

@@ -51,7 +51,7 @@ internal sealed class ArchiveWriter : IDisposable
         _databaseId = databaseId;
         _salt = salt;
         _path = LogNames.ArchivePath(number);
-        _salted = ArchiveFormat.Salted(salt);
+        _salted = SealedFileHeader.Salted(salt);
         if (!storage.Exists(LogNames.ArchiveDirectory))
         {
             storage.CreateDirectory(LogNames.ArchiveDirectory);
@@ -61,8 +61,8 @@ internal sealed class ArchiveWriter : IDisposable
         if (storage.Exists(_path + LogNames.Part))
             storage.Unlink(_path + LogNames.Part);           // of an attempt before this one, which could not remove it
         _file = storage.CreateNew(_path + LogNames.Part);
-        Span<byte> header = stackalloc byte[ArchiveHeader.Size];
-        new ArchiveHeader(FormatFeatures.Current, databaseId, number, salt).Write(header);
+        Span<byte> header = stackalloc byte[SealedFileHeader.Size];
+        new SealedFileHeader(FormatFeatures.Current, databaseId, number, salt).Write(ArchiveFormat.Magic, header);
         try
         {
             _file.WriteAt(header, 0);
@@ -287,7 +287,7 @@ internal sealed class ArchiveWriter : IDisposable
         if (_blockBytes == 0)
             return;
         var start = _filled - _blockBytes;
-        var check = ArchiveFormat.Check(_salted, _written + start, _buffer.AsSpan(start, _blockBytes));
+        var check = SealedFileHeader.Check(_salted, _written + start, _buffer.AsSpan(start, _blockBytes));
         BinaryPrimitives.WriteUInt32LittleEndian(_buffer.AsSpan(_filled), check);
         _filled += ArchiveFormat.CheckBytes;
         _blockBytes = 0;

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Cairn.Log;
 
 namespace Cairn.Tables;
 
@@ -63,7 +64,7 @@ internal static class Block
 
     /// <summary>Makes the block valid at its place.</summary>
     internal static void Seal(Span<byte> block, uint salted, long offset) =>
-        BinaryPrimitives.WriteUInt32LittleEndian(block, TableFormat.Check(salted, offset, block[4..]));
+        BinaryPrimitives.WriteUInt32LittleEndian(block, SealedFileHeader.Check(salted, offset, block[4..]));
 
     /// <summary>What is wrong with bytes that were read from the place of a block; null when nothing. After this, no reader of the block
     /// can step outside it.</summary>
@@ -71,7 +72,7 @@ internal static class Block
     {
         if (block.Length < HeaderBytes)
             return "a block";
-        var check = TableFormat.Check(salted, offset, block[4..]);
+        var check = SealedFileHeader.Check(salted, offset, block[4..]);
         if (BinaryPrimitives.ReadUInt32LittleEndian(block) != check && !Mutant.Is("table-check-off"))
             return "the block that its check was taken of";
         if (Kind(block) != kind || Level(block) != level || BinaryPrimitives.ReadInt32LittleEndian(block[12..]) != block.Length)

@@ -44,7 +44,7 @@ internal sealed class Table : IDisposable
     private readonly byte[] _root;
     private readonly uint _identity = Interlocked.Increment(ref s_lastIdentity);   // in the cache: a number may be used by two databases
 
-    private Table(IFile file, TableInfo info, in TableHeader header, in TableFooter footer, ReadOnlySpan<byte> tail, BlockCache cache)
+    private Table(IFile file, TableInfo info, in SealedFileHeader header, in TableFooter footer, ReadOnlySpan<byte> tail, BlockCache cache)
     {
         _file = file;
         _cache = cache;
@@ -192,7 +192,7 @@ internal sealed class Table : IDisposable
     /// <param name="tail">The end of the file, if that has been read.</param>
     private byte[] Read(BlockPlace place, BlockKind kind, int level, ReadOnlySpan<byte> tail = default)
     {
-        if (place.Offset < TableHeader.Size || place.Bytes is < Block.HeaderBytes or > TableFormat.BlockBytesMax
+        if (place.Offset < SealedFileHeader.Size || place.Bytes is < Block.HeaderBytes or > TableFormat.BlockBytesMax
             || place.Offset > Info.FileBytes - TableFooter.Size - place.Bytes)
             throw Damaged(place.Offset, $"a place of a {kind} block inside the file");
         var block = GC.AllocateUninitializedArray<byte>(place.Bytes);
@@ -223,12 +223,12 @@ internal sealed class Table : IDisposable
             throw Damaged(offset, $"{target.Length} bytes; {read} are there");
     }
 
-    private static TableHeader ReadHeader(IFile file, TableInfo info, UInt128 databaseId)
+    private static SealedFileHeader ReadHeader(IFile file, TableInfo info, UInt128 databaseId)
     {
         if (file.LengthWhenOpened != info.FileBytes)
             throw Damaged(info, file.LengthWhenOpened, $"a file of {info.FileBytes} bytes; it has {file.Length}");
-        Span<byte> bytes = stackalloc byte[TableHeader.Size];
-        if (file.ReadAt(bytes, 0) != bytes.Length || !TableHeader.TryRead(bytes, out var header))
+        Span<byte> bytes = stackalloc byte[SealedFileHeader.Size];
+        if (file.ReadAt(bytes, 0) != bytes.Length || !SealedFileHeader.TryRead(TableFormat.Magic, bytes, out var header))
             throw Damaged(info, 0, "a table's header");
         header.Format.Check(info.Path, forWriting: false);
         if (header.DatabaseId != databaseId)
@@ -241,7 +241,7 @@ internal sealed class Table : IDisposable
     private static TableFooter ReadFooter(IFile file, TableInfo info, uint salted, Span<byte> tail)
     {
         var offset = info.FileBytes - TableFooter.Size;
-        if (offset < TableHeader.Size || file.ReadAt(tail, info.FileBytes - tail.Length) != tail.Length)
+        if (offset < SealedFileHeader.Size || file.ReadAt(tail, info.FileBytes - tail.Length) != tail.Length)
             throw Damaged(info, Math.Max(0, offset), "a table's footer");
         var bytes = tail[^TableFooter.Size..];
         if (!TableFooter.IsRight(salted, offset, bytes))

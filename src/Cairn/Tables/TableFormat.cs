@@ -7,8 +7,6 @@ namespace Cairn.Tables;
 /// <summary>Numbers that the bytes of a table rest on.</summary>
 internal static class TableFormat
 {
-    internal const int SaltBytes = 16;
-
     /// <summary>What a data block aims at: large enough that checks and offsets are little beside the entries, small enough that a point
     /// read of a cold key is one short read. Chosen.</summary>
     internal const int DataBlockBytes = 16 << 10;
@@ -35,85 +33,10 @@ internal static class TableFormat
     /// <summary>Deepest index that a reader follows. Each level has at least two entries a block, so no file is as deep.</summary>
     internal const int LevelsMax = 48;
 
-    /// <summary>State of a check after the salt: common to all blocks of a table.</summary>
-    internal static uint Salted(UInt128 salt)
-    {
-        Span<byte> bytes = stackalloc byte[SaltBytes];
-        BinaryPrimitives.WriteUInt128LittleEndian(bytes, salt);
-        return Mutant.Is("table-salt-left-out") ? Crc32C.Start : Crc32C.Append(Crc32C.Start, bytes);
-    }
-
-    /// <summary>The check of bytes at an offset of the file: valid in this place of this file only.</summary>
-    internal static uint Check(uint salted, long offset, ReadOnlySpan<byte> bytes)
-    {
-        Span<byte> place = stackalloc byte[sizeof(long)];
-        BinaryPrimitives.WriteInt64LittleEndian(place, offset);
-        return Crc32C.Finish(Crc32C.Append(Crc32C.Append(salted, place), bytes));
-    }
-}
-
-/// <summary>The first 128 bytes of a table. Layout, little-endian: <code>
-///   0  8    magic             CAIRNTAB
-///   8  u16  major
-///  10  u16  minor
-///  12  u32  header length     128
-///  16  u32  features          compatible
-///  20  u32  features          read-only-compatible
-///  24  u32  features          incompatible
-///  28  u32  zero
-///  32  16   database id
-///  48  u32  table number      equals the name
-///  52  u32  zero
-///  56  16   salt              seeds every check of the file
-///  72  u32  key id            0 = not encrypted
-///  76  u32  zero
-///  80  32   key salt          zero
-/// 112  12   zero
-/// 124  u32  header check      CRC-32C of bytes 0-123 </code></summary>
-internal readonly record struct TableHeader(FormatFeatures Format, UInt128 DatabaseId, uint Number, UInt128 Salt)
-{
-    internal const int Size = 128;
-    internal const int CheckOffset = 124;
-
     internal static ReadOnlySpan<byte> Magic => "CAIRNTAB"u8;
 
-    /// <summary>Reads a header of any version whose first fields and check are where they are now.</summary>
-    /// <returns>False when this is not a header: magic, length, check or a byte that must be zero is wrong.</returns>
-    internal static bool TryRead(ReadOnlySpan<byte> source, out TableHeader header)
-    {
-        header = default;
-        if (source.Length < Size || !source.StartsWith(Magic)
-            || BinaryPrimitives.ReadUInt32LittleEndian(source[CheckOffset..]) != Crc32C.Of(source[..CheckOffset])
-            || BinaryPrimitives.ReadUInt32LittleEndian(source[12..]) != Size)
-            return false;
-        header = new TableHeader(
-            SegmentHeader.ReadFormat(source),
-            BinaryPrimitives.ReadUInt128LittleEndian(source[32..]),
-            BinaryPrimitives.ReadUInt32LittleEndian(source[48..]),
-            BinaryPrimitives.ReadUInt128LittleEndian(source[56..]));
-
-        // A newer format may use what is room here; its features say so, and the caller refuses those.
-        return header.Format != FormatFeatures.Current
-            || (source[28..32].IndexOfAnyExcept((byte)0) < 0 && source[52..56].IndexOfAnyExcept((byte)0) < 0
-                && source[72..CheckOffset].IndexOfAnyExcept((byte)0) < 0);
-    }
-
-    internal void Write(Span<byte> target)
-    {
-        target = target[..Size];
-        target.Clear();
-        Magic.CopyTo(target);
-        BinaryPrimitives.WriteUInt16LittleEndian(target[8..], Format.Major);
-        BinaryPrimitives.WriteUInt16LittleEndian(target[10..], Format.Minor);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[12..], Size);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[16..], Format.Compatible);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[20..], Format.ReadOnlyCompatible);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[24..], Format.Incompatible);
-        BinaryPrimitives.WriteUInt128LittleEndian(target[32..], DatabaseId);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[48..], Number);
-        BinaryPrimitives.WriteUInt128LittleEndian(target[56..], Salt);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[CheckOffset..], Crc32C.Of(target[..CheckOffset]));
-    }
+    /// <inheritdoc cref="SealedFileHeader.Salted"/>
+    internal static uint Salted(UInt128 salt) => Mutant.Is("table-salt-left-out") ? Crc32C.Start : SealedFileHeader.Salted(salt);
 }
 
 /// <summary>The last 112 bytes of a table. Layout, little-endian: <code>
@@ -158,7 +81,7 @@ internal readonly record struct TableFooter(
         BinaryPrimitives.ReadInt64LittleEndian(source[96..]));
 
     internal static bool IsRight(uint salted, long offset, ReadOnlySpan<byte> source) =>
-        BinaryPrimitives.ReadUInt32LittleEndian(source[CheckOffset..]) == TableFormat.Check(salted, offset, source[..CheckOffset]);
+        BinaryPrimitives.ReadUInt32LittleEndian(source[CheckOffset..]) == SealedFileHeader.Check(salted, offset, source[..CheckOffset]);
 
     internal void Write(Span<byte> target, uint salted, long offset)
     {
@@ -179,6 +102,6 @@ internal readonly record struct TableFooter(
         BinaryPrimitives.WriteInt64LittleEndian(target[80..], ContentReferences);
         BinaryPrimitives.WriteInt64LittleEndian(target[88..], ContentBytes);
         BinaryPrimitives.WriteInt64LittleEndian(target[96..], FileBytes);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[CheckOffset..], TableFormat.Check(salted, offset, target[..CheckOffset]));
+        BinaryPrimitives.WriteUInt32LittleEndian(target[CheckOffset..], SealedFileHeader.Check(salted, offset, target[..CheckOffset]));
     }
 }

@@ -56,8 +56,8 @@ internal sealed class TableWriter : IDisposable
         _output = new TableOutput(storage.CreateNew(_path + LogNames.Part));
         _index = new IndexTree(WriteBlock);
         _contentIndex = new IndexTree(WriteBlock);
-        Span<byte> header = stackalloc byte[TableHeader.Size];
-        new TableHeader(FormatFeatures.Current, databaseId, number, salt).Write(header);
+        Span<byte> header = stackalloc byte[SealedFileHeader.Size];
+        new SealedFileHeader(FormatFeatures.Current, databaseId, number, salt).Write(TableFormat.Magic, header);
         _output.Append(header);
     }
 

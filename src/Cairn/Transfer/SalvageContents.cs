@@ -113,13 +113,13 @@ internal sealed class SalvageContents : IDisposable
         try
         {
             using var file = _source.Open(path, writable: false);
-            Span<byte> bytes = stackalloc byte[ArchiveHeader.Size];
-            if (file.ReadAt(bytes, 0) == bytes.Length && ArchiveHeader.TryRead(bytes, out var header))
+            Span<byte> bytes = stackalloc byte[SealedFileHeader.Size];
+            if (file.ReadAt(bytes, 0) == bytes.Length && SealedFileHeader.TryRead(ArchiveFormat.Magic, bytes, out var header))
             {
                 var offset = file.Length - ArchiveFooter.Size;
                 bytes = bytes[..ArchiveFooter.Size];
-                if (offset > ArchiveHeader.Size && file.ReadAt(bytes, offset) == bytes.Length
-                    && ArchiveFooter.TryRead(ArchiveFormat.Salted(header.Salt), offset, bytes, out var footer))
+                if (offset > SealedFileHeader.Size && file.ReadAt(bytes, offset) == bytes.Length
+                    && ArchiveFooter.TryRead(SealedFileHeader.Salted(header.Salt), offset, bytes, out var footer))
                 {
                     named = new ManifestArchive(number, file.Length, footer.FirstPosition, footer.EndPosition, default);
                     return true;

@@ -29,7 +29,7 @@ internal sealed class SalvagedTable
 
     private readonly IStorage _source;
     private readonly List<SalvageLoss> _losses = [];
-    private TableHeader _header;
+    private SealedFileHeader _header;
 
     private SalvagedTable(IStorage source, uint number, string path)
     {
@@ -81,10 +81,11 @@ internal sealed class SalvagedTable
 
     private void Survey(TableInfo? named, UInt128 databaseId, CancellationToken cancellationToken)
     {
-        var bytes = new byte[TableHeader.Size];
+        var bytes = new byte[SealedFileHeader.Size];
         using (var file = _source.Open(Path, writable: false))
         {
-            if (file.ReadAt(bytes, 0) < bytes.Length || !TableHeader.TryRead(bytes, out _header) || _header.Number != Number)
+            if (file.ReadAt(bytes, 0) < bytes.Length || !SealedFileHeader.TryRead(TableFormat.Magic, bytes, out _header)
+                || _header.Number != Number)
             {
                 Lose(0, file.Length, "the header is damaged, and without it no block in the file can be proven");
                 return;
@@ -125,7 +126,7 @@ internal sealed class SalvagedTable
         var end = hasFooter ? file.Length - TableFooter.Size : file.Length;
         var last = Array.Empty<byte>();
         SalvageLoss? open = null;                            // until the entry behind it is known
-        for (long offset = TableHeader.Size; offset < end;)
+        for (long offset = SealedFileHeader.Size; offset < end;)
         {
             cancellationToken.ThrowIfCancellationRequested();
             if (TryReadBlock(file, offset, end, salted) is not { } block)
@@ -217,7 +218,7 @@ internal sealed class SalvagedTable
         using var file = _source.Open(Path, writable: false);
         Span<byte> bytes = stackalloc byte[TableFooter.Size];
         var offset = file.Length - TableFooter.Size;
-        return offset >= TableHeader.Size && file.ReadAt(bytes, offset) == bytes.Length
+        return offset >= SealedFileHeader.Size && file.ReadAt(bytes, offset) == bytes.Length
             && TableFooter.IsRight(TableFormat.Salted(_header.Salt), offset, bytes) ? TableFooter.Read(bytes) : null;
     }
 

@@ -31,7 +31,7 @@ public class ArchiveTests
         using var storage = new MemoryStorage();
         var named = Write(storage, 3);
         var bytes = Bytes(storage, named);
-        Assert.Equal(ArchiveHeader.Magic, bytes.AsSpan(0, 8));
+        Assert.Equal(ArchiveFormat.Magic, bytes.AsSpan(0, 8));
         Assert.Equal(U32(3), bytes[48..52]);
         Assert.Equal(Crc32C.Of(bytes.AsSpan(0, 124)), BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(124)));
         Assert.Equal(named.Digest, Digest.Of(bytes));

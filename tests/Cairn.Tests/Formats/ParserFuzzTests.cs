@@ -177,7 +177,7 @@ public class ParserFuzzTests
             file.ReadAt(right, 0);
         }
 
-        Assert.True(TableHeader.TryRead(right, out var header));
+        Assert.True(SealedFileHeader.TryRead(TableFormat.Magic, right, out var header));
         var places = new HashSet<BlockPlace> { table.Footer.Root };
         var cursor = new TableCursor(table);
         for (var more = cursor.MoveToFirst(); more; more = cursor.MoveNext())

@@ -68,7 +68,7 @@ public sealed class RebuildTests
     private static readonly (string Name, Action<IStorage, TableInfo> Do)[] Ways =
     [
         ("header", (storage, table) => Flip(storage, table, 20)),
-        ("first data block", (storage, table) => Flip(storage, table, TableHeader.Size + 30)),
+        ("first data block", (storage, table) => Flip(storage, table, SealedFileHeader.Size + 30)),
         ("anywhere", (storage, table) => Flip(storage, table, table.FileBytes / 2)),
         ("root", (storage, table) => Flip(storage, table, table.FileBytes - 130)),
         ("footer", (storage, table) => Flip(storage, table, table.FileBytes - 20)),
@@ -185,7 +185,7 @@ public sealed class RebuildTests
         {
             var table = TablesOf(test)[at];
             var before = Entries(test.Db.Engine.Recovered!.Image.Value.Tables[at]);
-            Flip(test.Storage, table, TableHeader.Size + 30);
+            Flip(test.Storage, table, SealedFileHeader.Size + 30);
             test.Db.Engine.DamagedTables!.Tell(table, new CorruptionException(table.Path, 0, Sequence.None, "it"));
             Rebuild(test);
             Assert.Equal(before, Entries(test.Db.Engine.Recovered!.Image.Value.Tables[at]));
@@ -216,7 +216,7 @@ public sealed class RebuildTests
         using var test = new TestDatabase(Durability.Strict, options => Small(options) with { BlockCacheBytes = 0 });
         Fill(test, 3, new Random(5), held);
         foreach (var table in TablesOf(test))
-            Flip(test.Storage, table, TableHeader.Size + 30);
+            Flip(test.Storage, table, SealedFileHeader.Size + 30);
         Assert.Throws<CorruptionException>(() => test.Kv.List());
         Assert.Equal(HealthStatus.Degraded, test.Db.Health.Status);
         Scrub(test);                                         // the others, which nobody has read
@@ -235,7 +235,7 @@ public sealed class RebuildTests
         using var test = new TestDatabase(Durability.Strict, options => Small(options) with { BlockCacheBytes = 0 });
         Fill(test, 3, new Random(5), held);
         var table = TablesOf(test)[1];
-        Flip(test.Storage, table, TableHeader.Size + 30);
+        Flip(test.Storage, table, SealedFileHeader.Size + 30);
         Scrub(test);
         Assert.Equal(1, test.Db.Engine.DamagedTables!.Rebuilt);
         Fill(test, 1, new Random(6), held);                  // a manifest behind the one that does not name it
@@ -282,7 +282,7 @@ public sealed class RebuildTests
         Fill(test, 3, new Random(5), held);
         Assert.Equal((true, 3, 0), Figures(test.Db.Rebuild(null, TestContext.Current.CancellationToken)));
         var table = TablesOf(test)[1];
-        Flip(test.Storage, table, TableHeader.Size + 30);
+        Flip(test.Storage, table, SealedFileHeader.Size + 30);
         var report = test.Db.Rebuild(null, TestContext.Current.CancellationToken);
         Assert.Equal((true, 3, 1), Figures(report));
         var made = report.Damaged[0];
@@ -292,7 +292,7 @@ public sealed class RebuildTests
         {
             test.Kv.Put("k1", held["k1"] = "later");
             test.Checkpoint();
-            Flip(test.Storage, TablesOf(test)[0], TableHeader.Size + 30);
+            Flip(test.Storage, TablesOf(test)[0], SealedFileHeader.Size + 30);
             var waiting = test.Db.Rebuild(null, TestContext.Current.CancellationToken);
             Assert.False(waiting.IsWhole);
             Assert.Contains("snapshot", waiting.Damaged[0].Hindrance, StringComparison.Ordinal);
@@ -330,7 +330,7 @@ public sealed class RebuildTests
         test.CheckpointAndForget();
         Assert.True(LogOf(test).Manifest.RetentionFloor > 0);
         var oldest = TablesOf(test)[^1];
-        Flip(test.Storage, oldest, TableHeader.Size + 30);
+        Flip(test.Storage, oldest, SealedFileHeader.Size + 30);
         Scrub(test);
         Assert.Equal(0, test.Db.Engine.DamagedTables!.Rebuilt);
         Assert.Equal(HealthStatus.Failed, Part(test).Status);
@@ -342,7 +342,7 @@ public sealed class RebuildTests
         Assert.Throws<CorruptionException>(() => test.Kv.Put("counted", "in the damaged block"));
         Assert.Contains(TablesOf(test), table => table.Number == oldest.Number);
 
-        Flip(test.Storage, oldest, TableHeader.Size + 30);               // put back from a copy
+        Flip(test.Storage, oldest, SealedFileHeader.Size + 30);               // put back from a copy
         Scrub(test);
         Assert.Equal((HealthStatus.Healthy, 0), (Part(test).Status, test.Db.Metrics.DamagedFiles));
         Check(test, held);
@@ -360,7 +360,7 @@ public sealed class RebuildTests
         test.Db.Compact(null, TestContext.Current.CancellationToken);
         Assert.True(LogOf(test).Manifest.RetentionFloor > 0);
         var hash = test.Db.StateHash();
-        Flip(test.Storage, TablesOf(test)[0], TableHeader.Size + 30);
+        Flip(test.Storage, TablesOf(test)[0], SealedFileHeader.Size + 30);
         Scrub(test);
         Assert.Equal(1, test.Db.Engine.DamagedTables!.Rebuilt);
         test.NowAndAfterReopening(() =>
@@ -392,8 +392,8 @@ public sealed class RebuildTests
         using var test = new TestDatabase(Durability.Strict, options => Small(options) with { ContentThreshold = 4 << 10 });
         Fill(test, 4, new Random(5), held);
         var tables = TablesOf(test);
-        Flip(test.Storage, tables[0], TableHeader.Size + 30);
-        Flip(test.Storage, tables[^1], TableHeader.Size + 30);
+        Flip(test.Storage, tables[0], SealedFileHeader.Size + 30);
+        Flip(test.Storage, tables[^1], SealedFileHeader.Size + 30);
         test.Db.Engine.DamagedTables!.Tell(tables[0], new CorruptionException(tables[0].Path, 0, Sequence.None, "it"));
         test.Db.Engine.DamagedTables!.Tell(tables[^1], new CorruptionException(tables[^1].Path, 0, Sequence.None, "it"));
         Rebuild(test);
@@ -404,7 +404,7 @@ public sealed class RebuildTests
         using (var file = test.Storage.Open(segment, writable: true))
             file.WriteAt(new byte[100], 4096 + 2_000);
         var oldest = TablesOf(test)[^1];
-        Flip(test.Storage, oldest, TableHeader.Size + 30);
+        Flip(test.Storage, oldest, SealedFileHeader.Size + 30);
         test.Db.Engine.DamagedTables!.Tell(oldest, new CorruptionException(oldest.Path, 0, Sequence.None, "it"));
         Rebuild(test);
         Assert.Equal(HealthStatus.Failed, Part(test).Status);
@@ -435,7 +435,7 @@ public sealed class RebuildTests
         test.CheckpointAndForget();
         Assert.Equal("old", snapshot.Kv.Text("k0"));
         var merged = TablesOf(test).Last(table => table.LastSequence > snapshot.Sequence.Value);
-        Flip(test.Storage, merged, TableHeader.Size + 30);
+        Flip(test.Storage, merged, SealedFileHeader.Size + 30);
         test.Db.Engine.DamagedTables!.Tell(merged, new CorruptionException(merged.Path, 0, Sequence.None, "it"));
         for (var i = 0; i < 200; i++)
             test.Db.Engine.Rebuilder!.Step();

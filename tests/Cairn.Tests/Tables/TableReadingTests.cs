@@ -145,7 +145,7 @@ public class TableReadingTests(ITestOutputHelper output)
         var original = bed.Bytes(info);
         var salted = TableFormat.Salted(TableTestBed.Salt + 1);
         var places = new List<(int At, int Bytes)>();
-        for (var at = TableHeader.Size; at < original.Length - TableFooter.Size; at += places[^1].Bytes)
+        for (var at = SealedFileHeader.Size; at < original.Length - TableFooter.Size; at += places[^1].Bytes)
             places.Add((at, BitConverter.ToInt32(original, at + 12)));
         foreach (var seed in Seeds.Take(Seeds.Scaled(1500), output))
         {
