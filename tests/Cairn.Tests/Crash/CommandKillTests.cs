@@ -95,6 +95,45 @@ public sealed class CommandKillTests : IDisposable
         Assert.True(db.VerifyDeep().IsValid);
     }
 
+    [Fact]
+    [Trait("Requirement", "OPS-6")]
+    [Trait("Kind", "Random")]
+    public void A_killed_import_of_a_run_file_leaves_the_run_an_orphan_that_can_be_deleted_or_nothing()
+    {
+        MakeDatabase();
+        var file = _directory["run.cairnrun"];
+        Assert.Equal(ExitCodes.Ok, CliBed.RunBare("", "run", "export", "run-1", file, "--db", Database).Exit);
+        var hash = Contents(Database)[1];
+        Judge(nameof(A_killed_import_of_a_run_file_leaves_the_run_an_orphan_that_can_be_deleted_or_nothing), "run imports killed",
+            _directory["all"], target => ["run", "import", file, "--db", target], target =>
+            {
+                if (!Directory.Exists(target))
+                    return false;
+                CairnDatabase db;
+                try
+                {
+                    db = CairnDatabase.Open(target);
+                }
+                catch (CairnException refused)
+                {
+                    Assert.NotEqual(ErrorCode.DatabaseFailed, refused.Code);
+                    return false;
+                }
+
+                using (db)
+                {
+                    if (!db.Runs.TryGet("run-1", out var run))
+                        return false;
+                    if (run.ContentHash().ToString() == hash)
+                        return true;
+                    Assert.Contains(run.Id, db.Runs.Orphaned().Select(info => info.Id));
+                    Assert.True(run.Events.Verify().IsValid);
+                    db.Runs.Delete(run.Id);
+                    return false;
+                }
+            });
+    }
+
     // Kills a command behind every part of what it writes, and judges what is there each time; without a kill it must be whole.
     private void Judge(string test, string what, string whole, Func<string, string[]> command, Func<string, bool> isWhole)
     {
