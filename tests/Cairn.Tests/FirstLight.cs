@@ -42,6 +42,26 @@ public class FirstLight
     }
 
     [Fact]
+    public void The_time_travel_of_the_first_page_runs()
+    {
+        var directory = Directory.CreateTempSubdirectory("cairn-").FullName;
+        try
+        {
+            using var db = CairnDatabase.Open(directory);
+            var run = db.Runs.Begin("refund-4711");
+            run.Kv.Put("customer", "Ada");
+            run.Kv.Put("tier", "gold");
+            Snippets.TimeTravel.Run(db, run);
+            Assert.Equal(RunStatus.Completed, run.Info.Status);
+            Assert.Equal("gold", run.Kv.Get("tier")!.Value.AsString());      // a conflict is told, and nothing is written
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    [Fact]
     public void In_memory_works()
     {
         using var db = CairnDatabase.OpenInMemory();

@@ -5,6 +5,7 @@ namespace Cairn.Tests.Forks;
 
 /// <summary>Whatever is done to a forest of runs and forks, each of them is what the model says: with forks of forks, deletions of parents,
 /// checkpoints, forgetting, merges, compaction, closing and killing between.</summary>
+[Trait("Promise", "G10")]
 [Trait("Requirement", "RPL-11")]
 [Trait("Requirement", "RPL-13")]
 public class ForkModelTests(ITestOutputHelper output)

@@ -14,6 +14,7 @@ public class DiffTests(ITestOutputHelper output)
 
     [Theory]
     [MemberData(nameof(Modes))]
+    [Trait("Promise", "G10")]
     [Trait("Requirement", "RPL-18")]
     public void RPL_18_Nothing_differs_from_itself_B_mirrors_A_and_what_differs_makes_B_of_A(Durability mode)
     {
