@@ -341,6 +341,13 @@ internal sealed class DiskStorage : IStorage
             Succeeded("preallocate", path, outcome);
         }
 
+        // What it meets is told by the sync that follows: it takes no error away from there.
+        public void BeginWriteback(long offset, long bytes)
+        {
+            if (bytes > 0)
+                LinuxCalls.BeginWriteback(handle, offset, bytes);
+        }
+
         public void DataSync()
         {
             RefuseIfNotWritable("datasync");

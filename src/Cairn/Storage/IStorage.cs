@@ -112,6 +112,12 @@ internal interface IFile : IDisposable
     /// After a failure the file may have any length in between.</summary>
     void Preallocate(long length);
 
+    /// <summary>A hint: bytes that were written may begin their way to the device now, so that a later sync finds less to do. Makes nothing
+    /// durable, waits for nothing that a write would not, and never fails.</summary>
+    void BeginWriteback(long offset, long bytes)
+    {
+    }
+
     void DataSync();
 
     void Sync();

@@ -9,8 +9,8 @@
 // Calls are relative to a directory handle, so that a storage stays in its directory when that is renamed or when a symbolic
 // link on the way to it is turned elsewhere.
 //
-// strace knows them as openat, pread64, pwrite64, pwritev, fdatasync, fsync, ftruncate, fallocate, renameat2, linkat, unlinkat,
-// mkdirat, flock, statx, fstatfs (statvfs is made of it) and getdents64.
+// strace knows them as openat, pread64, pwrite64, pwritev, fdatasync, fsync, sync_file_range, ftruncate, fallocate, renameat2,
+// linkat, unlinkat, mkdirat, flock, statx, fstatfs (statvfs is made of it) and getdents64.
 
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
@@ -139,6 +139,21 @@ internal static unsafe partial class LinuxCalls
         }
 
         return outcome;
+    }
+
+    /// <summary>A hint. With this flag alone the call begins to write and waits for nothing; it makes nothing durable. False where the
+    /// system does not take it.</summary>
+    internal static bool BeginWriteback(SafeFileHandle file, long offset, long bytes)
+    {
+        const uint onlyBegin = 2;                       // SYNC_FILE_RANGE_WRITE
+        try
+        {
+            return sync_file_range(file, offset, bytes, onlyBegin) == 0;
+        }
+        catch (EntryPointNotFoundException)
+        {
+            return false;
+        }
     }
 
     internal static long SetLength(SafeFileHandle file, long length)
@@ -393,6 +408,9 @@ internal static unsafe partial class LinuxCalls
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int ftruncate(SafeFileHandle file, long length);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int sync_file_range(SafeFileHandle file, long offset, long bytes, uint flags);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fallocate(SafeFileHandle file, int mode, long offset, long length);

@@ -252,9 +252,12 @@ internal sealed class TableWriter : IDisposable
 /// <summary>The file under way: gathers small pieces into large writes and hashes what goes out.</summary>
 internal sealed class TableOutput(IFile file) : IDisposable
 {
+    private const int WritebackBytes = 1 << 20;
+
     private readonly byte[] _buffer = new byte[256 << 10];
     private int _filled;
     private long _written;
+    private long _begun;                                     // on its way to the device, so that the sync at the end finds little to do
     private bool _isBroken;
 
     internal IFile File => file;
@@ -295,6 +298,10 @@ internal sealed class TableOutput(IFile file) : IDisposable
         Digest.Append(bytes);
         _written += bytes.Length;
         _isBroken = false;
+        if (_written - _begun < WritebackBytes)
+            return;
+        file.BeginWriteback(_begun, _written - _begun);
+        _begun = _written;
     }
 
     public void Dispose()

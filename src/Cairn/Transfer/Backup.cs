@@ -14,13 +14,15 @@
 // B1  One sequence. The log is synced, then captured: the newest manifest, its files held open, and a position up to which everything is
 //     synced. The files up to that position are a state that was durable, so no later crash of the database takes back what a backup has;
 //     its last commit is the backup's sequence. Commits go on meanwhile and wait for nothing.
-// B2  Every byte is proven while it is copied: an ended segment by its digest in the manifest; the open one by the checks of its records,
-//     read through the scanner, and by comparing the digest of what was scanned with that of what was written.
-// B3  Published last and whole, in the order of Log/PublishedFile.cs: the files are synced, then their directory, then backup.jsonl. A
-//     backup that was killed has none and is refused by name. One that failed or was cancelled takes its files away again.
+// B2  Every byte is proven while it is copied: an ended segment by its digest in the manifest; the open one by the checks of its records:
+//     what the scanner has read is what is written. Where a parent has its beginning it is read twice, and the digest of what was scanned
+//     compared with that of what was written.
+// B3  Published last and whole, in the order of Log/PublishedFile.cs: the files are synced, then their directory, then backup.jsonl. The
+//     files are copied first and synced then, some at a time, so that the device works while the next ones are read and hashed. A backup
+//     that was killed has no backup.jsonl and is refused by name. One that failed or was cancelled takes its files away again.
 // B4  Incremental: a file is named from the parent if its length and digest are what the parent has; of a segment that has grown only the
 //     rest is copied, after its beginning was read and found to be the parent's. So a wrong parent costs space, never truth.
-// B5  A failure here never touches the database: its files are only read. Memory: one buffer, one for the scan, and the list of files.
+// B5  A failure here never touches the database: its files are only read. Memory: two buffers, one for the scan, and the list of files.
 //
 // Restoring is Restore.cs. A backup is read with its chain: BackupChain.cs.
 
@@ -33,11 +35,15 @@ namespace Cairn.Transfer;
 /// <summary>See the essay above. One backup; use it once.</summary>
 internal sealed class Backup
 {
+    /// <summary>So many files are copied before the first of them is synced. Chosen: their handles stay open.</summary>
+    private const int UnsyncedMax = 32;
+
     private readonly LogCapture _log;
     private readonly IStorage _target;
     private readonly BackupManifest? _parent;
     private readonly FileCopy _copy;
     private readonly List<string> _made = [];
+    private readonly List<(IFile File, string Path)> _unsynced = [];
     private readonly UInt128 _id;
     private readonly long _created;
 
@@ -82,6 +88,8 @@ internal sealed class Backup
         }
         catch
         {
+            foreach (var (file, _) in backup._unsynced)
+                file.Dispose();
             backup.TakeAway();
             throw;
         }
@@ -104,6 +112,7 @@ internal sealed class Backup
             files.Add(segment.IsOpen ? CopyOpen(segment, file, out end) : CopyWhole(TransferNames.Of(segment), file));
         }
 
+        SyncCopied();
         foreach (var directory in TransferNames.Directories)
             PublishedFile.SyncDirectory(_target, directory);
         var manifest = new BackupManifest
@@ -156,22 +165,42 @@ internal sealed class Backup
     private BackupFile CopyOpen(in ManifestSegment segment, IFile source, out LogEnd end)
     {
         var path = LogNames.SegmentPath(segment.Number);
-        var scanned = Scan(segment, path, source, out end);
         var bytes = BytesOf(segment, _log.Position);
         var known = _parent?.Files.FirstOrDefault(file => file.Path == path);
+        if (known is null)
+            return CopyScanned(segment, path, source, out end);
+        using var digest = new RunningDigest();
+        Scan(segment, path, source, digest.Append, out end);
+        var scanned = digest.Current();
         var file = known is not null && known.Bytes == bytes && known.Digest == scanned ? known : CopyRest(path, source, bytes, known);
         return file.Digest == scanned
             ? file
             : throw new CorruptionException(path, 0, new Sequence(segment.FirstSequence), "the bytes that were checked a moment before");
     }
 
-    private Digest Scan(in ManifestSegment segment, string path, IFile source, out LogEnd end)
+    private BackupFile CopyScanned(in ManifestSegment segment, string path, IFile source, out LogEnd end)
+    {
+        using var digest = new RunningDigest();
+        var (target, at) = (Create(path), 0L);
+        try
+        {
+            Scan(segment, path, source, bytes => _copy.Append(bytes, target, ref at, digest), out end);
+            _copy.EndAppend(target, ref at, digest);
+        }
+        finally
+        {
+            _copy.End();
+        }
+
+        return Copied(path, at, digest.Current(), [], new BackupPiece(_id, 0, at, digest.Current()));
+    }
+
+    private void Scan(in ManifestSegment segment, string path, IFile source, Action<ReadOnlySpan<byte>> scanned, out LogEnd end)
     {
         var bytes = new byte[SegmentHeader.Size];
         if (source.ReadAt(bytes, 0) < bytes.Length || !SegmentHeader.TryRead(bytes, out var header) || header.Number != segment.Number)
             throw new CorruptionException(path, 0, new Sequence(segment.FirstSequence), "a segment header");
-        using var digest = new RunningDigest();
-        digest.Append(bytes);
+        scanned(bytes);
         using var scanner = new LogScanner();
         Span<byte> salt = stackalloc byte[RecordFrame.SaltBytes];
         BinaryPrimitives.WriteUInt128LittleEndian(salt, header.Salt);
@@ -181,14 +210,13 @@ internal sealed class Backup
         {
             if (record.Type == RecordType.Transaction && payload.Length >= TransactionPayload.FixedBytes)
                 time = TransactionPayload.ReadCommitTime(payload);
-            digest.Append(scanner.Record);
+            scanned(scanner.Record);
         }
 
         if (scanner.Position != _log.Position)
             throw new CorruptionException(path, scanner.Offset, new Sequence(scanner.LastSequence), "a valid record below the synced "
                 + "position");
         end = new LogEnd(scanner.LastSequence, time);
-        return digest.Current();
     }
 
     /// <summary>Copies what the parent does not have (B4).</summary>
@@ -209,28 +237,50 @@ internal sealed class Backup
     private BackupFile CopyFrom(
         string path, IFile source, long bytes, long offset, IReadOnlyList<BackupPiece> before, RunningDigest digest)
     {
+        var target = Create(path);
+        Digest piece;
+        if (offset == 0)
+        {
+            _copy.Copy(source, 0, bytes, target, bytes, digest);
+            piece = digest.Current();
+        }
+        else
+        {
+            piece = CopyTail(source, offset, bytes, target, digest);
+        }
+
+        return Copied(path, bytes, digest.Current(), before, new BackupPiece(_id, offset, bytes - offset, piece));
+    }
+
+    private IFile Create(string path)
+    {
         _copy.Step = path;
         _made.Add(path + LogNames.Part);
         _made.Add(path);
-        Digest piece;
-        using (var target = _target.CreateNew(path + LogNames.Part))
-        {
-            if (offset == 0)
-            {
-                _copy.Copy(source, 0, bytes, target, bytes, digest);
-                piece = digest.Current();
-            }
-            else
-            {
-                piece = CopyTail(source, offset, bytes, target, digest);
-            }
+        var target = _target.CreateNew(path + LogNames.Part);
+        _unsynced.Add((target, path));
+        return target;
+    }
 
-            PublishedFile.Sync(target);
+    private BackupFile Copied(string path, long bytes, Digest digest, IReadOnlyList<BackupPiece> before, BackupPiece piece)
+    {
+        if (_unsynced.Count >= UnsyncedMax)
+            SyncCopied();
+        return new BackupFile(path, bytes, digest, [.. before, piece]);
+    }
+
+    private void SyncCopied()
+    {
+        foreach (var (file, path) in _unsynced)
+        {
+            if (!Mutant.Is("backup-file-not-synced"))
+                PublishedFile.Sync(file);
+            file.Dispose();
+            _target.Rename(path + LogNames.Part, path);
+            Failpoint.Hit("backup.file-copied");
         }
 
-        _target.Rename(path + LogNames.Part, path);
-        Failpoint.Hit("backup.file-copied");
-        return new BackupFile(path, bytes, digest.Current(), [.. before, new BackupPiece(_id, offset, bytes - offset, piece)]);
+        _unsynced.Clear();
     }
 
     // Two digests of the same bytes: of the piece, and of the whole file, which goes on. Written from one read, so that both are of what

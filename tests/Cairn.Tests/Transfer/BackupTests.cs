@@ -409,6 +409,33 @@ public sealed class BackupTests : IDisposable
         Assert.Contains("earliest", gone.Message, StringComparison.Ordinal);
     }
 
+    // Each file was synced before the next was read, and of the segment that takes appends every byte was read twice.
+    [Fact]
+    public void A_backup_reads_each_byte_once_and_syncs_behind_the_copying()
+    {
+        var source = new CountingStorage(new MemoryStorage());
+        var target = new Ordered(new MemoryStorage());
+        using var world = new TestDatabase(
+            Durability.Buffered, options => options with { SegmentBytesMin = 256 << 10, SegmentBytesMax = 4 << 20 }, source);
+        for (var i = 0; i < 60; i++)
+            world.Kv.Put($"k{i}", Value.Bytes(new byte[100 << 10]));
+        world.Db.Sync();
+        source.Reset();
+        var backup = world.Db.BackupTo(target, null, new BackupOptions());
+        Assert.InRange(source.BytesRead, backup.Bytes, backup.Bytes * 11 / 10);
+        var created = target.Calls.Select((call, index) => (call, index)).Where(each => each.call == StorageCall.CreateNew).ToList();
+        Assert.True(created.Count > 3);                      // the last one is the manifest
+        Assert.True(target.Calls.IndexOf(StorageCall.Sync) > created[^2].index, "a file is synced before the last one is copied");
+        Assert.Equal(created.Count, target.Calls.Count(call => call == StorageCall.Sync));
+    }
+
+    private sealed class Ordered(IStorage inner) : StorageLayer(inner)
+    {
+        internal List<StorageCall> Calls { get; } = [];
+
+        protected override void Before(StorageCall call, string path) => Calls.Add(call);
+    }
+
     [Fact]
     public void Commits_go_on_while_a_backup_is_made()
     {
