@@ -49,8 +49,9 @@ public sealed record CairnOptions
     /// to 64 MiB, which is no content at all. May differ from opening to opening.</summary>
     public int ContentThreshold { get; init; } = 4 << 10;
 
-    /// <summary>Most bytes of content that memory keeps beside the log, those not counted that are not written yet. Default 128 MiB; from
-    /// 0, where every read of a content reads the log, to 1 TiB.</summary>
+    /// <summary>Most bytes of content that memory keeps beside the log, those not counted that are not written yet. What was read from the
+    /// log and is kept counts twice, for the collector leaves about as much behind. Default 128 MiB; from 0, where every read of a content
+    /// reads the log, to 1 TiB.</summary>
     public long ContentMemoryBytes { get; init; } = 128 << 20;
 
     /// <summary>The engine tells what it does and meets in the run <c>$sys</c>, as events that anybody can read: openings, recoveries,

@@ -145,10 +145,12 @@ public class KvView
         try
         {
             var pairs = new List<KeyValuePair<string, Versioned<Value>>>();
+            byte[] buffer = [];
             while (rows.MoveNext())
             {
                 var version = rows.Version;
-                pairs.Add(new(Utf8.GetTrustedString(rows.Key[1..]), Versions.ToVersioned(version, Value.Decode(version.Value))));
+                var value = Value.Decode(version.ValueOnce(ref buffer));
+                pairs.Add(new(Utf8.GetTrustedString(rows.Key[1..]), Versions.ToVersioned(version, value)));
             }
 
             return new Page<KeyValuePair<string, Versioned<Value>>>(pairs, rows.End(), new Sequence(rows.Sequence));

@@ -66,6 +66,21 @@ internal sealed class ContentCache
         }
     }
 
+    /// <summary>What is kept. For who reads much once: it leaves no mark, keeps nothing, and waits for nobody.</summary>
+    internal byte[]? TryGet(in ContentReference reference)
+    {
+        var shard = ShardOf(reference.Position);
+        byte[]? bytes = null;
+        lock (shard.Gate)
+        {
+            if (shard.Items.TryGetValue(reference.Position, out var item) && item.Reference == reference)
+                bytes = item.Bytes;
+        }
+
+        Interlocked.Increment(ref bytes is null ? ref _misses : ref _hits);
+        return bytes;
+    }
+
     private byte[] Load(Shard shard, Item item, ulong sequence)
     {
         byte[]? bytes = null;

@@ -67,10 +67,10 @@ internal sealed class MemoryBudget
     /// <summary>Native memory of the stores, attached contents included.</summary>
     internal long Native => Volatile.Read(ref _native);
 
-    internal long Used => Native + _content.CachedBytes + _cache.Bytes + Volatile.Read(ref _runs) * RunFloorBytes;
+    internal long Used => Native + _content.CacheCost + _cache.Bytes + Volatile.Read(ref _runs) * RunFloorBytes;
 
     /// <summary>Used, without the contents that memory need not have.</summary>
-    internal long UsedBesideContents => Used - _content.CachedBytes - _content.Attached.Value;
+    internal long UsedBesideContents => Used - _content.CacheCost - _content.Attached.Value;
 
     internal bool IsFull => Used >= At(FullPercent);
 

@@ -79,6 +79,17 @@ internal readonly ref struct VersionView
     internal VersionView ReadingFrom(ContentStore? content) =>
         new(_stored, Sequence, Created, Time, Expiry, IsTombstone, IsContent, content);
 
+    /// <summary>The value for a scan, which reads each once: it does not come into the cache.</summary>
+    /// <param name="buffer">Room that is used again from value to value; what is returned may lie in it.</param>
+    /// <exception cref="CorruptionException">A content whose bytes are not what was written.</exception>
+    internal ReadOnlySpan<byte> ValueOnce(ref byte[] buffer)
+    {
+        if (!IsContent || _stored.Length > ContentReference.Size)
+            return Value;
+        Invariant.Check(_content is not null, "who asks for the value of a content has said where contents are read");
+        return _content.ReadOnce(Reference, Sequence, ref buffer);
+    }
+
     [MethodImpl(MethodImplOptions.NoInlining)]
     private ReadOnlySpan<byte> ContentValue()
     {

@@ -37,6 +37,28 @@ public class ContentStoreTests
     }
 
     [Fact]
+    [Trait("Requirement", "CNT-7")]
+    public void CNT_7_A_scan_takes_from_memory_what_is_there_and_keeps_nothing()
+    {
+        var store = Over(1 << 20);
+        var references = Enumerable.Range(0, 10).Select(i => _log.Append(Bytes(5_000 + i, i))).ToList();
+        store.Read(references[3], 1);
+        byte[] buffer = [];
+        for (var round = 0; round < 2; round++)
+        {
+            for (var i = 0; i < references.Count; i++)
+                Assert.Equal(Bytes(5_000 + i, i), store.ReadOnce(references[i], 1, ref buffer).ToArray());
+        }
+
+        Assert.Equal((19, 5_003L), (_log.Reads, store.CachedBytes));
+        Assert.Equal(8_192, buffer.Length);
+        Assert.Throws<CorruptionException>(() => store.ReadOnce(references[0] with { Check = 1 }, 1, ref buffer).ToArray());
+        Assert.Throws<CorruptionException>(() => store.ReadOnce(references[0] with { Length = -1 }, 1, ref buffer).ToArray());
+        Assert.Throws<CorruptionException>(() => store.ReadOnce(references[0] with { Length = 1 << 30 }, 1, ref buffer).ToArray());
+        Assert.Equal(8_192, buffer.Length);
+    }
+
+    [Fact]
     [Trait("Requirement", "CNT-2")]
     public void CNT_2_What_is_kept_stays_inside_the_budget_and_what_is_in_use_outlasts_a_scan()
     {
@@ -50,7 +72,7 @@ public class ContentStoreTests
             var content = Bytes(1_000 + 37 * i, i);
             Assert.Equal(content, store.Read(_log.Append(content), 1).ToArray());
             Assert.Equal(hot, store.Read(hotReference, 1).ToArray());
-            Assert.InRange(store.CachedBytes, 0, Budget);
+            Assert.InRange(2 * store.CachedBytes, 0, Budget);   // twice: the collector leaves about as much behind
         }
 
         Assert.InRange(_log.Reads, 201, 215);                // the hot one goes now and then, when it stands under a hand that comes round
