@@ -353,6 +353,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {
         SegmentBytesMin = options.SegmentBytesMin,
+        ZeroesSegments = options.Durability == Durability.Strict || Mutant.Is("all-segments-zeroed"),
         SegmentBytesMax = options.SegmentBytesMax,
         IsReadOnly = options.IsReadOnly,
         CreateIfMissing = options.CreateIfMissing,

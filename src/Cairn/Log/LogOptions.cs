@@ -11,6 +11,10 @@ internal sealed record LogOptions
 
     internal long SegmentBytesMax { get; init; } = 64 << 20;
 
+    /// <summary>Segments are written with zeros before they are used, so that a sync moves data and no metadata. Without it their blocks
+    /// are only taken, where the file system can (decision 0020).</summary>
+    internal bool ZeroesSegments { get; init; } = true;
+
     /// <summary>Verdict only, nothing is written; refused unless the database was closed cleanly.</summary>
     internal bool IsReadOnly { get; init; }
 

@@ -16,19 +16,22 @@ internal sealed class Reserve(IStorage storage)
     // Looked at when it is first asked for: who only reads never asks.
     private long? _heldBytes;
 
-    /// <summary>Takes the space, or more of it.</summary>
+    /// <summary>Takes the space, or more of it; gives back what is more than that.</summary>
     /// <returns>False when the disk has not that much; then a part may be held.</returns>
     /// <exception cref="StorageException">Any failure but a full disk.</exception>
     internal bool TryBuild(long bytes)
     {
-        if (HeldBytes >= bytes)
+        if (HeldBytes == bytes || (HeldBytes > bytes && Mutant.Is("reserve-only-grows")))
             return true;
         try
         {
             using var file = storage.Exists(LogNames.Reserve)
                 ? storage.Open(LogNames.Reserve, writable: true)
                 : storage.CreateNew(LogNames.Reserve);
-            file.Preallocate(bytes);
+            if (HeldBytes > bytes)
+                file.SetLength(bytes);                       // segments were larger once
+            else
+                file.Preallocate(bytes);
             HeldBytes = bytes;
             return true;
         }

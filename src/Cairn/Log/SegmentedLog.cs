@@ -1,13 +1,14 @@
 // The log device over files: segments in a directory, one of them open for appending.
 //
 //      manifest names   ...16      17        18 (open)                     log/prepared
-//      positions        [0, 4096)  [4096,..) [8200 ........ appended)      no header yet, zeros
+//      positions        [0, 4096)  [4096,..) [8200 ........ appended)      no header yet, reads as zeros
 //                                                      ^ synced
 //
 // 1  One writer role appends, rotates and closes. Syncing may run beside an append (not beside a rotation). Preparing the next
 //    segment, truncating and reading run beside anything and hold no lock that an append needs.
-// 2  Space is taken before it is needed: an append goes into blocks that were allocated, written with zeros and synced. So its
-//    sync moves data and no metadata, and a full disk is met by Prepare, where nothing is lost by it.
+// 2  Space is taken before it is needed: an append goes into blocks that were allocated and synced, so a full disk is met by Prepare,
+//    where nothing is lost by it. In Strict they were written with zeros, too: then a sync moves data and no metadata. In Buffered nobody
+//    waits for a sync, and the zeros would be as much to write as the log itself (decision 0020).
 // 3  The room for the seal is kept back in every segment.
 // 4  A failed write or sync is final. Nothing is tried again: what reached the device is unknown until recovery, and a second
 //    sync would report success for pages the system has given up. Every later call says so.
@@ -250,7 +251,7 @@ internal sealed class SegmentedLog : LogDevice, ILogRecords
                 return;
             ThrowIfEnded();
             var bytes = Math.Max(_isShortOfSpace ? _options.SegmentBytesMin : NextSegmentBytes, FileBytesFor(recordBytesMin));
-            var file = CreateZeroed(_storage, LogNames.PreparedPath + LogNames.Part, bytes, default);
+            var file = CreateAhead(_storage, LogNames.PreparedPath + LogNames.Part, bytes, default, _options.ZeroesSegments);
             Failpoint.Hit("segment.synced-before-named");
             DropPrepared();     // it was too small for the record that waits
             _storage.Rename(LogNames.PreparedPath + LogNames.Part, LogNames.PreparedPath);
@@ -304,16 +305,17 @@ internal sealed class SegmentedLog : LogDevice, ILogRecords
 
     private void Publish(Manifest next) => PublishWithReserve(next.Name, () => next.Publish(_storage));
 
-    /// <summary>Makes a file that begins with the content and goes on with zeros, all of it on the device. Its name ends in
-    /// <c>.part</c>; on a full disk it is thrown away whole, its sync is not repeated (5.5).</summary>
-    internal static IFile CreateZeroed(IStorage storage, string part, long bytes, ReadOnlySpan<byte> content)
+    /// <summary>Makes a file that begins with the content and reads as zeros from there on, its blocks taken, all of it on the device. Its
+    /// name ends in <c>.part</c>; on a full disk it is thrown away whole, its sync is not repeated (5.5).</summary>
+    /// <param name="writesZeros">They are written, too; also where blocks cannot be taken without.</param>
+    internal static IFile CreateAhead(IStorage storage, string part, long bytes, ReadOnlySpan<byte> content, bool writesZeros)
     {
         var file = storage.CreateNew(part);
         try
         {
             file.Preallocate(bytes);
             file.WriteAt(content, 0);
-            for (long offset = content.Length; offset < bytes; offset += Zeros.Length)
+            for (long offset = writesZeros || !file.HasBlocks ? content.Length : bytes; offset < bytes; offset += Zeros.Length)
                 file.WriteAt(Zeros.AsSpan(0, (int)Math.Min(Zeros.Length, bytes - offset)), offset);
             PublishedFile.Sync(file);
             return file;

@@ -80,7 +80,7 @@ internal sealed class SegmentStart
         var recordBytes = _content.Length - SegmentHeader.Size;
         var bytes = options.SegmentBytesMin + (recordBytes > options.SegmentBytesMin / 4 ? recordBytes : 0);
         bytes = Math.Max(bytes, SegmentedLog.FileBytesFor(recordBytes));
-        var file = SegmentedLog.CreateZeroed(storage, part, bytes, _content);
+        var file = SegmentedLog.CreateAhead(storage, part, bytes, _content, options.ZeroesSegments);
         SegmentedLog.RenameSegment(storage, part, Header.Number);
         var digest = new RunningDigest();
         digest.Append(_content);

@@ -471,6 +471,8 @@ internal sealed class CrashStorage : IStorage
             }
         }
 
+        public bool HasBlocks => true;
+
         public void Preallocate(long length)
         {
             ArgumentOutOfRangeException.ThrowIfNegative(length);

@@ -329,6 +329,8 @@ internal sealed class DiskStorage : IStorage
             Succeeded("set length", path, LinuxCalls.SetLength(handle, length));
         }
 
+        public bool HasBlocks { get; private set; }
+
         public void Preallocate(long length)
         {
             ArgumentOutOfRangeException.ThrowIfNegative(length);
@@ -336,6 +338,7 @@ internal sealed class DiskStorage : IStorage
             if (length == 0)
                 return;
             var outcome = LinuxCalls.Allocate(handle, length);
+            HasBlocks = outcome >= 0;
             if (outcome is -Errno.NotSupported or -Errno.NotImplemented)        // a file system without extents: the length alone
                 outcome = Length < length ? LinuxCalls.SetLength(handle, length) : 0;
             Succeeded("preallocate", path, outcome);

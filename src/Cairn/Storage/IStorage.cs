@@ -112,6 +112,10 @@ internal interface IFile : IDisposable
     /// After a failure the file may have any length in between.</summary>
     void Preallocate(long length);
 
+    /// <summary>The last <see cref="Preallocate"/> has taken blocks and not only a length: a write into them meets no full disk, whether
+    /// they were written before or not.</summary>
+    bool HasBlocks => false;
+
     /// <summary>A hint: bytes that were written may begin their way to the device now, so that a later sync finds less to do. Makes nothing
     /// durable, waits for nothing that a write would not, and never fails.</summary>
     void BeginWriteback(long offset, long bytes)

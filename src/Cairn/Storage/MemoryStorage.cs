@@ -258,6 +258,8 @@ internal sealed class MemoryStorage(long capacityBytes = long.MaxValue) : IStora
             }
         }
 
+        public bool HasBlocks => true;
+
         public void Preallocate(long length)
         {
             ArgumentOutOfRangeException.ThrowIfNegative(length);

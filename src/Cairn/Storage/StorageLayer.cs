@@ -180,6 +180,8 @@ internal abstract class StorageLayer(IStorage inner) : IStorage
 
         public void Preallocate(long length) => layer.Preallocate(inner, length);
 
+        public bool HasBlocks => inner.HasBlocks;
+
         public void BeginWriteback(long offset, long bytes) => inner.BeginWriteback(offset, bytes);
 
         public void DataSync() => layer.DataSync(inner);

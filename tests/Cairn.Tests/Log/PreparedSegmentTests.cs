@@ -38,6 +38,42 @@ public sealed class PreparedSegmentTests
         return record;
     }
 
+    // Half of all that was written were zeros.
+    [Theory]
+    [InlineData(Durability.Buffered)]
+    [InlineData(Durability.Strict)]
+    public void A_Buffered_database_writes_its_records_and_no_zeros_before_them(Durability mode)
+    {
+        const int Bytes = 8 << 20;
+        var storage = new CountingStorage(new MemoryStorage());
+        using var database = new TestDatabase(
+            mode, options => options with { SegmentBytesMin = 256 << 10, SegmentBytesMax = 1 << 20, ContentThreshold = 64 << 20 }, storage);
+        for (var i = 0; i < Bytes / 4096; i++)
+        {
+            database.Kv.Put($"k{i % 10}", new byte[4096]);
+            if (i % 16 == 0)
+                database.Maintain();
+        }
+
+        Assert.True(database.Db.Metrics.LogSegments > 5);
+        var zeros = storage.BytesWritten - (long)database.Db.Engine.Path.Log.WrittenPosition;
+        Assert.InRange(zeros, mode == Durability.Strict ? Bytes * 9 / 10 : 0, mode == Durability.Strict ? Bytes * 3 / 2 : Bytes / 10);
+    }
+
+    // It stayed as large as the largest segment had asked for, though an opening begins with small ones.
+    [Fact]
+    public void The_reserve_shrinks_with_the_segments()
+    {
+        using var storage = new MemoryStorage();
+        var reserve = new Reserve(storage);
+        foreach (var bytes in new[] { 10_000, 60_000, 60_000, 20_000, 0, 30_000 })
+        {
+            Assert.True(reserve.TryBuild(bytes));
+            Assert.Equal(bytes, reserve.HeldBytes);
+            Assert.Equal(bytes, new Reserve(storage).HeldBytes);
+        }
+    }
+
     // Found by reading: whoever had no room prepared a larger segment, also when a rotation into the smaller one was planned and
     // waited in the queue behind a record that was still being filled.
     [Fact]
