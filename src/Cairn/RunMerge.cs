@@ -170,6 +170,9 @@ public sealed class MergeResult
     /// <summary>Leases of the source, which are not merged.</summary>
     public long LeasesLeft { get; internal init; }
 
+    /// <summary>Keys of the source that were looked at.</summary>
+    internal int KeysLookedAt { get; init; }
+
     /// <summary>All of it as an object, for programs: <c>source</c>, <c>target</c>, <c>base</c>, <c>dryRun</c>, <c>sequence</c>,
     /// <c>clean</c>, <c>empty</c>, <c>counts</c>, <c>open</c>, <c>conflicts</c>, <c>omitted</c>, <c>leasesLeft</c>; absent members are
     /// absent.</summary>
@@ -185,7 +188,7 @@ public sealed class MergeResult
 public readonly record struct MergedRun(RunPoint Source, Sequence Sequence);
 
 /// <summary>Where an event came from that a merge brought.</summary>
-/// <param name="Run">The source of the merge. It may have the event from elsewhere itself.</param>
+/// <param name="Run">The run that it was appended to, through however many merges it came.</param>
 /// <param name="Number">What it is called there.</param>
 /// <param name="Hash">The hash that it has there, made anew from what is here; null when retention has let go of events that it is made
 /// of.</param>

@@ -191,7 +191,7 @@ internal sealed class RunMerge : IDisposable
         try
         {
             var plan = Decide(transaction, keys);
-            return plan is null ? null : Result(plan, Sequence.None);
+            return plan is null ? null : Result(plan, Sequence.None, keys.Count);
         }
         finally
         {
@@ -212,7 +212,7 @@ internal sealed class RunMerge : IDisposable
                     decided.Commit();
                 return decided;
             });
-        return plan is null ? null : Result(plan, new Sequence(last!.CommittedAt));
+        return plan is null ? null : Result(plan, new Sequence(last!.CommittedAt), keys.Count);
     }
 
     // Null: the base has moved.
@@ -292,7 +292,7 @@ internal sealed class RunMerge : IDisposable
         return _values = new MergeState(view.Scope.Run, view.Scope.Sequence, view);
     }
 
-    private MergeResult Result(MergePlan? plan, Sequence sequence) => new()
+    private MergeResult Result(MergePlan? plan, Sequence sequence, int keys = 0) => new()
     {
         Source = Source.Point,
         Target = _target.Point,
@@ -306,6 +306,7 @@ internal sealed class RunMerge : IDisposable
         Conflicts = plan?.Conflicts ?? [],
         OpenConflicts = plan?.Open ?? 0,
         LeasesLeft = plan?.LeasesLeft ?? 0,
+        KeysLookedAt = keys,
     };
 
     public void Dispose()

@@ -8,7 +8,7 @@ internal static class RunVerbs
 {
     internal static Group Group() => new(
         "run",
-        "Runs: begin, fork, find, end, pause, adopt after a crash, look at their past, delete.",
+        "Runs: begin, fork, merge, find, end, pause, adopt after a crash, look at their past, delete.",
         Begin(), Fork(), List(), Show(), Exists(), Count(), Children(), Ancestors(), CommonAncestor(), Complete(), Fail(), Pause(),
         Resume(), Cancel(), Archive(), Abort(), Adopt(), Orphaned(),
         Tag(), Untag(), Meta(), Retain(), ReplayVerbs.Timeline(), ReplayVerbs.At(), ReplayVerbs.Replay(), RunDiffVerb.Diff(),

@@ -2,17 +2,19 @@
 // operation stands behind them in the same record and says what they were.
 //
 //   store keys    69 source       up to where the source is in here: sequence u64, number u64 of its next event then
-//                 6A number       the first of a row of events that came with a merge: source 16, its number there u64, count u64, hash 32
-//                                 of the source's event before the row, hash 32 of the row's last event there
-//   operation     66 Merge: key the source, body {sequence, next, events?: [[from, at, count, previous, last], ...]}
+//                 6A number       the first of a row of events that came with a merge: the run 16 that appended them, the first one's
+//                                 number there u64, count u64, hash 32 of that run's event before the row, hash 32 of the last one there
+//   operation     66 Merge: key the source, body {sequence, next, events?: [[run, from, at, count, previous, last], ...]}
 //   conflicts     point of the source: two merges of one source never both begin at the same base
-//   text          none; diff: none. Merge: a source's own rows say which events both sides have already
+//   text          none; diff: none. Merge: rows say which events both sides have already, whichever way they came
 //   replay        the operation says all of it
 //   fork          inherited: what was merged into the parent before is in the fork too
 //
-// A row keeps no hash per event. The hash of an event at its source is made of its number there, the hash before it, and its type, time
-// and payload hash, which the event has here too: so from the hash before the row all of them follow, and the last one proves them
-// (OriginOf). An event whose payload had to be rewritten, because it names numbers, is a row of its own, with its own hash as the last.
+// A row names the run that appended its events, not the one that they were merged from: an event is the same one through however many
+// merges, and never comes twice. It keeps no hash per event. The hash of an event at its origin is made of its number there, the hash
+// before it, and its type, time and payload hash, which the event has here too: so from the hash before the row all of them follow, and
+// the last one proves them. An event whose payload had to be rewritten, because it names numbers, or whose time had to be put forward, is a
+// row of its own, with its hash as the last.
 
 using System.Buffers.Binary;
 using Cairn.Codec;
@@ -44,7 +46,7 @@ internal sealed class MergeOperations : OperationSet
 
     internal override Value? ValueOf(ReadOnlySpan<byte> storeKey, scoped in VersionView version) => storeKey[0] == StoreKeys.Merged
         ? (long)MergedUpTo.Read(version.Value).Sequence
-        : MergedEvents.Read(storeKey, version.Value).Source.ToString();
+        : MergedEvents.Read(storeKey, version.Value).Origin.ToString();
 
     internal override void EachKey(in Operation operation, RunState run, Catalogue catalogue, StoreKeyVisitor visit)
     {
@@ -55,7 +57,7 @@ internal sealed class MergeOperations : OperationSet
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         if (operation.Key.Length != RunId.Size || operation.HasExpiry
-            || !TryRead(RunId.Read(operation.Key), operation.Body, out var upTo, out var rows))
+            || !TryRead(operation.Body, out var upTo, out var rows))
         {
             return false;
         }
@@ -79,9 +81,10 @@ internal sealed class MergeOperations : OperationSet
         ("events", rows.Count == 0 ? default(Value?) : Value.Array(rows.Select(ToValue)))).Encode();
 
     private static Value ToValue(MergedEvents row) => Value.Array(
-        (long)row.From, (long)row.At, (long)row.Count, Value.Bytes(row.Previous.ToArray()), Value.Bytes(row.Last.ToArray()));
+        Fields.Of(row.Origin.Bits)!.Value, (long)row.From, (long)row.At, (long)row.Count, Value.Bytes(row.Previous.ToArray()),
+        Value.Bytes(row.Last.ToArray()));
 
-    private static bool TryRead(RunId source, ReadOnlySpan<byte> body, out MergedUpTo upTo, out List<MergedEvents> rows)
+    private static bool TryRead(ReadOnlySpan<byte> body, out MergedUpTo upTo, out List<MergedEvents> rows)
     {
         (upTo, rows) = (default, []);
         if (!Fields.TryRead(body, out var fields) || !fields.TryNumber("sequence", out var sequence) || sequence is not > 0
@@ -98,7 +101,7 @@ internal sealed class MergeOperations : OperationSet
         var end = 0UL;
         foreach (var item in events.AsArray())
         {
-            if (!TryRead(source, item, out var row) || row.At < end)
+            if (!TryRead(item, out var row) || row.At < end)
                 return false;
             end = row.At + row.Count;
             rows.Add(row);
@@ -107,20 +110,22 @@ internal sealed class MergeOperations : OperationSet
         return true;
     }
 
-    private static bool TryRead(RunId source, in Value item, out MergedEvents row)
+    private static bool TryRead(in Value item, out MergedEvents row)
     {
         row = default;
-        if (item.Kind != ValueKind.Array || item.AsArray() is not { Count: 5 } parts
-            || parts.Take(3).Any(part => part.Kind != ValueKind.Int64 || part.AsInt64() < 0) || parts[2].AsInt64() == 0
-            || parts.Skip(3).Any(part => part.Kind != ValueKind.Bytes || part.AsBytes().Length != Hash256.Size))
+        if (item.Kind != ValueKind.Array || item.AsArray() is not { Count: 6 } parts
+            || !IsBytes(parts[0], RunId.Size) || !IsBytes(parts[4], Hash256.Size) || !IsBytes(parts[5], Hash256.Size)
+            || parts.Skip(1).Take(3).Any(part => part.Kind != ValueKind.Int64 || part.AsInt64() < 0) || parts[3].AsInt64() == 0)
         {
             return false;
         }
 
         row = new MergedEvents(
-            source, (ulong)parts[0].AsInt64(), (ulong)parts[1].AsInt64(), (ulong)parts[2].AsInt64(),
-            new Hash256(parts[3].AsBytes().Span), new Hash256(parts[4].AsBytes().Span));
+            RunId.Read(parts[0].AsBytes().Span), (ulong)parts[1].AsInt64(), (ulong)parts[2].AsInt64(), (ulong)parts[3].AsInt64(),
+            new Hash256(parts[4].AsBytes().Span), new Hash256(parts[5].AsBytes().Span));
         return true;
+
+        static bool IsBytes(in Value part, int length) => part.Kind == ValueKind.Bytes && part.AsBytes().Length == length;
     }
 
     // Writes: how far, and each row.
@@ -157,11 +162,12 @@ internal readonly record struct MergedUpTo(ulong Sequence, ulong Next)
     }
 }
 
-/// <summary>A row of events that came with a merge: the source's <paramref name="From"/> and those behind it are here at
+/// <summary>A row of events that came with a merge: <paramref name="From"/> and those behind it of the run that appended them are here at
 /// <paramref name="At"/> and behind it.</summary>
-/// <param name="Previous">Hash of the source's event before the row; zeros before its first one.</param>
-/// <param name="Last">Hash that the row's last event has at the source.</param>
-internal readonly record struct MergedEvents(RunId Source, ulong From, ulong At, ulong Count, Hash256 Previous, Hash256 Last)
+/// <param name="Origin">That run.</param>
+/// <param name="Previous">Hash of its event before the row; zeros before its first one.</param>
+/// <param name="Last">Hash that the row's last event has there.</param>
+internal readonly record struct MergedEvents(RunId Origin, ulong From, ulong At, ulong Count, Hash256 Previous, Hash256 Last)
 {
     internal const int Size = RunId.Size + 8 + 8 + 2 * Hash256.Size;
 
@@ -177,7 +183,7 @@ internal readonly record struct MergedEvents(RunId Source, ulong From, ulong At,
 
     internal void Write(Span<byte> target)
     {
-        Source.Write(target);
+        Origin.Write(target);
         BinaryPrimitives.WriteUInt64LittleEndian(target[RunId.Size..], From);
         BinaryPrimitives.WriteUInt64LittleEndian(target[(RunId.Size + 8)..], Count);
         Previous.CopyTo(target[PreviousOffset..]);
@@ -204,36 +210,61 @@ internal readonly record struct MergedEvents(RunId Source, ulong From, ulong At,
         return rows;
     }
 
-    /// <summary>Where an event of a run came from; null when it was appended to that run itself. Reads the row that it came in.</summary>
-    /// <remarks>The hash is null when retention has let go of something that it follows from.</remarks>
-    internal static (RunId Run, ulong Number, Hash256? Hash)? OriginOf(EventReader events, Scope scope, ulong number)
+    /// <summary>The row that an event came in; null when it was appended to the run itself, or to one that this was forked from.</summary>
+    internal static MergedEvents? RowOf(Scope scope, ulong number)
     {
         Span<byte> bounds = stackalloc byte[2 * EventReader.KeyBytes];
         using var reader = scope.Run.Store.Read();
         var scan = reader.Scan(
             StoreKeys.Of(bounds, StoreKeys.MergedEvents, 0),
             StoreKeys.Of(bounds[EventReader.KeyBytes..], StoreKeys.MergedEvents, number + 1), scope.Sequence, reverse: true);
-        if (!scan.MoveNext() || Read(scan.Key, scan.Version.Value) is var row && row.FromOf(number) is null)
-            return null;
-        var origin = row.FromOf(number)!.Value;
-        var last = row.At + row.Count - 1;
-        if (number == last)
-            return (row.Source, origin, row.Last);
-        if (events.TryGet(last, out var end, out _, out _) && end.Hash == row.Last && events.TryGet(number, out var same, out _, out _))
-            return (row.Source, origin, same.Hash);          // the whole chain is the same on both sides
-        var hash = row.Previous;
+        return scan.MoveNext() && Read(scan.Key, scan.Version.Value) is var row && row.FromOf(number) is not null ? row : null;
+    }
+
+    /// <summary>The hashes that the row's events have where they were appended, of the first ones up to one of them.</summary>
+    /// <returns>Null when retention has let go of something that they follow from.</returns>
+    internal Hash256[]? HashesThere(EventReader events, ulong upTo)
+    {
+        var last = At + Count - 1;
+        var hashes = new Hash256[upTo - At + 1];
+        var isSame = events.TryGet(last, out var end, out _, out _) && end.Hash == Last;
+        var hash = Previous;
         Span<byte> made = stackalloc byte[2 * Hash256.Size];
-        for (var at = row.At; at <= number; at++)
+        for (var at = At; at <= upTo; at++)
         {
-            if (!events.TryGet(at, out var stored, out var time, out _))
-                return (row.Source, origin, null);
-            stored.PayloadHash.CopyTo(made);
-            hash.CopyTo(made[Hash256.Size..]);
-            var there = row.From + (at - row.At);
-            EventHash.OfEvent(there, stored.Type, time, made[..Hash256.Size], made[Hash256.Size..], made[..Hash256.Size]);
-            hash = new Hash256(made[..Hash256.Size]);
+            if (at == last)
+            {
+                hash = Last;
+            }
+            else if (!events.TryGet(at, out var stored, out var time, out _))
+            {
+                return null;
+            }
+            else if (isSame)
+            {
+                hash = stored.Hash;                          // the whole chain is the same on both sides
+            }
+            else
+            {
+                stored.PayloadHash.CopyTo(made);
+                hash.CopyTo(made[Hash256.Size..]);
+                EventHash.OfEvent(From + (at - At), stored.Type, time, made[..Hash256.Size], made[Hash256.Size..], made[..Hash256.Size]);
+                hash = new Hash256(made[..Hash256.Size]);
+            }
+
+            hashes[at - At] = hash;
         }
 
-        return (row.Source, origin, hash);
+        return hashes;
+    }
+
+    /// <summary>Where an event came from; null as <see cref="RowOf"/>.</summary>
+    /// <remarks>The hash is null when retention has let go of something that it follows from.</remarks>
+    internal static (RunId Run, ulong Number, Hash256? Hash)? OriginOf(EventReader events, Scope scope, ulong number)
+    {
+        if (RowOf(scope, number) is not { } row)
+            return null;
+        var isLast = number == row.At + row.Count - 1;
+        return (row.Origin, row.FromOf(number)!.Value, isLast ? row.Last : row.HashesThere(events, number)?[^1]);
     }
 }

@@ -122,7 +122,7 @@ internal static class DivergenceSearch
             Commit = CommittedTransaction.Of(log, _end.Operations, header, payload, position);
             foreach (var operation in Commit.Operations.Where(operation => operation.Run == run))
             {
-                if (operation.Address.Primitive is "idempotency" || operation.Name is "run.create" or "run.fork")
+                if (operation.Address.Primitive is "idempotency" or "merges" || operation.Name is "run.create" or "run.fork")
                     continue;
                 if (_chosen is not null && !(operation.Name == "event.append" && _chosen.Takes(operation.Key.Span)))
                     continue;

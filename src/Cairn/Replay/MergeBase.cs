@@ -117,6 +117,19 @@ internal sealed class EventLine
         return 0;
     }
 
+    /// <summary>The run of the line that appended an event, if no merge brought it.</summary>
+    internal RunId OwnerOf(ulong number)
+    {
+        var owner = _levels[0].Run;
+        foreach (var (id, bound) in _levels)
+        {
+            if (number < bound)
+                owner = id;
+        }
+
+        return owner;
+    }
+
     /// <summary>Events below this number are in both lines, under the same numbers.</summary>
     internal static ulong Shared(EventLine one, EventLine other, CommonPoint? common) =>
         common is { } point ? Math.Min(one.BoundOf(point.Run), other.BoundOf(point.Run)) : 0;
@@ -125,5 +138,56 @@ internal sealed class EventLine
     {
         using var reader = store.Read();
         return reader.TryGet([StoreKeys.EventHead], sequence, out var head) ? BinaryPrimitives.ReadUInt64LittleEndian(head.Value) : 0;
+    }
+}
+
+/// <summary>What the events of a side are: each is told by the run that appended it and the number it got there, whichever way it
+/// came.</summary>
+internal sealed class EventIdentities
+{
+    private readonly EventLine _line;
+    private readonly List<MergedEvents> _byNumber;
+    private readonly Dictionary<RunId, List<MergedEvents>> _byOrigin;
+
+    /// <param name="rows">In order of their numbers.</param>
+    internal EventIdentities(EventLine line, List<MergedEvents> rows)
+    {
+        (_line, _byNumber) = (line, rows);
+        _byOrigin = rows.GroupBy(row => row.Origin).ToDictionary(group => group.Key, group => group.OrderBy(row => row.From).ToList());
+    }
+
+    /// <summary>What an event of this side is.</summary>
+    internal (RunId Run, ulong Number) Of(ulong number) => RowOf(number) is { } row
+        ? (row.Origin, row.FromOf(number)!.Value)
+        : (_line.OwnerOf(number), number);
+
+    /// <summary>The row that brought an event; null: no merge did.</summary>
+    internal MergedEvents? RowOf(ulong number) =>
+        Last(_byNumber, row => row.At <= number) is { } row && row.FromOf(number) is not null ? row : null;
+
+    /// <summary>What this side calls an event; null: it has not got it.</summary>
+    internal ulong? Find((RunId Run, ulong Number) identity)
+    {
+        if (identity.Number < _line.BoundOf(identity.Run))
+            return identity.Number;
+        return _byOrigin.TryGetValue(identity.Run, out var rows) && !Mutant.Is("merge-forgets-origins")
+            ? Last(rows, row => row.From <= identity.Number)?.AtOf(identity.Number)
+            : null;
+    }
+
+    // Of rows that are in order, and of which the first ones meet a condition.
+    private static MergedEvents? Last(List<MergedEvents> rows, Func<MergedEvents, bool> condition)
+    {
+        var (low, high) = (0, rows.Count);
+        while (low < high)
+        {
+            var middle = low + (high - low) / 2;
+            if (condition(rows[middle]))
+                low = middle + 1;
+            else
+                high = middle;
+        }
+
+        return low == 0 ? null : rows[low - 1];
     }
 }

@@ -4,10 +4,13 @@
 //      target       a  b                  its salt and its number, the chain of the target becomes that of the source, hash for hash
 //      source       a  b  c  d
 //      target       a  b  x               both have: one conflict for all of them. Left to the target: c and d stay out, for good.
-//      source       a  b  c  d            AppendAfter: a b x c d. c and d keep their times and get new numbers and hashes; the Merge
-//                                         operation says what they were called (Primitives/MergeOperations.cs)
+//      source       a  b  c  d            AppendAfter: a b x c d. c and d get new numbers and hashes; the Merge operation says what they
+//                                         were called (Primitives/MergeOperations.cs)
 //
 // New is an event of one side that the other has not got under any number: what a merge brought, in whichever direction, is not new.
+//
+// Times of events never go back, because they are searched by halves: one that is older than the event before it gets that one's time, and
+// is a row of its own in the operation, since its hash at its origin cannot be made anew from another time.
 //
 // What names numbers is renumbered on the way: causes (those that the target has not got are left out; they are not under the hash), the
 // number in a $redacted event, the ordinal of a recorded input. The last two stand in the payload, so those events get a salt and a
@@ -33,15 +36,18 @@ namespace Cairn.Replay;
 internal sealed class MergeEvents(
     MergePlan plan, MergeBase at, EventLine sourceLine, EventLine targetLine, Func<long> nextInput, RandomSource random)
 {
-    private readonly List<MergedEvents> _sourceRows = MergedEvents.All(plan.Source.Scope);
-    private readonly List<MergedEvents> _targetRows = MergedEvents.All(plan.Target);
+    private readonly EventIdentities _theirs = new(sourceLine, MergedEvents.All(plan.Source.Scope));
+    private readonly EventIdentities _ours = new(targetLine, MergedEvents.All(plan.Target));
     private readonly ulong _shared = EventLine.Shared(sourceLine, targetLine, at.Common);
     private readonly Dictionary<ulong, ulong> _carried = [];
     private ulong _next;
     private Hash256 _head;
+    private long _time;                                      // of the target's newest event so far
     private ulong _appended;
     private long? _nextInput;
     private long? _firstOrdinal;
+    private bool _isLastRowAlone;                            // the hash of its event cannot be made anew
+    private (ulong At, Hash256[] Hashes)? _row;              // of the source, that is being carried
 
     /// <summary>What the Merge operation says of them.</summary>
     internal List<MergedEvents> Rows { get; } = [];
@@ -54,8 +60,8 @@ internal sealed class MergeEvents(
         if (news.Count == 0 && redacted.Count == 0)
             return;
         ReadEnd();
-        var isTaken = news.Count > 0 && (!HasOwn(news, out var conflict)
-            || plan.Decide(conflict!, canTakeSource: false).Outcome == MergeOutcome.AppendAfter || Mutant.Is("merge-mixes-events"));
+        var isTaken = news.Count > 0 && (!HasOwn(news, out var conflict) || Mutant.Is("merge-mixes-events")
+            || plan.Decide(conflict!, canTakeSource: false).Outcome == MergeOutcome.AppendAfter);
         foreach (var key in redacted)
             Redact(BinaryPrimitives.ReadUInt64BigEndian(key.AsSpan(1)), isTaken ? null : news);
         if (isTaken)
@@ -87,59 +93,14 @@ internal sealed class MergeEvents(
     }
 
     // What an event of the source is called in the target, as far as it came there before.
-    private ulong? Known(ulong number)
-    {
-        if (number < _shared)
-            return number;
-        foreach (var row in _targetRows)
-        {
-            if (number < sourceLine.BoundOf(row.Source) && row.AtOf(number) is { } here)
-                return here;
-        }
-
-        foreach (var row in _sourceRows)
-        {
-            if (row.FromOf(number) is not { } origin)
-                continue;
-            if (origin < targetLine.BoundOf(row.Source))
-                return origin;
-            foreach (var other in _targetRows)
-            {
-                if (other.Source == row.Source && other.AtOf(origin) is { } here)
-                    return here;
-            }
-        }
-
-        return null;
-    }
-
-    // The other way round: whether the source has got an event of the target.
-    private bool IsKnownToSource(ulong number)
-    {
-        foreach (var row in _sourceRows)
-        {
-            if (number < targetLine.BoundOf(row.Source) && row.AtOf(number) is not null)
-                return true;
-        }
-
-        foreach (var row in _targetRows)
-        {
-            if (row.FromOf(number) is not { } origin)
-                continue;
-            if (origin < sourceLine.BoundOf(row.Source))
-                return true;
-            if (_sourceRows.Exists(other => other.Source == row.Source && other.AtOf(origin) is not null))
-                return true;
-        }
-
-        return false;
-    }
+    private ulong? Known(ulong number) => _ours.Find(_theirs.Of(number));
 
     private void ReadEnd()
     {
         using var reader = plan.Target.Run.Store.Read();
         var events = new EventReader(plan.Target, reader, stackalloc byte[EventReader.KeyBytes]);
         (_next, _head) = (events.Committed, events.HeadHash);
+        _time = _next > 0 && events.TryGet(_next - 1, out _, out var time, out _) ? time : events.Floor().Time;
         events.NoteEnd();
     }
 
@@ -150,7 +111,7 @@ internal sealed class MergeEvents(
         var own = new List<ulong>();
         for (var number = from; number < _next; number++)
         {
-            if (!IsKnownToSource(number))
+            if (_theirs.Find(_ours.Of(number)) is null)
                 own.Add(number);
         }
 
@@ -259,11 +220,27 @@ internal sealed class MergeEvents(
             Invariant.Check(isThere, "an event behind the floor is there");
             if (!TryRewrite(stored, out var rewritten))
                 continue;
-            Carry(number, stored, time, rewritten);
+            var (previous, hash) = HashesAtOrigin(events, number, stored);
+            Carry(number, stored, time, rewritten, previous, hash);
         }
     }
 
-    private void Carry(ulong number, scoped in StoredEvent stored, long time, Value? rewritten)
+    // The hashes of an event and the one before where it was appended.
+    private (Hash256 Previous, Hash256 Hash) HashesAtOrigin(EventReader events, ulong number, scoped in StoredEvent stored)
+    {
+        if (_theirs.RowOf(number) is not { } row)
+            return (stored.Previous, stored.Hash);
+        if (_row?.At != row.At)
+        {
+            var hashes = row.HashesThere(events, row.At + row.Count - 1);
+            _row = (row.At, hashes ?? throw new HistoryTrimmedException(new EventNumber(row.At), new EventNumber(number)));
+        }
+
+        var at = (int)(number - row.At);
+        return (at == 0 ? row.Previous : _row.Value.Hashes[at - 1], _row.Value.Hashes[at]);
+    }
+
+    private void Carry(ulong number, scoped in StoredEvent stored, long time, Value? rewritten, Hash256 previous, Hash256 hashThere)
     {
         var here = _next + _appended;
         Span<byte> hash = stackalloc byte[Hash256.Size];
@@ -281,6 +258,12 @@ internal sealed class MergeEvents(
             rest = stored.Body[(EventOperations.CausesOffset + stored.Causes.Length)..].ToArray();
         }
 
+        if (!Mutant.Is("merge-lets-times-go-back"))
+            time = Math.Max(time, _time);
+        _time = time;
+        if (stored.IsRedacted)
+            BinaryPrimitives.WriteInt64LittleEndian(rest, time);
+
         plan.Write(new PendingWrite
         {
             StoreKey = KeyOf(here),
@@ -290,24 +273,33 @@ internal sealed class MergeEvents(
             Expiry = stored.IsRedacted ? 0 : time,
         });
         plan.Take("events");
-        AddToRows(number, here, stored, rewritten is not null);
+        var identity = _theirs.Of(number);
+        AddToRows(identity, here, CanBeMade(identity.Number, stored.Type, time, hash, previous, hashThere), previous, hashThere);
         _carried.Add(number, here);
         _appended++;
     }
 
-    private bool _lastRowIsRewritten;
-
-    private void AddToRows(ulong number, ulong here, scoped in StoredEvent stored, bool isRewritten)
+    // Whether the hash of an event at its origin follows from what the target has of it.
+    private static bool CanBeMade(
+        ulong number, ReadOnlySpan<byte> type, long time, ReadOnlySpan<byte> payloadHash, Hash256 previous, Hash256 hash)
     {
-        if (!isRewritten && !_lastRowIsRewritten && Rows.Count > 0 && Rows[^1] is var last
-            && last.From + last.Count == number && last.At + last.Count == here)
+        Span<byte> made = stackalloc byte[2 * Hash256.Size];
+        previous.CopyTo(made[Hash256.Size..]);
+        EventHash.OfEvent(number, type, time, payloadHash, made[Hash256.Size..], made[..Hash256.Size]);
+        return new Hash256(made[..Hash256.Size]) == hash;
+    }
+
+    private void AddToRows((RunId Run, ulong Number) identity, ulong here, bool canBeMade, Hash256 previous, Hash256 hash)
+    {
+        if (canBeMade && !_isLastRowAlone && Rows.Count > 0 && Rows[^1] is var last && last.Origin == identity.Run
+            && last.From + last.Count == identity.Number && last.At + last.Count == here && last.Last == previous)
         {
-            Rows[^1] = last with { Count = last.Count + 1, Last = stored.Hash };
+            Rows[^1] = last with { Count = last.Count + 1, Last = hash };
             return;
         }
 
-        Rows.Add(new MergedEvents(plan.Source.Live.Id, number, here, 1, stored.Previous, stored.Hash));
-        _lastRowIsRewritten = isRewritten;
+        Rows.Add(new MergedEvents(identity.Run, identity.Number, here, 1, previous, hash));
+        _isLastRowAlone = !canBeMade;
     }
 
     private ReadOnlySpan<ulong> Causes(scoped in StoredEvent stored)

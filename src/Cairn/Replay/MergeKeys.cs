@@ -22,6 +22,8 @@ internal sealed class MergeKeys
         }
     }
 
+    internal int Count => _keys.Values.Sum(keys => keys.Count);
+
     internal bool IsEmpty => _keys.Values.All(keys => keys.Count == 0);
 
     internal IReadOnlyList<byte[]> Of(byte family) => _keys[family];

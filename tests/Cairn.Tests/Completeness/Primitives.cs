@@ -65,7 +65,7 @@ internal static class SampleOperations
         (OperationCode.SubscriptionSet, 0, "reader"u8.ToArray(), Subscription),
         (OperationCode.SubscriptionDrop, 0, "reader"u8.ToArray(), []),
         (OperationCode.RunMerge, 0, Hash(4)[..16], Value.Object(
-            ("sequence", 3), ("next", 2), ("events", Value.Array(Value.Array(0, 7, 2, Hash(5), Hash(6))))).Encode()),
+            ("sequence", 3), ("next", 2), ("events", Value.Array(Value.Array(Hash(4)[..16], 0, 7, 2, Hash(5), Hash(6))))).Encode()),
         (OperationCode.RunEnd, 0, [], Value.Object(("status", 2)).Encode()),
         (OperationCode.RunArchive, 0, [], Value.Object().Encode()),
         (OperationCode.RunDelete, 0, [], []),

@@ -101,6 +101,92 @@ public class RunMergeModelTests(ITestOutputHelper output)
         }
     }
 
+    // ---- forests --------------------------------------------------------------------------------------------------------------
+
+    [Theory]
+    [InlineData(Durability.InMemory)]
+    [InlineData(Durability.Buffered)]
+    [Trait("Requirement", "RPL-30")]
+    [Trait("Requirement", "RPL-31")]
+    public void In_a_forest_of_forks_no_merge_brings_an_event_twice_or_leaves_anything_to_bring(Durability mode)
+    {
+        foreach (var seed in Seeds.Take(Seeds.Scaled(6), output))
+        {
+            using var test = new TestDatabase(mode, options => options with { Retention = Retention.KeepAll });
+            var random = new Random(seed);
+            var runs = new List<RunId> { test.Db.Runs.Begin("root").Id };
+            var (ids, merged) = (0, 0);
+            for (var step = 0; step < 160; step++)
+            {
+                var run = test.Db.Runs.Get(runs[random.Next(runs.Count)])!;
+                switch (random.Next(10))
+                {
+                    case 0 when runs.Count < 7:
+                        runs.Add(test.Db.Runs.Fork(run.Id).Id);
+                        break;
+                    case < 4 when runs.Count > 1:
+                        merged += MergeSome(test, random, runs) ? 1 : 0;
+                        break;
+                    case < 7:
+                        run.Events.Append("e", Value.Object(("id", ++ids)));
+                        break;
+                    default:
+                        run.Kv.Put($"k{random.Next(12)}", random.Next(3));
+                        break;
+                }
+
+                test.Clock.Advance(TimeSpan.FromSeconds(random.Next(3)));
+                if (step % 40 == 39)
+                    test.Reopen(isKilled: random.Next(2) == 0);
+            }
+
+            Assert.True(merged > 8, $"seed {seed}: {merged} merged");
+            foreach (var id in runs)
+            {
+                var run = test.Db.Runs.Get(id)!;
+                var events = run.Events.Since(0, new EventScanOptions { Limit = 1_000 });
+                Assert.True(run.Events.Verify().IsValid);
+                Assert.Equal(events.Count, events.Select(item => item.Payload!.Value["id"].AsInt64()).Distinct().Count());
+                Assert.Equal(events.Select(item => item.Time).Order(), events.Select(item => item.Time));
+                foreach (var item in events)
+                {
+                    // Its origin has it, under that number and hash.
+                    if (run.Events.Origin(item.Number) is not { } origin)
+                        continue;
+                    var first = test.Db.Runs.Get(origin.Run)!.Events.Get(origin.Number)!;
+                    Assert.Equal((first.Hash, first.Payload), (origin.Hash, item.Payload));
+                }
+            }
+        }
+    }
+
+    private static bool MergeSome(TestDatabase test, Random random, List<RunId> runs)
+    {
+        var (source, target) = (runs[random.Next(runs.Count)], runs[random.Next(runs.Count)]);
+        if (source == target)
+            return false;
+        var options = new MergeOptions
+        {
+            Strategy = random.Next(4) == 0 ? MergeStrategy.Strict : MergeStrategy.PreferSource,
+            Events = random.Next(4) == 0 ? MergeEventRule.Conflict : MergeEventRule.AppendAfter,
+        };
+        var hash = test.Db.StateHash();
+        var result = test.Db.Runs.Merge(source, target, options);
+        if (!result.IsClean || result.IsEmpty)
+        {
+            Assert.Equal(hash, test.Db.StateHash());
+            return false;
+        }
+
+        // Everything of the source is there.
+        Assert.True(test.Db.Runs.Merge(source, target).IsEmpty);
+        var (from, into) = (test.Db.Runs.Get(source)!, test.Db.Runs.Get(target)!);
+        var has = into.Events.Since(0, new EventScanOptions { Limit = 1_000 }).Select(item => item.Payload!.Value["id"].AsInt64());
+        var ought = from.Events.Since(0, new EventScanOptions { Limit = 1_000 }).Select(item => item.Payload!.Value["id"].AsInt64());
+        Assert.Empty(ought.Except(has));
+        return true;
+    }
+
     // ---- crashes --------------------------------------------------------------------------------------------------------------
 
     [Theory]

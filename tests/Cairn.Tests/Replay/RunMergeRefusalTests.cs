@@ -209,6 +209,73 @@ public class RunMergeRefusalTests
         Assert.Equal(result.Sequence, target.Blame(ItemAddress.OfKey("a"))!.Sequence);
     }
 
+    [Fact]
+    [Trait("Requirement", "RPL-29")]
+    public void What_is_looked_at_is_what_the_source_changed()
+    {
+        using var test = new TestDatabase(Durability.Buffered);
+        var target = test.Db.Runs.Begin("target");
+        for (var i = 0; i < 5_000; i++)
+            target.Kv.Put($"k{i}", i);
+        var source = test.Db.Runs.Fork(target.Id);
+        for (var i = 0; i < 5; i++)
+            source.Kv.Put($"k{i}", -1);
+        for (var i = 100; i < 4_000; i++)
+            target.Kv.Put($"k{i}", -2);
+        Assert.Equal(5, test.Db.Runs.Merge(source.Id, target.Id).KeysLookedAt);
+        source.Kv.Put("k9", -1);
+        Assert.Equal(1, test.Db.Runs.Merge(source.Id, target.Id).KeysLookedAt);
+    }
+
+    // ---- other rooms ------------------------------------------------------------------------------------------------------------
+
+    [Fact]
+    [Trait("Requirement", "RPL-27")]
+    [Trait("Requirement", "FEED-1")]
+    public async Task The_feed_steps_files_and_backups_have_a_merge_like_every_commit()
+    {
+        using var directory = new Storage.TemporaryDirectory();
+        using var db = CairnDatabase.Open(directory["db"], new CairnOptions { Durability = Durability.Buffered });
+        var target = db.Runs.Begin("target");
+        target.Kv.Put("a", 1);
+        target.Events.Append("e", Value.Object(("n", 0)));
+        var source = db.Runs.Fork(target.Id, name: "source");
+        source.Kv.Put("a", 2);
+        source.Events.Append("e", Value.Object(("n", 1)));
+        target.Events.Append("e", Value.Object(("n", 2)));
+        var result = db.Runs.Merge(source.Id, target.Id, new MergeOptions { Events = MergeEventRule.AppendAfter });
+        var told = new List<string>();
+        await foreach (var commit in target.Changes())
+        {
+            if (commit.Sequence == result.Sequence)
+            {
+                told.AddRange(commit.Changes.Select(change => change.Item.ToString()));
+                break;
+            }
+        }
+
+        Assert.Equal(["kv/a", "events/#2", $"merges/{source.Id}"], told);
+        using (var view = target.At(result.Sequence))
+        {
+            var step = view.Steps(view.StepCount, view.StepCount).Single();
+            Assert.Contains($"merges/{source.Id}", step.Changes.Select(change => change.Address.ToString()));
+        }
+
+        Assert.True(db.VerifyDeep().IsValid);
+        using var file = new MemoryStream();
+        db.ExportRun(target.Id, file);
+        file.Position = 0;
+        var imported = db.ImportRun(file, new RunImportOptions { Name = "copy" });
+        Assert.True(imported.IsExact);
+        Assert.Empty(db.Runs.Merges(imported.Run));
+        Assert.Equal(ErrorCode.ConstraintViolation, TestValues.Refused(() => db.Runs.Merge(source.Id, imported.Run)));
+        db.Backup(directory["backup"]);
+        CairnDatabase.Restore([directory["backup"]], directory["restored"]);
+        using var restored = CairnDatabase.Open(directory["restored"]);
+        Assert.Equal(db.Runs.Merges(target.Id), restored.Runs.Merges(target.Id));
+        Assert.Equal(target.Events.Origin(2), restored.Runs.Get(target.Id)!.Events.Origin(2));
+    }
+
     // ---- the shell --------------------------------------------------------------------------------------------------------------
 
     [Fact]

@@ -483,6 +483,7 @@ public class RunMergeTests
         source.Events.Append("b", Payload(1));
         source.Events.Append("b", Payload(2), [new EventNumber(0), new EventNumber(1)]);
         source.Events.Redact(1, "private");
+        test.Clock.Advance(TimeSpan.FromSeconds(5));
         target.Events.Append("x", Payload(9));
         var conflict = Assert.Single(test.Db.Runs.Merge(source.Id, target.Id).Conflicts);
         Assert.Equal("events/#1", conflict.Address.ToString());
@@ -500,6 +501,7 @@ public class RunMergeTests
             Assert.Equal(["a", "x", "b", "b", "$redacted"], events.Select(item => item.Type));
             Assert.Equal([new EventNumber(0), new EventNumber(2)], events[3].Causes);
             Assert.True(events[2].IsRedacted);
+            Assert.All(events.Skip(1), item => Assert.Equal(events[1].Time, item.Time));
             Assert.Equal(2, events[4].Payload!.Value["number"].AsInt64());
             Assert.True(target.Events.Verify().IsValid);
             for (var number = 1UL; number < 4; number++)

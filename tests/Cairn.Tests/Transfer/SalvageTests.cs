@@ -233,6 +233,31 @@ public sealed class SalvageTests : IDisposable
     // ---- tools ----------------------------------------------------------------------------------------------------------------
 
     /// <summary>60 commits of one key each, in several segments.</summary>
+    [Fact]
+    [Trait("Requirement", "RPL-30")]
+    public void What_was_merged_comes_back_and_up_to_where_is_lost_and_told()
+    {
+        using var test = new TestDatabase(Durability.Strict);
+        var into = test.Db.Runs.Begin("target");
+        into.Events.Append("e", Value.Object(("n", 0)));
+        var source = test.Db.Runs.Fork(into.Id);
+        source.Kv.Put("a", 2);
+        source.Events.Append("e", Value.Object(("n", 1)));
+        into.Events.Append("e", Value.Object(("n", 2)));
+        test.Db.Runs.Merge(source.Id, into.Id, new MergeOptions { Events = MergeEventRule.AppendAfter });
+        test.Db.Dispose();
+        var (target, report) = Salvage(test.Storage);
+        var lost = Assert.Single(report.RunLosses);
+        Assert.Equal(into.Id, lost.Run);
+        Assert.Contains("merged from", lost.Text, StringComparison.Ordinal);
+        using var db = Open(target);
+        var run = db.Runs.Get(into.Id)!;
+        Assert.Equal(2, run.Kv.Number("a"));
+        Assert.Equal([0L, 2L, 1L], run.Events.Since(0).Select(item => item.Payload!.Value["n"].AsInt64()));
+        Assert.True(run.Events.Verify().IsValid);
+        Assert.Empty(db.Runs.Merges(run.Id));
+    }
+
     private static TestDatabase Filled()
     {
         var test = new TestDatabase(Durability.Strict, options => options with { SegmentBytesMax = 32 << 10 });
