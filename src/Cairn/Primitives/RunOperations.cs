@@ -189,6 +189,13 @@ internal sealed class RunOperations : OperationSet
         if (code != OperationCode.RunDelete)
             return;
         visit(index, RunKeys.Triggers(key, run.Id));
+        for (var gone = run; gone.Store.Base is { } below && !Mutant.Is("fork-order-not-named"); gone = below.Owner)
+        {
+            visit(index, RunKeys.Fork(key, below.Parent, gone.Id));
+            if (!below.Owner.IsKept)
+                break;
+        }
+
         if (before.Name is { } name)
             visit(index, RunKeys.Name(key, name));
         if (before.Parent is { } parent)
@@ -269,7 +276,7 @@ internal sealed class RunOperations : OperationSet
         Span<byte> point = stackalloc byte[sizeof(ulong)];
         BinaryPrimitives.WriteUInt64LittleEndian(point, start.Sequence);
         context.On(context.Catalogue.State)
-            .Put(RunKeys.Fork(stackalloc byte[1 + 2 * RunId.Size], record.Parent.Value, run.Id), isPast ? point : default);
+            .PutNew(RunKeys.Fork(stackalloc byte[1 + 2 * RunId.Size], record.Parent.Value, run.Id), isPast ? point : default);
         return true;
     }
 

@@ -21,6 +21,7 @@
 using Cairn.Content;
 using Cairn.Log;
 using Cairn.Primitives;
+using Cairn.Storage;
 using Cairn.Store;
 using Cairn.Transactions;
 
@@ -31,9 +32,11 @@ internal sealed class PastRun : IPastRun
 {
     private readonly SnapshotRegistry _pins = new();
     private readonly Catalogue _catalogue;
+    private readonly MemoryBudget? _budget;
 
     private PastRun(in PastPoint point, ContentStore content, Limits limits, MemoryBudget? budget)
     {
+        _budget = budget;
         var below = point.Run.Store.Base;
         _catalogue = new Catalogue(_pins, new VisibleSequence(), content, new CurrentImage(), budget: budget)
         {
@@ -48,9 +51,22 @@ internal sealed class PastRun : IPastRun
 
     /// <summary>Makes a run as it was at a point.</summary>
     /// <exception cref="CorruptionException">A record is damaged, or missing.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.Io"/>: the disk failed. Who asks again tries again.</exception>
     internal static PastRun Make(PastPoint point, OperationTable operations, ContentStore content, Limits limits, MemoryBudget? budget)
     {
-        Failpoint.Hit("past.before-made");
+        try
+        {
+            return Read(point, operations, content, limits, budget);
+        }
+        catch (StorageException failure)
+        {
+            throw failure.ToCairn(failure.StoragePath);
+        }
+    }
+
+    private static PastRun Read(
+        in PastPoint point, OperationTable operations, ContentStore content, Limits limits, MemoryBudget? budget)
+    {
         var log = content.Log;
         var positions = PositionsOf(log, point);
         var made = new PastRun(point, content, limits, budget);
@@ -115,6 +131,7 @@ internal sealed class PastRun : IPastRun
         }
 
         _catalogue.EndLoad();
+        _budget?.AddRuns(-_catalogue.Loaded.Count);          // it is one fork's: its native memory counts, it is no run
         if (!_catalogue.Loaded.Contains(Run))
             Run.Store.EndLoad();
         Run.Visible.Publish(Run.LastSequence);

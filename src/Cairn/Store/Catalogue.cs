@@ -561,14 +561,11 @@ internal sealed class Catalogue : IDisposable
 
         internal void Settle()
         {
-            if (!fork.Numbers.IsForkOfPast)
-            {
+            // What was made for a fork of a past point goes with its state: somebody may still have a handle, and is told NotFound.
+            if (fork.Numbers.IsForkOfPast)
+                points.RemoveMade(deletedAt);
+            else
                 points.Remove(fork.BasePoint, deletedAt);
-                return;
-            }
-
-            points.RemoveMade(deletedAt);
-            fork.Store.Base!.Dispose();                      // it was made for this fork
         }
 
         // Who finds the fork still reads it; who was inside may; and who has pinned something of it does.
@@ -668,6 +665,5 @@ internal sealed class Catalogue : IDisposable
         }
 
         RunStore.Dispose([.. _runs.Values.Select(static run => run.Store), State.Store]);
-        _budget?.AddRuns(-_runs.Count);
     }
 }

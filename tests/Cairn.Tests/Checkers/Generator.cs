@@ -13,10 +13,12 @@ namespace Cairn.Tests.Checkers;
 /// <param name="CompactEvery">Every n-th is a compaction; 0 = none. Nor for that.</param>
 /// <param name="BackUpEvery">Every n-th is a backup that is restored elsewhere; 0 = none. Nor for that.</param>
 /// <param name="TrimEvery">Every n-th lets go of events; 0 = none. Nor for that.</param>
+/// <param name="ForkEvery">Every n-th forks a run, with runs; 0 = none. Nor for that.</param>
+/// <param name="ForksPast">Two of three forks are of a past point. That takes a log.</param>
 public sealed record GeneratorOptions(
     int RestartEvery = 500, int Keys = 12, int TransactionShare = 15, bool WithRuns = true, bool WithBadArguments = true,
     int MaintainEvery = 29, int SyncEvery = 0, int CheckpointEvery = 0, int CompactEvery = 0, int BackUpEvery = 0,
-    int TrimEvery = 47);
+    int TrimEvery = 47, int ForkEvery = 43, bool ForksPast = false);
 
 /// <summary>An endless list of operations from a seed: the same seed gives the same list, for ever (<see cref="Random"/> with a seed
 /// keeps its algorithm). Lists are data: print them, shrink them, run them on the model and on the engine.</summary>
@@ -56,6 +58,15 @@ public sealed class Generator(int seed, GeneratorOptions? options = null)
             return new BackUp();
         if (_options.TrimEvery > 0 && _operations % _options.TrimEvery == 0)
             return new EventsTrim(_operations / _options.TrimEvery % 3 == 0 ? 0 : _lastRun, 1 + _operations % 7);
+        if (_options.WithRuns && _options.ForkEvery > 0 && _operations % _options.ForkEvery == 0)
+        {
+            var turn = _operations / _options.ForkEvery;
+            var from = turn % 3 == 0 ? 0 : Math.Max(0, _lastRun - turn % 2);
+            return new RunsFork(
+                ++_lastRun, from, _options.ForksPast && turn % 3 != 1 ? 1 + turn % 7 * 2 : 0,
+                turn % 5 == 0 ? RunNames[turn % RunNames.Length] : null);
+        }
+
         if (_options.RestartEvery > 0 && _random.Next(_options.RestartEvery) == 0)
             return new Restart(Chance(50));
         if (Chance(3))

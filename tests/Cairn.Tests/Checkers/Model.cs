@@ -22,7 +22,9 @@ using System.Text;
 //     commit, and only when something was written to it.
 // W5  Where the requirements leave room, ModelRules says how this model reads them; change it there.
 //
-// What it does not do: history, retention, forks, idempotency keys.
+// W7  A fork is a copy: of the run as it is, or as it was behind one of its commits, which the world keeps (Pasts).
+//
+// What it does not do: history, retention, idempotency keys.
 namespace Cairn.Tests.Checkers;
 
 /// <param name="DeleteCounts">State: a delete is a write that moves the counter.</param>
@@ -38,7 +40,8 @@ public sealed record KvEntry(Plain Value, ulong Version, long? Expiry);
 public sealed record EventEntry(long Number, string Type, Plain? Payload, long Time, byte[] Salt, byte[] PayloadHash, byte[] Previous, byte[] Hash);
 
 /// <param name="Value">Null when deleted: the counter stays (ST-3).</param>
-public sealed record CellEntry(Plain? Value, long Counter, long? Expiry);
+/// <param name="IsInherited">Of a lease: it was taken before the run was forked, and is free (RPL-12).</param>
+public sealed record CellEntry(Plain? Value, long Counter, long? Expiry, bool IsInherited = false);
 
 public sealed record TraceEntry(long Ordinal, long? Parent, TraceKind Kind, long Timestamp, ImmutableList<string> Tags, Plain Fields);
 
@@ -61,7 +64,12 @@ public sealed record RunState(string? Name, int? Parent, RunStatusName Status, I
     public ImmutableList<TraceEntry> Traces { get; init; } = [];
 }
 
-public sealed record World(ulong LastSequence, long LastCommitTime, ImmutableSortedDictionary<int, RunState> Runs);
+public sealed record World(ulong LastSequence, long LastCommitTime, ImmutableSortedDictionary<int, RunState> Runs)
+{
+    /// <summary>Each run behind each of its commits.</summary>
+    public ImmutableDictionary<int, ImmutableList<(ulong Sequence, RunState State)>> Pasts { get; init; } =
+        ImmutableDictionary<int, ImmutableList<(ulong, RunState)>>.Empty;
+}
 
 public sealed class Model(ModelRules? rules = null)
 {
@@ -106,7 +114,7 @@ public sealed class Model(ModelRules? rules = null)
                 return Transact(transaction);
             default:
                 var one = (RunOperation)operation;
-                var isThere = one is RunsBegin || World.Runs.ContainsKey(one.Run);
+                var isThere = one is RunsBegin or RunsFork || World.Runs.ContainsKey(one.Run);
                 var result = One(one);
                 var alternative = _isOnClosed ? ErrorCode.RunClosed : isThere ? ErrorCode.None : ErrorCode.NotFound;
                 return result with { Sequence = Finish(), Alternative = alternative };
@@ -187,8 +195,19 @@ public sealed class Model(ModelRules? rules = null)
         if (!_hasWritten)
             return 0;
         World = World with { LastSequence = World.LastSequence + 1, LastCommitTime = _live };      // W1, W2
+        var pasts = World.Pasts;
+        foreach (var (slot, state) in World.Runs)
+        {
+            if (!_committed.Runs.TryGetValue(slot, out var before) || before != state)
+                pasts = pasts.SetItem(slot, pasts.GetValueOrDefault(slot, []).Add((World.LastSequence, state)));
+        }
+
+        World = World with { Pasts = pasts };
         return World.LastSequence;
     }
+
+    /// <summary>The engine may refuse what the model did: the last operation was none. For what retention has let go of.</summary>
+    public void Undo() => World = _committed;
 
     private Plain Answer(RunOperation operation) => operation switch
     {
@@ -256,6 +275,7 @@ public sealed class Model(ModelRules? rules = null)
         TracesCount o => (long)Get(o.Run).Traces.Count,
 
         RunsBegin o => Begin(o),
+        RunsFork o => Fork(o),
         RunsEnd o => End(o),
         RunsAddTags o => SetTags(o.Run, o.Tags, (now, tags) => now.AddRange(tags.Except(now))),
         RunsRemoveTags o => SetTags(o.Run, o.Tags, (now, tags) => now.RemoveRange(tags)),
@@ -386,15 +406,27 @@ public sealed class Model(ModelRules? rules = null)
     public byte[] Seal(int run, long number, long time, byte[] salt)
     {
         var state = Get(run);
-        var events = state.Events;
+        var sealedEvents = Sealed(state.Events, number, time, salt);
+        World = World with { Runs = World.Runs.SetItem(run, state with { Events = sealedEvents }) };
+        if (World.Pasts.TryGetValue(run, out var past))
+        {
+            for (var i = past.Count - 1; i >= 0 && past[i].State.Events.Count > number; i--)
+                past = past.SetItem(i, (past[i].Sequence, past[i].State with { Events = Sealed(past[i].State.Events, number, time, salt) }));
+            World = World with { Pasts = World.Pasts.SetItem(run, past) };
+        }
+
+        return sealedEvents[(int)number].Hash;
+    }
+
+    private static ImmutableList<EventEntry> Sealed(ImmutableList<EventEntry> events, long number, long time, byte[] salt)
+    {
         for (var i = (int)number; i < events.Count; i++)
         {
             var e = i == number ? events[i] with { Time = time, Salt = salt } : events[i];
             events = events.SetItem(i, EventChain.Seal(e, i == 0 ? new byte[32] : events[i - 1].Hash));
         }
 
-        World = World with { Runs = World.Runs.SetItem(run, state with { Events = events }) };
-        return events[(int)number].Hash;
+        return events;
     }
 
     /// <summary>Number and hash of the last event; null when there is none.</summary>
@@ -532,13 +564,13 @@ public sealed class Model(ModelRules? rules = null)
         return Plain.Done;
     }
 
-    private bool Holds(RunState run, string name, string owner) => CellIn(run, name)?.Value!.AsText == owner;
+    private bool Holds(RunState run, string name, string owner) => CellIn(run, name) is { IsInherited: false } cell && cell.Value!.AsText == owner;
 
     private Plain Acquire(StateAcquire o)
     {
         var expiry = Expiry(o.TtlMicroseconds);
         var cell = CellIn(WritableAt(o.Run, o.Name), o.Name);
-        if (cell is null)
+        if (cell is null or { IsInherited: true })
             return Plain.Array(true, SetCell(o.Run, o.Name, o.Owner, expiry));
         return cell.Value!.AsText == o.Owner ? throw new Skipped() : Plain.Array(false, cell.Value);
     }
@@ -596,6 +628,32 @@ public sealed class Model(ModelRules? rules = null)
         if (o.Parent is { } parent && !World.Runs.ContainsKey(parent))
             throw new Refusal(ErrorCode.NotFound);
         Save(o.Run, new RunState(o.Name, o.Parent, RunStatusName.Active, [.. o.Tags.Distinct()], o.Metadata));
+        return Plain.Done;
+    }
+
+    private Plain Fork(RunsFork o)
+    {
+        if (o.Name is not null)
+            WriteName(o.Name);
+        var parent = Get(o.From);
+        if (o.Back > 0 && World.Pasts.TryGetValue(o.From, out var past))
+        {
+            var (sequence, state) = past[Math.Max(0, past.Count - 1 - o.Back)];
+            (parent, _expectation) = (state, sequence);
+        }
+
+        if (World.Runs.ContainsKey(o.Run) || (o.Name is not null && World.Runs.Values.Any(r => r.Name == o.Name)))
+            throw new Refusal(ErrorCode.AlreadyExists);
+        Save(o.Run, parent with
+        {
+            Name = o.Name,
+            Parent = o.From,
+            Status = RunStatusName.Active,
+            Tags = [],
+            Metadata = Plain.Map(),
+            Cells = parent.Cells.SetItems(parent.Cells.Where(c => c.Key.StartsWith("lease-", StringComparison.Ordinal))
+                .Select(c => KeyValuePair.Create(c.Key, c.Value with { IsInherited = true }))),
+        });
         return Plain.Done;
     }
 

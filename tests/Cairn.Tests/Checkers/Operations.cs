@@ -275,6 +275,12 @@ public sealed record RunsBegin(int Run, string? Name, int? Parent, IReadOnlyList
     public override string ToString() => $"RunsBegin {Run} name {Name ?? "none"} parent {Parent?.ToString() ?? "none"} tags [{string.Join(' ', Tags)}] {Metadata}";
 }
 
+/// <summary>Done; AlreadyExists (name), NotFound. Each fork has a new slot.</summary>
+/// <param name="Run">The fork.</param>
+/// <param name="From">What is forked.</param>
+/// <param name="Back">So many of its commits ago; beyond its first one: behind that. 0 = as it is.</param>
+public sealed record RunsFork(int Run, int From, int Back, string? Name) : RunOperation(Run);
+
 /// <summary>Done; InvalidTransition.</summary>
 public sealed record RunsEnd(int Run, RunAction Action) : RunOperation(Run);
 

@@ -106,6 +106,9 @@ public static class Shrinker
             .. Without(o.Parent is not null, o with { Parent = null }),
             .. Without(o.Name is not null, o with { Name = null }),
             .. Without(o.Metadata.Members is { Count: > 0 }, o with { Metadata = Plain.Map() })],
+        RunsFork o => [
+            .. Without(o.Name is not null, o with { Name = null }),
+            .. Without(o.Back > 0, o with { Back = 0 })],
         Restart { Crash: true } o => [o with { Crash = false }],
         _ => [],
     };

@@ -99,6 +99,13 @@ internal static class CrashPrograms
                 new Compact(), new KvDelete(0, "a"), new Checkpoint(), new KvPut(0, "d", 1L), new Checkpoint(), new Compact(),
                 new KvDelete(0, "b"), new BackUp(), new Restart(Crash: false), new KvPut(0, "e", 2L), new Compact(),
             ]),
+            ["forks, of now and of the past"] = (Durability.Buffered,
+            [
+                new KvPut(0, "a", 1L), new EventsAppend(0, "note", Fields(1)), new KvPut(0, "a", 2L), new RunsFork(1, 0, 0, "alpha"),
+                new KvPut(0, "a", 3L), new RunsFork(2, 0, 2, null), new KvPut(2, "b", 4L), new EventsAppend(2, "note", Fields(2)),
+                new Checkpoint(), new KvDelete(1, "a"), new RunsFork(3, 2, 1, "beta"), new KvIncrement(3, "b", 5), new RunsDelete(2),
+                new Checkpoint(), new Restart(Crash: true), new KvPut(3, "a", 6L), new RunsDelete(3), new KvPut(0, "a", 7L),
+            ]),
             ["leases and transitions"] = (Durability.Strict,
             [
                 new StateAcquire(0, "lease-0", "ada", Second), new StateRenew(0, "lease-0", "ada", 3 * Second),
@@ -116,6 +123,10 @@ internal static class CrashPrograms
             ["a bit of everything"] = (Durability.Buffered,
                 [.. EngineSubject.Playable(new Generator(
                     20_261, new GeneratorOptions(RestartEvery: 40, MaintainEvery: 17, SyncEvery: 11, CheckpointEvery: 31)).Take(90))]),
+            ["forks among a bit of everything"] = (Durability.Strict,
+                [.. EngineSubject.Playable(new Generator(
+                    29_611, new GeneratorOptions(
+                        RestartEvery: 40, SyncEvery: 11, CheckpointEvery: 13, TrimEvery: 0, ForkEvery: 7, ForksPast: true)).Take(90))]),
         };
 
     /// <summary>A life that compacts keeps no history, so that there is something to give up.</summary>

@@ -23,7 +23,8 @@ public sealed class EngineModelTests(ITestOutputHelper output)
     {
         var seed = Seeds.Begin(nameof(M1_The_engine_answers_every_program_as_the_model_does));
         var program = Program(
-            seed, Seeds.Scaled(Operations), new GeneratorOptions(CheckpointEvery: 37, CompactEvery: 101, BackUpEvery: 997));
+            seed, Seeds.Scaled(Operations), new GeneratorOptions(
+                CheckpointEvery: 37, CompactEvery: 101, BackUpEvery: 997, ForksPast: mode != Durability.InMemory));
         var clock = System.Diagnostics.Stopwatch.StartNew();
         Answers(program, mode);
         Ledger.Add("M1", $"operations as the model, {mode}", seed, program.Count, clock.Elapsed);
@@ -139,7 +140,8 @@ public sealed class EngineModelTests(ITestOutputHelper output)
     public void M2_Checkpoints_forgetting_compaction_and_a_small_budget_are_invisible(Durability mode)
     {
         var seed = Seeds.Begin(nameof(M2_Checkpoints_forgetting_compaction_and_a_small_budget_are_invisible));
-        var often = new GeneratorOptions(RestartEvery: 90, CheckpointEvery: 13, CompactEvery: 31, BackUpEvery: 499);
+        var often = new GeneratorOptions(
+            RestartEvery: 90, CheckpointEvery: 13, CompactEvery: 31, BackUpEvery: 499, ForkEvery: 19, ForksPast: true);
         var program = Program(seed, Seeds.Scaled(Operations / 10), often);
         var clock = System.Diagnostics.Stopwatch.StartNew();
         Answers(program, mode, options => options with

@@ -21,6 +21,7 @@ internal sealed class EngineSubject : IModelSubject
     private readonly Dictionary<ulong, ulong> _toEngine = [];
     private readonly Dictionary<ulong, ulong> _toModel = [];
     private readonly Dictionary<int, Slot> _slots = [];
+    private Model? _model;
 
     /// <param name="mode">Which of the three.</param>
     /// <param name="storage">Null = memory without faults.</param>
@@ -61,6 +62,7 @@ internal sealed class EngineSubject : IModelSubject
 
     public Result Execute(Operation operation, Result expected, Model model)
     {
+        _model = model;
         _database.Clock.Microseconds = model.Now;
         if (operation is Restart restart)
             Reopen(restart.Crash);
@@ -83,6 +85,12 @@ internal sealed class EngineSubject : IModelSubject
         // The version that this operation gives is known before it runs; for reads inside it there is none yet.
         if (expected.Sequence != 0)
             (_toEngine[expected.Sequence], _toModel[before + 1]) = (before + 1, expected.Sequence);
+        if (operation is RunsFork { Back: > 0 } fork && expected.Code == ErrorCode.None && IsTrimmed(fork, expected))
+        {
+            model.Undo();
+            return expected;
+        }
+
         var result = operation is TransactionOperation transaction ? Transact(transaction, expected) : Single((RunOperation)operation, expected);
         var moved = _database.Sequence - before;
         if (moved != (expected.Sequence == 0 ? 0UL : 1UL))
@@ -168,11 +176,30 @@ internal sealed class EngineSubject : IModelSubject
         }
     }
 
+    // Retention has let go of records of the run: then the fork is refused, and nothing has changed.
+    private bool IsTrimmed(RunsFork fork, Result expected)
+    {
+        var before = _database.Db.StateHash();
+        try
+        {
+            AnswerRuns(fork, expected);
+            return false;
+        }
+        catch (HistoryTrimmedException)
+        {
+            return before == _database.Db.StateHash() && !_slots.ContainsKey(fork.Run)
+                ? true
+                : throw new InvalidOperationException("a fork that was refused has changed something");
+        }
+    }
+
     private Result Single(RunOperation operation, Result expected)
     {
         try
         {
-            if (AnswerRuns(operation) is { } answer)
+            if (operation is RunsFork { Back: > 0 } && expected.Code == ErrorCode.None)
+                return new Result(ErrorCode.None, Plain.Done);          // made a moment ago (IsTrimmed)
+            if (AnswerRuns(operation, expected) is { } answer)
                 return new Result(ErrorCode.None, answer);
             if (_slots.GetValueOrDefault(operation.Run) is not { Run: { } run } slot)
                 throw new NoHandleException();
@@ -256,14 +283,25 @@ internal sealed class EngineSubject : IModelSubject
     // ---- runs ----------------------------------------------------------------------------------------------------------------
 
     // Null: not an operation on runs.
-    private Plain? AnswerRuns(RunOperation operation)
+    private Plain? AnswerRuns(RunOperation operation, Result expected)
     {
         var runs = _database.Db.Runs;
         switch (operation)
         {
             case RunsBegin o:
-                var begun = runs.Begin(o.Name, o.Parent is { } parent ? IdOf(parent) : null, [.. o.Tags.Distinct()], ToValue(o.Metadata));
+                var begun = runs.Begin(o.Name, o.Parent is { } under ? IdOf(under) : null, [.. o.Tags.Distinct()], ToValue(o.Metadata));
                 _slots[o.Run] = new Slot(begun.Id, begun);
+                return Plain.Done;
+            case RunsFork o:
+                var point = o.Back > 0 && expected.Expectation?.AsInt64 is { } at ? ToEngine(at) : default(Sequence?);
+                var fork = runs.Fork(IdOf(o.From), point, o.Name);
+                var made = _model!.World.Runs[o.Run];
+                var parent = _slots[o.From];
+                _slots[o.Run] = new Slot(fork.Id, fork)
+                {
+                    Traces = [.. parent.Traces.Take(made.Traces.Count)],
+                    Sealed = made.Events.Count,
+                };
                 return Plain.Done;
             case RunsEnd o:
                 var ended = HandleOf(o.Run);
@@ -385,7 +423,7 @@ internal sealed class EngineSubject : IModelSubject
         /// <summary>Null when it was deleted before the database was opened.</summary>
         internal Run? Run { get; set; } = run;
 
-        internal List<TraceId> Traces { get; private set; } = [];
+        internal List<TraceId> Traces { get; set; } = [];
 
         internal Dictionary<(string Name, string Owner), Counter> Tokens { get; private set; } = [];
 
@@ -517,6 +555,7 @@ internal sealed class EngineSubject : IModelSubject
                     var verified = events.Verify();
                     return Plain.Array(verified.IsValid, verified.Length);
                 case EventsTrim o:
+                    events.Count();                          // upkeep passes over a fork of the past that nobody has read
                     subject._database.Db.Engine.Trims!.TrimSome(slot.Id, Retention.KeepEvents(o.Keep));
                     subject._database.Db.Sync();
                     return Plain.Array((long)events.Floor().Number.Value, events.Count());

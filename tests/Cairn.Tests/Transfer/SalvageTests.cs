@@ -24,7 +24,7 @@ public sealed class SalvageTests : IDisposable
         var seed = Seeds.Begin(nameof(Without_damage_a_salvaged_database_has_the_same_state_hash));
         for (var round = 0; round < Seeds.Scaled(4); round++)
         {
-            using var world = new TransferWorld(Durability.Strict, seed + (ulong)round);
+            using var world = new TransferWorld(Durability.Strict, seed + (ulong)round, forksPast: false);
             world.Run(300);
             var (target, report) = Salvage(world.Storage);
             Assert.True(report.IsComplete, $"seed {seed + (ulong)round}: {Told(report)}");
@@ -41,7 +41,7 @@ public sealed class SalvageTests : IDisposable
     {
         var seed = Seeds.Begin(nameof(Whatever_byte_is_damaged_the_rest_comes_back_and_the_loss_is_told));
         var random = new Random((int)seed);
-        using var world = new TransferWorld(Durability.Strict, seed);
+        using var world = new TransferWorld(Durability.Strict, seed, forksPast: false);
         world.Run(400);
         var (_, whole) = Salvage(world.Storage);
         foreach (var path in Files(world.Storage))
