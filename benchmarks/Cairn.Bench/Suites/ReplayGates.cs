@@ -17,5 +17,13 @@ internal static class ReplayGates
     // Times: forks with a hundred keys of difference, of a run of a million keys, against those of one of a thousand.
     internal static readonly Gate DiffLargeToSmall = Gate.AtMost("diff-of-forks-of-1M-keys/of-1K-keys", 3);
 
+    // Times: making a fork of a run of a million keys, against one of a thousand; at the newest sequence and at a past point.
+    internal static readonly Gate ForkLargeToSmall = Gate.AtMost("fork-of-1M-keys/of-1K-keys", 1.5);
+
+    internal static readonly Gate PastForkLargeToSmall = Gate.AtMost("past-fork-of-1M-keys/of-1K-keys", 1.5);
+
+    // Times: reads of keys through five forks, each with a hundredth of them, against reads of the run itself.
+    internal static readonly Gate NestedToPlain = Gate.AtMost("read-through-five-forks/plain-read", 2);
+
     internal static IReadOnlyList<Gate> All { get; } = Gate.AllOf(typeof(ReplayGates));
 }

@@ -14,6 +14,7 @@ internal static class ReplaySuite
         ("throughput", run => new ReplayThroughputPart(run).Run()),
         ("neighbours", run => new NeighboursPart(run).Run()),
         ("diff", run => new DiffPart(run).Run()),
+        ("fork", run => new ForkPart(run).Run()),
     ];
 
     internal static Suite Suite { get; } = new("replay", [.. All.Select(part => part.Name)], Run);
