@@ -69,7 +69,10 @@ internal sealed class DirectorySubject : IDisposable
     internal void LoadRuns(int count, int perRun, ReadOnlySpan<byte> value)
     {
         for (var at = 0; at < count; at += perRun)
-            Load(_db.Runs.Begin(RunName(at / perRun)), at, Math.Min(perRun, count - at), value);
+        {
+            var number = at / perRun;
+            Load(Patiently(() => _db.Runs.Begin(RunName(number))), at, Math.Min(perRun, count - at), value);
+        }
     }
 
     internal void Put(string key, ReadOnlySpan<byte> value) => _run.Kv.Put(key, value);
@@ -156,7 +159,23 @@ internal sealed class DirectorySubject : IDisposable
             var pairs = new KeyValuePair<string, Value>[Math.Min(LoadChunk, count - at)];
             for (var i = 0; i < pairs.Length; i++)
                 pairs[i] = new(Harness.Keys.At(first + at + i), shared);
-            run.Kv.PutMany(pairs);
+            Patiently(() => run.Kv.PutMany(pairs));
+        }
+    }
+
+    // Loading outruns checkpoints, and then memory is full until one is over: an application waits, as the error says.
+    private static T Patiently<T>(Func<T> write)
+    {
+        while (true)
+        {
+            try
+            {
+                return write();
+            }
+            catch (BusyException busy)
+            {
+                Thread.Sleep(busy.SuggestedWait);
+            }
         }
     }
 }
