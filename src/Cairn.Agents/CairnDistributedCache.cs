@@ -8,7 +8,8 @@ namespace Cairn.Agents;
 /// <para>An entry is one key-value: an Object with <c>data</c> (Bytes), <c>sliding_us</c> and <c>until_us</c>, the last two absent when the
 /// entry does not slide or has no end. The key-value's own expiry ends it, so an entry that is over takes no read.</para>
 /// <para>Reading an entry that slides moves its end. That is a commit; so it is made at most every 1/64 of the sliding time, and an entry
-/// lives up to so much longer than that, and never shorter. On a database or a run that takes no writes the end stays.</para>
+/// lives up to so much longer than that, and never shorter. Where no write is taken (read-only, a closed run, a full disk, full
+/// memory) the end stays.</para>
 /// <para>A run keeps the past of its keys as its policy of retention says. For a cache <c>Retention.KeepLast(1)</c> is right.</para>
 /// </remarks>
 public sealed class CairnDistributedCache : IBufferDistributedCache
@@ -255,7 +256,8 @@ public sealed class CairnDistributedCache : IBufferDistributedCache
         }
     }
 
-    private static bool TakesNoWrites(CairnException refused) => refused.Code is ErrorCode.ReadOnly or ErrorCode.RunClosed;
+    private static bool TakesNoWrites(CairnException refused) =>
+        refused.Code is ErrorCode.ReadOnly or ErrorCode.RunClosed or ErrorCode.DiskFull or ErrorCode.Busy;
 
     // What was written meanwhile has an end of its own.
     private bool Move(Transaction transaction, string key, Entry entry)

@@ -8,6 +8,8 @@ namespace Cairn.Agents;
 /// <summary>Databases as services of an application. Each is opened when it is first asked for, and closed with the container.</summary>
 public static class CairnServices
 {
+    private const string CacheTag = "cairn.cache";
+
     /// <summary>Adds a <see cref="CairnDatabase"/>. Adding it again configures the same one further.</summary>
     /// <param name="services">The services.</param>
     /// <param name="configure">Says where it is and how it is opened; null = it is configured elsewhere.</param>
@@ -35,7 +37,8 @@ public static class CairnServices
     }
 
     /// <summary>Adds an <see cref="IDistributedCache"/> in a run of a database that was added: see
-    /// <see cref="CairnDistributedCache"/>. A run that is not there is begun, and keeps of each key the newest version alone.</summary>
+    /// <see cref="CairnDistributedCache"/>. A run that is not there is begun, with the tag <c>cairn.cache</c>, and keeps of each key the
+    /// newest version alone. One that is there stays as it is.</summary>
     /// <param name="services">The services.</param>
     /// <param name="configure">Which run; null = the defaults.</param>
     public static OptionsBuilder<CairnCacheOptions> AddCairnCache(
@@ -90,11 +93,11 @@ public static class CairnServices
             ? provider.GetRequiredKeyedService<CairnDatabase>(key)
             : provider.GetRequiredService<CairnDatabase>();
         if (!database.Runs.TryGet(options.Run, out var run))
-        {
-            run = database.Runs.Begin(options.Run);
-            run.Retention.Apply(Retention.KeepLast(1));
-        }
+            run = database.Runs.Begin(options.Run, tags: [CacheTag]);
 
+        // A commit of its own. Who died before it left the tag, and a cache that keeps all it ever had would grow for ever.
+        if (run.Retention.Own is null && !database.Options.IsReadOnly && run.Info.Tags.Contains(CacheTag))
+            run.Retention.Apply(Retention.KeepLast(1));
         return new CairnDistributedCache(run, database.Options.TimeProvider, options.Prefix);
     }
 

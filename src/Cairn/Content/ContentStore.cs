@@ -50,8 +50,8 @@ namespace Cairn.Content;
 /// <summary>The contents of one database: which values are such, and their bytes by reference. Thread-safe.</summary>
 internal sealed class ContentStore
 {
-    /// <summary>What a byte of the cache costs the process. Measured: with one, 50,000 reads by a cache of 128 MiB left 300 MB of arrays
-    /// behind.</summary>
+    /// <summary>What a byte of the cache costs the process (C5). Chosen by one profile of <c>./bench storage --part contents</c>, where
+    /// what had left the cache and what was in it were about as much.</summary>
     private const int CollectorFactor = 2;
 
     private readonly long _budget;

@@ -10,7 +10,7 @@ namespace Cairn.Feed;
 /// <summary>A filter that was checked, and what it makes of the operations of a record. Immutable.</summary>
 internal sealed class ChangeMatch
 {
-    private static readonly string[] Known = 
+    private static readonly string[] Known =
         ["kv", "events", "state", "traces", "runs", "merges", "idempotency", "subscriptions", "triggers"];
 
     /// <summary>What consumers leave behind themselves: unasked, a consumer would be given its own acknowledgements for ever.</summary>

@@ -4,8 +4,7 @@ namespace Cairn.Log;
 
 /// <summary>The files of the log that a manifest names, read by position while recovery has no living log yet: an operation behind a
 /// checkpoint may look at a value from long before, which has moved into an archive, and a fork of a past point is made of records. What
-/// recovery has not come to may not be asked for:
-/// only records that were scanned are known to be whole.</summary>
+/// recovery has not come to may not be asked for: only records that were scanned are known to be whole.</summary>
 internal sealed class NamedSegments : ILogRecords, IDisposable
 {
     private readonly SegmentFile[] _segments;

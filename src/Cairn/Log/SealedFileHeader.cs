@@ -53,12 +53,8 @@ internal readonly record struct SealedFileHeader(FormatFeatures Format, UInt128 
         target = target[..Size];
         target.Clear();
         magic.CopyTo(target);
-        BinaryPrimitives.WriteUInt16LittleEndian(target[8..], Format.Major);
-        BinaryPrimitives.WriteUInt16LittleEndian(target[10..], Format.Minor);
+        SegmentHeader.WriteFormat(target, Format);
         BinaryPrimitives.WriteUInt32LittleEndian(target[12..], Size);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[16..], Format.Compatible);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[20..], Format.ReadOnlyCompatible);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[24..], Format.Incompatible);
         BinaryPrimitives.WriteUInt128LittleEndian(target[32..], DatabaseId);
         BinaryPrimitives.WriteUInt32LittleEndian(target[48..], Number);
         BinaryPrimitives.WriteUInt128LittleEndian(target[56..], Salt);

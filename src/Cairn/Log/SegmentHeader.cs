@@ -83,12 +83,8 @@ internal readonly record struct SegmentHeader(
         target = target[..Size];
         target.Clear();
         Magic.CopyTo(target);
-        BinaryPrimitives.WriteUInt16LittleEndian(target[8..], Format.Major);
-        BinaryPrimitives.WriteUInt16LittleEndian(target[10..], Format.Minor);
+        WriteFormat(target, Format);
         BinaryPrimitives.WriteUInt32LittleEndian(target[12..], Size);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[16..], Format.Compatible);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[20..], Format.ReadOnlyCompatible);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[24..], Format.Incompatible);
         BinaryPrimitives.WriteUInt128LittleEndian(target[32..], DatabaseId);
         BinaryPrimitives.WriteUInt32LittleEndian(target[48..], Number);
         BinaryPrimitives.WriteUInt64LittleEndian(target[56..], BasePosition);
@@ -107,6 +103,15 @@ internal readonly record struct SegmentHeader(
         BinaryPrimitives.ReadUInt32LittleEndian(source[16..]),
         BinaryPrimitives.ReadUInt32LittleEndian(source[20..]),
         BinaryPrimitives.ReadUInt32LittleEndian(source[24..]));
+
+    internal static void WriteFormat(Span<byte> target, in FormatFeatures format)
+    {
+        BinaryPrimitives.WriteUInt16LittleEndian(target[8..], format.Major);
+        BinaryPrimitives.WriteUInt16LittleEndian(target[10..], format.Minor);
+        BinaryPrimitives.WriteUInt32LittleEndian(target[16..], format.Compatible);
+        BinaryPrimitives.WriteUInt32LittleEndian(target[20..], format.ReadOnlyCompatible);
+        BinaryPrimitives.WriteUInt32LittleEndian(target[24..], format.Incompatible);
+    }
 
     private static uint Check(ReadOnlySpan<byte> source) => Codec.Crc32C.Finish(Codec.Crc32C.Append(Codec.Crc32C.Start, source[..CheckOffset]));
 

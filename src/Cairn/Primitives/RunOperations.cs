@@ -268,8 +268,12 @@ internal sealed class RunOperations : OperationSet
         var run = context.Run;
         if (!RunRecord.TryFork(body, context.Time, out record, out var start) || record.Parent == run.Id)
             return false;
-        if (!body.TryFlag("past", out var isPast) || !context.Catalogue.TryFork(run, record.Parent!.Value, start.Sequence, start.Position, context.Sequence, isPast))
+        if (!body.TryFlag("past", out var isPast)
+            || !context.Catalogue.TryFork(run, record.Parent!.Value, start.Sequence, start.Position, context.Sequence, isPast))
+        {
             return false;
+        }
+
         ref var numbers = ref run.Numbers;
         numbers.NextEvent = start.NextEvent;
         numbers.EventHead = start.EventHead;

@@ -77,7 +77,7 @@ internal sealed class PastRun : IPastRun
         }
         catch
         {
-            made.Dispose();
+            made._catalogue.DisposeUnread(made.Run);         // who asked reads the fork meanwhile: waiting for him would not end
             throw;
         }
     }
@@ -113,6 +113,23 @@ internal sealed class PastRun : IPastRun
 
     private void Apply(ILogRecords log, List<ulong> positions, OperationTable operations)
     {
+        try
+        {
+            ApplyAll(log, positions, operations);
+        }
+        finally
+        {
+            _budget?.AddRuns(-_catalogue.Loaded.Count);      // it is one fork's: its native memory counts, it is no run
+        }
+
+        _catalogue.EndLoad();
+        if (!_catalogue.Loaded.Contains(Run))
+            Run.Store.EndLoad();
+        Run.Visible.Publish(Run.LastSequence);
+    }
+
+    private void ApplyAll(ILogRecords log, List<ulong> positions, OperationTable operations)
+    {
         using var reader = new LogReader(log) { ReadsAlong = true };
         for (var i = positions.Count - 1; i >= 0; i--)
         {
@@ -129,12 +146,6 @@ internal sealed class PastRun : IPastRun
                 throw new CorruptionException(place.File, place.Offset, new Sequence(header.Sequence), malformed.Expected);
             }
         }
-
-        _catalogue.EndLoad();
-        _budget?.AddRuns(-_catalogue.Loaded.Count);          // it is one fork's: its native memory counts, it is no run
-        if (!_catalogue.Loaded.Contains(Run))
-            Run.Store.EndLoad();
-        Run.Visible.Publish(Run.LastSequence);
     }
 
     private static CorruptionException Missing(ILogRecords log, ulong position, RunId run)

@@ -637,6 +637,8 @@ internal sealed class Catalogue : IDisposable
             return [.. _gone.Where(gone => gone.Value <= cut)];
     }
 
+    private IEnumerable<RunStore> Stores => _runs.Values.Append(State).Select(static run => run.Store);
+
     /// <summary>An image that has everything up to a cut takes the place of the one before.</summary>
     internal void Publish(Image image, ulong cut)
     {
@@ -656,6 +658,11 @@ internal sealed class Catalogue : IDisposable
             _image!.Value = image;
     }
 
+    /// <summary>Ends one that nobody but the caller ever had, who may be inside an epoch himself.</summary>
+    /// <param name="beside">A state that is perhaps not in it yet.</param>
+    internal void DisposeUnread(RunState beside) =>
+        RunStore.Dispose([.. Stores.Append(beside.Store).Distinct()], isUnread: true);
+
     public void Dispose()
     {
         if (Bases is null)
@@ -664,6 +671,6 @@ internal sealed class Catalogue : IDisposable
                 run.Store.Base?.Dispose();                   // elsewhere it is shared
         }
 
-        RunStore.Dispose([.. _runs.Values.Select(static run => run.Store), State.Store]);
+        RunStore.Dispose([.. Stores]);
     }
 }

@@ -37,8 +37,8 @@
 // S10 A key is forgotten only if that version is its only one and no pin lies below it. So what is newer than a pin is in memory.
 //
 // S11 A fork has a base below its image: its parent at one point, or a store made of the parent's records up to a past one, neither of
-//     which changes any more (ForkBase). What memory and image have nothing of
-//     is there. So a fork is never whole, and its plain tombstones stay: each may hide something of the base.
+//     which changes any more (ForkBase). What memory and image have nothing of is there. So a fork is never whole, and its plain
+//     tombstones stay: each may hide something of the base.
 // S12 A point of a fork holds versions of the parent as a pin does (S3), also in a load and in tables, and nobody validates there (S5, S10
 //     ask pins alone). Reads at a point go on to the image when memory has later versions of a key only: a held version may be in the
 //     image alone. All that is newer than a pin is in memory, held or not.
@@ -409,12 +409,14 @@ internal sealed class RunStore : IDisposable
     }
 
     /// <summary>Disposes of many: they wait together for who is inside, and the line that this takes is drawn once.</summary>
-    internal static void Dispose(IReadOnlyCollection<RunStore> stores)
+    /// <param name="stores">Some may be disposed of.</param>
+    /// <param name="isUnread">Nobody but the caller ever had them: he may be inside himself, for another store.</param>
+    internal static void Dispose(IReadOnlyCollection<RunStore> stores, bool isUnread = false)
     {
         var open = stores.Where(static store => !store._memory.IsClosed).ToList();
         foreach (var store in open)
             store._memory.Close();
-        var line = Epoch.Advance();
+        var line = isUnread ? Epoch.Passed : Epoch.Advance();
         foreach (var store in open)
             store._memory.Dispose(line);
         foreach (var store in stores)

@@ -1,5 +1,7 @@
 using System.Buffers;
 using Cairn.Agents;
+using Cairn.Storage;
+using Cairn.Tests.Transactions;
 using Microsoft.Extensions.Caching.Distributed;
 using Xunit;
 
@@ -154,6 +156,29 @@ public sealed class DistributedCacheTests : IDisposable
         Assert.Equal(ErrorCode.RunClosed, Code(() => cache.Set("a", [1], new())));
 
         static ErrorCode Code(Action action) => Assert.ThrowsAny<CairnException>(action).Code;
+    }
+
+    [Fact]
+    public async Task On_a_full_disk_an_entry_that_would_slide_is_read()
+    {
+        using var full = new TestDatabase(Durability.Buffered, storage: new MemoryStorage(3 << 20));
+        var cache = new CairnDistributedCache(full.Run, full.Clock);
+        cache.Set("a", [1], Sliding(64));
+        var refused = Assert.ThrowsAny<CairnException>(() =>
+        {
+            for (var i = 0; i < 10_000; i++)
+            {
+                full.Kv.Put($"k{i}", new byte[2_000].AsSpan());
+                if (i % 5 == 0)
+                    full.Maintain();
+            }
+        });
+        Assert.Equal(ErrorCode.DiskFull, refused.Code);
+        full.Clock.Advance(TimeSpan.FromSeconds(60));
+        Assert.Equal([1], cache.Get("a"));
+        Assert.Equal([1], await cache.GetAsync("a", Token));
+        full.Clock.Advance(TimeSpan.FromSeconds(60));
+        Assert.Null(cache.Get("a"));                     // its end has stayed
     }
 
     private sealed class Segment : ReadOnlySequenceSegment<byte>

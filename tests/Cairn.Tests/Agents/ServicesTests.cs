@@ -49,6 +49,22 @@ public sealed class ServicesTests : IDisposable
         Assert.Equal([1], again.GetRequiredService<IDistributedCache>().Get("a"));
     }
 
+    // A process that died between the two commits that make the run left one that keeps all; a run of the application's stays as it is.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_run_that_was_begun_for_a_cache_gets_its_policy_though_the_process_died_before(bool isOfCache)
+    {
+        var services = new ServiceCollection();
+        services.AddCairn(options => options.Database = new CairnOptions { Durability = Durability.InMemory });
+        services.AddCairnCache();
+        using var provider = services.BuildServiceProvider();
+        var run = provider.GetRequiredService<CairnDatabase>().Runs.Begin("cache", tags: isOfCache ? ["cairn.cache"] : []);
+        Assert.Null(run.Retention.Own);
+        provider.GetRequiredService<IDistributedCache>();
+        Assert.Equal(isOfCache ? Retention.KeepLast(1) : null, run.Retention.Own);
+    }
+
     [Theory]
     [InlineData("none", "Directory is missing")]
     [InlineData("blank", "Directory is empty")]

@@ -5,7 +5,10 @@ using Xunit;
 namespace Cairn.Tests.Crash;
 
 /// <summary>A file system in a file, on a loop device, whose power can be cut: what only the page cache has is gone, and the next mount
-/// recovers as after a real cut, from the journal. Needs root.</summary>
+/// recovers as after a real cut, from the journal. Needs root.
+/// <para>What is mounted next is a copy of the image. The one that was cut may live on: a process with mounts of its own (`unshare
+/// --mount`) keeps what was mounted when it began, and mounting the same device again would give the file system that stopped.</para>
+/// </summary>
 internal sealed class LoopFileSystem : IDisposable
 {
     // ioctl FS_IOC_SHUTDOWN, XFS_IOC_GOINGDOWN once: _IOR('X', 125, u32). The argument says whether the journal in memory is written first.
@@ -17,6 +20,7 @@ internal sealed class LoopFileSystem : IDisposable
     private readonly string _directory = Directory.CreateTempSubdirectory("cairn-loop-").FullName;
     private readonly string _kind;
     private string _image;
+    private string _copy = "";
     private int _cuts;
     private bool _isMounted;
 
@@ -66,12 +70,10 @@ internal sealed class LoopFileSystem : IDisposable
     {
         if (_kind == "btrfs")
         {
-            // It knows no such call, so what the device has now is copied, and the copy mounted next. A cut is one moment and a copy is
-            // not: nobody writes meanwhile.
+            // It knows no such call, so what counts is what the device has now. A cut is one moment and a copy is not: nobody writes
+            // meanwhile.
             writer.Signal("STOP");
-            var copy = Path.Combine(_directory, $"image-{++_cuts}");
-            var (status, output) = Run("cp", ["--sparse=always", _image, copy]);
-            Assert.True(status == 0, output);
+            CopyImage();
             return;
         }
 
@@ -85,19 +87,25 @@ internal sealed class LoopFileSystem : IDisposable
     internal void Restore()
     {
         Unmount();
-        if (_kind == "btrfs")
-        {
-            File.Delete(_image);
-            _image = Path.Combine(_directory, $"image-{_cuts}");
-        }
-
+        if (_kind != "btrfs")
+            CopyImage();
+        File.Delete(_image);
+        _image = _copy;
         var (status, output) = TryMount();
+        Assert.True(status == 0, output);
+    }
+
+    private void CopyImage()
+    {
+        _copy = Path.Combine(_directory, $"image-{++_cuts}");
+        var (status, output) = Run("cp", ["--sparse=always", _image, _copy]);
         Assert.True(status == 0, output);
     }
 
     private (int Status, string Output) TryMount()
     {
-        var result = Run("mount", ["-o", "loop", _image, Root]);
+        // XFS refuses a second one with the same identity while the first lives.
+        var result = Run("mount", ["-o", _kind == "xfs" ? "loop,nouuid" : "loop", _image, Root]);
         _isMounted = result.Status == 0;
         return result;
     }

@@ -115,6 +115,42 @@ public class PastForkTests
         });
     }
 
+    // What was counted as loaded while a past was made stayed counted when that failed, so each try cost the budget.
+    [Fact]
+    [Trait("Requirement", "RPL-10")]
+    public void A_disk_that_fails_while_a_past_is_made_is_told_and_costs_no_memory()
+    {
+        using var disk = new FaultStorage(new MemoryStorage());
+        using var test = new TestDatabase(Durability.Buffered, storage: disk);
+        for (var i = 0; i < 1_000; i++)
+            test.Kv.Put($"k{i % 50}", i);                    // no content: whose reading may fail, too, when the past is made
+        var fork = test.Db.Runs.Fork(test.Run.Id, new Sequence(test.Sequence - 100));
+        fork = test.Db.Runs.Get(fork.Id)!;
+        var before = test.Db.Metrics.MemoryUsedBytes;
+        var failures = 0;
+        for (var read = 1; ; read++)
+        {
+            var strikes = disk.Strikes;
+            disk.Inject(FaultKind.Io, read, StorageCall.Read);
+            try
+            {
+                Assert.NotNull(fork.Kv.Get("k1"));
+                Assert.Equal(strikes, disk.Strikes);
+                break;
+            }
+            catch (CairnException failure)
+            {
+                Assert.Equal(ErrorCode.Io, failure.Code);
+                Assert.Equal(before, test.Db.Metrics.MemoryUsedBytes);
+                failures++;
+            }
+
+            disk.Clear();
+        }
+
+        Assert.InRange(failures, 4, 1_000);
+    }
+
     [Theory, MemberData(nameof(Logged))]
     [Trait("Requirement", "RPL-33")]
     public void Making_listing_and_discarding_one_reads_nothing_of_the_past(Durability mode)

@@ -10,7 +10,7 @@ internal static class TimeTravel
         using (var now = db.Replay(run.Id))                      // made from its records alone, and proven to be the same
             Console.WriteLine(now.Verify().IsEqual);
 
-        var retry = db.Runs.ForkAtStep(run.Id, 2, "refund-4711-retry");    // costs the same however large the run is
+        var retry = db.Runs.ForkAtStep(run.Id, 2, "refund-4711-retry");    // what the run was then, and from there on its own
         retry.Kv.Put("tier", "silver");
         using (var diff = db.Diff(run.Id, retry.Id))             // where they part, then key by key
             Console.WriteLine(string.Join('\n', diff.ToLines()));

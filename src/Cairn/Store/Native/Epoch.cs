@@ -12,6 +12,9 @@ namespace Cairn.Store.Native;
 /// </summary>
 internal static unsafe class Epoch
 {
+    /// <summary>A line that every reader has passed.</summary>
+    internal const long Passed = 0;
+
     private const int LineBytes = 128;       // two cache lines: the hardware fetches them in pairs
     private const int ThreadsMax = 16_384;   // chosen: 2 MiB of address space; only lines in use become real memory
 
