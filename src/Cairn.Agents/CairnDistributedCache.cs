@@ -21,6 +21,8 @@ public sealed class CairnDistributedCache : IBufferDistributedCache
 
     private static readonly TimeSpan LifeMin = TimeSpan.FromMilliseconds(1);
 
+    private static readonly TransactionOptions Once = new() { Retries = 0 };     // a read waits for nobody
+
     private readonly Run _run;
     private readonly TimeProvider _clock;
     private readonly string _prefix;
@@ -236,9 +238,9 @@ public sealed class CairnDistributedCache : IBufferDistributedCache
     {
         try
         {
-            _run.Transact(transaction => Move(transaction, key, entry));
+            _run.Transact(transaction => Move(transaction, key, entry), Once);
         }
-        catch (CairnException refused) when (TakesNoWrites(refused))
+        catch (CairnException refused) when (MayStay(refused))
         {
         }
     }
@@ -248,16 +250,16 @@ public sealed class CairnDistributedCache : IBufferDistributedCache
         try
         {
             await _run.TransactAsync(
-                transaction => ValueTask.FromResult(Move(transaction, key, entry)), cancellationToken: cancellationToken)
-                .ConfigureAwait(false);
+                transaction => ValueTask.FromResult(Move(transaction, key, entry)), Once, cancellationToken).ConfigureAwait(false);
         }
-        catch (CairnException refused) when (TakesNoWrites(refused))
+        catch (CairnException refused) when (MayStay(refused))
         {
         }
     }
 
-    private static bool TakesNoWrites(CairnException refused) =>
-        refused.Code is ErrorCode.ReadOnly or ErrorCode.RunClosed or ErrorCode.DiskFull or ErrorCode.Busy;
+    // No write is taken, or one that was written meanwhile has moved it.
+    private static bool MayStay(CairnException refused) =>
+        refused.Code is ErrorCode.ReadOnly or ErrorCode.RunClosed or ErrorCode.DiskFull or ErrorCode.Busy or ErrorCode.Conflict;
 
     // What was written meanwhile has an end of its own.
     private bool Move(Transaction transaction, string key, Entry entry)
