@@ -27,6 +27,9 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
 
     internal CairnDatabase Database => _database ??= verb.Writes ? OpenForWriting() : OpenForReading(streams, Directory, IsJson);
 
+    /// <summary>The database for a writing verb that was asked to write nothing: it does not take the writer's lock.</summary>
+    internal CairnDatabase DatabaseToLookAt => _database ??= OpenForReading(streams, Directory, IsJson);
+
     internal Run Run => _run ??= RunNames.Find(
         RunsOf(Database), parsed.GetValue(GlobalOptions.Run)!, begin: verb.Needs == Needs.WriteRun);
 

@@ -51,6 +51,12 @@ public sealed record MergeOptions
 
     /// <summary>Only tells what would be done; nothing is written, and a read-only database will do. Default false.</summary>
     public bool IsDryRun { get; init; }
+
+    /// <summary>Told at each step and about every thousand things that were looked at; called on the calling thread, inside the
+    /// transaction, so keep it short, and it must not use the database. The steps: <c>records</c> of the source that are read, <c>base</c>,
+    /// then <c>kv</c>, <c>state</c>, <c>events</c> and <c>traces</c>, which count on, and <c>commit</c>. They begin again when another
+    /// commit came between. Its exceptions end the merge and pass through. Null = nobody.</summary>
+    public IProgress<TransferProgress>? Progress { get; init; }
 }
 
 /// <summary>How a conflict ends.</summary>

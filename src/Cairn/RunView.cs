@@ -84,7 +84,7 @@ public sealed class RunView : IDisposable
 
     // ---- making ---------------------------------------------------------------------------------------------------------------
 
-    internal static RunView At(Engine engine, RunState run, Sequence sequence)
+    internal static RunView At(Engine engine, RunState run, Sequence sequence, CancellationToken cancellationToken = default)
     {
         ThrowIfNotReadable(engine, run);
         var last = engine.Path.IsUnlogged ? engine.Path.Log.LastSequence : run.Visible.Value;
@@ -95,7 +95,11 @@ public sealed class RunView : IDisposable
         }
 
         return engine.Path.Log.Device is SegmentedLog
-            ? Of(engine, RunReplay.Build(SourceOf(engine, run, sequence.Value), ReplayPoint.At(sequence.Value)), null)
+            ? Of(
+                engine,
+                RunReplay.Build(
+                    SourceOf(engine, run, sequence.Value), ReplayPoint.At(sequence.Value), cancellationToken: cancellationToken),
+                null)
             : InMemory(engine, run, sequence.Value);
     }
 

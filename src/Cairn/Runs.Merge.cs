@@ -116,7 +116,7 @@ internal sealed class RunMerge : IDisposable
     private readonly Engine _engine;
     private readonly RunState _into;
     private readonly MergeOptions _options;
-    private readonly CancellationToken _cancellationToken;
+    private readonly MergeProgress _progress;
     private readonly DiffEnd _target;
     private readonly MergeBase _at;
     private readonly EventLine _sourceLine;
@@ -125,7 +125,8 @@ internal sealed class RunMerge : IDisposable
 
     internal RunMerge(Engine engine, RunState from, RunState into, MergeOptions options, CancellationToken cancellationToken)
     {
-        (_engine, _into, _options, _cancellationToken) = (engine, into, options, cancellationToken);
+        (_engine, _into, _options) = (engine, into, options);
+        _progress = new MergeProgress(options.Progress, cancellationToken);
         var time = engine.Path.ReadTime();
         Source = CairnDatabase.EndOf(engine, from, time);
         try
@@ -153,8 +154,8 @@ internal sealed class RunMerge : IDisposable
     {
         if (_at.Since is { } since && since.Run == Source.Live.Id && Source.Numbers.LastSequence <= since.Sequence)
             return Result(null, Sequence.None);
-        var keys = new MergeKeys(
-            Source, _at.Since, Values, EventLine.Shared(_sourceLine, _targetLine, _at.Common), _cancellationToken);
+        _progress.Begin("records", 0);
+        var keys = new MergeKeys(Source, _at.Since, Values, EventLine.Shared(_sourceLine, _targetLine, _at.Common), _progress);
         if (keys.IsEmpty && _sourceLine.Next <= FirstEvent)
             return Result(null, Sequence.None);
         Values();
@@ -221,12 +222,16 @@ internal sealed class RunMerge : IDisposable
         var scope = transaction.Find(_into.Id)!;
         if (HasMoved(scope))
             return null;
-        var plan = new MergePlan(scope, Source, Values(), _at.Common, _options, _engine.Limits, _cancellationToken);
+        var plan = new MergePlan(scope, Source, Values(), _at.Common, _options, _engine.Limits, _progress);
+        _progress.Begin("kv", keys.Count + (long)(_sourceLine.Next - Math.Min(FirstEvent, _sourceLine.Next)));
         plan.Keyed(StoreKeys.Kv, keys.Of(StoreKeys.Kv));
+        _progress.GoOn("state");
         plan.Keyed(StoreKeys.State, keys.Of(StoreKeys.State));
+        _progress.GoOn("events");
         var events = new MergeEvents(
             plan, _at, _sourceLine, _targetLine, () => InputListing.NextOrdinal(new EventsView(_engine, scope)), _engine.Random);
         events.Merge(keys.Of(StoreKeys.Event));
+        _progress.GoOn("traces");
         plan.Traces(keys.Of(StoreKeys.Trace));
         if (!plan.IsEmpty)
         {
@@ -242,6 +247,8 @@ internal sealed class RunMerge : IDisposable
 
         if (plan.Open == 0)
             plan.ThrowIfTooLarge();
+        if (!_options.IsDryRun)
+            _progress.End("commit");
         return plan;
     }
 
@@ -279,6 +286,7 @@ internal sealed class RunMerge : IDisposable
             }
         }
 
+        _progress.Begin("base", 0);
         var run = _engine.Catalogue.Find(point.Run) is { IsDeleted: false } found ? found : throw new CairnException(
             ErrorCode.NotFound, $"The base of the merge is run {point.Run} at @{point.Sequence}, and that run was deleted.");
         var hold = new PinHold(_engine.Pins, _engine.Pins.Take(run.Visible, run.Store.RunTag));
@@ -288,7 +296,7 @@ internal sealed class RunMerge : IDisposable
         if (newest <= point.Sequence)
             return _values = new MergeState(run, hold.Sequence, hold);
         hold.Dispose();
-        var view = RunView.At(_engine, run, new Sequence(point.Sequence));
+        var view = RunView.At(_engine, run, new Sequence(point.Sequence), _progress.Token);
         return _values = new MergeState(view.Scope.Run, view.Scope.Sequence, view);
     }
 

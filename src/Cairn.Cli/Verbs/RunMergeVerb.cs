@@ -42,10 +42,13 @@ internal static class RunMergeVerb
                 };
                 if (call.Get(limit) is { } most)
                     options = options with { ConflictsMax = most };
-                var database = call.Database;
+                if (options.IsDryRun && call.IsGiven(GlobalOptions.Durability))
+                    throw new UsageException("--durability has no meaning with --dry-run: nothing is written.");
+                var database = options.IsDryRun ? call.DatabaseToLookAt : call.Database;
                 var (from, to) = (RunNames.Find(database, call.Get(source)), RunNames.Find(database, call.Get(into)!));
-                using var interruption = new Interruption();
-                var result = call.Runs.Merge(from.Id, to.Id, options, interruption.Token);
+                var result = call.Watched(
+                    "merging",
+                    (progress, token) => call.Runs.Merge(from.Id, to.Id, options with { Progress = progress }, token));
                 if (call.IsJson)
                     call.Streams.Out.WriteLine(result.ToValue().ToJson());
                 else

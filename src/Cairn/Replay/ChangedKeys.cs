@@ -28,10 +28,10 @@ internal sealed class ChangedKeys
 
     /// <summary>What one side alone has written since a point of its line: nothing else of it is another than it was there, but for what
     /// expired. Null as above.</summary>
-    internal static ChangedKeys? Since(CommonPoint point, DiffEnd end)
+    internal static ChangedKeys? Since(CommonPoint point, DiffEnd end, MergeProgress progress)
     {
         var keys = new HashSet<byte[]>(ByteArrayComparer.Instance);
-        return TryAdd(keys, point, end) ? new ChangedKeys([.. keys.Order(ByteArrayComparer.Instance)]) : null;
+        return TryAdd(keys, point, end, progress) ? new ChangedKeys([.. keys.Order(ByteArrayComparer.Instance)]) : null;
     }
 
     /// <summary>Those of a family, in order.</summary>
@@ -42,13 +42,14 @@ internal sealed class ChangedKeys
             yield return _keys[i];
     }
 
-    private static bool TryAdd(HashSet<byte[]> keys, CommonPoint common, DiffEnd end)
+    private static bool TryAdd(HashSet<byte[]> keys, CommonPoint common, DiffEnd end, MergeProgress? progress = null)
     {
         using var chain = new DiffChain(end, common);
         var seen = keys.GetAlternateLookup<ReadOnlySpan<byte>>();
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         while (chain.MoveNext(out var payload))
         {
+            progress?.Advance();
             var transaction = new TransactionPayload(payload);
             while (transaction.MoveNext(out var part))
             {

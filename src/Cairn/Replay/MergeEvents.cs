@@ -63,7 +63,11 @@ internal sealed class MergeEvents(
         var isTaken = news.Count > 0 && (!HasOwn(news, out var conflict) || Mutant.Is("merge-mixes-events")
             || plan.Decide(conflict!, canTakeSource: false).Outcome == MergeOutcome.AppendAfter);
         foreach (var key in redacted)
+        {
+            plan.Progress.Advance();
             Redact(BinaryPrimitives.ReadUInt64BigEndian(key.AsSpan(1)), isTaken ? null : news);
+        }
+
         if (isTaken)
             Carry(news);
     }
@@ -83,6 +87,8 @@ internal sealed class MergeEvents(
         {
             if (Known(number) is null)
                 news.Add(number);
+            else
+                plan.Progress.Advance();
         }
 
         if (news.Count == 0)
@@ -111,6 +117,7 @@ internal sealed class MergeEvents(
         var own = new List<ulong>();
         for (var number = from; number < _next; number++)
         {
+            plan.Progress.Check();
             if (_theirs.Find(_ours.Of(number)) is null)
                 own.Add(number);
         }
@@ -216,6 +223,7 @@ internal sealed class MergeEvents(
         var events = new EventReader(plan.Source.Scope, reader, stackalloc byte[EventReader.KeyBytes]);
         foreach (var number in news)
         {
+            plan.Progress.Advance();
             var isThere = events.TryGet(number, out var stored, out var time, out _);
             Invariant.Check(isThere, "an event behind the floor is there");
             if (!TryRewrite(stored, out var rewritten))

@@ -11,14 +11,14 @@ internal sealed class MergeKeys
 
     /// <param name="sharedEvents">Events below this number are both sides': of them, one can only have been redacted.</param>
     internal MergeKeys(
-        DiffEnd source, CommonPoint? since, Func<MergeState> values, ulong sharedEvents, CancellationToken cancellationToken)
+        DiffEnd source, CommonPoint? since, Func<MergeState> values, ulong sharedEvents, MergeProgress progress)
     {
-        var changed = since is { } point ? ChangedKeys.Since(point, source) : null;
+        var changed = since is { } point ? ChangedKeys.Since(point, source, progress) : null;
         foreach (var family in (byte[])[StoreKeys.Kv, StoreKeys.State, StoreKeys.Trace, StoreKeys.Event])
         {
             _keys[family] = changed is not null
                 ? [.. changed.Of(family)]
-                : Differing(source, values(), family, family == StoreKeys.Event ? sharedEvents : null, cancellationToken);
+                : Differing(source, values(), family, family == StoreKeys.Event ? sharedEvents : null, progress);
         }
     }
 
@@ -30,14 +30,14 @@ internal sealed class MergeKeys
 
     // Without records: what has another version. Reads both sides' keys of the family.
     private static List<byte[]> Differing(
-        DiffEnd source, MergeState values, byte family, ulong? below, CancellationToken cancellationToken)
+        DiffEnd source, MergeState values, byte family, ulong? below, MergeProgress progress)
     {
         var keys = new List<byte[]>();
         byte[] from = below is null ? [family] : StoreKeys.Of(stackalloc byte[9], family, 0).ToArray();
         byte[] to = below is { } bound ? StoreKeys.Of(stackalloc byte[9], family, bound).ToArray() : [(byte)(family + 1)];
         for (byte[]? next = from; next is not null;)
         {
-            cancellationToken.ThrowIfCancellationRequested();
+            progress.Check();
             next = Piece(source, values, next, to, keys);
         }
 

@@ -38,8 +38,7 @@ namespace Cairn.Replay;
 /// <param name="values">As both had it.</param>
 /// <param name="common">Up to here versions of one sequence are one version on both sides.</param>
 internal sealed class MergePlan(
-    Scope target, DiffEnd source, MergeState values, CommonPoint? common, MergeOptions options, Limits limits,
-    CancellationToken cancellationToken)
+    Scope target, DiffEnd source, MergeState values, CommonPoint? common, MergeOptions options, Limits limits, MergeProgress progress)
 {
     private readonly Dictionary<string, MergeCounts> _counts = new(StringComparer.Ordinal)
     {
@@ -59,6 +58,8 @@ internal sealed class MergePlan(
     internal MergeOptions Options => options;
 
     internal Limits Limits => limits;
+
+    internal MergeProgress Progress => progress;
 
     internal IReadOnlyDictionary<string, MergeCounts> Counts => _counts;
 
@@ -160,7 +161,7 @@ internal sealed class MergePlan(
     {
         foreach (var key in keys)
         {
-            cancellationToken.ThrowIfCancellationRequested();
+            progress.Advance();
             Keyed(family, key);
         }
     }
@@ -321,7 +322,7 @@ internal sealed class MergePlan(
     {
         foreach (var key in keys)
         {
-            cancellationToken.ThrowIfCancellationRequested();
+            progress.Advance();
             Trace(key);
         }
     }

@@ -40,13 +40,15 @@ internal sealed class ReplayWalk(
 
     /// <exception cref="HistoryTrimmedException">Neither the run's records nor an image reach the moment.</exception>
     /// <exception cref="CorruptionException">A record is damaged.</exception>
-    internal void Run()
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    internal void Run(CancellationToken cancellationToken = default)
     {
         using var chain = RunChain.Of(source.Log, source.Writer, source.Live);
         var image = from == ReplayBase.Beginning ? null : NewestImage();
         var (cost, last) = (0L, chain.Next);
         while (chain.MoveNext(out var payload))
         {
+            cancellationToken.ThrowIfCancellationRequested();
             var time = TransactionPayload.ReadCommitTime(payload);
             if (!point.Covers(chain.Header.Sequence, time))
             {

@@ -69,11 +69,14 @@ internal sealed class RunReplay : IDisposable
     private readonly LogHold _hold;
     private readonly Image? _image;
     private readonly SnapshotRegistry _pins = new();
+    private readonly CancellationToken _cancellationToken;   // of the building
     private readonly SnapshotPin _fork;                      // of a fork: its base stays as it is
 
-    private RunReplay(ReplaySource source, LogHold hold, ManifestCheckpoint? checkpoint, int records)
+    private RunReplay(
+        ReplaySource source, LogHold hold, ManifestCheckpoint? checkpoint, int records, CancellationToken cancellationToken)
     {
         _hold = hold;
+        _cancellationToken = cancellationToken;
         Source = source;
         Checkpoint = checkpoint;
         LastTime = checkpoint?.CommitTime ?? 0;
@@ -146,9 +149,11 @@ internal sealed class RunReplay : IDisposable
     /// <exception cref="CorruptionException">A record or the image is damaged.</exception>
     /// <exception cref="CairnException"><see cref="ErrorCode.NotFound"/>: the run had not begun.</exception>
     /// <exception cref="LimitException">It takes more memory than <see cref="Limits.ViewBytesMax"/>.</exception>
-    internal static RunReplay Build(ReplaySource source, ReplayPoint point, ReplayBase from = ReplayBase.Nearest)
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    internal static RunReplay Build(
+        ReplaySource source, ReplayPoint point, ReplayBase from = ReplayBase.Nearest, CancellationToken cancellationToken = default)
     {
-        var replay = Begin(source, point, from, out var walk);
+        var replay = Begin(source, point, from, out var walk, cancellationToken);
         try
         {
             using (walk)
@@ -167,15 +172,16 @@ internal sealed class RunReplay : IDisposable
 
     /// <summary>The run as it was before the first record of a walk.</summary>
     /// <param name="walk">Has the records; dispose of it.</param>
-    internal static RunReplay Begin(ReplaySource source, ReplayPoint point, ReplayBase from, out ReplayWalk walk)
+    internal static RunReplay Begin(
+        ReplaySource source, ReplayPoint point, ReplayBase from, out ReplayWalk walk, CancellationToken cancellationToken = default)
     {
         var hold = source.Log.HoldAll();
         ReplayWalk? found = null;
         try
         {
             found = new ReplayWalk(source, hold.Manifest, point, from, KeptBytes, ImageAfterBytes);
-            found.Run();
-            var replay = new RunReplay(source, hold, found.Checkpoint, found.Count);
+            found.Run(cancellationToken);
+            var replay = new RunReplay(source, hold, found.Checkpoint, found.Count, cancellationToken);
             walk = found;
             return replay;
         }
@@ -237,8 +243,10 @@ internal sealed class RunReplay : IDisposable
         }
 
         Applied++;
-        if (Applied % RecordsPerLook == 0)
-            CheckMemory();
+        if (Applied % RecordsPerLook != 0)
+            return;
+        _cancellationToken.ThrowIfCancellationRequested();
+        CheckMemory();
     }
 
     private void CheckMemory()

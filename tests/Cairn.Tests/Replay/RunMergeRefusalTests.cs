@@ -305,4 +305,127 @@ public class RunMergeRefusalTests
         Assert.Equal(1, bed.Run("run", "merge", "nobody", "--into", "target").Exit);
         Assert.Equal(2, bed.Run("run", "merge", "source").Exit);
     }
+
+    // It opened the database for writing: a reader beside it was locked out, and a directory that may only be read was refused.
+    [Fact]
+    [Trait("Requirement", "RPL-28")]
+    public void A_dry_run_of_the_shell_takes_no_lock_of_a_writer_and_writes_nothing()
+    {
+        using var bed = new CliBed();
+        bed.Good("run", "begin", "target");
+        bed.Good("run", "fork", "target", "--name", "source");
+        bed.Good("kv", "put", "a", "2", "--run", "source");
+        var before = Files(bed.Path);
+        using (CairnDatabase.Open(bed.Path, new CairnOptions { IsReadOnly = true }))
+        {
+            Assert.Equal(5, bed.Run("run", "merge", "source", "--into", "target").Exit);
+            var trial = Assert.Single(bed.Json("run", "merge", "source", "--into", "target", "--dry-run"));
+            Assert.Equal((true, 1L), (trial["dryRun"].AsBool(), trial["counts"]["kv"]["taken"].AsInt64()));
+        }
+
+        Assert.Equal(before, Files(bed.Path));
+        Assert.Equal(2, bed.Run("run", "merge", "source", "--into", "target", "--dry-run", "--durability", "buffered").Exit);
+        Assert.Equal(1, bed.Json("run", "merge", "source", "--into", "target")[0]["counts"]["kv"]["taken"].AsInt64());
+    }
+
+    private static List<(string, long, DateTime)> Files(string directory) => [.. new DirectoryInfo(directory)
+        .EnumerateFiles("*", SearchOption.AllDirectories).Select(file => (file.FullName, file.Length, file.LastWriteTimeUtc)).Order()];
+
+    // ---- long merges ------------------------------------------------------------------------------------------------------------
+
+    [Theory, MemberData(nameof(Modes))]
+    [Trait("Requirement", "RPL-27")]
+    public void A_long_merge_tells_how_far_it_is_and_ends_at_any_of_its_steps_with_nothing_written(Durability mode)
+    {
+        using var test = new TestDatabase(mode);
+        var target = test.Db.Runs.Begin("target");
+        target.Kv.Put("a", 1);
+        var source = test.Db.Runs.Fork(target.Id);
+        source.Transact(tx =>
+        {
+            for (var i = 0; i < 3_000; i++)
+                tx.Kv.Put($"k{i}", i);
+            for (var i = 0; i < 20; i++)
+                tx.Events.Append("e", Value.Object(("n", i)));
+        });
+        var heard = new List<TransferProgress>();
+        test.Db.Runs.Merge(source.Id, target.Id, new MergeOptions { IsDryRun = true, Progress = new Told(heard.Add) });
+        Assert.DoesNotContain(heard, progress => progress.Step == "commit");
+
+        // At each word that it says, and then once through.
+        var (hash, sequence) = (test.Db.StateHash(), test.Sequence);
+        for (var at = 0; ; at++)
+        {
+            heard.Clear();
+            using var cancelled = new CancellationTokenSource();
+            var options = new MergeOptions
+            {
+                Progress = new Told(progress =>
+                {
+                    heard.Add(progress);
+                    if (heard.Count == at + 1 && progress.Step != "commit")
+                        cancelled.Cancel();
+                }),
+            };
+            if (TryMerge(test, source, target, options, cancelled.Token))
+                break;
+            Assert.Equal((hash, sequence), (test.Db.StateHash(), test.Sequence));
+        }
+
+        Assert.Equal(
+            ["records", "kv", "state", "events", "traces", "commit"],
+            heard.Select(progress => progress.Step).Where(step => step != "base").Distinct());
+        var counted = heard.Where(progress => progress.Step is not ("records" or "base")).ToList();
+        Assert.All(counted, progress => Assert.Equal(3_020, progress.Total));
+        Assert.Equal(counted.Select(progress => progress.Done).Order(), counted.Select(progress => progress.Done));
+        Assert.Equal((0L, 3_020L), (counted[0].Done, counted[^1].Done));
+        Assert.Contains(counted, progress => progress.Step == "kv" && progress.Done == 2_048);
+        Assert.Equal(sequence + 1, test.Sequence);
+        Assert.Throws<TimeoutException>(() => test.Db.Runs.Merge(
+            test.Db.Runs.Fork(target.Id).Id, target.Id, new MergeOptions { Progress = new Told(_ => throw new TimeoutException()) }));
+    }
+
+    private static bool TryMerge(TestDatabase test, Run source, Run target, MergeOptions options, CancellationToken token)
+    {
+        try
+        {
+            return test.Db.Runs.Merge(source.Id, target.Id, options, token).IsClean;
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
+    }
+
+    [Fact]
+    [Trait("Requirement", "RPL-30")]
+    public void A_merge_is_cancelled_while_the_state_it_is_compared_with_is_made_of_records()
+    {
+        using var test = new TestDatabase(Durability.Buffered);
+        var target = test.Db.Runs.Begin("target");
+        var source = test.Db.Runs.Fork(target.Id);
+        source.Kv.Put("a", 1);
+        test.Db.Runs.Merge(source.Id, target.Id);
+        for (var i = 0; i < 300; i++)
+            source.Kv.Put("a", i);
+        using var cancelled = new CancellationTokenSource();
+        var views = test.Db.Metrics.Views;
+        var options = new MergeOptions
+        {
+            Progress = new Told(progress =>
+            {
+                if (progress.Step == "base")
+                    cancelled.Cancel();
+            }),
+        };
+        Assert.False(TryMerge(test, source, target, options, cancelled.Token));
+        Assert.Equal(views, test.Db.Metrics.Views);
+        Assert.True(test.Db.Runs.Merge(source.Id, target.Id).IsClean);
+        Assert.Equal(299, target.Kv.Number("a"));
+    }
+
+    private sealed class Told(Action<TransferProgress> tell) : IProgress<TransferProgress>
+    {
+        public void Report(TransferProgress value) => tell(value);
+    }
 }

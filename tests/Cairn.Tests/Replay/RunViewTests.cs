@@ -158,8 +158,8 @@ public class RunViewTests
         // An image and the records above it are the records alone.
         var source = RunView.SourceOf(world.Db.Engine, run.RunState, 0);
         var end = world.Db.Sequence.Value;
-        using var image = RunReplay.Build(source, ReplayPoint.At(end), ReplayBase.Image);
-        using var whole = RunReplay.Build(source, ReplayPoint.At(end), ReplayBase.Beginning);
+        using var image = RunReplay.Build(source, ReplayPoint.At(end), ReplayBase.Image, Token);
+        using var whole = RunReplay.Build(source, ReplayPoint.At(end), ReplayBase.Beginning, Token);
         Assert.NotNull(image.Checkpoint);
         Assert.True(image.Applied < whole.Applied);
         Assert.Equal(whole.Run.Numbers with { LastEpoch = 0 }, image.Run.Numbers with { LastEpoch = 0 });
@@ -456,7 +456,7 @@ public class RunViewTests
         world.Db.Checkpoint(cancellationToken: Token);
         run.Kv.Put("last", 1);
         var source = RunView.SourceOf(world.Db.Engine, run.RunState, 0);
-        using (var image = RunReplay.Build(source, ReplayPoint.At(large.Value), ReplayBase.Image))
+        using (var image = RunReplay.Build(source, ReplayPoint.At(large.Value), ReplayBase.Image, Token))
             Assert.NotNull(image.Checkpoint);
         var table = "tables/" + world.Storage.List("tables").Single();
         using (var file = world.Storage.Open(table, writable: true))
@@ -467,7 +467,7 @@ public class RunViewTests
 
         var damage = Assert.ThrowsAny<CairnException>(() =>
         {
-            using var image = RunReplay.Build(source, ReplayPoint.At(large.Value), ReplayBase.Image);
+            using var image = RunReplay.Build(source, ReplayPoint.At(large.Value), ReplayBase.Image, Token);
             using var reader = image.Run.Store.Read();
             for (var i = 0; i < 40; i++)
                 reader.TryGet([0x10, .. System.Text.Encoding.UTF8.GetBytes("k" + i)], large.Value, out _);
