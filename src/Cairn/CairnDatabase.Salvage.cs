@@ -10,8 +10,8 @@ public sealed partial class CairnDatabase
     /// <summary>Makes a new database of what can be read of a damaged one, with an account of what cannot. For a database that refuses to
     /// open because acknowledged data is damaged, when there is no backup. Only reads the damaged directory; costs the memory of what is
     /// found. Where the log is whole from its beginning, the new database has the same sequences and the same state hash. Where retention
-    /// has dropped the log's beginning, the state at a checkpoint comes from tables and archives: its versions and commit times are new
-    /// ones, and history before it is not carried.</summary>
+    /// has dropped the log's beginning, the state at a checkpoint comes from tables and archives, and before it the history of keys and
+    /// cells, as far as archives and the log below the checkpoint have it: at its own commit times, with new versions.</summary>
     /// <param name="directory">The damaged database; nobody may have it open.</param>
     /// <param name="target">Absent or empty, and not inside the damaged one.</param>
     /// <param name="progress">Told after each file; null = nobody.</param>
@@ -66,10 +66,7 @@ public sealed partial class CairnDatabase
 
         try
         {
-            salvage.Read(
-                (entries, contents, time) => Writer(time).CarryImage(entries, contents, time),
-                (sequence, payload, position) =>
-                    (writer ?? Writer(TransactionPayload.ReadCommitTime(payload))).Carry(sequence, payload, position));
+            salvage.Read(Writer);
             made ??= OpenSalvaged(makeTarget(), clock);
             made.Sync();
             Failpoint.Hit("salvage.synced");
@@ -77,6 +74,7 @@ public sealed partial class CairnDatabase
             {
                 Checkpoint = new Sequence(salvage.Checkpoint),
                 Entries = writer?.Entries ?? 0,
+                PastVersions = writer?.PastVersions ?? 0,
                 Transactions = writer?.Transactions ?? 0,
                 LastRead = new Sequence(salvage.LastSequence),
                 LastWritten = made.Sequence,

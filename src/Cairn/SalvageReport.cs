@@ -14,11 +14,14 @@ public sealed record SalvageLoss(
     /// <summary>What stood there came from elsewhere, or is needed for no answer: an index, a checkpoint that was not used.</summary>
     public bool IsMadeGood { get; init; }
 
+    /// <summary>Older versions stood there, and not the state at the end: what history answers is less, what is read now is not.</summary>
+    public bool IsHistory { get; init; }
+
     /// <summary>Of the log, not of a manifest.</summary>
     internal bool IsOfLog => File.EndsWith(".segment", StringComparison.Ordinal);
 
     /// <summary>Commits or keys were lost there. What an archive loses is told by the keys whose values it held.</summary>
-    internal bool IsOfData => !IsMadeGood && (IsOfLog || File.EndsWith(".table", StringComparison.Ordinal));
+    internal bool IsOfData => !IsMadeGood && (IsHistory || IsOfLog || File.EndsWith(".table", StringComparison.Ordinal));
 }
 
 /// <summary>What a run lost.</summary>
@@ -37,11 +40,16 @@ public sealed record SalvageReport
     public bool IsComplete => !Losses.Any(loss => loss.IsOfData) && RunLosses.Count == 0 && DroppedOperations == 0;
 
     /// <summary>The checkpoint whose tables were read, because the log does not begin at its beginning; <see cref="Sequence.None"/>
-    /// when all came from the log. What came from tables has new versions and commit times, and no history.</summary>
+    /// when all came from the log. What came from tables has new versions and commit times; what archives, and the log below it, have
+    /// of the history of keys and cells comes before, at its own commit times.</summary>
     public Sequence Checkpoint { get; init; }
 
     /// <summary>Keys that came from tables.</summary>
     public long Entries { get; init; }
+
+    /// <summary>Versions of keys and cells, deletions and changes of an expiry too, that came from archives and from the log below the
+    /// checkpoint, so that history has them.</summary>
+    public long PastVersions { get; init; }
 
     /// <summary>Transactions of the log that were carried over.</summary>
     public long Transactions { get; init; }

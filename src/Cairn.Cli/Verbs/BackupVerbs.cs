@@ -152,6 +152,7 @@ internal static class BackupVerbs
             ("directory", to),
             ("checkpoint", Failures.Number(report.Checkpoint)),
             ("entries", report.Entries),
+            ("past_versions", report.PastVersions),
             ("transactions", report.Transactions),
             ("runs", report.Runs),
             ("last_read", Failures.Number(report.LastRead)),
@@ -160,7 +161,8 @@ internal static class BackupVerbs
             ("losses", Value.Array(report.Losses.Select(loss => Value.Object(
                 ("file", loss.File), ("offset", loss.Offset), ("bytes", loss.Bytes), ("first_sequence",
                     Failures.Number(loss.FirstSequence)),
-                ("last_sequence", Failures.Number(loss.LastSequence)), ("made_good", loss.IsMadeGood), ("reason", loss.Reason))))),
+                ("last_sequence", Failures.Number(loss.LastSequence)), ("made_good", loss.IsMadeGood), ("history", loss.IsHistory),
+                ("reason", loss.Reason))))),
             ("run_losses", Value.Array(report.RunLosses.Select(loss => Value.Object(("run", loss.Run.ToString()), ("text", loss.Text))))));
         call.Figures(json,
         [
@@ -171,8 +173,12 @@ internal static class BackupVerbs
                 ("tables", $"{Show.Number(report.Entries)} key(s) from the checkpoint at sequence {report.Checkpoint.Value}, with new "
                     + $"versions"),
             },
+            .. report.PastVersions == 0 ? [] : new[]
+            {
+                ("history", $"{Show.Number(report.PastVersions)} version(s) from archives and the log below the checkpoint"),
+            },
             .. report.Losses.Select(loss => (
-                loss.IsMadeGood ? "damaged" : "LOST",
+                loss.IsMadeGood ? "damaged" : loss.IsHistory ? "LOST history" : "LOST",
                 $"{(loss.File.Length == 0 ? directory : loss.File)} at offset {loss.Offset}: {loss.Reason}"
                 + (loss.FirstSequence == Sequence.None ? "" : $"; sequences {loss.FirstSequence.Value} to {loss.LastSequence.Value}"))),
             .. report.RunLosses.Select(loss => ("run", $"{loss.Run} lost {loss.Text}")),

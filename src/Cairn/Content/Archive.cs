@@ -218,6 +218,9 @@ internal sealed class Archive : IDisposable
             yield return ReadRecord(opened, i);
     }
 
+    /// <summary>One of them.</summary>
+    internal ArchivedRecord RecordAt(long index) => ReadRecord(Open(), index);
+
     /// <summary>All floors, by run.</summary>
     internal IEnumerable<ArchiveFloor> Floors()
     {

@@ -1,5 +1,3 @@
-using System.Buffers;
-using System.Buffers.Binary;
 using Cairn.Content;
 using Cairn.Log;
 using Cairn.Primitives;
@@ -156,7 +154,7 @@ internal sealed class LogSieve(HistoryNeeds needs, Func<ulong, ulong, IEnumerabl
         // The records that are needed, and all contents, as stretches; then the stretches are copied from the pieces that hold them.
         var kept = contents(archive.FirstPosition, archive.EndPosition).ToList();
         var bytes = 0L;
-        using var buffer = new RecordBuffer();
+        using var buffer = new ArchivedRecordBuffer();
         foreach (var (position, records) in ByPosition(archive))
         {
             var record = buffer.Read(archive, position);
@@ -190,7 +188,7 @@ internal sealed class LogSieve(HistoryNeeds needs, Func<ulong, ulong, IEnumerabl
         }
     }
 
-    private bool Judge(Archive archive, RecordBuffer buffer, ulong position, List<ArchivedRecord> records, ISieved target)
+    private bool Judge(Archive archive, ArchivedRecordBuffer buffer, ulong position, List<ArchivedRecord> records, ISieved target)
     {
         var isNeeded = false;
         var transaction = new TransactionPayload(buffer.Payload);
@@ -244,45 +242,4 @@ internal sealed class LogSieve(HistoryNeeds needs, Func<ulong, ulong, IEnumerabl
 
     private static CorruptionException Damaged(string path, long offset, ulong sequence, string expected) =>
         new(path, offset, new Sequence(sequence), expected);
-
-    /// <summary>Reads records, and stretches, out of an archive.</summary>
-    private sealed class RecordBuffer : IDisposable
-    {
-        private byte[] _bytes = ArrayPool<byte>.Shared.Rent(StepBytes);
-
-        internal RecordHeader Header { get; private set; }
-
-        internal ReadOnlySpan<byte> Payload => _bytes.AsSpan(RecordHeader.Size, (int)Header.Length);
-
-        internal ReadOnlyMemory<byte> Read(Archive archive, ulong position)
-        {
-            if (archive.Read(position, _bytes.AsSpan(0, RecordHeader.Size)) < RecordHeader.Size
-                || !archive.TrySourceAt(position, out var source)
-                || !RecordHeader.TryRead(_bytes, out var header) || header.Length > RecordFrame.PayloadBytesMax)
-                throw Damaged(archive.Path, archive.OffsetOf(position), 0, "a record header");
-            Span<byte> salt = stackalloc byte[RecordFrame.SaltBytes];
-            BinaryPrimitives.WriteUInt128LittleEndian(salt, source.Salt);
-            var salted = RecordFrame.Salted(salt);
-            if (!RecordFrame.IsHeaderRight(salted, position, _bytes))
-                throw Damaged(archive.Path, archive.OffsetOf(position), 0, "a record header that belongs here");
-            Header = header;
-            var record = Read(archive, position, (int)header.RecordLength);
-            if (record.Length < (int)header.RecordLength || RecordFrame.PayloadCheck(salted, Payload) != header.PayloadCheck)
-                throw Damaged(archive.Path, archive.OffsetOf(position), header.Sequence - 1, "the payload that its check was taken of");
-            return record;
-        }
-
-        internal ReadOnlyMemory<byte> Read(Archive archive, ulong position, int bytes)
-        {
-            if (_bytes.Length < bytes)
-            {
-                ArrayPool<byte>.Shared.Return(_bytes);
-                _bytes = ArrayPool<byte>.Shared.Rent(bytes);
-            }
-
-            return _bytes.AsMemory(0, archive.Read(position, _bytes.AsSpan(0, bytes)));
-        }
-
-        public void Dispose() => ArrayPool<byte>.Shared.Return(_bytes);
-    }
 }

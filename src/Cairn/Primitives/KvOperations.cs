@@ -20,7 +20,8 @@ namespace Cairn.Primitives;
 /// <summary>See the essay above. Stateless.</summary>
 internal sealed class KvOperations : OperationSet
 {
-    private const int IncrementBytes = 24;
+    /// <summary>Bytes of the body of an increment: the delta, the sum, the expiry.</summary>
+    internal const int IncrementBytes = 24;
 
     internal override byte Family => 0x10;
 

@@ -38,7 +38,9 @@ internal sealed class StateOperations : OperationSet
     internal const string LeaseMember = "$lease";
 
     private const int StepsBytes = 4;
-    private const int FixedBytes = StepsBytes + CounterBytes;
+
+    /// <summary>Bytes of the body of a write before the value: the steps, and the counter they led to.</summary>
+    internal const int FixedBytes = StepsBytes + CounterBytes;
 
     internal override byte Family => 0x40;
 

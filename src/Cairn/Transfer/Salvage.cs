@@ -15,20 +15,24 @@
 // S3  What rests on something lost is handled by name (SalvageWriter): it is carried where it still means something, and counted otherwise.
 // S4  A stale record is no record: of an ended segment the bytes behind its successor's base do not count, and a sequence that was read
 //     already is not read again.
-// S5  Where the log does not begin at its beginning, the state at a checkpoint comes first: from its tables (SalvageImage), with large
-//     values from segments and archives (SalvageContents). The log goes on behind its mark. Versions and commit times of what came from
-//     tables are new ones: the commits that made them are not there any more.
+// S5  Where the log does not begin at its beginning, the state at a checkpoint comes from its tables (SalvageImage), with large values from
+//     segments and archives (SalvageContents). The log goes on behind its mark. Before the state comes the past: what records in archives
+//     (SalvagedArchive), and in segments below the mark, wrote to keys and cells, at their own commit times (SalvageWriter.Past.cs).
+//     Versions and commit times of what came from tables alone are new ones: the commits that made them are not there any more.
 //
 //      tables     ~~~~~~~~~~ state at 700 ~~~~~~~~~~~ |
-//      archive    [ contents of 1 to 550 ]            |
+//      archive    [ some of 1 to 550 ]                |
 //      segments                            19 (550 -) | 20 (712 -)  21
-//      new        many keys a commit, up to here      | 701, 702 ... each as it was
+//      new        keys and cells as they were then,   | 701, 702 ... each as it was
+//                 then the rest, many keys a commit   |
+//
+//     Without a checkpoint the records of archives are carried as those of segments are, as far as they were kept.
 //
 // S6  The new database does not open before all is in it: a file named `salvaging` says so, from before its first manifest until it is
 //     synced and closed. A salvage that is killed leaves what nobody takes for whole.
 //
-// Not salvaged: history that archives hold for policies of retention. With the log whole from its beginning tables are not read: what a
-// damaged segment lost is not looked for in them.
+// Not salvaged: the floors that retention left. What it had let go of is not there, and a question about the time before is answered from
+// what is. With the log whole from its beginning tables are not read: what a damaged segment lost is not looked for in them.
 
 using System.Buffers.Binary;
 using Cairn.Log;
@@ -36,9 +40,6 @@ using Cairn.Recovery;
 using Cairn.Storage;
 
 namespace Cairn.Transfer;
-
-/// <summary>Takes the state at a checkpoint, before any transaction.</summary>
-internal delegate void SalvageState(IEnumerable<SalvagedEntry> entries, SalvageContents contents, long time);
 
 /// <summary>Takes a transaction that was read, by its sequence and its position in the damaged log.</summary>
 internal delegate void SalvageRecord(ulong sequence, ReadOnlySpan<byte> payload, ulong position);
@@ -51,6 +52,7 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
     private UInt128 _databaseId;
     private ulong _lastSequence;
     private ulong _endPosition;
+    private ulong _upTo;
     private long _totalBytes;
     private long _doneBytes;
 
@@ -62,60 +64,149 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
     /// <summary>Sequence of the checkpoint that was used; 0 = all came from the log.</summary>
     internal ulong Checkpoint { get; private set; }
 
-    /// <exception cref="CairnException"><see cref="ErrorCode.NotADatabase"/>: there is neither a readable segment nor a readable
-    /// table.</exception>
-    internal void Read(SalvageState begin, SalvageRecord carry)
+    /// <param name="open">Gives what writes the new database, which is made when the first commit's time is known.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.NotADatabase"/>: there is neither a readable segment nor a readable table or
+    /// archive.</exception>
+    internal void Read(Func<long, SalvageWriter> open)
     {
         var directory = DirectorySurvey.Of(source, isWhole: true);
         _manifest = ReadManifest(directory.Manifests);
         var segments = ReadHeaders(directory.Segments);
-        var image = segments is [{ BasePosition: 0 }, ..]
-            ? null
-            : SalvageImage.Find(source, _manifest, directory.Tables, _databaseId, _losses, cancellationToken);
+        if (segments is [{ BasePosition: 0 }, ..])
+        {
+            _lastSequence = segments[0].FirstSequence - 1;
+            ReadLog(segments, null, open);
+            return;
+        }
+
+        var image = SalvageImage.Find(source, _manifest, directory.Tables, _databaseId, _losses, cancellationToken);
+        using var contents = new SalvageContents(source, _manifest, segments, directory.Archives, _databaseId, _losses);
         if (image is not null)
         {
-            using var contents = new SalvageContents(source, _manifest, segments, directory.Archives, _databaseId, _losses);
-            begin(image.Entries(cancellationToken), contents, image.Time);
-            Checkpoint = image.Sequence;
+            ReadState(segments, image, contents, open);
+            _lastSequence = Checkpoint = image.Sequence;
         }
-        else if (segments.Count == 0)
+        else if (segments.Count == 0 && !contents.Archives.Any())
         {
             throw new CairnException(
                 ErrorCode.NotADatabase, $"Nothing in {source.Description} can be salvaged: there is no segment with a header that can be "
-                    + $"read, and no checkpoint.");
+                    + $"read, no checkpoint and no archive.");
         }
-        else if (segments[0].BasePosition > 0)
+        else
         {
-            Lose(LogNames.SegmentPath(segments[0].Number), 0, 0, 1, segments[0].FirstSequence - 1, "the log before it is not there");
+            ReadArchives(contents, (sequence, payload, position, kept) =>
+                open(TransactionPayload.ReadCommitTime(payload)).Carry(sequence, payload, position, kept));
+            _lastSequence = segments.Count > 0 ? segments[0].FirstSequence - 1 : 0;
+            if (segments.Count > 0)
+            {
+                Lose(LogNames.SegmentPath(segments[0].Number), 0, 0, 1, _lastSequence,
+                    "the log before it is not there; what archives have of it was taken");
+            }
         }
 
-        _lastSequence = image?.Sequence ?? segments[0].FirstSequence - 1;
-        ReadLog(segments, image, carry);
+        ReadLog(segments, image, open);
     }
 
-    // S5: what lies before the mark is in the tables.
-    private void ReadLog(List<SegmentHeader> segments, SalvageImage? image, SalvageRecord carry)
+    // S5: the past, then the state.
+    private void ReadState(
+        List<SegmentHeader> segments, SalvageImage image, SalvageContents contents, Func<long, SalvageWriter> open)
     {
-        var first = image is null
-            ? 0
-            : Math.Max(0, segments.FindLastIndex(segment => image.Mark is { } mark
-                ? segment.BasePosition <= mark
-                : segment.FirstSequence <= image.Sequence + 1));
+        SalvageWriter? writer = null;
+        SalvageWriter Begun(long time)
+        {
+            if (writer is null)
+            {
+                writer = open(time);
+                writer.BeginImage(image.Entries(cancellationToken), contents, !image.HasLost);
+            }
+
+            return writer;
+        }
+
+        if (!Mutant.Is("salvage-forgets-archives"))
+        {
+            ReadArchives(contents, (sequence, payload, _, kept) =>
+                Begun(TransactionPayload.ReadCommitTime(payload)).CarryPast(sequence, payload, kept));
+        }
+
+        ReadPast(segments, image, (sequence, payload, _) =>
+            Begun(TransactionPayload.ReadCommitTime(payload)).CarryPast(sequence, payload, kept: null));
+        Begun(image.Time).CarryImage(image.Entries(cancellationToken), image.Time);
+    }
+
+    private void ReadArchives(SalvageContents contents, SalvageKept carry)
+    {
+        foreach (var archive in contents.Archives.ToList())
+        {
+            new SalvagedArchive(archive, (offset, reason) => contents.Lose(archive.Path, offset, 0, reason, isHistory: true)).Read(
+                (sequence, payload, position, kept) =>
+                {
+                    try
+                    {
+                        carry(sequence, payload, position, kept);
+                    }
+                    catch (MalformedPayloadException malformed)
+                    {
+                        Lose(archive.Path, archive.OffsetOf(position), payload.Length, sequence, sequence, $"the record is whole and is "
+                            + $"not {malformed.Expected}");
+                    }
+                },
+                cancellationToken);
+            Report(archive.Path, archive.Named.FileBytes);
+        }
+    }
+
+    // The log from its first segment on, up to the mark.
+    private void ReadPast(List<SegmentHeader> segments, SalvageImage image, SalvageRecord carry)
+    {
+        if (segments.Count == 0)
+            return;
+        var known = _losses.Count;
+        _lastSequence = segments[0].FirstSequence - 1;
+        ReadSegments(segments, 0, FirstBehind(segments, image), image.Sequence, image.Mark ?? ulong.MaxValue, 0, carry);
+        for (var i = known; i < _losses.Count; i++)
+            _losses[i] = _losses[i] with { IsHistory = true };
+    }
+
+    /// <summary>The segment in which the log goes on behind a checkpoint.</summary>
+    private static int FirstBehind(List<SegmentHeader> segments, SalvageImage image) => Math.Max(
+        0,
+        segments.FindLastIndex(segment => image.Mark is { } mark
+            ? segment.BasePosition <= mark
+            : segment.FirstSequence <= image.Sequence + 1));
+
+    // S5: what lies before the mark is in the tables.
+    private void ReadLog(List<SegmentHeader> segments, SalvageImage? image, Func<long, SalvageWriter> open)
+    {
+        var first = image is null ? 0 : FirstBehind(segments, image);
         MakeGood(segments, first, image);
-        for (var i = first; i < segments.Count; i++)
+        ReadSegments(
+            segments, first, segments.Count - 1, ulong.MaxValue, ulong.MaxValue, image?.Mark ?? 0,
+            (sequence, payload, position) => open(TransactionPayload.ReadCommitTime(payload)).Carry(sequence, payload, position));
+        CheckEnd(segments.Count > 0 ? segments[^1].Number : 0);
+    }
+
+    /// <param name="segments">All that can be read.</param>
+    /// <param name="first">The first of them that is wanted.</param>
+    /// <param name="last">And the last one.</param>
+    /// <param name="upTo">No sequence above it.</param>
+    /// <param name="limit">No position from it on.</param>
+    /// <param name="from">In the first one: no position below it.</param>
+    /// <param name="carry">Takes the transactions.</param>
+    private void ReadSegments(
+        List<SegmentHeader> segments, int first, int last, ulong upTo, ulong limit, ulong from, SalvageRecord carry)
+    {
+        _upTo = upTo;
+        for (var i = first; i <= last; i++)
         {
             if (i > first && segments[i].Number != segments[i - 1].Number + 1)
                 LoseMissing(segments[i - 1].Number + 1, segments[i].Number - 1);
-            ReadSegment(segments[i], i + 1 < segments.Count ? segments[i + 1] : null, image?.Mark ?? 0, carry);
+            if (segments[i].BasePosition < limit)
+                ReadSegment(segments[i], i + 1 < segments.Count ? segments[i + 1] : null, from, limit, carry);
         }
-
-        if (segments.Count > 0)
-            CheckEnd(segments[^1].Number);
-        else
-            CheckEnd(0);
     }
 
-    // Segments that cannot be read and lie before the first one that is needed.
+    // Segments that cannot be read and lie before the first one that is needed: the state is in tables, the past is lost.
     private void MakeGood(List<SegmentHeader> segments, int first, SalvageImage? image)
     {
         if (image is null || first >= segments.Count)
@@ -124,7 +215,7 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
         {
             if (_losses[i].IsOfLog && string.CompareOrdinal(_losses[i].File, LogNames.SegmentPath(segments[first].Number)) < 0
                 && segments[first].FirstSequence <= image.Sequence + 1)
-                _losses[i] = _losses[i] with { IsMadeGood = true };
+                _losses[i] = _losses[i] with { IsHistory = true };
         }
     }
 
@@ -182,13 +273,13 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
         return headers;
     }
 
-    private void ReadSegment(SegmentHeader header, SegmentHeader? successor, ulong from, SalvageRecord carry)
+    private void ReadSegment(SegmentHeader header, SegmentHeader? successor, ulong from, ulong limit, SalvageRecord carry)
     {
         var path = LogNames.SegmentPath(header.Number);
         using var file = source.Open(path, writable: false);
         var inFile = header.BasePosition + (ulong)(Math.Max(0, file.Length - SegmentHeader.Size) & ~(long)(RecordFrame.Alignment - 1));
-        var end = Math.Min(inFile, successor?.BasePosition ?? ulong.MaxValue);
-        var isFollowed = successor?.Number == header.Number + 1;
+        var end = Math.Min(limit, Math.Min(inFile, successor?.BasePosition ?? ulong.MaxValue));
+        var isFollowed = end == limit || successor?.Number == header.Number + 1;
         var salt = new byte[RecordFrame.SaltBytes];
         BinaryPrimitives.WriteUInt128LittleEndian(salt, header.Salt);
         using var scanner = new LogScanner();
@@ -210,7 +301,14 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
         }
 
         _endPosition = Math.Max(_endPosition, scanner.Position);
-        _doneBytes += file.Length;
+        Report(path, file.Length);
+    }
+
+    // What is read twice counts twice.
+    private void Report(string path, long bytes)
+    {
+        _doneBytes += bytes;
+        _totalBytes = Math.Max(_totalBytes, _doneBytes);
         progress?.Report(new TransferProgress(path, _doneBytes, _totalBytes));
     }
 
@@ -220,6 +318,8 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
         while (scanner.Read(out var header, out var payload))
         {
             cancellationToken.ThrowIfCancellationRequested();
+            if (header.Sequence > _upTo)
+                return;
             if (header.Type == RecordType.Transaction && header.Sequence > _lastSequence)
             {
                 if (header.Sequence > _lastSequence + 1 && !Mutant.Is("salvage-tells-no-jump"))
@@ -249,7 +349,8 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
     {
         for (var i = _losses.Count - 1; i >= 0; i--)
         {
-            if (_losses[i].FirstSequence == Sequence.None && _losses[i].IsOfLog && !_losses[i].IsMadeGood)
+            if (_losses[i].FirstSequence == Sequence.None && _losses[i].IsOfLog && !_losses[i].IsHistory
+                && (_upTo == ulong.MaxValue || string.CompareOrdinal(_losses[i].File, path) <= 0))
             {
                 _losses[i] = _losses[i] with { FirstSequence = new Sequence(_lastSequence + 1), LastSequence = new Sequence(next - 1) };
                 return;

@@ -42,8 +42,11 @@ internal sealed class SalvageContents : IDisposable
         }
 
         foreach (var missing in manifest?.Archives.Where(archive => !archives.Contains(archive.Number)) ?? [])
-            Lose(LogNames.ArchivePath(missing.Number), 0, missing.FileBytes, "the file is missing");
+            Lose(LogNames.ArchivePath(missing.Number), 0, missing.FileBytes, "the file is missing", isHistory: true);
     }
+
+    /// <summary>Those that can be found, in the order of the log.</summary>
+    internal IEnumerable<Archive> Archives => _archives.OrderBy(archive => archive.FirstPosition);
 
     /// <summary>The value of a version, wherever it stands.</summary>
     /// <returns>Null when its content is lost.</returns>
@@ -126,7 +129,8 @@ internal sealed class SalvageContents : IDisposable
                 }
             }
 
-            Lose(path, 0, file.Length, "the header or the footer is damaged, and without them nothing in the file can be found");
+            Lose(path, 0, file.Length, "the header or the footer is damaged, and without them nothing in the file can be found",
+                isHistory: true);
         }
         catch (StorageException unreadable)
         {
@@ -136,10 +140,11 @@ internal sealed class SalvageContents : IDisposable
         return false;
     }
 
-    private void Lose(string path, long offset, long bytes, string reason)
+    /// <summary>Tells it once for each place.</summary>
+    internal void Lose(string path, long offset, long bytes, string reason, bool isHistory = false)
     {
         if (!_losses.Exists(loss => loss.File == path && loss.Offset == offset))
-            _losses.Add(new SalvageLoss(path, offset, bytes, Sequence.None, Sequence.None, reason));
+            _losses.Add(new SalvageLoss(path, offset, bytes, Sequence.None, Sequence.None, reason) { IsHistory = isHistory });
     }
 
     public void Dispose()

@@ -36,6 +36,9 @@ internal sealed class SalvageImage
     /// <summary>Where in the log it goes on; null when no manifest says so.</summary>
     internal ulong? Mark { get; }
 
+    /// <summary>A key that is not in it may be one that was lost.</summary>
+    internal bool HasLost => _tables.Any(table => table.HasLost);
+
     /// <param name="source">The damaged database.</param>
     /// <param name="manifest">Null when none can be read.</param>
     /// <param name="numbers">Of the table files that are there.</param>

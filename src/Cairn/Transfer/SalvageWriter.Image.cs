@@ -29,23 +29,15 @@ internal sealed partial class SalvageWriter
     /// <summary>Keys that came from tables.</summary>
     internal long Entries { get; private set; }
 
-    /// <summary>Writes the state at a checkpoint.</summary>
+    /// <summary>Writes the state at a checkpoint, over the past.</summary>
     /// <param name="entries">The newest version of each key, by run and key.</param>
-    /// <param name="contents">Where large values are.</param>
     /// <param name="time">Commit time of the checkpoint.</param>
-    internal void CarryImage(IEnumerable<SalvagedEntry> entries, SalvageContents contents, long time)
+    internal void CarryImage(IEnumerable<SalvagedEntry> entries, long time)
     {
         setTime(time);
-        _contents = contents;
-        foreach (var entry in entries)
+        foreach (var entry in entries.SkipWhile(entry => entry.Run == default))
         {
             var run = entry.Run;
-            if (run == default)
-            {
-                NoteRecord(entry);
-                continue;
-            }
-
             if (run != _current)
                 MoveTo(run);
             if (!_isGone && (entry.StoreKey[0] == RunNumbers.Key[0] || entry.Sequence >= _born))
@@ -95,14 +87,19 @@ internal sealed partial class SalvageWriter
         _born = 0;
         _events = 0;
         _known = new Source();
-        var isIndexed = _records.TryGetValue(id, out var record);
-        _isGone = isIndexed && record is null;
+        _isGone = _records.TryGetValue(id, out var record) && record is null;
         if (_isGone)
             return;
         _runs[id] = _known;
+        if (record is not null && _begun.Add(id))
+            BeginRun(id, record);
+    }
+
+    private void BeginRun(RunId id, RunRecord record)
+    {
         if (record is { ForkSequence: not null, Parent: { } parent })
             Lose(id, $"what it had from run {parent} when it was forked");
-        if (!RunRecord.IsBuiltIn(id) && record is not null)
+        if (!RunRecord.IsBuiltIn(id))
         {
             var name = record.Name;
             if (name is not null && IsTaken(name))
@@ -118,14 +115,14 @@ internal sealed partial class SalvageWriter
                 ("metadata", record.Metadata.Count == 0 ? default(Value?) : record.Metadata),
                 ("created", Fields.Of(record.Created))).Encode());
         }
-        else if (record is { } builtIn && (builtIn.Tags.Length > 0 || builtIn.Metadata.Count > 0))
+        else if (record.Tags.Length > 0 || record.Metadata.Count > 0)
         {
             AddToRecord(OperationCode.RunUpdate, Fields.Write(
-                ("addTags", Fields.Of(builtIn.Tags)),
-                ("metadata", builtIn.Metadata.Count == 0 ? default(Value?) : Value.Array(builtIn.Metadata))));
+                ("addTags", Fields.Of(record.Tags)),
+                ("metadata", record.Metadata.Count == 0 ? default(Value?) : Value.Array(record.Metadata))));
         }
 
-        if (record?.Retention is { } policy)
+        if (record.Retention is { } policy)
             AddToRecord(OperationCode.Retention, RunRecord.ToValue(policy));
         Flush();
     }
@@ -137,6 +134,8 @@ internal sealed partial class SalvageWriter
             return;
         if (!_isGone && _events > _known.NextEvent)
             LoseEvents(_current, _known.NextEvent, _events - 1);
+        if (!_isGone)
+            EndPast();
         Flush();
         if (!_isGone && _records.GetValueOrDefault(_current) is { Status: not RunStatus.Active } record && !RunRecord.IsBuiltIn(_current))
             EndAs(record);
@@ -194,6 +193,8 @@ internal sealed partial class SalvageWriter
             Lose(_current, MergesText);
         if (family == StoreKeys.Subscription && !version.IsTombstone)
             Lose(_current, SubscriptionsText);
+        if (family is StoreKeys.Kv or StoreKeys.State && TryEndPast(entry))
+            return;
         if (family is not (StoreKeys.Kv or StoreKeys.State or StoreKeys.Event or StoreKeys.Consumer or StoreKeys.Trace
             or StoreKeys.Idempotency) || (version.IsTombstone && family != StoreKeys.State))
             return;
@@ -215,6 +216,11 @@ internal sealed partial class SalvageWriter
             Lose(_current, $"{SalvageImage.NameOf(default, entry.StoreKey)}, which is not what its check was taken of");
         }
 
+        FlushIfLarge();
+    }
+
+    private void FlushIfLarge()
+    {
         if (_imageBatch is { } batch && (batch.Operations >= OperationsPerCommit || batch.Record.PayloadLength >= BytesPerCommit))
             Flush();
     }
@@ -268,10 +274,10 @@ internal sealed partial class SalvageWriter
             expiry = 1;
         }
 
-        var left = BinaryPrimitives.ReadUInt64LittleEndian(stored);
-        if (left == 0 || value.IsEmpty)
+        var (reached, counter) = (BinaryPrimitives.ReadUInt64LittleEndian(stored), Part().Run is null ? 0 : Part().CounterOf(name));
+        if (reached == 0 || value.IsEmpty || reached < counter)
             return false;
-        while (left > 0)
+        for (var (left, isFirst) = (reached - counter, true); left > 0 || isFirst; isFirst = false)
         {
             var steps = (uint)Math.Min(left, uint.MaxValue);
             StateOperations.AddWrite(Part().Open(), OperationCode.StateSet, name, steps, value.Length, expiry, out var target);

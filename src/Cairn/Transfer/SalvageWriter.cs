@@ -32,14 +32,25 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
     /// <summary>What each run has lost, in words.</summary>
     internal IEnumerable<(RunId Run, string Text)> Losses => _losses.SelectMany(run => run.Value.Select(text => (run.Key, text)));
 
-    internal void Carry(ulong sequence, ReadOnlySpan<byte> payload, ulong position)
+    /// <summary>Writes a transaction of the log.</summary>
+    /// <param name="sequence">Its own, in the damaged database.</param>
+    /// <param name="payload">Of its record.</param>
+    /// <param name="position">Of its record.</param>
+    /// <param name="kept">Of a record in an archive: the runs it was kept for, and which of their operations; null = it is whole.</param>
+    internal void Carry(
+        ulong sequence, ReadOnlySpan<byte> payload, ulong position, IReadOnlyDictionary<RunId, KeptOperations>? kept = null)
     {
         TransactionPayload.Check(payload);
         var transaction = new TransactionPayload(payload);
         setTime(transaction.CommitTime);
         var batch = Batch.RentMine(transaction.Attributes);
         while (transaction.MoveNext(out var part))
-            CarryPart(batch, part, sequence, position);
+        {
+            var marks = KeptOperations.All;
+            if (kept?.TryGetValue(part.Run, out marks) != false)
+                CarryPart(batch, part, sequence, position, marks);
+        }
+
         if (batch.PartCount == 0)
         {
             Batch.ReturnMine(batch);
@@ -58,7 +69,7 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         path.Commit(batch);
     }
 
-    private void CarryPart(Batch batch, RunPart part, ulong sequence, ulong position)
+    private void CarryPart(Batch batch, RunPart part, ulong sequence, ulong position, KeptOperations marks)
     {
         var known = _runs.GetValueOrDefault(part.Run);
         if (known is null)
@@ -68,9 +79,9 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         known.LastPosition = position;
 
         var target = new PartOf(batch, part.Run, path.Catalogue.Find(part.Run) is { IsDeleted: false } run ? run : null);
-        while (part.MoveNext(out var operation))
+        for (var index = 0; part.MoveNext(out var operation); index++)
         {
-            if (!TryCarry(target, known, operation))
+            if (marks.Has(index) && !TryCarry(target, known, operation))
             {
                 Dropped++;
                 Lose(part.Run, $"an operation of code {operation.Code:x2} that rested on something lost");
@@ -405,6 +416,13 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
                 return true;
             using var reader = Run!.Store.Read();
             return reader.TryGetNewest([family, .. key], out var version) && !version.IsTombstone;
+        }
+
+        /// <summary>Of a state cell as it is committed.</summary>
+        internal ulong CounterOf(ReadOnlySpan<byte> name)
+        {
+            using var reader = Run!.Store.Read();
+            return reader.TryGetNewest([StoreKeys.State, .. name], out var version) ? StateOperations.CounterOf(version) : 0;
         }
 
         private long BytesOf(byte family, ReadOnlySpan<byte> key)
