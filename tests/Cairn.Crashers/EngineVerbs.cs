@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 
 namespace Cairn.Crashers;
@@ -8,8 +9,8 @@ internal static class EngineVerbs
     private const int SyncEvery = 40;
 
     /// <summary>`write DIR MODE SEED THREADS [busy]`: commits for ever. Each commit n of thread t writes the keys t/a and t/b, both n, and
-    /// t/sum; and in a run of the thread's own, in the same transaction, the n-th event, trace and state of a cell. Says `t n` after each
-    /// acknowledgement, and `synced t n` when a thread has asked for a sync behind its n-th commit. Busy: checkpoints, merges and
+    /// t/sum; and in a run of the thread's own, in the same transaction, the n-th event, trace and state of a cell. Says `t n time.` after each
+    /// acknowledgement, and `synced t n time.` when a thread has asked for a sync behind its n-th commit; by the system's steady clock. Busy: checkpoints, merges and
     /// compactions go on all the time, and some values are contents.</summary>
     internal static void Write(string[] arguments)
     {
@@ -52,12 +53,12 @@ internal static class EngineVerbs
                     shared.Kv.Put($"{thread}/large-{n / 16 % 8}", new string((char)('a' + n % 26), 20_000));
                 transaction.Commit();
                 lock (output)
-                    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{thread} {number}"));
+                    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{thread} {number} {Stopwatch.GetTimestamp()}."));
                 if (n % SyncEvery != 0)
                     continue;
                 db.Sync();
                 lock (output)
-                    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"synced {thread} {number}"));
+                    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"synced {thread} {number} {Stopwatch.GetTimestamp()}."));
             }
         })).ToList();
         workers.ForEach(worker => worker.Start());

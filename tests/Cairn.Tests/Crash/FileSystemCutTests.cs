@@ -43,10 +43,10 @@ public class FileSystemCutTests
                 Assert.Equal("ready", process.ReadLine());
                 for (var left = 1 + random.Next(400); left > 0; left--)
                     written.Note(process.ReadLine());
-                disk.CutPower(process, metadataReachesDisk: random.Next(3) == 0);
+                var cutAt = disk.CutPower(process, metadataReachesDisk: random.Next(3) == 0);
                 process.Kill();
                 while (process.ReadLine() is { } line)
-                    written.Note(line);
+                    written.Note(line, cutAt);
             }
 
             disk.Restore();

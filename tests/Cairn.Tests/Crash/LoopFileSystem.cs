@@ -66,7 +66,9 @@ internal sealed class LoopFileSystem : IDisposable
     /// <param name="writer">Has the file system in use.</param>
     /// <param name="metadataReachesDisk">What the journal has in memory still reaches the device: names of files whose data nobody
     /// synced.</param>
-    internal void CutPower(Crasher writer, bool metadataReachesDisk)
+    /// <returns>When, by <see cref="Stopwatch.GetTimestamp"/>. What was acknowledged before is on the device. Of later calls nothing is
+    /// known, whatever they return: ext4 says of a sync that was under way that it succeeded.</returns>
+    internal long CutPower(Crasher writer, bool metadataReachesDisk)
     {
         if (_kind == "btrfs")
         {
@@ -74,13 +76,15 @@ internal sealed class LoopFileSystem : IDisposable
             // meanwhile.
             writer.Signal("STOP");
             CopyImage();
-            return;
+            return Stopwatch.GetTimestamp();
         }
 
         using var anchor = File.OpenHandle(Anchor);
         var flags = metadataReachesDisk ? LogFlush : NoLogFlush;
+        var cutAt = Stopwatch.GetTimestamp();
         var result = Ioctl((int)anchor.DangerousGetHandle(), Shutdown, ref flags);
         Assert.True(result == 0, $"the {_kind} here cannot be shut down: errno {Marshal.GetLastPInvokeError()}");
+        return cutAt;
     }
 
     /// <summary>The power is back: mounted again, from what the device has.</summary>
