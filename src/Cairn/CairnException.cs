@@ -78,6 +78,50 @@ public sealed class VersionMismatchException : CairnException
     public ulong Actual { get; }
 }
 
+/// <summary>A text that is written by a grammar (a path, a query, a filter) does not follow it. <see cref="CairnException.Code"/> is
+/// <see cref="ErrorCode.InvalidPath"/> or <see cref="ErrorCode.InvalidFilter"/>.</summary>
+public sealed class MalformedTextException : CairnException
+{
+    internal MalformedTextException(ErrorCode code, string what, int offset, string reason)
+        : base(code, $"The {what} is wrong at character {offset}: {reason}")
+    {
+        Offset = offset;
+        Reason = reason;
+    }
+
+    /// <summary>Where in the text: the first character (UTF-16) that cannot stand there, from 0. The length of the text when it ends too
+    /// early.</summary>
+    public int Offset { get; }
+
+    /// <summary>What is wrong there, and what could stand there.</summary>
+    public string Reason { get; }
+}
+
+/// <summary>A path meets something else in a document than it needs, or an operation of a patch cannot be done; the document is as it was.
+/// <see cref="CairnException.Code"/> is <see cref="ErrorCode.PathNotFound"/>, <see cref="ErrorCode.TypeMismatch"/>,
+/// <see cref="ErrorCode.TestFailed"/>, <see cref="ErrorCode.InvalidPath"/> or <see cref="ErrorCode.InvalidArgument"/>.</summary>
+public sealed class DocumentException : CairnException
+{
+    internal DocumentException(ErrorCode code, string path, string reason, int? operation = null)
+        : base(code, $"{(operation is { } index ? $"Operation {index} of the patch, at" : "At")} {path}: {reason}")
+    {
+        Path = path;
+        Reason = reason;
+        Operation = operation;
+    }
+
+    /// <summary>The path as far as it led, as a text.</summary>
+    public string Path { get; }
+
+    /// <summary>What is wrong there.</summary>
+    public string Reason { get; }
+
+    /// <summary>Which operation of the patch, from 0; null without a patch.</summary>
+    public int? Operation { get; }
+
+    internal DocumentException In(int operation) => new(Code, Path, Reason, operation);
+}
+
 /// <summary>The run is closed for this write. <see cref="CairnException.Code"/> is <see cref="ErrorCode.RunClosed"/>.</summary>
 public sealed class RunClosedException : CairnException
 {

@@ -29,6 +29,12 @@ public sealed record Limits
     /// <summary>LIM-7: most members of one object. Default 1,000,000, at most 16,777,216.</summary>
     public int ObjectMembersMax { get; init; } = 1_000_000;
 
+    /// <summary>LIM-9: most segments of a document path, a pointer or a JSONPath query. Default 256, at most 1,024.</summary>
+    public int PathSegmentsMax { get; init; } = 256;
+
+    /// <summary>LIM-10: most operations of one JSON Patch. Default 1,000, at most 100,000.</summary>
+    public int PatchOperationsMax { get; init; } = 1_000;
+
     /// <summary>LIM-14: largest metadata of a trace or run, encoded, in bytes; also a run's error, the reason of a redaction, the
     /// answer of a transaction that is done once, and the attributes of a commit. Default 64 KiB, at most 1 MiB.</summary>
     public int MetadataBytesMax { get; init; } = 64 << 10;
@@ -99,6 +105,9 @@ public sealed record Limits
 
     /// <summary>LIM-29: most runs that a fork reads through: its parent, the parent of that, and so on. Default 64, at most 256.</summary>
     public int ForkDepthMax { get; init; } = 64;
+
+    /// <summary>What holds where no database is at hand.</summary>
+    internal static Limits Defaults { get; } = new();
 
     internal static bool IsFixed(string limit) => limit is nameof(KeyBytesMax) or nameof(NameBytesMax) or nameof(EventCausesMax)
         or nameof(TimeToLiveMin) or nameof(TimeToLiveMax);

@@ -60,6 +60,8 @@ internal static class OptionRules
         Range(nameof(limits.DepthMax), limits.DepthMax, 1, 512);
         Range(nameof(limits.ArrayElementsMax), limits.ArrayElementsMax, 1, 16_777_216);
         Range(nameof(limits.ObjectMembersMax), limits.ObjectMembersMax, 1, 16_777_216);
+        Range(nameof(limits.PathSegmentsMax), limits.PathSegmentsMax, 1, 1_024);
+        Range(nameof(limits.PatchOperationsMax), limits.PatchOperationsMax, 1, 100_000);
         Range(nameof(limits.MetadataBytesMax), limits.MetadataBytesMax, 1, 1 << 20);
         Range(nameof(limits.TagsMax), limits.TagsMax, 1, TagsMost);
         Range(nameof(limits.ManyItemsMax), limits.ManyItemsMax, 1, 100_000);

@@ -235,7 +235,7 @@ internal sealed record RunRecord
         var tags = Tags.Except(removed, StringComparer.Ordinal).Union(added, StringComparer.Ordinal).ToArray();
         var metadata = Metadata;
         foreach (var patch in patches)
-            metadata = Codec.MergePatch.Apply(metadata, patch);
+            metadata = Documents.Merging.Apply(metadata, patch);
         after = this with { Status = status ?? Status, Tags = tags, Metadata = metadata };
         return true;
     }

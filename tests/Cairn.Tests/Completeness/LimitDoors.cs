@@ -656,6 +656,26 @@ internal static class LimitDoors
                 [Door.Shell] = OneVerb,
             },
         },
+        new(nameof(Limits.PathSegmentsMax), 5, new Limits { PathSegmentsMax = 5 })
+        {
+            OutsideCalls = new()
+            {
+                ["DocumentPath.Parse"] = (db, _, n) => DocumentPath.Parse("$" + Repeated(".a", n), db.Limits),
+                ["DocumentPath.ParsePointer"] = (db, _, n) => DocumentPath.ParsePointer(Repeated("/a", n), db.Limits),
+                ["JsonPatch.Parse"] = (db, _, n) => JsonPatch.Parse(
+                    $$"""[{"op":"remove","path":"{{Repeated("/0", n)}}"}]""", db.Limits),
+            },
+            NotHere = NoDocuments,
+        },
+        new(nameof(Limits.PatchOperationsMax), 5, new Limits { PatchOperationsMax = 5 })
+        {
+            OutsideCalls = new()
+            {
+                ["JsonPatch.FromValue"] = (db, _, n) => JsonPatch.FromValue(AddsOf(n).ToValue(), db.Limits),
+                ["JsonPatch.Apply"] = (db, _, n) => AddsOf(n).Apply(Value.Object(), db.Limits),
+            },
+            NotHere = NoDocuments,
+        },
         new(nameof(Limits.EventCausesMax), Limits.EventCausesMax, new Limits())
         {
             Calls = new()
@@ -672,6 +692,14 @@ internal static class LimitDoors
             NotHere = { [Door.Commit] = Whole, [Door.Import] = Fixed },
         },
     ];
+
+    // What works on values in memory has no door of a database yet.
+    private static Dictionary<Door, string> NoDocuments => new[] { Door.Transaction, Door.Commit, Door.Import, Door.Shell }
+        .ToDictionary(door => door, _ => "documents are not stored yet; paths and patches are for values in memory");
+
+    private static string Repeated(string text, long count) => string.Concat(Enumerable.Repeat(text, (int)count));
+
+    private static JsonPatch AddsOf(long count) => new(Enumerable.Repeat(JsonPatchOperation.Add("/a", 1), (int)count));
 
     private static Dictionary<string, Action<Faces, long>> OfLength(Dictionary<string, Action<Faces, string>> calls) => calls.ToDictionary(
         pair => pair.Key, pair => (Action<Faces, long>)((at, n) => pair.Value(at, Text(n))), StringComparer.Ordinal);

@@ -88,6 +88,34 @@ public class ParserFuzzTests
     }
 
     [Fact]
+    public void F1_A_path_of_a_document_is_read_or_refused_and_reads_back()
+    {
+        var documents = new Documents.RandomDocuments(9);
+        string[] right = ["$.a['b c'][0][-1].d", "/a~1b/m~0n/0/-", "$[\"\\u0041\\n\"]['\\uD834\\uDD1E'][-]", "$ .é [ 12 ]"];
+        Feed("path", 20_000, random => Mutate(System.Text.Encoding.UTF8.GetBytes(right[random.Next(right.Length)]), random), bytes =>
+        {
+            var path = DocumentPath.Parse(System.Text.Encoding.UTF8.GetString(bytes));
+            Assert.Equal(path, DocumentPath.Parse(path.ToString()));
+            path.TryGet(documents.Next(3), out _);
+        });
+    }
+
+    [Fact]
+    public void F1_A_patch_is_read_and_done_or_refused()
+    {
+        var documents = new Documents.RandomDocuments(10);
+        var document = Value.Null;
+        Feed(
+            "patch", 10_000,
+            random =>
+            {
+                document = documents.Next(3);
+                return Mutate(System.Text.Encoding.UTF8.GetBytes(JsonPatch.Diff(document, documents.Near(document)).ToJson()), random);
+            },
+            bytes => JsonPatch.Parse(System.Text.Encoding.UTF8.GetString(bytes)).Apply(document));
+    }
+
+    [Fact]
     public void F1_A_key_is_taken_apart_or_not()
     {
         Feed(

@@ -17,6 +17,11 @@ public class ErrorsPageTests
     // One of each, as the engine makes them.
     private static readonly Dictionary<ErrorCode, CairnException> Typed = new()
     {
+        [ErrorCode.InvalidPath] = new MalformedTextException(ErrorCode.InvalidPath, "path", 0, ""),
+        [ErrorCode.InvalidFilter] = new MalformedTextException(ErrorCode.InvalidFilter, "filter", 0, ""),
+        [ErrorCode.PathNotFound] = new DocumentException(ErrorCode.PathNotFound, "$", ""),
+        [ErrorCode.TypeMismatch] = new DocumentException(ErrorCode.TypeMismatch, "$", ""),
+        [ErrorCode.TestFailed] = new DocumentException(ErrorCode.TestFailed, "$", "", 0),
         [ErrorCode.Conflict] = new ConflictException("kv", "key", "", default, default),
         [ErrorCode.InvalidTransition] = new InvalidTransitionException(default, RunStatus.Archived, RunStatus.Active),
         [ErrorCode.RunClosed] = new RunClosedException(default, RunStatus.Archived),

@@ -12,6 +12,7 @@ public class FolderOrderTests
         ["Diagnostics"] = 0,
         ["Codec"] = 1,
         ["Storage"] = 2,
+        ["Documents"] = 2,
         ["Log"] = 3,
         ["Content"] = 4,
         ["Tables"] = 5,
@@ -42,6 +43,7 @@ public class FolderOrderTests
     private static readonly HashSet<string> Values = new(StringComparer.Ordinal)
     {
         "CommitClock", "RandomSource", "StorageFailures", "OptionRules", "Page`1", "EventRecord",
+        "DocumentPath", "JsonPatch", "JsonPatchOperation",
     };
 
     [Fact]

@@ -1,8 +1,8 @@
-namespace Cairn.Codec;
+namespace Cairn.Documents;
 
 /// <summary>JSON Merge Patch (RFC 7396) over values: an Object is a patch of the members it names, Null removes a member, anything
 /// else replaces what was there.</summary>
-internal static class MergePatch
+internal static class Merging
 {
     /// <summary>The target with the patch applied; both stay as they are. Recursion is bounded: no value is deeper than 512.</summary>
     internal static Value Apply(in Value target, in Value patch)
