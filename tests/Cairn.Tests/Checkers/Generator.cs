@@ -15,10 +15,11 @@ namespace Cairn.Tests.Checkers;
 /// <param name="TrimEvery">Every n-th lets go of events; 0 = none. Nor for that.</param>
 /// <param name="ForkEvery">Every n-th forks a run, with runs; 0 = none. Nor for that.</param>
 /// <param name="ForksPast">Two of three forks are of a past point. That takes a log.</param>
+/// <param name="MergeEvery">Every n-th merges a run into what it was forked from; 0 = none. Nothing is drawn for it.</param>
 public sealed record GeneratorOptions(
     int RestartEvery = 500, int Keys = 12, int TransactionShare = 15, bool WithRuns = true, bool WithBadArguments = true,
     int MaintainEvery = 29, int SyncEvery = 0, int CheckpointEvery = 0, int CompactEvery = 0, int BackUpEvery = 0,
-    int TrimEvery = 47, int ForkEvery = 43, bool ForksPast = false);
+    int TrimEvery = 47, int ForkEvery = 43, bool ForksPast = false, int MergeEvery = 0);
 
 /// <summary>An endless list of operations from a seed: the same seed gives the same list, for ever (<see cref="Random"/> with a seed
 /// keeps its algorithm). Lists are data: print them, shrink them, run them on the model and on the engine.</summary>
@@ -67,6 +68,8 @@ public sealed class Generator(int seed, GeneratorOptions? options = null)
                 turn % 5 == 0 ? RunNames[turn % RunNames.Length] : null);
         }
 
+        if (_options.WithRuns && _options.MergeEvery > 0 && _operations % _options.MergeEvery == 0)
+            return new RunsMerge(Math.Max(0, _lastRun - _operations / _options.MergeEvery % 3));
         if (_options.RestartEvery > 0 && _random.Next(_options.RestartEvery) == 0)
             return new Restart(Chance(50));
         if (Chance(3))

@@ -24,6 +24,8 @@ using System.Text;
 //
 // W7  A fork is a copy: of the run as it is, or as it was behind one of its commits, which the world keeps (Pasts).
 //
+// W8  A merge compares values with the newest state that both have had (MergeBases), which moves with each merge.
+//
 // What it does not do: history, retention, idempotency keys.
 namespace Cairn.Tests.Checkers;
 
@@ -69,6 +71,10 @@ public sealed record World(ulong LastSequence, long LastCommitTime, ImmutableSor
     /// <summary>Each run behind each of its commits.</summary>
     public ImmutableDictionary<int, ImmutableList<(ulong Sequence, RunState State)>> Pasts { get; init; } =
         ImmutableDictionary<int, ImmutableList<(ulong, RunState)>>.Empty;
+
+    /// <summary>Of each fork: what it was forked from, and the newest state that both have had.</summary>
+    public ImmutableDictionary<int, (int Parent, RunState State)> MergeBases { get; init; } =
+        ImmutableDictionary<int, (int, RunState)>.Empty;
 }
 
 public sealed class Model(ModelRules? rules = null)
@@ -276,6 +282,7 @@ public sealed class Model(ModelRules? rules = null)
 
         RunsBegin o => Begin(o),
         RunsFork o => Fork(o),
+        RunsMerge o => Merge(o),
         RunsEnd o => End(o),
         RunsAddTags o => SetTags(o.Run, o.Tags, (now, tags) => now.AddRange(tags.Except(now))),
         RunsRemoveTags o => SetTags(o.Run, o.Tags, (now, tags) => now.RemoveRange(tags)),
@@ -654,8 +661,99 @@ public sealed class Model(ModelRules? rules = null)
             Cells = parent.Cells.SetItems(parent.Cells.Where(c => c.Key.StartsWith("lease-", StringComparison.Ordinal))
                 .Select(c => KeyValuePair.Create(c.Key, c.Value with { IsInherited = true }))),
         });
+        World = World with { MergeBases = World.MergeBases.SetItem(o.Run, (o.From, parent)) };
         return Plain.Done;
     }
+
+    // --- Merges -------------------------------------------------------------------------------------------------------
+
+    private Plain Merge(RunsMerge o)
+    {
+        var source = Get(o.Run);
+        if (!World.MergeBases.TryGetValue(o.Run, out var known))
+            throw new Skipped();
+        var target = Writable(known.Parent);
+        SkipUnlessPlain(source, target, known.State);
+        var merged = target;
+        var counts = new long[4, 3];                                         // kv, state, events, traces: taken, same, in conflict
+        foreach (var key in known.State.Kv.Keys.Union(source.Kv.Keys))
+        {
+            var (was, its, ours) = (LiveIn(known.State, key, _live), LiveIn(source, key, _live), LiveIn(target, key, _live));
+            if (IsTaken(counts, 0, (was?.Value, was?.Expiry), (its?.Value, its?.Expiry), (ours?.Value, ours?.Expiry)))
+            {
+                merged = merged with
+                {
+                    Kv = its is null ? merged.Kv.Remove(key) : merged.Kv.SetItem(key, its with { Version = NextSequence }),
+                };
+            }
+        }
+
+        foreach (var name in known.State.Cells.Keys.Union(source.Cells.Keys).Where(n => !n.StartsWith("lease-", StringComparison.Ordinal)))
+        {
+            var (was, its, ours) = (LiveAt(known.State, name), LiveAt(source, name), LiveAt(target, name));
+            if (IsTaken(counts, 1, (was?.Value, was?.Expiry), (its?.Value, its?.Expiry), (ours?.Value, ours?.Expiry)))
+            {
+                var counter = Math.Max(CounterOf(source, name), CounterOf(target, name)) + 1;
+                merged = merged with { Cells = merged.Cells.SetItem(name, new CellEntry(its?.Value, counter, its?.Expiry)) };
+            }
+        }
+
+        var shared = known.State.Events.Count;
+        var news = source.Events.Count - shared;
+        if (news > 0 && target.Events.Count == shared)
+        {
+            counts[2, 0] = news;
+            merged = merged with { Events = merged.Events.AddRange(source.Events.Skip(shared)) };
+        }
+        else if (news > 0)
+        {
+            counts[2, 2] = 1;
+        }
+
+        counts[3, 0] = source.Traces.Count - known.State.Traces.Count;
+        merged = merged with { Traces = merged.Traces.AddRange(source.Traces.Skip(known.State.Traces.Count)) };
+        var isClean = counts[2, 2] == 0;
+        if (isClean && counts.Cast<long>().Any(count => count > 0))
+        {
+            Save(known.Parent, merged);
+            World = World with { MergeBases = World.MergeBases.SetItem(o.Run, (known.Parent, source)) };
+        }
+
+        return Plain.Array([isClean, .. counts.Cast<long>().Select(count => (Plain)count)]);
+    }
+
+    // What the rules above say of these is more than this model knows: trimmed and redacted events, and traces that get another ordinal.
+    private static void SkipUnlessPlain(RunState source, RunState target, RunState known)
+    {
+        var shared = known.Events.Count;
+        var isRedacted = source.Events.Skip(shared).Any(e => e.Payload is null || e.Type.StartsWith('$'))
+            || !source.Events.Take(shared).Select(e => e.Payload is null).SequenceEqual(known.Events.Select(e => e.Payload is null));
+        var times = source.Traces.Skip(known.Traces.Count).Select(t => t.Timestamp).ToList();
+        if (source.EventFloor > 0 || target.EventFloor > 0 || isRedacted || target.Traces.Count != known.Traces.Count
+            || !times.Order().SequenceEqual(times))
+            throw new Skipped();
+    }
+
+    // Counts what becomes of a key or cell; true: the source's side is written.
+    private static bool IsTaken(
+        long[,] counts, int primitive, (Plain? Value, long? Expiry) was, (Plain? Value, long? Expiry) its, (Plain? Value, long? Expiry) ours)
+    {
+        if (Equals(was.Value, its.Value))
+        {
+            var isOnlyExpiry = its.Value is not null && was.Expiry != its.Expiry && was == ours;
+            counts[primitive, 0] += isOnlyExpiry ? 1 : 0;
+            return isOnlyExpiry;
+        }
+
+        var outcome = Equals(its.Value, ours.Value) ? 1 : Equals(was.Value, ours.Value) ? 0 : 2;
+        counts[primitive, outcome]++;
+        return outcome != 1;
+    }
+
+    private CellEntry? LiveAt(RunState run, string name) =>
+        run.Cells.TryGetValue(name, out var cell) && cell.Value is not null && !(cell.Expiry <= _live) ? cell : null;
+
+    private static long CounterOf(RunState run, string name) => run.Cells.TryGetValue(name, out var cell) ? cell.Counter : 0;
 
     private Plain End(RunsEnd o)
     {

@@ -281,6 +281,11 @@ public sealed record RunsBegin(int Run, string? Name, int? Parent, IReadOnlyList
 /// <param name="Back">So many of its commits ago; beyond its first one: behind that. 0 = as it is.</param>
 public sealed record RunsFork(int Run, int From, int Back, string? Name) : RunOperation(Run);
 
+/// <summary>Merges a fork into what it was forked from; of conflicts the fork's side is taken. [clean, then of key-values, cells, events and
+/// traces taken, same and in conflict]; NotFound, RunClosed. What the model's merge does not know is skipped.</summary>
+/// <param name="Run">The fork.</param>
+public sealed record RunsMerge(int Run) : RunOperation(Run);
+
 /// <summary>Done; InvalidTransition.</summary>
 public sealed record RunsEnd(int Run, RunAction Action) : RunOperation(Run);
 

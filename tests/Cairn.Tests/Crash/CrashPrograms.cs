@@ -106,6 +106,22 @@ internal static class CrashPrograms
                 new Checkpoint(), new KvDelete(1, "a"), new RunsFork(3, 2, 1, "beta"), new KvIncrement(3, "b", 5), new RunsDelete(2),
                 new Checkpoint(), new Restart(Crash: true), new KvPut(3, "a", 6L), new RunsDelete(3), new KvPut(0, "a", 7L),
             ]),
+            ["a merge, and another one of the same fork"] = (Durability.Strict,
+            [
+                new KvPut(0, "a", 1L), new KvPut(0, "b", 1L), new StateInit(0, "cell", 1L), new RunsFork(1, 0, 0, "alpha"),
+                Together(
+                    new KvPut(1, "a", 2L), new KvDelete(1, "b"), new KvPut(1, "c", Large), new StateSet(1, "cell", 2L),
+                    new EventsAppend(1, "note", Fields(1)), Thought(1, null, 1)),
+                new KvPut(0, "a", 3L), new RunsMerge(1), new KvPut(1, "a", 4L), new EventsAppend(1, "note", Fields(2)), new RunsMerge(1),
+                new KvPut(0, "d", 5L),
+            ]),
+            ["merges, buffered, checkpointed and killed"] = (Durability.Buffered,
+            [
+                new KvPut(0, "a", 1L), new RunsFork(1, 0, 0, null), new EventsAppendMany(1, [("note", Fields(1)), ("call", Fields(2))]),
+                new KvPut(1, "a", 2L), new Sync(), new RunsMerge(1), new Checkpoint(), new KvPut(1, "b", 3L), new RunsMerge(1), new Sync(),
+                new Restart(Crash: true), new RunsFork(2, 0, 0, null), new KvPut(2, "b", 4L), new RunsMerge(2), new RunsDelete(2),
+                new KvDelete(1, "a"), new RunsMerge(1),
+            ]),
             ["leases and transitions"] = (Durability.Strict,
             [
                 new StateAcquire(0, "lease-0", "ada", Second), new StateRenew(0, "lease-0", "ada", 3 * Second),
@@ -126,7 +142,8 @@ internal static class CrashPrograms
             ["forks among a bit of everything"] = (Durability.Strict,
                 [.. EngineSubject.Playable(new Generator(
                     29_611, new GeneratorOptions(
-                        RestartEvery: 40, SyncEvery: 11, CheckpointEvery: 13, TrimEvery: 0, ForkEvery: 7, ForksPast: true)).Take(90))]),
+                        RestartEvery: 40, SyncEvery: 11, CheckpointEvery: 13, TrimEvery: 0, ForkEvery: 7, ForksPast: true,
+                        MergeEvery: 5)).Take(90))]),
         };
 
     /// <summary>A life that compacts keeps no history, so that there is something to give up.</summary>

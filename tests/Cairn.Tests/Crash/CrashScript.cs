@@ -97,6 +97,9 @@ internal sealed class CrashScript
             case 4:
                 db.Engine.Checkpointer!.Step();              // some of one, among the commits
                 return;
+            case 5:
+                Merge(db);
+                return;
             default:
                 Commit(db);
                 return;
@@ -105,7 +108,57 @@ internal sealed class CrashScript
 
     private void Commit(CairnDatabase db)
     {
-        var state = _states[^1];
+        var writes = Draw(_states[^1], out var next);
+        Issue(next);
+        Write(db.Default, writes);
+        Acknowledge();
+    }
+
+    // A fork goes its way, the default run its own, and then all of the fork's way comes back in one commit, or none of it.
+    private void Merge(CairnDatabase db)
+    {
+        var shared = _states[^1];
+        Issue(shared);
+        var fork = db.Runs.Fork(RunId.Default);
+        Acknowledge();
+        var theirs = shared;
+        for (var i = 1 + _random.Next(3); i > 0; i--)
+        {
+            var writes = Draw(theirs, out theirs);
+            Issue(_states[^1]);
+            Write(fork, writes);
+            Acknowledge();
+            if (_random.Next(2) == 0)
+                Commit(db);
+        }
+
+        var merged = _states[^1];
+        foreach (var key in shared.Keys.Union(theirs.Keys))
+        {
+            var (was, its) = (shared.GetValueOrDefault(key), theirs.GetValueOrDefault(key));
+            if (shared.ContainsKey(key) != theirs.ContainsKey(key) || was != its)
+                merged = theirs.ContainsKey(key) ? merged.SetItem(key, its) : merged.Remove(key);
+        }
+
+        // What the fork did and undid is no change, and a merge of nothing is no commit.
+        if (shared.SequenceEqual(theirs))
+            return;
+        Issue(merged);
+        db.Runs.Merge(fork.Id, RunId.Default, new MergeOptions { Strategy = MergeStrategy.PreferSource });
+        Acknowledge();
+    }
+
+    private void Issue(ImmutableSortedDictionary<string, long> next) => _states.Add(next);
+
+    private void Acknowledge()
+    {
+        if (_mode == Durability.Strict)
+            Acknowledged = Issued;
+    }
+
+    private List<(string Key, long? Value)> Draw(
+        ImmutableSortedDictionary<string, long> state, out ImmutableSortedDictionary<string, long> next)
+    {
         var writes = new List<(string Key, long? Value)>();
         var count = _random.Next(4) == 0 ? 1 + _random.Next(6) : 1;
         for (var i = 0; i < count; i++)
@@ -116,13 +169,17 @@ internal sealed class CrashScript
             writes.Add((key, delete ? null : _random.NextInt64()));
         }
 
-        // Now and then a value that spans pages, so that rotations and torn writes happen often.
-        var padding = new byte[_random.Next(5) == 0 ? _random.Next(6000) : _random.Next(60)];
-        var next = state;
+        next = state;
         foreach (var (key, value) in writes)
             next = value is { } number ? next.SetItem(key, number) : next.Remove(key);
-        _states.Add(next);
-        db.Default.Transact(tx =>
+        return writes;
+    }
+
+    private void Write(Run run, List<(string Key, long? Value)> writes)
+    {
+        // Now and then a value that spans pages, so that rotations and torn writes happen often.
+        var padding = new byte[_random.Next(5) == 0 ? _random.Next(6000) : _random.Next(60)];
+        run.Transact(tx =>
         {
             foreach (var (key, value) in writes)
             {
@@ -132,8 +189,6 @@ internal sealed class CrashScript
                     tx.Kv.Delete(key);
             }
         });
-        if (_mode == Durability.Strict)
-            Acknowledged = Issued;
     }
 
     /// <summary>What the recovered database shows, through the public door.</summary>

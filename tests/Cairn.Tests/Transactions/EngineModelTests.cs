@@ -24,7 +24,7 @@ public sealed class EngineModelTests(ITestOutputHelper output)
         var seed = Seeds.Begin(nameof(M1_The_engine_answers_every_program_as_the_model_does));
         var program = Program(
             seed, Seeds.Scaled(Operations), new GeneratorOptions(
-                CheckpointEvery: 37, CompactEvery: 101, BackUpEvery: 997, ForksPast: mode != Durability.InMemory));
+                CheckpointEvery: 37, CompactEvery: 101, BackUpEvery: 997, ForksPast: mode != Durability.InMemory, MergeEvery: 13));
         var clock = System.Diagnostics.Stopwatch.StartNew();
         Answers(program, mode);
         Ledger.Add("M1", $"operations as the model, {mode}", seed, program.Count, clock.Elapsed);
@@ -141,7 +141,7 @@ public sealed class EngineModelTests(ITestOutputHelper output)
     {
         var seed = Seeds.Begin(nameof(M2_Checkpoints_forgetting_compaction_and_a_small_budget_are_invisible));
         var often = new GeneratorOptions(
-            RestartEvery: 90, CheckpointEvery: 13, CompactEvery: 31, BackUpEvery: 499, ForkEvery: 19, ForksPast: true);
+            RestartEvery: 90, CheckpointEvery: 13, CompactEvery: 31, BackUpEvery: 499, ForkEvery: 19, ForksPast: true, MergeEvery: 11);
         var program = Program(seed, Seeds.Scaled(Operations / 10), often);
         var clock = System.Diagnostics.Stopwatch.StartNew();
         Answers(program, mode, options => options with

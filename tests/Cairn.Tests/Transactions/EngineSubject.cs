@@ -58,6 +58,8 @@ internal sealed class EngineSubject : IModelSubject
         }
     }
 
+    private bool _isTrimmed;                                 // the operation needed a past that retention has let go of
+
     internal IReadOnlyDictionary<int, Slot> Slots => _slots;
 
     public Result Execute(Operation operation, Result expected, Model model)
@@ -91,8 +93,15 @@ internal sealed class EngineSubject : IModelSubject
             return expected;
         }
 
+        _isTrimmed = false;
         var result = operation is TransactionOperation transaction ? Transact(transaction, expected) : Single((RunOperation)operation, expected);
         var moved = _database.Sequence - before;
+        if (_isTrimmed && moved == 0)
+        {
+            model.Undo();
+            return expected;
+        }
+
         if (moved != (expected.Sequence == 0 ? 0UL : 1UL))
             throw new InvalidOperationException($"the sequence moved by {moved}, the model's is {expected.Sequence}; answered {result}");
         if (_database.LateReads is var late and not 0)
@@ -206,6 +215,11 @@ internal sealed class EngineSubject : IModelSubject
             var door = new Door(this, slot, run.Kv, run.Events, run.State, run.Traces, null, isInside: false);
             return new Result(ErrorCode.None, door.Answer(operation, expected)());
         }
+        catch (HistoryTrimmedException) when (operation is RunsMerge)
+        {
+            _isTrimmed = true;                               // the state that both have had cannot be made any more
+            return Result.Refused(ErrorCode.HistoryTrimmed);
+        }
         catch (CairnException refused) when (refused is not DatabaseFailedException)
         {
             return Result.Refused(refused.Code);
@@ -303,6 +317,15 @@ internal sealed class EngineSubject : IModelSubject
                     Sealed = made.Events.Count,
                 };
                 return Plain.Done;
+            case RunsMerge o:
+                var above = expected.Code == ErrorCode.None ? _model!.World.MergeBases[o.Run].Parent : 0;
+                var result = runs.Merge(
+                    IdOf(o.Run), runs.Get(IdOf(o.Run))?.Info.Parent ?? IdOf(above),
+                    new MergeOptions { Strategy = MergeStrategy.PreferSource });
+                if (result.Sequence != Sequence.None)
+                    _slots[above].Traces.AddRange(_slots[o.Run].Traces.Skip(_slots[above].Traces.Count));
+                return Plain.Array([result.IsClean, .. result.Counts.Values.SelectMany(
+                    count => new Plain[] { count.Taken, count.Same, count.Conflicts })]);
             case RunsEnd o:
                 var ended = HandleOf(o.Run);
                 if (o.Action == RunAction.Resume && ended.Info.IsOrphaned)
