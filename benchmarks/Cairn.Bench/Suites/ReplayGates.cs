@@ -25,5 +25,10 @@ internal static class ReplayGates
     // Times: reads of keys through five forks, each with a hundredth of them, against reads of the run itself.
     internal static readonly Gate NestedToPlain = Gate.AtMost("read-through-five-forks/plain-read", 2);
 
+    // Times: merging a fork that has changed a hundred keys into a run of a million keys, against one of a thousand; once, and once more.
+    internal static readonly Gate MergeLargeToSmall = Gate.AtMost("merge-into-1M-keys/into-1K-keys", 3);
+
+    internal static readonly Gate MergeAgainLargeToSmall = Gate.AtMost("merge-again-into-1M-keys/into-1K-keys", 3);
+
     internal static IReadOnlyList<Gate> All { get; } = Gate.AllOf(typeof(ReplayGates));
 }

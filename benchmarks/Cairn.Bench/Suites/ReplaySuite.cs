@@ -15,6 +15,7 @@ internal static class ReplaySuite
         ("neighbours", run => new NeighboursPart(run).Run()),
         ("diff", run => new DiffPart(run).Run()),
         ("fork", run => new ForkPart(run).Run()),
+        ("merge", run => new MergePart(run).Run()),
     ];
 
     internal static Suite Suite { get; } = new("replay", [.. All.Select(part => part.Name)], Run);
