@@ -9,9 +9,9 @@ internal static class EngineVerbs
     private const int SyncEvery = 40;
 
     /// <summary>`write DIR MODE SEED THREADS [busy]`: commits for ever. Each commit n of thread t writes the keys t/a and t/b, both n, and
-    /// t/sum; and in a run of the thread's own, in the same transaction, the n-th event, trace and state of a cell. Says `t n time.` after each
-    /// acknowledgement, and `synced t n time.` when a thread has asked for a sync behind its n-th commit; by the system's steady clock. Busy: checkpoints, merges and
-    /// compactions go on all the time, and some values are contents.</summary>
+    /// t/sum; and in a run of the thread's own, in the same transaction, the n-th event, trace and state of a cell. Says `t n time.`
+    /// after each acknowledgement, and `synced t n time.` when a thread has asked for a sync behind its n-th commit; by the system's
+    /// steady clock. Busy: checkpoints, merges and compactions go on all the time, and some values are contents.</summary>
     internal static void Write(string[] arguments)
     {
         var mode = Enum.Parse<Durability>(arguments[1]);
