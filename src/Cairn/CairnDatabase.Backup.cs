@@ -52,7 +52,7 @@ public sealed partial class CairnDatabase
         if (!_engine.Options.IsReadOnly)
             Sync();                                          // B1: what a crash could still undo is not backed up
         Failpoint.Hit("backup.synced");
-        using var captured = log.Capture();
+        using var captured = log.Capture("a backup");
         var id = new UInt128(_engine.Random.NextUInt64(), _engine.Random.NextUInt64());
         var manifest = Transfer.Backup.Write(
             captured, target, before, options.Key.Span, id, clock.Microseconds(), options.Progress, cancellationToken);

@@ -48,7 +48,7 @@ public sealed partial class CairnDatabase
             throw new CairnException(ErrorCode.InvalidArgument, $"There is no depth {(int)depth}: it is Quick, Full or Deep.");
         var log = LogOrThrow();
         _engine.State.ThrowIfFailed();
-        using var files = new FileVerification(log.Capture());
+        using var files = new FileVerification(log.Capture("a verification"));
         files.Run(readsAll: depth == VerificationDepth.Full, progress, cancellationToken);
         return new Verification { Sequence = Sequence, Findings = files.Findings };
     }

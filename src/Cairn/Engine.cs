@@ -107,6 +107,16 @@ internal sealed class Engine
         }
     }
 
+    /// <summary>The open transaction that began first; null = none is open.</summary>
+    internal (ulong Sequence, TimeSpan Age)? OldestTransaction
+    {
+        get
+        {
+            lock (_gate)
+                return _open.MaxBy(transaction => transaction.Age) is { } oldest ? (oldest.Sequence, oldest.Age) : null;
+        }
+    }
+
     // ---- transactions -------------------------------------------------------------------------------------------------------
 
     /// <param name="outside">The transaction that is running already, of another database.</param>

@@ -175,7 +175,7 @@ public sealed partial class Runs
             throw new HistoryTrimmedException(at, new Sequence(numbers.LastSequence));
         _engine.Path.Log.WaitVisible(numbers.LastSequence);  // and written
         var point = new PastPoint(parent, numbers.LastPosition, at.Value);
-        using var hold = log.HoldAll();                      // until the fork is known to who lets records go
+        using var hold = log.HoldAll("a fork at a past point");                      // until the fork is known to who lets records go
         if (!PastRun.IsWhole(log, point, log.SegmentAt(log.FirstPosition).FirstSequence))
             throw new HistoryTrimmedException(at, new Sequence(numbers.LastSequence));
         return Fork(parent, ForkStart.OfPast(parent, numbers, at.Value) ?? Made(point), at, isPast: true, start);

@@ -298,7 +298,9 @@ internal static class DatabaseVerbs
     }
 
     internal static Verb Doctor() => new(
-        "doctor", "Looks at the directory, its owner, its disk and its format, and says what to do. Exit code 1 when something fails.",
+        "doctor",
+        "Looks at the directory, its owner, its disk, its format, its limits and what keeps the past, and says what to do. Exit code 1 "
+            + "when something fails.",
         "cairn doctor --db ./memory", Needs.Directory,
         call =>
         {
@@ -418,6 +420,7 @@ internal static class DatabaseVerbs
                     "Look at them and adopt or abort each: cairn run orphaned"));
             }
 
+            lines.AddRange(Capacity(database));
             return lines;
         }
         catch (CairnException failure)
@@ -425,6 +428,37 @@ internal static class DatabaseVerbs
             return [new("contents", Diagnosis.Fail, failure.Message, "Restore a backup, or salvage what is readable: cairn salvage.")];
         }
     }
+
+    // Runs are loaded to be looked at: so many, and no more.
+    private const int RunsExamined = 1_000;
+
+    private static IEnumerable<Diagnosis> Capacity(CairnDatabase database)
+    {
+        var runs = database.Metrics.Runs;
+        List<Run> loaded = [.. database.Runs.List(new RunFilter { Limit = RunsExamined }).Select(run => database.Runs.Get(run.Id)!)];
+        var capacity = database.Capacity();
+        var fullest = loaded.Append(database.Default).Select(run => (run.Id, Keys: run.Kv.Count())).MaxBy(run => run.Keys);
+        GC.KeepAlive(loaded);
+        yield return new("runs", Diagnosis.Ok,
+            $"{Show.Number(runs)}, of which {Show.Number(capacity.RunsExamined)} were looked at; most keys has {fullest.Id}: "
+                + $"{Show.Number(fullest.Keys)}", "");
+        foreach (var limit in capacity.Limits.Where(limit => limit.IsNearEnd))
+            yield return new("limit", Diagnosis.Warn, Text(limit), limit.Remedy);
+        var next = capacity.Limits.FirstOrDefault(limit => !limit.IsNearEnd);
+        if (next is not null)
+            yield return new("limits", Diagnosis.Ok, $"of {capacity.Limits.Count}, the fullest that is not near its end: {Text(next)}", "");
+        foreach (var hold in capacity.Holds)
+        {
+            yield return new("past", Diagnosis.Ok,
+                $"{hold.Holder} keeps it from sequence {hold.Sequence.Value} on: {Show.Bytes(hold.KeptBytes)}"
+                    + (hold.Age is { } age ? $", {Show.Duration(age)} old" : ""), "");
+        }
+    }
+
+    private static string Text(CapacityLimit limit) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{limit.Name}: {limit.Share * 100:0.#} % used, {limit.Used:N0} of {limit.Allowed:N0} {limit.Unit}"
+            + $"{(limit.Run is { } run ? $", in run {run}" : "")}");
 
     /// <summary>What two clocks may differ by.</summary>
     private static readonly TimeSpan ClockTolerance = TimeSpan.FromMinutes(1);

@@ -29,6 +29,15 @@ internal sealed class LogCapture : IDisposable
 
     internal Manifest Manifest { get; }
 
+    /// <summary>Who reads, for who asks what keeps files.</summary>
+    internal string Holder { get; init; } = "";
+
+    /// <summary>When that began, microseconds since 1970.</summary>
+    internal long Began { get; init; }
+
+    /// <summary>Called once, by <see cref="Dispose"/>.</summary>
+    internal Action<LogCapture>? Released { get; set; }
+
     /// <summary>Every byte of the log below was synced; in the last segment of the manifest, or at its base.</summary>
     internal ulong Position { get; }
 
@@ -41,10 +50,11 @@ internal sealed class LogCapture : IDisposable
     /// <summary>Null when something is no longer part of the database: the caller looks again, at a newer manifest.</summary>
     /// <exception cref="StorageException">A file that the manifest names is missing, or the system refused.</exception>
     internal static LogCapture? TryHold(
-        IStorage storage, Manifest manifest, ReadOnlySpan<SegmentFile> segments, ulong position, Func<bool> isNewest)
+        IStorage storage, Manifest manifest, ReadOnlySpan<SegmentFile> segments, ulong position, Func<bool> isNewest, string holder,
+        long began)
     {
         Invariant.Check(segments.Length == manifest.Segments.Count, "the log has the segments that its manifest names");
-        var held = new LogCapture(manifest, position);
+        var held = new LogCapture(manifest, position) { Holder = holder, Began = began };
         try
         {
             foreach (var segment in segments)
@@ -76,6 +86,8 @@ internal sealed class LogCapture : IDisposable
 
     public void Dispose()
     {
+        Released?.Invoke(this);
+        Released = null;
         foreach (var (segment, _) in _segments)
             segment.Unpin();
         foreach (var (_, file) in _files)

@@ -5,8 +5,15 @@ namespace Cairn.Log;
 /// <param name="manifest">As it was when the hold began.</param>
 /// <param name="checkpoint">The state to begin with; null = none, or whoever holds it knows.</param>
 /// <param name="position">Of the first record to read; 0 = from the beginning on, archives too.</param>
-internal sealed class LogHold(SegmentedLog log, Manifest manifest, ManifestCheckpoint? checkpoint, ulong position) : IDisposable
+/// <param name="holder">Who reads, for who asks what keeps the log.</param>
+/// <param name="began">When the hold began, microseconds since 1970.</param>
+internal sealed class LogHold(
+    SegmentedLog log, Manifest manifest, ManifestCheckpoint? checkpoint, ulong position, string holder, long began) : IDisposable
 {
+    internal string Holder => holder;
+
+    internal long Began => began;
+
     internal Manifest Manifest => manifest;
 
     internal ManifestCheckpoint? Checkpoint => checkpoint;

@@ -51,6 +51,7 @@ internal sealed class SegmentedLog : LogDevice, ILogRecords
     private readonly Lock _prepareGate = new();     // one Prepare at a time; held while zeros are written, never by an append
     private readonly Lock _manifestGate = new();    // manifests are numbered: rotation, truncation and close take turns
     private readonly List<LogHold> _holds = [];     // under the manifest's gate
+    private readonly List<LogCapture> _captures = []; // under it too
     private readonly Reserve _reserve;
     private Manifest _manifest;
     private SegmentFile[] _segments;                // replaced, never changed; the last one is open
@@ -660,8 +661,9 @@ internal sealed class SegmentedLog : LogDevice, ILogRecords
     }
 
     /// <summary>Holds the database as the newest manifest names it, its log up to what is synced now.</summary>
-    internal LogCapture Capture()
+    internal LogCapture Capture(string holder)
     {
+        var began = _options.Clock.Microseconds();
         while (true)
         {
             Manifest manifest;
@@ -675,9 +677,26 @@ internal sealed class SegmentedLog : LogDevice, ILogRecords
                 position = manifest.IsClean ? manifest.EndPosition : SyncedPosition;
             }
 
-            if (LogCapture.TryHold(_storage, manifest, segments, position, () => Manifest == manifest) is { } held)
-                return held;
+            if (LogCapture.TryHold(_storage, manifest, segments, position, () => Manifest == manifest, holder, began) is not { } held)
+                continue;
+            lock (_manifestGate)
+                _captures.Add(held);
+            held.Released = Release;
+            return held;
         }
+    }
+
+    private void Release(LogCapture capture)
+    {
+        lock (_manifestGate)
+            _captures.Remove(capture);
+    }
+
+    /// <summary>Who holds the log or files of it now.</summary>
+    internal (IReadOnlyList<LogHold> Holds, IReadOnlyList<LogCapture> Captures) Holders()
+    {
+        lock (_manifestGate)
+            return ([.. _holds], [.. _captures]);
     }
 
     /// <summary>Publishes the manifest again, under the next number, if the newest file of it is not what it was: memory has it.</summary>
@@ -798,32 +817,32 @@ internal sealed class SegmentedLog : LogDevice, ILogRecords
     }
 
     /// <summary>Holds the log from the older of the kept checkpoints on; all of it, while nothing was given up.</summary>
-    internal LogHold Hold()
+    internal LogHold Hold(string holder = "a reader of the log")
     {
         lock (_manifestGate)
         {
             var checkpoint = _manifest.RetentionFloor == 0 ? null : _manifest.Checkpoints[0];
-            return Hold(checkpoint, checkpoint?.MarkPosition ?? _manifest.Segments[0].BasePosition);
+            return Hold(checkpoint, checkpoint?.MarkPosition ?? _manifest.Segments[0].BasePosition, holder);
         }
     }
 
     /// <summary>Holds everything there is, archives too: none of it is given up meanwhile.</summary>
-    internal LogHold HoldAll()
+    internal LogHold HoldAll(string holder)
     {
         lock (_manifestGate)
-            return Hold(null, 0);
+            return Hold(null, 0, holder);
     }
 
     /// <summary>Holds the log from the segment on that has a sequence; null when that was given up.</summary>
-    internal LogHold? HoldFrom(ulong sequence)
+    internal LogHold? HoldFrom(ulong sequence, string holder)
     {
         lock (_manifestGate)
-            return _manifest.Segments[0].FirstSequence > sequence ? null : Hold(null, PositionBefore(sequence));
+            return _manifest.Segments[0].FirstSequence > sequence ? null : Hold(null, PositionBefore(sequence), holder);
     }
 
-    private LogHold Hold(ManifestCheckpoint? checkpoint, ulong position)
+    private LogHold Hold(ManifestCheckpoint? checkpoint, ulong position, string holder)
     {
-        var hold = new LogHold(this, _manifest, checkpoint, position);
+        var hold = new LogHold(this, _manifest, checkpoint, position, holder, _options.Clock.Microseconds());
         _holds.Add(hold);
         return hold;
     }

@@ -45,7 +45,7 @@ internal sealed class DeepVerification(IStorage storage, SegmentedLog log, Cut c
             Find("segment", damage.Message);
         }
 
-        using var hold = log.Hold();
+        using var hold = log.Hold("a deep verification");
         using var replayed = new RecoveredState(
             storage, new SnapshotRegistry(), new VisibleSequence(), operations, limits, new BlockCache(CacheBytes), cut.Catalogue.Content!);
         var isWhole = TryReplay(replayed, hold);

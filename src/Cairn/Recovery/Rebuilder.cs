@@ -222,7 +222,7 @@ internal sealed class Rebuilder(
 
             uint[] below = [.. manifest.Checkpoints[^1].Tables.Skip(index + 1)];
             var since = below.Length == 0 ? 0 : manifest.Tables.First(table => table.Number == below[0]).LastSequence;
-            if (parts.Device.HoldFrom(since + 1) is not { } hold)
+            if (parts.Device.HoldFrom(since + 1, "the rebuilding of a table") is not { } hold)
             {
                 damaged.Judge(
                     attempt.Table.Number,

@@ -175,7 +175,7 @@ internal sealed class RunReplay : IDisposable
     internal static RunReplay Begin(
         ReplaySource source, ReplayPoint point, ReplayBase from, out ReplayWalk walk, CancellationToken cancellationToken = default)
     {
-        var hold = source.Log.HoldAll();
+        var hold = source.Log.HoldAll("a view of a run");
         ReplayWalk? found = null;
         try
         {

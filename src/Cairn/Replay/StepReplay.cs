@@ -45,7 +45,7 @@ internal static class StepReplay
     /// <exception cref="HistoryTrimmedException">Some are no longer kept.</exception>
     internal static int Count(ReplaySource source, ulong sequence)
     {
-        using var hold = source.Log.HoldAll();
+        using var hold = source.Log.HoldAll("a reading of a run's steps");
         using var walk = new ReplayWalk(source, hold.Manifest, ReplayPoint.At(sequence), ReplayBase.Beginning, 0, 0);
         walk.Run();
         return walk.Count;
@@ -57,7 +57,7 @@ internal static class StepReplay
     /// <returns>Null: there is no such step.</returns>
     internal static ulong? SequenceOf(ReplaySource source, long number, out int count)
     {
-        using var hold = source.Log.HoldAll();
+        using var hold = source.Log.HoldAll("a reading of a run's steps");
         using var walk = new ReplayWalk(
             source, hold.Manifest, ReplayPoint.At(source.Live.Visible.Value), ReplayBase.Beginning, 0, 0);
         walk.Run();

@@ -138,7 +138,10 @@ internal sealed class TransactionContext
         }
     }
 
-    internal bool IsTooOld => Path.Clock.GetElapsedTime(_started) > _timeout;
+    internal bool IsTooOld => Age > _timeout;
+
+    /// <summary>Since it began.</summary>
+    internal TimeSpan Age => Path.Clock.GetElapsedTime(_started);
 
     /// <summary>By the maintainer: ends a transaction that lived too long.</summary>
     internal bool CloseIfTooOld() => IsTooOld && Close(TimedOut);

@@ -358,6 +358,9 @@ public class CliVerbTests
         var doctor = bed.Json("doctor");
         Assert.DoesNotContain(doctor, line => line["result"].AsString() == "fail");
         Assert.Contains(doctor, line => line["check"].AsString() == "sync");
+        string TextOf(string check) => doctor.Single(line => line["check"].AsString() == check)["text"].AsString();
+        Assert.Contains("% used", TextOf("limits"), StringComparison.Ordinal);
+        Assert.StartsWith("the older checkpoint", TextOf("past"), StringComparison.Ordinal);
         Assert.Equal(1, CliBed.RunBare("", "doctor", "--db", bed["nowhere"]).Exit);
         Assert.False(Directory.Exists(bed["nowhere"]));
     }
