@@ -140,8 +140,8 @@ public sealed record DatabaseMetrics
     /// budget.</summary>
     public required long MemoryBudgetBytes { get; init; }
 
-    /// <summary>What counts to the budget: <see cref="MemoryBytes"/>, cached contents and blocks, and some 4 KiB for each loaded run; 0 in
-    /// memory.</summary>
+    /// <summary>What counts to the budget: <see cref="MemoryBytes"/>, cached contents and blocks, and 1 KiB for each loaded run, 4 KiB if
+    /// it was written to; 0 in memory.</summary>
     public required long MemoryUsedBytes { get; init; }
 
     /// <summary>Commits that had to wait for memory.</summary>

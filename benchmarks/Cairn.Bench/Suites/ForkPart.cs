@@ -22,6 +22,7 @@ internal sealed class ForkPart(ReplayRun run)
     private readonly Series _plain = Series.For(null);
     private readonly Series _nested = Series.For(null);
     private readonly Series _bytes = Series.For(null);
+    private readonly Series _managed = Series.For(null);
 
     internal void Run()
     {
@@ -44,7 +45,9 @@ internal sealed class ForkPart(ReplayRun run)
             _pastOfLarge.Add(pastOfMuch);
             _plain.Add(plain);
             _nested.Add(nested);
-            _bytes.Add(Hold(many, large));
+            var (managed, native) = Hold(many, large);
+            _bytes.Add(managed + native);
+            _managed.Add(managed);
         }
 
         _firstRead.Add(ReadFirst(many, large));
@@ -55,6 +58,7 @@ internal sealed class ForkPart(ReplayRun run)
         run.Report.Add("fork at-a-past-point of-a-large-run", _pastOfLarge, "us", size);
         run.Report.Add("fork first-read-at-a-past-point of-a-large-run", _firstRead, "ms", size);
         run.Report.Add("fork bytes managed-and-native", _bytes, "bytes", $"{size} forks={Held}");
+        run.Report.Add("fork bytes managed", _managed, "bytes", $"{size} forks={Held}");
         run.Report.Add("fork read-of-the-run", _plain, "ns", size);
         run.Report.Add("fork read-through-five-forks", _nested, "ns", size);
         run.JudgeAtFullSize(ReplayGates.ForkLargeToSmall, Series.Ratio(_large, _small), size);
@@ -127,15 +131,16 @@ internal sealed class ForkPart(ReplayRun run)
         return Stopwatch.GetElapsedTime(start).TotalNanoseconds / Reads;
     }
 
-    private static double Hold(CairnDatabase db, Run parent)
+    // The native ones are the catalogue's: the record of each fork, and its places in the orders there.
+    private static (double Managed, double Native) Hold(CairnDatabase db, Run parent)
     {
         var forks = new List<RunId>(Held);
-        var before = GC.GetTotalMemory(forceFullCollection: true) + db.Metrics.MemoryBytes;
+        var before = (Managed: GC.GetTotalMemory(forceFullCollection: true), Native: db.Metrics.MemoryBytes);
         for (var i = 0; i < Held; i++)
             forks.Add(db.Runs.Fork(parent.Id).Id);
-        var after = GC.GetTotalMemory(forceFullCollection: true) + db.Metrics.MemoryBytes;
+        var after = (Managed: GC.GetTotalMemory(forceFullCollection: true), Native: db.Metrics.MemoryBytes);
         foreach (var fork in forks)
             db.Runs.Delete(fork);
-        return (after - before) / (double)Held;
+        return ((after.Managed - before.Managed) / (double)Held, (after.Native - before.Native) / (double)Held);
     }
 }

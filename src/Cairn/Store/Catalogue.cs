@@ -31,6 +31,7 @@ internal sealed class Catalogue : IDisposable
     private readonly Dictionary<RunId, ulong> _gone = [];   // deleted, and not in memory any more: the image may still have them
     private readonly ConcurrentDictionary<RunId, ForkPoints> _forks = new();
     private readonly List<Released> _released = [];
+    private readonly Func<RunId, RunState> _findBase;
     private readonly List<Action<RunState>> _watchers = [];
     private HashSet<RunState> _changed = [];
     private ulong _lastTag;
@@ -50,6 +51,7 @@ internal sealed class Catalogue : IDisposable
         MemoryBudget? budget = null)
     {
         _budget = budget;
+        _findBase = FindBase;
         Content = content;
         ContentThreshold = content?.Threshold ?? int.MaxValue;
         _pins = pins;
@@ -444,8 +446,8 @@ internal sealed class Catalogue : IDisposable
     private ForkBase BaseOf(RunId fork, in RunNumbers numbers) => Bases is not null
         ? Bases(fork)
         : numbers.IsForkOfPast
-            ? new ForkBase(numbers.Base, numbers.BasePoint, numbers.BasePosition, FindBase, Past!)
-            : new ForkBase(numbers.Base, numbers.BasePoint, FindBase);
+            ? new ForkBase(numbers.Base, numbers.BasePoint, numbers.BasePosition, _findBase, Past!)
+            : new ForkBase(numbers.Base, numbers.BasePoint, _findBase);
 
     /// <summary>A run was deleted. It stays for its forks, if it has some; otherwise what it read through to may go, and with it the runs
     /// that were deleted before and were there for this one alone. By Apply, under the locks of all of them.</summary>

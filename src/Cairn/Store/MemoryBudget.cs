@@ -3,9 +3,10 @@ using Cairn.Content;
 namespace Cairn.Store;
 
 /// <summary>
-/// What the memory of one database may be, and what it is: the native memory of all its stores, the contents and blocks that are cached,
-/// and a floor for each loaded run. Exact at every moment, because each chunk that a store takes or gives back is counted where that
-/// happens. It decides nothing but whether a writer has to wait; who evicts is the residency job (Maintenance/ResidencyJob.cs). <code>
+/// What the memory of one database may be, and what it is: the native memory of all its stores, the contents and blocks that are
+/// cached, and a floor of managed memory for each loaded run, with a second one for those that were written to. Exact at every moment,
+/// because each chunk that a store takes or gives back is counted where that happens. It decides nothing but whether a writer has to
+/// wait; who evicts is the residency job (Maintenance/ResidencyJob.cs). <code>
 ///   0 % ......... 70 % ......... 85 % ......... 95 % ......... 100 %
 ///   nothing       contents,      at once, and   writers wait,
 ///                 idle ranges    a checkpoint   then Busy </code>
@@ -25,8 +26,9 @@ internal sealed class MemoryBudget
     /// <summary>Writers wait.</summary>
     internal const int FullPercent = 95;
 
-    /// <summary>Managed memory of a run that is loaded, whatever it holds. Measured: ResidencyTests.</summary>
-    internal const int RunFloorBytes = 4 << 10;
+    /// <summary>Managed memory of a run that is loaded; one that was written to has <see cref="Native.RunSpace.ManagedBytes"/> more,
+    /// whatever it holds. Measured: ResidencyTests.</summary>
+    internal const int RunFloorBytes = 1 << 10;
 
     /// <summary>How long a writer that waits sleeps at most before it looks again.</summary>
     internal static readonly TimeSpan WaitStep = TimeSpan.FromMilliseconds(5);
@@ -40,6 +42,7 @@ internal sealed class MemoryBudget
     private readonly ManualResetEventSlim _relieved = new(false, spinCount: 0);
     private long _native;
     private long _runs;
+    private long _managed;
     private long _fullAbove;                              // native bytes with which it is full, by the last look at all the rest
     private long _wakeAbove = long.MaxValue;
     private long _waits;
@@ -67,7 +70,10 @@ internal sealed class MemoryBudget
     /// <summary>Native memory of the stores, attached contents included.</summary>
     internal long Native => Volatile.Read(ref _native);
 
-    internal long Used => Native + _content.CacheCost + _cache.Bytes + Volatile.Read(ref _runs) * RunFloorBytes;
+    internal long Used => Native + _content.CacheCost + _cache.Bytes + Managed;
+
+    /// <summary>Of the loaded runs, and of what was written to.</summary>
+    internal long Managed => Volatile.Read(ref _runs) * RunFloorBytes + Volatile.Read(ref _managed);
 
     /// <summary>Used, without the contents that memory need not have.</summary>
     internal long UsedBesideContents => Used - _content.CacheCost - _content.Attached.Value;
@@ -103,6 +109,9 @@ internal sealed class MemoryBudget
         if (bytes > 0 && native > Volatile.Read(ref _wakeAbove))
             Wake();
     }
+
+    /// <summary>A store made the managed part of its memory, or let it go.</summary>
+    internal void AddManaged(long bytes) => Interlocked.Add(ref _managed, bytes);
 
     internal void AddRuns(int runs) => Interlocked.Add(ref _runs, runs);
 

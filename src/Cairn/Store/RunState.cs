@@ -14,6 +14,7 @@ internal sealed class RunState : IDisposable
     internal const ulong NoPosition = RunNumbers.NoPosition;
 
     private RunNumbers _numbers = new();
+    private FrozenNumbers? _frozen;
 
     /// <param name="store">Its keys.</param>
     /// <param name="cut">The newest cut that the run need not be frozen for.</param>
@@ -145,10 +146,11 @@ internal sealed class RunState : IDisposable
     /// <summary>The newest cut that the run was frozen for, or that it was made behind.</summary>
     internal ulong Cut { get; private set; }
 
-    /// <summary>The numbers as they were at <see cref="Cut"/>, once <see cref="Freeze"/> has put them aside; deleted then or not.</summary>
-    internal RunNumbers Frozen { get; private set; }
+    /// <summary>The numbers as they were at <see cref="Cut"/>, once <see cref="Freeze"/> has put them aside and as long as that checkpoint
+    /// is under way; deleted then or not. Zeros of a run that was made behind the cut.</summary>
+    internal RunNumbers Frozen => _frozen?.Numbers ?? default;
 
-    internal ulong FrozenDeletedAt { get; private set; }
+    internal ulong FrozenDeletedAt => _frozen?.DeletedAt ?? 0;
 
     /// <summary>Dirty keys were put aside with them, and wait to be published or given back.</summary>
     internal bool HasFrozenKeys { get; private set; }
@@ -160,8 +162,7 @@ internal sealed class RunState : IDisposable
     internal void Freeze(ulong cut)
     {
         Invariant.Check(!HasFrozenKeys && LastSequence <= cut, "a run is frozen before its first commit above the cut, and once");
-        Frozen = _numbers;
-        FrozenDeletedAt = IsKept ? 0 : Math.Max(DeletedAt, GoneAt);
+        _frozen = new FrozenNumbers(_numbers, IsKept ? 0 : Math.Max(DeletedAt, GoneAt));
         Cut = cut;
         if (Store.DirtyCount == 0)
             return;
@@ -173,6 +174,7 @@ internal sealed class RunState : IDisposable
     /// <param name="line">Drawn in the epoch since the image is the current one.</param>
     internal void Published(ulong cut, long line)
     {
+        _frozen = null;
         if (!HasFrozenKeys)
             return;
         Store.Published(cut, line);
@@ -182,6 +184,7 @@ internal sealed class RunState : IDisposable
     /// <summary>The checkpoint failed: what was put aside is dirty again.</summary>
     internal void GiveBack(ulong cut)
     {
+        _frozen = null;
         if (!HasFrozenKeys)
             return;
         Store.GiveBack(cut);
@@ -189,4 +192,6 @@ internal sealed class RunState : IDisposable
     }
 
     public void Dispose() => Store.Dispose();
+
+    private sealed record FrozenNumbers(RunNumbers Numbers, ulong DeletedAt);
 }

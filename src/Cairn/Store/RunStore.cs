@@ -6,7 +6,8 @@
 // run, because the collector spends half of the time on one managed object per version; all unsafe code is in the folder Native,
 // behind one guard, StoreReader.
 //
-//     RunStore ── RunMemory ─┬─ PointTable    hash of the key -> entry; lock-free reads       touched when a key comes or goes
+//     RunStore ── RunMemory ─┬─ RunSpace      all but the last of these, made with the first write           readers: the two indexes
+//                            ├─ PointTable    hash of the key -> entry; lock-free reads       touched when a key comes or goes
 //                            ├─ OrderedIndex  B+-tree over the entries; optimistic reads      touched when a key comes or goes
 //                            ├─ entries       word: newest version | key | home               touched by every write
 //                            ├─ AttachedBytes the bytes of large values, beside their versions          writer only, but for the address
@@ -191,11 +192,11 @@ internal sealed class RunStore : IDisposable
     internal bool HoldsOnlyCounts => Memory.HoldsOnlyCounts;
 
     /// <summary>Keys that the next checkpoint has to write, if it came now; those of a checkpoint under way are not among them.</summary>
-    internal long DirtyCount => Memory.HasDirtyKeys ? Memory.Dirty.Count : 0;
+    internal long DirtyCount => Memory.Dirty?.Count ?? 0;
 
     /// <summary>Bytes of memory that cannot be forgotten before a checkpoint: of dirty keys with their newest versions, those of a
     /// checkpoint under way included.</summary>
-    internal long DirtyBytes => Memory.HasDirtyKeys ? Memory.Dirty.Bytes + Memory.Dirty.FrozenBytes : 0;
+    internal long DirtyBytes => Memory.Dirty is { } dirty ? dirty.Bytes + dirty.FrozenBytes : 0;
 
     /// <summary>Reads of the image that a commit made behind its sequence. None is wanted.</summary>
     internal long LateReads => Memory.Below?.LateReads ?? 0;
@@ -313,7 +314,7 @@ internal sealed class RunStore : IDisposable
     // ---- checkpoints: under the run's commit lock, but where it says otherwise ------------------------------------------------
 
     /// <summary>Puts the dirty keys aside as those of a cut, in constant time. Before the first write above the cut.</summary>
-    internal void SplitDirty(ulong cut) => Memory.Dirty.Split(cut);
+    internal void SplitDirty(ulong cut) => Memory.SplitDirty(cut);
 
     /// <summary>The dirty keys of a cut, sorted. Without the lock, which the caller has held since the split; the cut is pinned until
     /// the result is disposed. Costs sixteen bytes of memory for each key, and the time to sort.</summary>
@@ -326,7 +327,7 @@ internal sealed class RunStore : IDisposable
     internal void Published(ulong cut, long line = 0) => Memory.Published(cut, line);
 
     /// <summary>The checkpoint of a cut failed: its keys are dirty again.</summary>
-    internal void GiveBack(ulong cut) => Memory.Dirty.GiveBack(cut);
+    internal void GiveBack(ulong cut) => Memory.GiveBack(cut);
 
     // ---- residency: under the run's commit lock, but where it says otherwise --------------------------------------------------
 

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Cairn.Maintenance;
 using Cairn.Store;
+using Cairn.Store.Native;
 using Cairn.Tests.Store;
 using Cairn.Tests.Transactions;
 using Xunit;
@@ -420,26 +421,55 @@ public sealed class ResidencyTests
         Assert.Equal(1, test.Db.Runs.Get(id)!.Kv.Count());
     }
 
-    /// <summary>What a loaded run costs the collector whatever it holds is what the budget takes it for, or less.</summary>
-    [Fact]
+    /// <summary>What a loaded run costs the collector whatever it holds is what the budget takes it for, or less: first as it was loaded,
+    /// then written to. A fork is as light.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
     [Trait("Requirement", "TIER-3")]
-    public void The_floor_of_a_loaded_run_is_what_is_counted_for_it()
+    public void The_floor_of_a_loaded_run_is_what_is_counted_for_it(bool areForks)
     {
         const int Runs = 2_000;
         using var test = new TestDatabase(Durability.Buffered, Ordinary);
+        var parent = test.Db.Runs.Begin("parent");
+        parent.Kv.Put("a", 1);
+        var ids = new RunId[Runs];
         for (var i = 0; i < Runs; i++)
-            test.Db.Runs.Begin($"run {i}").Kv.Put("a", 1);
+        {
+            ids[i] = (areForks ? test.Db.Runs.Fork(parent.Id) : test.Db.Runs.Begin($"run {i}")).Id;
+            if (!areForks)
+                test.Db.Runs.Get(ids[i])!.Kv.Put("a", 1);
+        }
+
         test.Checkpoint();
         test.Reopen();
-        var ids = test.Db.Runs.List(new RunFilter { Limit = 10 }).Select(run => run.Id).ToArray();
-        Assert.Equal(10, ids.Length);
-        var before = (Managed: GC.GetTotalMemory(true), Native: test.Db.Metrics.MemoryBytes);
-        for (var i = 0; i < Runs; i++)
-            test.Db.Runs.Get($"run {i}");
+        Assert.Equal(10, test.Db.Runs.List(new RunFilter { Limit = 10 }).Count);
+        var (budget, catalogue) = (test.Db.Engine.Path.Memory!, test.Db.Engine.Catalogue);
+        var before = (Managed: Heap(), Counted: budget.Managed, Native: test.Db.Metrics.MemoryBytes);
+        foreach (var id in ids)
+            test.Db.Runs.Get(id)!.Kv.Exists("a");
         Assert.True(test.Db.Metrics.RunsLoaded > Runs);
-        var managed = (GC.GetTotalMemory(true) - before.Managed) / Runs;
-        Assert.InRange(managed, 1, MemoryBudget.RunFloorBytes);
+        Assert.InRange((Heap() - before.Managed) / Runs, MemoryBudget.RunFloorBytes / 2, MemoryBudget.RunFloorBytes);
+        Assert.InRange((budget.Managed - before.Counted) / Runs, MemoryBudget.RunFloorBytes - 16, MemoryBudget.RunFloorBytes + 16);
         Assert.Equal(before.Native, test.Db.Metrics.MemoryBytes);
+
+        before = (Heap(), budget.Managed, 0);
+        foreach (var id in ids)
+            WriteOne(catalogue.Find(id)!.Store);
+        Assert.InRange((Heap() - before.Managed) / Runs, RunSpace.ManagedBytes / 2, RunSpace.ManagedBytes);
+        Assert.Equal(RunSpace.ManagedBytes, (budget.Managed - before.Counted) / Runs);
+
+        // Without the blocks and contents that are cached.
+        long Heap() => GC.GetTotalMemory(true) - (budget.Used - budget.Native - budget.Managed);
+    }
+
+    // Past the log, which the tests have on the heap.
+    private static void WriteOne(RunStore store)
+    {
+        store.BeginResident();
+        store.MakeResident("b"u8);
+        store.Reserve(1, 8);
+        store.Put("b"u8, "1"u8, ulong.MaxValue >> 8, 1, 0);
     }
 
     // ---- for the tests -------------------------------------------------------------------------------------------------------

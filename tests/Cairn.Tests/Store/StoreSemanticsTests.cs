@@ -286,6 +286,59 @@ public class StoreSemanticsTests
         Assert.InRange(bed.Store.MemoryBytes, 1, 40_000);
     }
 
+    /// <summary>Nobody who looked before the first write, or while it was made, has native memory or misses what he may know.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_run_has_no_native_memory_until_it_is_written_to_and_readers_meet_its_first_write(bool isLoaded)
+    {
+        const int Runs = 2_000;
+        StoreTestBed? current = null;
+        var isDone = false;
+        var missed = 0L;
+        var readers = Enumerable.Range(0, 2).Select(_ => new Thread(() =>
+        {
+            while (!Volatile.Read(ref isDone))
+            {
+                if (Volatile.Read(ref current) is not { } bed)
+                    continue;
+                var mustBeThere = bed.Visible.Value == 1;
+                using var reader = bed.Store.Read();
+                var isThere = reader.TryGetVisible("key"u8, out var version) && version.Value.SequenceEqual("value"u8);
+                var scan = reader.Scan("a"u8, default, 1);
+                var isInOrder = scan.MoveNext() && scan.Key.SequenceEqual("key"u8);
+                if (mustBeThere && !(isThere && isInOrder && reader.Count(9, 1) == 1))
+                    Interlocked.Increment(ref missed);
+            }
+        })).ToList();
+        readers.ForEach(static thread => thread.Start());
+        var beds = new List<StoreTestBed>(Runs);
+        for (var i = 0; i < Runs; i++)
+        {
+            var bed = new StoreTestBed();
+            beds.Add(bed);
+            if (isLoaded)
+            {
+                bed.Store.BeginLoad(100);
+                bed.Store.EndLoad();
+            }
+
+            Assert.Equal(0, bed.Store.Sweep(100));
+            Assert.Equal((0, 0), (bed.Store.EntryCount, bed.Store.MemoryBytes));
+            Volatile.Write(ref current, bed);
+            Thread.SpinWait(i % 50);
+            bed.Store.Reserve(2, 10);
+            bed.Store.AddCount(9, 1, 1, 1);
+            bed.Commit("key", "value", 1);
+            Thread.SpinWait(200);
+        }
+
+        Volatile.Write(ref isDone, true);
+        readers.ForEach(static thread => thread.Join());
+        beds.ForEach(static bed => bed.Dispose());
+        Assert.Equal(0, missed);
+    }
+
     [Fact]
     public void Commits_of_a_run_that_come_out_of_order_are_an_invariant_broken()
     {

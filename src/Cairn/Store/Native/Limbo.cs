@@ -29,7 +29,7 @@ internal sealed unsafe class Limbo
     private const int LineEvery = 512;                    // chosen: makes the line some 5 ns per block, holds some 100 KiB
     private const long LineEveryBytes = 1 << 20;          // of large values and table segments
 
-    private readonly RunMemory _memory;
+    private readonly RunSpace _space;
     private readonly Slab _slab;
     private WordQueue _waiting;
     private long _lineEpoch;                              // 0 = no line drawn
@@ -37,9 +37,9 @@ internal sealed unsafe class Limbo
     private long _passed;                                 // all before it may be freed
     private long _largeBytes;
 
-    internal Limbo(RunMemory memory, Slab slab)
+    internal Limbo(RunSpace space, Slab slab)
     {
-        _memory = memory;
+        _space = space;
         _slab = slab;
     }
 
@@ -95,7 +95,7 @@ internal sealed unsafe class Limbo
             if (ahead != 0 && Sse.IsSupported)
                 Sse.Prefetch0((byte*)(ahead & ~7UL) + 16);
             var word = _waiting.Take(_slab);
-            _memory.Free((LimboKind)(word & 7), (byte*)(word & ~7UL));
+            _space.Free((LimboKind)(word & 7), (byte*)(word & ~7UL));
         }
 
         if (_lineEpoch != 0 || _waiting.Added == _passed)

@@ -16,6 +16,9 @@ internal sealed unsafe class OrderedIndex
     private const int DepthMax = 16;
     private const int MergeBelow = TreeNode.Capacity / 4, MergedMax = TreeNode.Capacity * 3 / 4;
 
+    /// <summary>That of every run that nothing was written to: has no key, and gets none.</summary>
+    internal static readonly OrderedIndex Nothing = new(null!, null!);
+
     private readonly Slab _slab;
     private readonly Limbo _limbo;
     private nint _root;

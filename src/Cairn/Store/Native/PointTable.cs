@@ -24,6 +24,9 @@ internal sealed unsafe class PointTable
     private const int DirectoryShift = 24;
     private const int MoveAhead = 48;                     // slots, half of them empty, that a move fetches keys before it needs them
 
+    /// <summary>That of every run that nothing was written to: has no key, and gets none.</summary>
+    internal static readonly PointTable Nothing = new(null!, null!);
+
     private readonly Slab _slab;
     private readonly Limbo _limbo;
     private nint _directory;

@@ -9,39 +9,28 @@ namespace Cairn.Store.Native;
 /// <summary>
 /// The inside of a <see cref="RunStore"/>: its entries, version chains and indexes in native memory. The essay stands there;
 /// here is what it says in pointers. Every method of the reading half is called inside an <see cref="Epoch"/>.
+/// <para>Most of it is made with the first write (<see cref="RunSpace"/>): a run that is only there, loaded or just forked, has next to
+/// nothing. Until then readers find the two indexes that hold no key and are everybody's.</para>
 /// </summary>
 internal sealed unsafe class RunMemory : IDisposable
 {
-    // A few steps with each write, in handfuls: one look at the pins serves 16 writes, or as many as there are pins.
-    private const int SweepEvery = 16, SweepEveryMax = 1024, StepsPerWrite = 3;
-    private const int SweepSteps = SweepEvery * StepsPerWrite;
-    private const int ForgottenPerCommit = 8;
     private const int CountsMax = 16;                     // families that are counted, and room for more
 
     private readonly bool _debug;
-    private readonly Slab _slab;
-    private readonly Slab _orderSlab;
-    private readonly Slab _tableSlab;
-    private readonly Limbo _limbo;
-    private readonly PointTable _table;
-    private readonly OrderedIndex _order;
-    private readonly VersionSweep _sweep;
+    private readonly bool _isAboveImage;                  // from its beginning: checkpoints are made of it, and reads leave marks
     private readonly ContentStore? _content;
-    private readonly DirtyKeys? _dirty;
-    private readonly bool _notesUse;
-    private readonly AbsentKeys _absent = new();
-    private readonly Lock _orderGate = new();
-    private AttachedBytes? _attached;                     // made with the first content
+    private RunSpace? _space;                             // null: nothing was written
+    private PointTable _table = PointTable.Nothing;       // those of the space, beside it: a reader has one hop less
+    private OrderedIndex _order = OrderedIndex.Nothing;
     private nint[] _counts = [];
     private bool _hasCounts;                              // those of all families; otherwise the image has them, and nobody has written
     private bool _isOrdered = true;
     private bool _isLoading;
     private bool _isClosed;
     private RunMemory? _successor;
-    private RangeClock _clock;
+    private ulong _since;                                 // where a space begins its list of dirty keys
+    private long _expectedKeys;                           // of a load
     private long _leftLine;                               // drawn when another memory took the place; 0 = none has
-    private int _untilSweep = SweepEvery;
-    private ulong _insertsExpected;                       // a bit for each family of keys
 
     internal RunMemory(
         SnapshotRegistry pins, VisibleSequence visible, ulong runTag, bool debug, ContentStore? content = null, Residency? below = null,
@@ -52,20 +41,10 @@ internal sealed unsafe class RunMemory : IDisposable
         Visible = visible;
         RunTag = runTag;
         _debug = debug;
-        var budget = below?.Budget;
-        _slab = new Slab(debug, budget: budget);
-        _orderSlab = new Slab(debug, inLargePages: true, budget: budget);
-        _tableSlab = new Slab(debug, inLargePages: true, budget: budget);
-        _limbo = new Limbo(this, _slab);
-        _table = new PointTable(_tableSlab, _limbo);
-        _order = new OrderedIndex(_orderSlab, _limbo);
-        _sweep = new VersionSweep(this, _slab, _limbo);
         Below = below;
         _hasCounts = below is not { IsWhole: false };
-        if (below is null)
-            return;
-        _dirty = new DirtyKeys(_slab, since);
-        _notesUse = true;
+        _isAboveImage = below is not null;
+        _since = since;
     }
 
     internal SnapshotRegistry Pins { get; }
@@ -85,56 +64,58 @@ internal sealed unsafe class RunMemory : IDisposable
     /// <summary>The memory that took this one's place, and has what was written since.</summary>
     internal RunMemory? Successor => Volatile.Read(ref _successor);
 
-    /// <summary>Checkpoints are made of it.</summary>
-    internal bool HasDirtyKeys => _dirty is not null;
-
-    internal DirtyKeys Dirty => _dirty ?? throw new InvalidOperationException("A store without an image has no dirty keys.");
+    /// <summary>What checkpoints are made of; null: nothing was written, or there are none.</summary>
+    internal DirtyKeys? Dirty => _space?.Dirty;
 
     /// <summary>What a tombstone may not be above, to leave: nobody finds an older version of its key in the image then.</summary>
-    internal ulong CleanCut => _dirty is null ? ulong.MaxValue : Below!.CleanCut;
+    internal ulong CleanCut => _isAboveImage ? Below!.CleanCut : ulong.MaxValue;
 
     internal long EntryCount => _table.Count;
 
-    internal long MemoryBytes => _slab.Taken + _orderSlab.Taken + _tableSlab.Taken + (_attached?.Taken ?? 0);
+    internal long MemoryBytes => _space?.Taken ?? 0;
 
     internal bool HasRoomFor(int writes, long bytes, bool isToTheEnd) =>
-        bytes <= Slab.SmallMax && (_slab.Has(SmallBytes(writes, bytes)) || (_slab.IsRoomy && !isToTheEnd));
+        _space is { } space && space.HasRoomFor(writes, bytes, isToTheEnd);
 
-    internal (long Records, long Order, long OrderTaken) Parts => (_slab.Live, _orderSlab.Live, _orderSlab.Taken);
+    internal (long Records, long Order, long OrderTaken) Parts => _space?.Parts ?? default;
 
-    internal long LiveBytes => _slab.Live + _orderSlab.Live + _tableSlab.Live + AttachedBytes;
+    internal long LiveBytes => _space?.Live ?? 0;
 
     /// <summary>Native bytes of contents that are still attached or wait for readers.</summary>
-    internal long AttachedBytes => _attached?.Live ?? 0;
+    internal long AttachedBytes => _space?.AttachedLive ?? 0;
 
     internal long Retries => _order.Retries;
 
-    internal long ParkedVersions => _sweep.Parked;
+    internal long ParkedVersions => _space?.Sweep.Parked ?? 0;
 
-    internal long DeferredDeletions => _sweep.Deferred;
+    internal long DeferredDeletions => _space?.Sweep.Deferred ?? 0;
 
     internal bool IsClosed => Volatile.Read(ref _isClosed);
 
     // ---- writing -----------------------------------------------------------------------------------------------------------
 
+    private RunSpace Space => _space ?? MakeSpace();
+
+    // Readers come meanwhile: they find the indexes of nobody, or these, and nothing in either. Nothing is in them before EnsureOrdered.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private RunSpace MakeSpace()
+    {
+        var space = new RunSpace(this, _debug, _content, Below?.Budget, _isAboveImage, _since);
+        if (_isLoading)
+            space.BeginLoad(_expectedKeys);
+        Volatile.Write(ref _table, space.Table);
+        Volatile.Write(ref _order, space.Order);
+        Volatile.Write(ref _space, space);
+        return space;
+    }
+
     internal void Reserve(int writes, long bytes)
     {
-        _slab.Ensure(SmallBytes(writes, bytes));
-        _tableSlab.Ensure(_table.BytesFor(writes));
-        _slab.EnsureLarge(bytes);
-        if (_content is not null && bytes > _content.Threshold)
-            ReserveContent(writes, bytes);
+        Space.Reserve(writes, bytes);
         if (_isLoading && !_isOrdered)
             return;
         EnsureOrdered();
         _order.Ensure(writes);
-    }
-
-    private long SmallBytes(int writes, long bytes)
-    {
-        const long RecordBytes = Version.HeaderBytes + 16 + Entry.KeyOffset + 16;
-        var small = Math.Min(bytes, (long)writes * (Slab.SmallMax + Entry.KeyBytesMax)) + writes * RecordBytes;
-        return small + VersionSweep.BytesFor(writes) + (_dirty is null ? 0 : DirtyKeys.BytesFor(writes));
     }
 
     internal ulong PrefetchBucket(ReadOnlySpan<byte> key)
@@ -162,12 +143,13 @@ internal sealed unsafe class RunMemory : IDisposable
         bool isNew = false)
     {
         Invariant.Check(key.Length is > 0 and <= Entry.KeyBytesMax, "a stored key has 1 to 32,767 bytes");
+        var space = Space;
         var hash = KeyHash.Of(key);
         _table.Prefetch(hash);
         // Where the last key of the family was new, this one will be too: then both indexes are fetched at once.
         var family = 1UL << (key[0] & 63);
         Unsafe.SkipInit(out OrderedIndex.Place place);
-        var isSought = (_insertsExpected & family) != 0 && Volatile.Read(ref _isOrdered);
+        var isSought = (space.InsertsExpected & family) != 0 && Volatile.Read(ref _isOrdered);
         if (isSought)
             _order.Seek(key, ref place);
         var entry = _table.Find(hash, key);
@@ -176,29 +158,30 @@ internal sealed unsafe class RunMemory : IDisposable
         var previous = default(PreviousVersion);
         if (entry == null)
         {
-            _insertsExpected |= family;
+            space.InsertsExpected |= family;
             if (!_isLoading)
                 EnsureOrdered();
             if (!isSought && _isOrdered)
                 _order.Seek(key, ref place);
-            entry = Insert(hash, key, value, sequence, time, expiry, isTombstone, ref place, isContent);
+            entry = Insert(space, hash, key, value, sequence, time, expiry, isTombstone, ref place, isContent);
         }
         else
         {
-            _insertsExpected &= ~family;
+            space.InsertsExpected &= ~family;
             var newest = Entry.Newest(entry);
             previous = new PreviousVersion(true, Version.IsTombstone(newest), Version.Expiry(newest));
-            Add(entry, value, sequence, time, expiry, isTombstone, isContent);
+            Add(space, entry, value, sequence, time, expiry, isTombstone, isContent);
         }
 
         if (isContent && Version.Attached(Entry.Newest(entry)) is var block && block != null)
             Native.AttachedBytes.SetVersion(block, Entry.Newest(entry));
-        AfterWrite();
+        space.AfterWrite();
         return previous;
     }
 
     internal void AddCount(byte family, long delta, ulong sequence, long time)
     {
+        var space = Space;
         var entry = CountEntry(family);
         if (!_hasCounts)
             BringCountsLate();
@@ -216,11 +199,11 @@ internal sealed unsafe class RunMemory : IDisposable
                 Unsafe.SkipInit(out OrderedIndex.Place place);
                 if (_isOrdered)
                     _order.Seek(key, ref place);
-                entry = Insert(hash, key, value, sequence, time, 0, isTombstone: false, ref place);
+                entry = Insert(space, hash, key, value, sequence, time, 0, isTombstone: false, ref place);
             }
             else
             {
-                AddTo(entry, delta, sequence, time);
+                AddTo(space, entry, delta, sequence, time);
             }
 
             if (family >= _counts.Length)
@@ -229,10 +212,10 @@ internal sealed unsafe class RunMemory : IDisposable
         }
         else
         {
-            AddTo(entry, delta, sequence, time);
+            AddTo(space, entry, delta, sequence, time);
         }
 
-        AfterWrite();
+        space.AfterWrite();
     }
 
     /// <summary>A version whose value is a content. Its bytes are attached, but for a load: then they are in the log already.</summary>
@@ -242,7 +225,7 @@ internal sealed unsafe class RunMemory : IDisposable
     {
         Invariant.Check(_content is not null, "a store that keeps contents knows where they are read");
         Span<byte> stored = stackalloc byte[Version.ContentBytes];
-        var block = _isLoading || bytes.IsEmpty ? null : Attached.Add(reference, bytes);
+        var block = _isLoading || bytes.IsEmpty ? null : Space.Attached.Add(reference, bytes);
         if (block == null)
             _content.LeftMemory();
         BinaryPrimitives.WriteUInt64LittleEndian(stored, (ulong)block);
@@ -272,7 +255,7 @@ internal sealed unsafe class RunMemory : IDisposable
     {
         var hash = KeyHash.Of(key);
         var entry = _table.Find(hash, key);
-        if (entry == null && Below is { IsWhole: false } && !_absent.Contains(hash, key))
+        if (entry == null && Below is { IsWhole: false } && !IsKnownAbsent(hash, key))
             entry = Bring(hash, key);
         if (entry == null || Entry.Newest(entry) is var newest && !Version.IsContent(newest))
             return;
@@ -280,7 +263,7 @@ internal sealed unsafe class RunMemory : IDisposable
         if (block == null)
         {
             var reference = Version.Reference(newest);
-            block = Attached.Add(reference, _content!.Read(reference, Version.Sequence(newest)));
+            block = Space.Attached.Add(reference, _content!.Read(reference, Version.Sequence(newest)));
             Native.AttachedBytes.SetVersion(block, newest);
             Version.SetAttached(newest, block);
         }
@@ -289,36 +272,12 @@ internal sealed unsafe class RunMemory : IDisposable
     }
 
     /// <summary>Detaches the bytes of contents, see <see cref="RunStore.ForgetContent"/>.</summary>
-    internal long ForgetContent(int steps) => _attached?.Forget(steps, onlyAbove: false) ?? 0;
-
-    private AttachedBytes Attached => _attached ??= new AttachedBytes(_content!, _limbo, _debug, Below?.Budget);
-
-    // What the commits before have written makes room for what this one brings. Here, and not with each write: nothing that a commit has
-    // made sure of goes before it is applied.
-    private void ReserveContent(int writes, long bytes)
-    {
-        _slab.Ensure(writes * (long)Version.ContentBytes);
-        Attached.Ensure(bytes, writes);
-        if (!_content!.HasTooMuchAttached)
-            return;
-        Attached.Forget(ForgottenPerCommit + 2 * writes, onlyAbove: true);
-        _content.TrimCache();
-    }
+    internal long ForgetContent(int steps) => _space?.ForgetContent(steps) ?? 0;
 
     internal long Sweep(int steps)
     {
         Below?.Settle();
-        _sweep.Undefer();
-        // A version takes three passes: out of its chain, behind a line, free. One without progress may only have drawn the line.
-        var idle = 0;
-        for (var left = (long)steps; left > 0 && idle < 3 && _sweep.Pending != 0; left -= SweepSteps)
-        {
-            var before = _sweep.Pending;
-            _sweep.Step((int)Math.Min(left, SweepSteps), eager: true);
-            idle = _sweep.Pending == before ? idle + 1 : 0;
-        }
-
-        return _sweep.Pending - (Forks is null ? 0 : _sweep.HeldFor(Forks));
+        return _space?.Sweep.Run(steps) ?? 0;
     }
 
     /// <summary>The run is a fork, and has nothing of its own yet: what it does not have is its parent's.</summary>
@@ -327,27 +286,25 @@ internal sealed unsafe class RunMemory : IDisposable
         Below ??= new Residency(run, new CurrentImage(), isWhole: false, born: 0, cut: 0, _content);
         Below.SetBase(@base);
         KeepsTombstones = true;
-        _dirty?.BeginAt(@base.At);
+        _since = Math.Max(_since, @base.At);
+        Dirty?.BeginAt(@base.At);
     }
 
     internal void BeginLoad(long expectedKeys)
     {
         Invariant.Check(!_isLoading, "a load begins once");
         _isLoading = true;
-        _table.IsLoading = true;
+        _expectedKeys = expectedKeys;
         if (_table.Count == 0)
-        {
-            // Most of what follows will be new keys: order them once, when the order is first asked for.
-            _isOrdered = false;
-            _table.Presize(expectedKeys);
-        }
+            _isOrdered = false;                           // most of what follows will be new keys: they are ordered once, when that is asked for
+        _space?.BeginLoad(expectedKeys);
     }
 
     internal void EndLoad()
     {
         Invariant.Check(_isLoading, "a load ends once");
         _isLoading = false;
-        _table.IsLoading = false;
+        _space?.EndLoad();
     }
 
     /// <summary>Takes a key out of both indexes. Its only version is a visible tombstone.</summary>
@@ -362,7 +319,7 @@ internal sealed unsafe class RunMemory : IDisposable
         }
         else
         {
-            lock (_orderGate)                             // a reader may be collecting the keys at this moment
+            lock (_space!.OrderGate)                      // a reader may be collecting the keys at this moment
             {
                 if (_isOrdered)
                     _order.Remove(key);
@@ -371,43 +328,8 @@ internal sealed unsafe class RunMemory : IDisposable
         }
 
         Entry.SetQueued(entry, true);                     // nothing moves into its home any more
-        _limbo.Add(LimboKind.Version, tombstone);
-        _limbo.Add(LimboKind.Entry, entry);
-    }
-
-    /// <summary>Frees a block that nobody can hold.</summary>
-    internal void Free(LimboKind kind, byte* block)
-    {
-        if (kind <= LimboKind.HomeVersion && Version.IsContent(block))
-            _attached?.Release(block);
-        switch (kind)
-        {
-            case LimboKind.Version:
-                _slab.Free(block, Version.Size(block));
-                break;
-            case LimboKind.HomeVersion:
-                if (!TryMoveHome(block))
-                    _slab.Free(block, Version.Size(block));
-                break;
-            case LimboKind.Entry:
-                _slab.Free(block, Entry.Size(block));
-                break;
-            case LimboKind.Segment:
-                _table.FreeSegment(block);
-                break;
-            case LimboKind.Directory:
-                _table.FreeDirectory(block);
-                break;
-            case LimboKind.Attached:
-                _attached!.Free(block);
-                break;
-            case LimboKind.Node:
-                _order.FreeNode(block);
-                break;
-            default:
-                _order.FreeSeparator(block);
-                break;
-        }
+        _space!.Limbo.Add(LimboKind.Version, tombstone);
+        _space.Limbo.Add(LimboKind.Entry, entry);
     }
 
     /// <summary>No reader enters any more: another memory has taken the place. <see cref="TryLetGo"/> follows.</summary>
@@ -422,16 +344,8 @@ internal sealed unsafe class RunMemory : IDisposable
     {
         if (!Epoch.HasPassed(_leftLine))
             return false;
-        Free();
+        _space?.Dispose();
         return true;
-    }
-
-    private void Free()
-    {
-        _slab.Dispose();
-        _orderSlab.Dispose();
-        _tableSlab.Dispose();
-        _attached?.Dispose();
     }
 
     /// <summary>No reader enters any more. <see cref="Dispose(long)"/> follows.</summary>
@@ -455,7 +369,7 @@ internal sealed unsafe class RunMemory : IDisposable
         {
             if (Epoch.HasPassed(line))
             {
-                Free();
+                _space?.Dispose();
                 return;
             }
 
@@ -463,37 +377,39 @@ internal sealed unsafe class RunMemory : IDisposable
         }
     }
 
-    private byte* Insert(ulong hash, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry,
-        bool isTombstone, ref OrderedIndex.Place place, bool isContent = false)
+    private byte* Insert(
+        RunSpace space, ulong hash, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone,
+        ref OrderedIndex.Place place, bool isContent = false)
     {
-        var entry = _slab.AllocPair(Entry.SizeFor(key.Length), Version.SizeFor(value.Length, 0, expiry != 0), out var version);
+        var entry = space.Slab.AllocPair(Entry.SizeFor(key.Length), Version.SizeFor(value.Length, 0, expiry != 0), out var version);
         Version.Write(version, value, sequence, sequence, time, expiry, isTombstone, isContent);
         Version.SetEntry(version, entry);
         Entry.Write(entry, key, version);
         _table.Insert(hash, entry);
         if (_isOrdered)
             _order.Insert(entry, ref place);
-        _dirty?.Written(entry, before: 0, sequence, 0, Version.Size(version));
+        space.Dirty?.Written(entry, before: 0, sequence, 0, Version.Size(version));
         if (isTombstone && value.Length == 0 && !KeepsTombstones)
         {
-            if (_isLoading && !_isOrdered && _dirty is null)
-                RemoveLoaded(entry, version);
+            if (_isLoading && !_isOrdered && !_isAboveImage)
+                RemoveLoaded(space, entry, version);
             else
-                _sweep.AddBornDeleted(entry);
+                space.Sweep.AddBornDeleted(entry);
         }
 
         return entry;
     }
 
     private void Add(
-        byte* entry, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone, bool isContent = false)
+        RunSpace space, byte* entry, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone,
+        bool isContent = false)
     {
         var newest = Entry.Newest(entry);
         var newestSequence = Version.Sequence(newest);
         Invariant.Check(newestSequence <= sequence, "the commits of a run are applied in order");
         var created = Version.IsLiveAt(newest, time) ? Version.Created(newest) : sequence;
         var size = Version.SizeFor(value.Length, sequence - created, expiry != 0);
-        _dirty?.Written(entry, newestSequence, sequence, Version.Size(newest), size);
+        space.Dirty?.Written(entry, newestSequence, sequence, Version.Size(newest), size);
         var isHeld = _isLoading && Forks is not null && Forks.AnyIn(newestSequence, sequence);
         if (_isLoading && !isHeld && size == Version.Size(newest) && !isTombstone)
         {
@@ -501,7 +417,7 @@ internal sealed unsafe class RunMemory : IDisposable
             return;
         }
 
-        var version = _slab.Alloc(size);
+        var version = space.Slab.Alloc(size);
         Version.Write(version, value, sequence, created, time, expiry, isTombstone, isContent);
         Version.SetEntry(version, entry);
 
@@ -514,20 +430,20 @@ internal sealed unsafe class RunMemory : IDisposable
         Entry.SetNewest(entry, version);
         if (!isReplaced)
         {
-            _sweep.AddSuperseded(newest);
+            space.Sweep.AddSuperseded(newest);
         }
         else
         {
             if (_isLoading)
-                Free(LimboKind.Version, newest);
+                space.Free(LimboKind.Version, newest);
             else
-                _limbo.AddVersion(newest, entry);
+                space.Limbo.AddVersion(newest, entry);
             if (older == null && isTombstone && value.Length == 0 && !KeepsTombstones && !Entry.IsQueued(entry))
             {
-                if (_isLoading && !_isOrdered && _dirty is null)
-                    RemoveLoaded(entry, version);
+                if (_isLoading && !_isOrdered && !_isAboveImage)
+                    RemoveLoaded(space, entry, version);
                 else
-                    _sweep.AddBornDeleted(entry);
+                    space.Sweep.AddBornDeleted(entry);
             }
         }
     }
@@ -555,7 +471,7 @@ internal sealed unsafe class RunMemory : IDisposable
     [MethodImpl(MethodImplOptions.NoInlining)]
     private byte* BringLate(ulong hash, ReadOnlySpan<byte> key)
     {
-        if (_absent.Contains(hash, key))
+        if (IsKnownAbsent(hash, key))
             return null;
         NoteLate();
         return Bring(hash, key);
@@ -566,6 +482,8 @@ internal sealed unsafe class RunMemory : IDisposable
         if (!_isLoading)
             Below!.ReadLate();
     }
+
+    private bool IsKnownAbsent(ulong hash, ReadOnlySpan<byte> key) => _space is { } space && space.Absent.Contains(hash, key);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private byte* CheckNew(ReadOnlySpan<byte> key)
@@ -588,6 +506,7 @@ internal sealed unsafe class RunMemory : IDisposable
 
     private byte* InsertClean(ulong hash, ReadOnlySpan<byte> key, in VersionView found)
     {
+        var space = Space;
         if (!_isLoading)
             EnsureOrdered();
         Unsafe.SkipInit(out OrderedIndex.Place place);
@@ -607,7 +526,7 @@ internal sealed unsafe class RunMemory : IDisposable
         }
 
         var size = Version.SizeFor(value.Length, found.Sequence - found.Created, found.Expiry != 0);
-        var entry = _slab.AllocPair(Entry.SizeFor(key.Length), size, out var version);
+        var entry = space.Slab.AllocPair(Entry.SizeFor(key.Length), size, out var version);
         Version.Write(version, value, found.Sequence, found.Created, found.Time, found.Expiry, found.IsTombstone, found.IsContent);
         Version.SetEntry(version, entry);
         Entry.Write(entry, key, version);
@@ -617,7 +536,7 @@ internal sealed unsafe class RunMemory : IDisposable
         return entry;
     }
 
-    private void AddTo(byte* entry, long delta, ulong sequence, long time)
+    private void AddTo(RunSpace space, byte* entry, long delta, ulong sequence, long time)
     {
         var newest = Entry.Newest(entry);
         var isCount = !Version.IsTombstone(newest) && Version.Length(newest) == 8;
@@ -630,49 +549,23 @@ internal sealed unsafe class RunMemory : IDisposable
 
         Span<byte> value = stackalloc byte[8];
         BinaryPrimitives.WriteInt64LittleEndian(value, count + delta);
-        Add(entry, value, sequence, time, 0, isTombstone: false);
-    }
-
-    // A key's only version moves to the place behind its entry, when that has become free and fits: reading it is then one miss
-    // and not two, and so is updating it. Readers that stand on the old place find the same there. The entry is still there:
-    // it would enter limbo behind this block.
-    private bool TryMoveHome(byte* home)
-    {
-        var entry = Version.Newer(home);
-        if (Entry.IsQueued(entry))
-            return false;
-        var version = Entry.Newest(entry);
-        var size = Version.Size(version);
-        if (Version.Older(version) != null || size != Version.Size(home) || Version.IsContent(version))
-            return false;                                 // attached bytes name their version
-        Buffer.MemoryCopy(version, home, size, size);
-        Entry.SetNewest(entry, home);
-        _limbo.Add(LimboKind.Version, version);
-        return true;
+        Add(space, entry, value, sequence, time, 0, isTombstone: false);
     }
 
     // During a load, with nobody reading and the order not kept: the key was never there.
-    private void RemoveLoaded(byte* entry, byte* tombstone)
+    private void RemoveLoaded(RunSpace space, byte* entry, byte* tombstone)
     {
         var key = Entry.Key(entry);
         ForgetCount(key);
         _table.Remove(KeyHash.Of(key), key);
-        Free(LimboKind.Version, tombstone);
-        Free(LimboKind.Entry, entry);
+        space.Free(LimboKind.Version, tombstone);
+        space.Free(LimboKind.Entry, entry);
     }
 
     private void ForgetCount(ReadOnlySpan<byte> key)
     {
         if (key.Length == 2 && key[0] == RunStore.CountFamily && key[1] < _counts.Length)
             Volatile.Write(ref _counts[key[1]], 0);
-    }
-
-    private void AfterWrite()
-    {
-        if (--_untilSweep > 0 && !Failpoint.Rarely("store.sweep-now", 0.2))
-            return;
-        _untilSweep = Math.Clamp(_sweep.Pins, SweepEvery, SweepEveryMax);
-        _sweep.Step(_untilSweep * StepsPerWrite, eager: false);
     }
 
     private byte* CountEntry(byte family)
@@ -704,7 +597,7 @@ internal sealed unsafe class RunMemory : IDisposable
         var entry = _table.Find(hash, key);
         if (TryRead(entry, ulong.MaxValue, out version))
             return true;
-        if (Below is not { IsWhole: false } || _absent.Contains(hash, key))
+        if (Below is not { IsWhole: false } || IsKnownAbsent(hash, key))
             return false;
         NoteLate();
         return Below.TryGet(key, ulong.MaxValue, out version);
@@ -892,7 +785,7 @@ internal sealed unsafe class RunMemory : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void NoteUse(byte* version)
     {
-        if (_notesUse && !Version.IsUsed(version))
+        if (_isAboveImage && !Version.IsUsed(version))
             Version.SetUsed(version, true);
     }
 
@@ -940,7 +833,7 @@ internal sealed unsafe class RunMemory : IDisposable
     internal void BeginResident()
     {
         if (!Mutant.Is("absent-for-ever"))
-            _absent.Clear();
+            _space?.Absent.Clear();
         if (!_hasCounts)
             BringCounts();
     }
@@ -962,7 +855,7 @@ internal sealed unsafe class RunMemory : IDisposable
     {
         var hash = KeyHash.Of(key);
         var entry = _table.Find(hash, key);
-        if ((entry != null && !Version.IsPlainTombstone(Entry.Newest(entry))) || _absent.Contains(hash, key))
+        if ((entry != null && !Version.IsPlainTombstone(Entry.Newest(entry))) || IsKnownAbsent(hash, key))
             return entry;
         if (entry == null)
         {
@@ -972,7 +865,7 @@ internal sealed unsafe class RunMemory : IDisposable
 
         // A tombstone that memory has may be swept before its key is written: then the image has nothing more to say than it.
         if (entry == null ? !Mutant.Is("absent-not-remembered") : Version.IsPlainTombstone(Entry.Newest(entry)))
-            _absent.Add(hash, key);
+            Space.Absent.Add(hash, key);
         return entry;
     }
 
@@ -1042,11 +935,18 @@ internal sealed unsafe class RunMemory : IDisposable
         }
     }
 
-    internal int FrozenCount => checked((int)Dirty.FrozenCount);
+    internal void SplitDirty(ulong cut) => DirtyOf(Space).Split(cut);
 
-    internal void CopyFrozen(ulong cut, Span<nint> entries) => Dirty.CopyFrozen(cut, entries);
+    internal void GiveBack(ulong cut) => DirtyOf(_space).GiveBack(cut);
 
-    internal ulong FrozenSince => Dirty.FrozenSince;
+    internal int FrozenCount => checked((int)DirtyOf(_space).FrozenCount);
+
+    internal void CopyFrozen(ulong cut, Span<nint> entries) => DirtyOf(_space).CopyFrozen(cut, entries);
+
+    internal ulong FrozenSince => DirtyOf(_space).FrozenSince;
+
+    private static DirtyKeys DirtyOf(RunSpace? space) =>
+        space?.Dirty ?? throw new InvalidOperationException("A store without an image has no dirty keys.");
 
     /// <summary>Hands out the versions that a cut's newest one of a key has superseded since the cut before, and that forks read: newest
     /// first. With <paramref name="visit"/> null it only looks.</summary>
@@ -1079,27 +979,29 @@ internal sealed unsafe class RunMemory : IDisposable
 
     internal void Published(ulong cut, long line)
     {
-        if (Dirty.IsFrozen)
-            Dirty.Published(cut);
+        if (Dirty is { IsFrozen: true } dirty)
+            dirty.Published(cut);
         Below!.Published(cut, line);
     }
 
     /// <summary>See <see cref="RunStore.Forget"/>.</summary>
     internal ForgottenKeys Forget(int keys, bool eager, long idleSince, bool ignoresUse)
     {
-        if (_dirty is null || _isLoading || !Below!.EndWhole())
+        if (!_isAboveImage || _isLoading || !Below!.EndWhole())
             return default;
         Below.Settle();
-        _slab.Ensure(4096);
-        return _clock.Turn(this, keys, eager, Forgettable(), idleSince, ignoresUse);
+        if (_space is not { } space)
+            return new ForgottenKeys(1, 0, IsRoundDone: true);
+        space.Slab.Ensure(4096);
+        return space.Clock.Turn(this, keys, eager, Forgettable(space), idleSince, ignoresUse);
     }
 
     /// <summary>The newest sequence that may be forgotten: it is clean, visible, and no pin lies below it.</summary>
-    private ulong Forgettable()
+    private ulong Forgettable(RunSpace space)
     {
         // In this order: a pin that is taken after the word was loaded is at or above it (SnapshotRegistry).
         var visible = Visible.Value;
-        var oldestPin = _sweep.OldestPin();
+        var oldestPin = space.Sweep.OldestPin();
         return Mutant.Is("forget-dirty") ? oldestPin : Math.Min(Math.Min(Below!.CleanCut, visible), oldestPin);
     }
 
@@ -1121,19 +1023,22 @@ internal sealed unsafe class RunMemory : IDisposable
     /// go on there. Null: not now.</summary>
     internal RunMemory? Replace()
     {
-        if (_dirty is null || _isLoading || !Below!.EndWhole())
+        if (!_isAboveImage || _isLoading || !Below!.EndWhole())
             return null;
         Below.Settle();
-        if (!Dirty.IsClean || Dirty.LastWritten > Forgettable())
+        var space = _space;
+        if (space is { Dirty: { } dirty } && (!dirty.IsClean || dirty.LastWritten > Forgettable(space)))
             return null;
-        var next = new RunMemory(Pins, Visible, RunTag, _debug, _content, Below, Dirty.Since)
+        var next = new RunMemory(Pins, Visible, RunTag, _debug, _content, Below, space?.Dirty?.Since ?? _since)
         {
             KeepsTombstones = KeepsTombstones,
             Forks = Forks,
         };
         // The successor first: whoever misses here because of what follows finds it.
         Volatile.Write(ref _successor, next);
-        lock (_orderGate)
+        if (space is null)
+            return next;
+        lock (space.OrderGate)
         {
             Volatile.Write(ref _isOrdered, true);
             _order.Forget();
@@ -1148,9 +1053,9 @@ internal sealed unsafe class RunMemory : IDisposable
 
     internal void EnsureOrdered()
     {
-        if (Volatile.Read(ref _isOrdered))
-            return;
-        lock (_orderGate)
+        if (Volatile.Read(ref _isOrdered) || Volatile.Read(ref _space) is not { } space)
+            return;                                       // ordered, or nothing there yet: outside a load the first key comes behind this too
+        lock (space.OrderGate)
         {
             if (_isOrdered)
                 return;

@@ -34,6 +34,7 @@ internal sealed unsafe class Slab : SafeHandle
     private readonly bool _inLargePages;
     private readonly SharedBytes? _shared;
     private readonly MemoryBudget? _budget;
+    private readonly long _beside;
     private readonly long _chunkMax;
     private readonly Queue<(nint Block, int Size, bool IsApart)>? _held;
 
@@ -54,16 +55,20 @@ internal sealed unsafe class Slab : SafeHandle
     /// <param name="inLargePages">Asks the system for large pages behind full chunks.</param>
     /// <param name="shared">Where <see cref="Charge"/> adds up.</param>
     /// <param name="budget">What is taken counts there.</param>
-    internal Slab(bool debug, bool inLargePages = false, SharedBytes? shared = null, MemoryBudget? budget = null)
+    /// <param name="beside">Managed memory that comes and goes with this one, counted there too.</param>
+    internal Slab(bool debug, bool inLargePages = false, SharedBytes? shared = null, MemoryBudget? budget = null, int beside = 0)
         : base(0, ownsHandle: true)
     {
         _debug = debug;
         _shared = shared;
         _budget = budget;
+        _beside = beside;
         _chunkMax = budget?.ChunkMax(ChunkMax) ?? ChunkMax;
         _inLargePages = inLargePages;
         if (debug)
             _held = new Queue<(nint, int, bool)>();
+        if (beside != 0)
+            budget?.AddManaged(beside);
         SetHandle(1);
     }
 
@@ -254,6 +259,8 @@ internal sealed unsafe class Slab : SafeHandle
         Count(-_taken);
         _shared?.Add(-_charged);
         _charged = 0;
+        if (_beside != 0)
+            _budget?.AddManaged(-_beside);
         handle = 0;
         return true;
     }

@@ -18,6 +18,7 @@ internal sealed unsafe class VersionSweep
 {
     private const int ParkedListsLooked = 4;              // per step: the lists are few, and each is passed in turn
     private const int StepsLeast = 4;
+    private const int StepsPerPass = 48;
 
     private readonly RunMemory _memory;
     private readonly Slab _slab;
@@ -82,6 +83,23 @@ internal sealed unsafe class VersionSweep
     {
         Entry.SetQueued(entry, true);
         _waiting.Add(_slab, (ulong)entry | 1);
+    }
+
+    /// <summary>For an idle run: does up to so many steps. Returns how many versions and blocks still wait, without those that forks
+    /// hold.</summary>
+    internal long Run(int steps)
+    {
+        Undefer();
+        // A version takes three passes: out of its chain, behind a line, free. One without progress may only have drawn the line.
+        var idle = 0;
+        for (var left = (long)steps; left > 0 && idle < 3 && Pending != 0; left -= StepsPerPass)
+        {
+            var before = Pending;
+            Step((int)Math.Min(left, StepsPerPass), eager: true);
+            idle = Pending == before ? idle + 1 : 0;
+        }
+
+        return Pending - (_memory.Forks is { } forks ? HeldFor(forks) : 0);
     }
 
     /// <summary>Does up to <paramref name="steps"/> steps of each kind.</summary>
