@@ -10,13 +10,16 @@ internal sealed class ReplayWalk(
     ReplaySource source, Manifest manifest, ReplayPoint point, ReplayBase from, int keptBytes, long imageAfterBytes) : IDisposable
 {
     private readonly LogReader _reader = new(source.Log) { ReadsAlong = true };
-    private readonly List<Found> _found = [];                // newest first
+    private readonly List<Found[]> _found = [];              // pages; newest first
     private readonly List<byte[]> _chunks = [];
     private int _used = ChunkBytes;                          // of the last one
 
     private readonly record struct Found(ulong Position, ulong Sequence, int Length, int Chunk, int Offset);
 
     private const int NotKept = -1;
+
+    /// <summary>Chosen: below what the collector takes for a large object, and kept by the pool for the next walk.</summary>
+    private const int PageFound = 2048;
 
     /// <summary>Chosen: arrays of this length are kept by the pool for the next walk.</summary>
     private const int ChunkBytes = 1 << 20;
@@ -34,9 +37,9 @@ internal sealed class ReplayWalk(
     internal long BytesRead { get; private set; }
 
     /// <summary>Commits of the run up to the moment, above the image.</summary>
-    internal int Count => _found.Count;
+    internal int Count { get; private set; }
 
-    internal ulong LowestPosition => _found.Count == 0 ? source.Log.AppendedPosition : _found[^1].Position;
+    internal ulong LowestPosition => Count == 0 ? source.Log.AppendedPosition : FoundAt(Count - 1).Position;
 
     /// <exception cref="HistoryTrimmedException">Neither the run's records nor an image reach the moment.</exception>
     /// <exception cref="CorruptionException">A record is damaged.</exception>
@@ -71,8 +74,11 @@ internal sealed class ReplayWalk(
         BytesRead = chain.BytesRead;
         if (chain.IsTrimmed && !Mutant.Is("replay-crosses-gaps"))
             BeginAbove(image, chain);
-        if (Checkpoint is { } used)
-            _found.RemoveAll(found => found.Sequence <= used.Sequence && !Mutant.Is("replay-applies-below-image"));
+        while (Checkpoint is { } used && Count > 0 && FoundAt(Count - 1).Sequence <= used.Sequence
+            && !Mutant.Is("replay-applies-below-image"))
+        {
+            Count--;
+        }
     }
 
     private ManifestCheckpoint? NewestImage() => manifest.Checkpoints.LastOrDefault(
@@ -107,19 +113,25 @@ internal sealed class ReplayWalk(
             _used += payload.Length;
         }
 
-        _found.Add(new Found(chain.Position, chain.Header.Sequence, payload.Length, chunk, offset));
+        if (Count == _found.Count * PageFound)
+            _found.Add(ArrayPool<Found>.Shared.Rent(PageFound));
+        Count++;
+        FoundAt(Count - 1) = new Found(chain.Position, chain.Header.Sequence, payload.Length, chunk, offset);
     }
 
+    // Counted from 0, the newest first.
+    private ref Found FoundAt(int index) => ref _found[index / PageFound][index % PageFound];
+
     /// <param name="index">Counted from 0, the oldest first.</param>
-    internal ulong SequenceAt(int index) => _found[^(index + 1)].Sequence;
+    internal ulong SequenceAt(int index) => FoundAt(Count - 1 - index).Sequence;
 
     /// <summary>Gives out records in the order of their sequences.</summary>
     /// <param name="first">Counted from 0.</param>
     internal void Forward(int first, int count, RecordVisitor visit)
     {
-        for (var i = _found.Count - 1 - first; count > 0; i--, count--)
+        for (var i = Count - 1 - first; count > 0; i--, count--)
         {
-            var found = _found[i];
+            ref readonly var found = ref FoundAt(i);
             if (found.Chunk != NotKept)
             {
                 visit(HeaderOf(found), _chunks[found.Chunk].AsSpan(found.Offset, found.Length), found.Position);
@@ -146,5 +158,9 @@ internal sealed class ReplayWalk(
         foreach (var chunk in _chunks)
             ArrayPool<byte>.Shared.Return(chunk);
         _chunks.Clear();
+        foreach (var page in _found)
+            ArrayPool<Found>.Shared.Return(page);
+        _found.Clear();
+        Count = 0;
     }
 }
