@@ -90,6 +90,53 @@ public sealed record CommitAttributes
         ("entries", Entries.Count == 0 ? default(Value?) : Entries),
         ("reads", Reads?.ToValue()));
 
+    /// <summary>As they stand in a line of an export. What was read is not there: it names sequences of another log.</summary>
+    internal Value ToLine() => Fields.Write(
+        ("actor", Fields.Of(Actor)),
+        ("tool", Fields.Of(Tool)),
+        ("step", Fields.Of(TraceStep?.ToString())),
+        ("source", Fields.Of(SourceKind)),
+        ("trust", Fields.Of(Trust)),
+        ("entries", Entries.Count == 0 ? default(Value?) : Entries));
+
+    /// <summary>What a line of an export says; members that this version does not know are passed over.</summary>
+    /// <returns>False when a member is not what it should be.</returns>
+    internal static bool TryReadLine(in Value line, out CommitAttributes attributes)
+    {
+        attributes = None;
+        if (!Fields.TryRead(line, out var fields) || !fields.TryText("actor", out var actor) || !fields.TryText("tool", out var tool)
+            || !fields.TryText("step", out var text) || !fields.TryText("source", out var source)
+            || !fields.TryFloat("trust", out var trust) || !fields.TryObject("entries", out var entries))
+        {
+            return false;
+        }
+
+        var step = default(TraceId);
+        if (text is not null && !TraceId.TryParse(text, out step))
+            return false;
+        attributes = new CommitAttributes
+        {
+            Actor = actor,
+            Tool = tool,
+            TraceStep = text is null ? null : step,
+            SourceKind = source,
+            Trust = trust,
+            Entries = entries,
+        };
+        return true;
+    }
+
+    /// <summary>These, judged as given ones are, with an entry of the engine's, which is bounded by itself.</summary>
+    /// <inheritdoc cref="Encode" path="/exception"/>
+    internal byte[] EncodeWith(string name, in Value entry, Limits limits)
+    {
+        Encode(limits);
+        return (this with
+        {
+            Entries = Value.Object(Entries.AsObject().Where(member => member.Key != name).Append(new(name, entry))),
+        }).ToValue().Encode();
+    }
+
     /// <summary>What a record says; members that this version does not know are passed over.</summary>
     /// <returns>False when the bytes are no canonical object, or a member is of another kind.</returns>
     internal static bool TryDecode(ReadOnlySpan<byte> encoded, out CommitAttributes attributes)

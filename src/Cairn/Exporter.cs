@@ -1,12 +1,14 @@
 // Export: the content of runs as lines of JSON, in an order in which an import can write them.
 //
 //      {"line":"head", ...}                              format, database, sequence, time
-//      {"line":"run", ...}                               identity, name, parent, created, tags, metadata
+//      {"line":"run", ...}                               identity, name, parent, fork point, created, tags, metadata
 //      {"line":"kv"|"state"|"event"|"trace"|"consumer"}  of that run, each with "run"
 //      {"line":"events_from"}                            before the events, when those before them were trimmed
 //      {"line":"run_end", ...}                           status, completed, error, result; only of a run that is not active
 //      ... the next run
 //      {"line":"end","lines":N}                          without it the file is not whole
+//
+// What a commit wrote says who and what caused the commit ("cause"), as far as its record is kept.
 //
 // A run's end stands behind what it holds, because a run that has ended takes nothing more. All lines are of one cut; each page is read for
 // itself, so memory holds a page and one line.
@@ -31,9 +33,13 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
     internal const string TraceColumns =
         "run,id,parent,type,time,duration_us,model,input_tokens,output_tokens,tags,causes,redacted,step,metadata";
 
+    private Causes _causes = Causes.None;                    // of the run at hand
     private long _lines;
     private long _bytes;
     private long _told;
+
+    /// <summary>Lines tell who and what caused them. False: nobody reads them.</summary>
+    internal bool TellsCauses { get; init; } = true;
 
     /// <summary>Gets what the runs hold, without what belongs to this database: see <see cref="Run.ContentHash"/>; null = nobody
     /// asks.</summary>
@@ -100,6 +106,7 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
     {
         var views = ViewsOf(run);
         var record = RecordOf(run.Id, out var result);
+        _causes = TellsCauses ? CausesOf(run) : Causes.None;
         WriteLine(Fields.Write(
             ("line", "run"),
             ("run", run.Id.ToString()),
@@ -107,7 +114,9 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
             ("parent", Fields.Of(record.Parent?.ToString())),
             ("created_us", Fields.Of(record.Created)),
             ("tags", Fields.Of(record.Tags)),
-            ("metadata", record.Metadata.Count == 0 ? default(Value?) : record.Metadata)));
+            ("metadata", record.Metadata.Count == 0 ? default(Value?) : record.Metadata),
+            ("fork_sequence", Fields.Of((long?)record.ForkSequence)),
+            ("cause", _causes.At(run.Born))));
         WriteValues(run, views);
         WriteCells(run, views);
         WriteEvents(run, views);
@@ -136,6 +145,19 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
         return record;
     }
 
+    private Causes CausesOf(RunState run)
+    {
+        try
+        {
+            using var end = CairnDatabase.EndOf(engine, run, cut.Time);
+            return Causes.Of(end, cancellationToken);
+        }
+        catch (CairnException gone) when (gone.Code == ErrorCode.NotFound)
+        {
+            return Causes.None;                              // deleted since the cut: the records are nobody's any more
+        }
+    }
+
     private SnapshotViews ViewsOf(RunState run) => new(engine, Scope.Snapshot(engine.Path, run, cut.Sequence, cut.Time));
 
     private void WriteValues(RunState run, SnapshotViews views)
@@ -153,7 +175,8 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
                     ("value", value.Value),
                     ("version", (long)value.Version.Value),
                     ("time_us", CommitClock.Microseconds(value.Time)),
-                    ("expiry_us", Fields.Of(Microseconds(value.Expiry)))));
+                    ("expiry_us", Fields.Of(Microseconds(value.Expiry))),
+                    ("cause", _causes.At(value.Version.Value))));
             }
 
             cursor = page.Cursor;
@@ -186,7 +209,7 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
         }
     }
 
-    private static Value LineOf(RunState run, string name, ulong counter, StateCell? cell) => cell is { } live
+    private Value LineOf(RunState run, string name, ulong counter, StateCell? cell) => cell is { } live
         ? Fields.Write(
             ("line", "state"),
             ("run", run.Id.ToString()),
@@ -195,7 +218,8 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
             ("value", live.Value),
             ("version", (long)live.Version.Value),
             ("time_us", CommitClock.Microseconds(live.UpdatedAt)),
-            ("expiry_us", Fields.Of(Microseconds(live.Expiry))))
+            ("expiry_us", Fields.Of(Microseconds(live.Expiry))),
+            ("cause", _causes.At(live.Version.Value)))
         : Value.Object(("line", "state"), ("run", run.Id.ToString()), ("name", name), ("counter", (long)counter), ("deleted", true));
 
     private void WriteEvents(RunState run, SnapshotViews views)
@@ -226,7 +250,8 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
                         ? default(Value?)
                         : Value.Array(item.Causes.Select(cause => (Value)(long)cause.Value))),
                     ("hash", item.Hash.ToString()),
-                    ("version", (long)item.Sequence.Value)));
+                    ("version", (long)item.Sequence.Value),
+                    ("cause", _causes.At(item.Sequence.Value))));
                 from = item.Number.Value + 1;
             }
 
@@ -263,9 +288,9 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
         while (cursor is not null);
     }
 
-    private Value LineOf(RunState run, TraceRecord trace) => Value.Object(
+    private Value LineOf(RunState run, TraceRecord trace) => Fields.Write(
         ("line", "trace"), ("run", run.Id.ToString()), ("id", trace.Id.ToString()), ("version", (long)trace.Version.Value),
-        ("content", TraceContent.Of(trace, engine.Limits)));
+        ("content", TraceContent.Of(trace, engine.Limits)), ("cause", _causes.At(trace.Version.Value)));
 
     // ---- CSV --------------------------------------------------------------------------------------------------------------------
 
@@ -316,7 +341,7 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
         {
             content.AppendData(Value.Object(line.AsObject().Where(member => member.Key switch
             {
-                "run" or "version" or "created_us" => false,
+                "run" or "version" or "created_us" or "fork_sequence" or "cause" => false,
                 "name" => kind != "run",
                 "time_us" => kind is not ("kv" or "state"),
                 _ => true,

@@ -7,9 +7,12 @@
 //     at the commit; an event names the hash that it belongs behind.
 // I4  Every rule and limit of this database holds, and is told with the line. Memory holds one line and one commit.
 //
+// I5  What has a cause is written by a commit that has it: lines of one cause are committed together. The commit that begins a run tells
+//     where it came from ($import): run, sequence and time of the export, and of a fork its parent and the point. A fork comes in whole
+//     and reads through to nobody here, so it has no ForkSequence.
+//
 // Kept as they were: ids, names, times of events and of runs' beginnings and ends, numbers, salts, hashes, counters, expiries. Not:
-// versions
-// and the times of commits, which are the import's.
+// versions and the times of commits, which are the import's.
 
 using System.Buffers;
 using System.Globalization;
@@ -30,6 +33,9 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
     internal const int ProgressBytes = 1 << 20;
     private const int ReadBytes = 64 << 10;
 
+    /// <summary>Entry of the attributes of the commit that begins a run.</summary>
+    internal const string Origin = "$import";
+
     /// <summary>A value's encoding in JSON is at most so many times as long: every byte of text escaped.</summary>
     private const int JsonPerByte = 6;
 
@@ -38,6 +44,8 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
     private readonly HashSet<string> _keys = new(StringComparer.Ordinal);
     private Batch? _batch;
     private RunState? _run;
+    private byte[] _cause = [];                              // of the batch
+    private (long Sequence, long Time) _exported;
     private ulong _appended;
     private Hash256 _head;
     private long _headTime;
@@ -148,6 +156,7 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
                 if (line.Number("cairn_export") != Exporter.Version)
                     throw new FormatVersionException("export", $"version {line.Number("cairn_export")}", $"version {Exporter.Version}");
                 _hasHead = true;
+                _exported = (line.Number("sequence"), line.Number("time_us"));
                 return;
             case "end":
                 Commit();
@@ -158,14 +167,20 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
                 return;
             case "run":
                 Commit();
+                _cause = [];
                 Begin(line);
                 return;
         }
 
         var run = Find(line);
-        if (run != _run || _linesInBatch >= LinesPerCommit || _batch?.Record.PayloadLength > BytesPerCommit)
+        var cause = CauseOf(line).Encode(_engine.Limits);
+        if (run != _run || _linesInBatch >= LinesPerCommit || _batch?.Record.PayloadLength > BytesPerCommit
+            || !_cause.AsSpan().SequenceEqual(cause))
+        {
             Commit();
-        _run = run;
+        }
+
+        (_run, _cause) = (run, cause);
         var isWritten = kind switch
         {
             "kv" => Put(line, run),
@@ -240,6 +255,7 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         if (line.NumberOrNull("created_us") > _engine.Path.ReadTime())
             throw Later("the run was begun");
         var state = _engine.Catalogue.NewState(id);
+        _cause = OfBeginning(line);
         var batch = Open(state);
         RunOperations.Add(batch, OperationCode.RunCreate, body, kept.Length);
         _linesInBatch++;
@@ -249,6 +265,22 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         _run = state;
         _runs++;
     }
+
+    // I5
+    private byte[] OfBeginning(Line line)
+    {
+        var cause = CauseOf(line);
+        var before = cause.Entries.TryGetMember(Origin, out var older) ? older : default(Value?);
+        var origin = Fields.Write(
+            ("run", line.Text("run")), ("sequence", _exported.Sequence), ("time_us", _exported.Time),
+            ("parent", Fields.Of(line.TextOrNull("parent"))), ("fork_sequence", Fields.Of(line.NumberOrNull("fork_sequence"))),
+            ("before", before));
+        return (cause with { SourceKind = cause.SourceKind ?? "import" }).EncodeWith(Origin, origin, _engine.Limits);
+    }
+
+    private static CommitAttributes CauseOf(Line line) => line.Any("cause") is not { } told ? CommitAttributes.None
+        : CommitAttributes.TryReadLine(told, out var cause) ? cause
+        : throw new CairnException(ErrorCode.InvalidArgument, "'cause' is not what the attributes of a commit are.");
 
     private void CheckFree(RunId id, string? name)
     {
@@ -557,7 +589,7 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
     {
         if (_batch is not null)
             return _batch;
-        _batch = Batch.RentOwned();
+        _batch = Batch.RentOwned(_cause);
         _batch.BeginPart(run);
         _batch.Record.NeedsSync = _engine.Path.NeedsSync(CommitOptions.Default);
         _firstInBatch = _line;

@@ -120,7 +120,10 @@ public sealed partial class Run
             using var cut = Cut.Take(_engine.Path, _engine.Pins);
             if (Exporter.TryFindRuns(cut, [Id]) is not { } found)
                 continue;
-            new Exporter(_engine, cut, Stream.Null, ExportOptions.Default, CancellationToken.None) { Content = hash }.Write(found);
+            new Exporter(_engine, cut, Stream.Null, ExportOptions.Default, CancellationToken.None)
+            {
+                Content = hash, TellsCauses = false,
+            }.Write(found);
             return new Hash256(hash.GetHashAndReset());
         }
     }

@@ -287,7 +287,7 @@ public sealed class ExportTests
     // Nothing that was alive has expired since.
     private static long TimeOf(string[] lines) => Value.FromJson(lines[0])["time_us"].AsInt64();
 
-    /// <summary>But for what the import itself gave: versions, and the times of commits.</summary>
+    /// <summary>But for what the import itself gave, versions and the times of commits, and for what records tell.</summary>
     internal static void Same(string[] expected, string[] actual, string where)
     {
         var missing = expected.Select(Timeless).Except(actual.Select(Timeless));
@@ -303,8 +303,43 @@ public sealed class ExportTests
         var value = Value.FromJson(line);
         var kind = value["line"].AsString();
         return Value.Object(value.AsObject().Where(member =>
-            kind != "head" && member.Key != "version" && (member.Key != "time_us" || kind == "event"))).ToJson();
+            kind != "head" && member.Key is not ("version" or "cause" or "fork_sequence")
+            && (member.Key != "time_us" || kind == "event"))).ToJson();
     }
+
+    [Fact]
+    [Trait("Requirement", "RPL-7")]
+    public void Causes_are_in_the_lines_and_what_is_no_cause_is_refused_with_its_line()
+    {
+        using var test = new TestDatabase(Durability.Strict);
+        for (var i = 0; i < 10; i++)
+            test.Run.With(new CommitAttributes { Actor = i % 3 == 0 ? "ada" : "eve" }).Kv.Put($"k{i}", i);
+        var lines = Export(test.Db);
+        using var copy = new TestDatabase(Durability.Strict);
+        copy.Clock.Microseconds = TimeOf(lines);
+        Import(copy.Db, lines);
+        for (var i = 0; i < 10; i++)
+            Assert.Equal(i % 3 == 0 ? "ada" : "eve", copy.Db.Default.Blame(ItemAddress.OfKey($"k{i}"))!.Attributes.Actor);
+        Assert.Equal(0, Import(copy.Db, lines).Written);
+        Assert.Equal(lines[2..^1].Select(Timed), Export(copy.Db)[2..^1].Select(Timed));
+        foreach (var (wrong, code) in ((string, ErrorCode)[])
+        [
+            ("7", ErrorCode.InvalidArgument), ("{\"actor\":7}", ErrorCode.InvalidArgument),
+            ("{\"step\":\"x\"}", ErrorCode.InvalidArgument),
+            ("{\"actor\":\"\"}", ErrorCode.InvalidName), ("{\"trust\":2.0}", ErrorCode.ConstraintViolation),
+        ])
+        {
+            using var other = new TestDatabase(Durability.Strict);
+            other.Clock.Microseconds = TimeOf(lines);
+            string[] changed = [.. lines.Select(line => line.Replace("{\"actor\":\"ada\"}", wrong, StringComparison.Ordinal))];
+            var refused = Assert.Throws<CairnException>(() => Import(other.Db, changed));
+            Assert.Equal(code, refused.Code);
+            Assert.StartsWith("Line 3:", refused.Message, StringComparison.Ordinal);
+        }
+    }
+
+    private static string Timed(string line) => Value.Object(Value.FromJson(line).AsObject().Where(
+        member => member.Key is not ("version" or "time_us"))).ToJson();
 
     private sealed class Cancel(CancellationTokenSource source) : IProgress<TransferProgress>
     {

@@ -75,6 +75,79 @@ public sealed class RunFileTests
         Assert.Equal("seen", replay.Run.Input(InputKind.Tool, "look", () => throw new InvalidOperationException()).AsString());
     }
 
+    // An export forgot who had written what, and where a fork had begun.
+    [Fact]
+    [Trait("Requirement", "RPL-7")]
+    [Trait("Requirement", "RPL-12")]
+    public void Who_and_what_caused_a_commit_and_where_a_fork_began_are_in_the_file_and_come_back()
+    {
+        using var test = new TestDatabase(Durability.Strict);
+        var parent = test.Db.Runs.With(By("founder")).Begin("parent");
+        var step = parent.With(By("planner")).Traces.Record(new ThoughtStep("why"));
+        var all = new CommitAttributes
+        {
+            Actor = "planner", Tool = "crm.lookup", TraceStep = step, SourceKind = "model", Trust = 0.25,
+            Entries = Value.Object(("ticket", 7), ("text", "é")),
+        };
+        parent.With(new CommitOptions { Attributes = all }).Kv.Put("inherited", 1);
+        test.Db.Runs.Get("parent")!.Kv.Put("untold", 1);
+        var fork = test.Db.Runs.With(By("forker")).Fork(parent.Id, name: "fork");
+        parent.With(By("nobody")).Kv.Put("inherited", 2);
+        fork.With(By("a")).State.Set("cell", 1);
+        fork.With(By("b")).Events.Append("e", Value.Object());
+        fork.With(By("a")).Events.Append("e", Value.Object());
+        fork.With(new CommitOptions { Attributes = By("reader").Attributes, RecordReads = true }).Transact(tx =>
+            tx.Kv.Put("read", tx.Kv.Get("inherited")!.Value));
+        ItemAddress[] things =
+        [
+            ItemAddress.OfKey("inherited"), ItemAddress.OfKey("untold"), ItemAddress.OfKey("read"), ItemAddress.OfCell("cell"),
+            ItemAddress.OfEvent(0), ItemAddress.OfEvent(1), ItemAddress.OfTrace(step),
+        ];
+        test.CheckpointAndForget();
+        (parent, fork) = (test.Db.Runs.Get("parent")!, test.Db.Runs.Get("fork")!);
+        var (bytes, written) = Write(test.Db, fork.Id);
+
+        using var copy = new TestDatabase(Durability.Strict);
+        copy.Clock.Microseconds = test.Clock.Microseconds;
+        var there = copy.Db.Runs.Get(Read(copy.Db, bytes, "copy").Run)!;
+        Assert.Equal(written.ContentHash, there.ContentHash());
+        foreach (var thing in things)
+        {
+            var was = fork.Blame(thing)!.Attributes;
+            Assert.Equal(was with { Reads = null }, there.Blame(thing)!.Attributes);
+            Assert.Equal(thing == ItemAddress.OfKey("untold"), was == CommitAttributes.None);
+        }
+
+        // The fork reads through to nobody here; where it began is told by the commit that begins it.
+        Assert.Null(there.Info.ForkSequence);
+        Assert.Equal(parent.Id, there.Info.Parent);
+        var begun = copy.Db.TransactionAt(there.Info.FirstSequence).Attributes;
+        Assert.Equal(("forker", "import"), (begun.Actor, begun.SourceKind));
+        var origin = begun.Entries["$import"];
+        Assert.Equal(
+            (fork.Id.ToString(), parent.Id.ToString(), (long)fork.Info.ForkSequence!.Value.Value, (long)written.Sequence.Value),
+            (origin["run"].AsString(), origin["parent"].AsString(), origin["fork_sequence"].AsInt64(), origin["sequence"].AsInt64()));
+        Assert.False(origin.TryGetMember("before", out _));
+
+        // And once more: what the copy tells is in its file too.
+        using var third = new TestDatabase(Durability.Buffered);
+        third.Clock.Microseconds = test.Clock.Microseconds;
+        var last = third.Db.Runs.Get(Read(third.Db, Write(copy.Db, there.Id).Bytes, null).Run)!;
+        foreach (var thing in things)
+            Assert.Equal(there.Blame(thing)!.Attributes, last.Blame(thing)!.Attributes);
+        var again = third.Db.TransactionAt(last.Info.FirstSequence).Attributes.Entries["$import"];
+        Assert.Equal((there.Id.ToString(), origin), (again["run"].AsString(), again["before"]));
+
+        // Without a log there is nothing to tell, and nothing to keep it.
+        using var memory = new TestDatabase(Durability.InMemory);
+        memory.Clock.Microseconds = test.Clock.Microseconds;
+        var inMemory = memory.Db.Runs.Get(Read(memory.Db, bytes, null).Run)!;
+        Assert.Equal(written.ContentHash, inMemory.ContentHash());
+        Assert.Equal(written.ContentHash, Write(memory.Db, inMemory.Id).Report.ContentHash);
+    }
+
+    private static CommitOptions By(string actor) => new() { Attributes = new CommitAttributes { Actor = actor } };
+
     [Fact]
     [Trait("Promise", "G6")]
     public void Damage_anywhere_and_every_cut_are_found_and_nothing_is_changed()
