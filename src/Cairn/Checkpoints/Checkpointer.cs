@@ -70,6 +70,24 @@ internal sealed record CheckpointParts
     internal required ulong Epoch { get; init; }
 
     internal required IReadOnlyCollection<ulong> EndedUncleanly { get; init; }
+
+    /// <summary>Names other tables in the manifest. A full disk leaves it as it was; after any other failure nobody knows which of the two
+    /// is there.</summary>
+    internal Manifest Publish(Func<Manifest, Manifest> change)
+    {
+        try
+        {
+            return Device.Change(change);
+        }
+        catch (StorageException full) when (full.Error == StorageError.NoSpace)
+        {
+            throw;
+        }
+        catch (Exception cause)
+        {
+            throw State.Fail(cause);
+        }
+    }
 }
 
 /// <summary>See the essay above. Thread-safe: whoever calls does the next step.</summary>

@@ -159,7 +159,7 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
                     // 8.5: the manifest before the newest stays, and so does what it names.
                     try
                     {
-                        Publish(manifest => manifest);
+                        parts.Publish(manifest => manifest);
                     }
                     catch (StorageException full) when (full.Error == StorageError.NoSpace)
                     {
@@ -309,7 +309,7 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
         if (Mutant.Is("merge-unlinks-early"))
             Array.ForEach(attempt.Sources, source => Unlink(source.Info.Path));
         Failpoint.Hit("merge.before-manifest");
-        var manifest = Publish(manifest => WithMerged(manifest, attempt.Sources, info));
+        var manifest = parts.Publish(manifest => WithMerged(manifest, attempt.Sources, info));
         attempt.IsPublished = true;
         Failpoint.Hit("merge.manifest-published");
         var image = parts.Image.Value;
@@ -339,22 +339,6 @@ internal sealed class Merger(CheckpointParts parts) : IDisposable
         var cursor = new TableCursor(table, keep: false);
         return (cursor.MoveTo(Probe.Behind(default)) && RunId.Read(cursor.Key) != RunId.System)
             || cursor.MoveTo(Probe.Behind(RunId.System));
-    }
-
-    private Manifest Publish(Func<Manifest, Manifest> change)
-    {
-        try
-        {
-            return parts.Device.Change(change);
-        }
-        catch (StorageException full) when (full.Error == StorageError.NoSpace)
-        {
-            throw;                                           // nothing was published
-        }
-        catch (Exception cause)
-        {
-            throw parts.State.Fail(cause);
-        }
     }
 
     private static Manifest WithMerged(Manifest manifest, Table[] sources, TableInfo merged)

@@ -385,7 +385,7 @@ internal sealed class Rebuilder(
             }
 
             Failpoint.Hit("rebuild.before-manifest");
-            var manifest = Publish(manifest => WithRebuilt(manifest, attempt.Table, info));
+            var manifest = parts.Publish(manifest => WithRebuilt(manifest, attempt.Table, info));
             attempt.IsPublished = true;
             Failpoint.Hit("rebuild.manifest-published");
             var old = image.Tables[index];
@@ -410,22 +410,6 @@ internal sealed class Rebuilder(
         }
 
         return null;
-    }
-
-    private Manifest Publish(Func<Manifest, Manifest> change)
-    {
-        try
-        {
-            return parts.Device.Change(change);
-        }
-        catch (StorageException full) when (full.Error == StorageError.NoSpace)
-        {
-            throw;                                           // nothing was published
-        }
-        catch (Exception cause)
-        {
-            throw parts.State.Fail(cause);
-        }
     }
 
     private static Manifest WithRebuilt(Manifest manifest, TableInfo old, TableInfo rebuilt) => manifest with

@@ -1,6 +1,7 @@
 using Cairn.Checkpoints;
 using Cairn.Log;
 using Cairn.Storage;
+using Cairn.Tests.Storage;
 using Cairn.Tests.Transactions;
 using Xunit;
 
@@ -11,6 +12,8 @@ namespace Cairn.Tests.Checkpoints;
 [Trait("Requirement", "CKP-3")]
 public class MergeTests
 {
+    private const int Keys = 30;
+
     private static CairnOptions Small(CairnOptions options) => options with
     {
         CheckpointOnClose = false, SegmentBytesMin = 16 << 10, SegmentBytesMax = 16 << 10, Retention = Retention.KeepLast(1),
@@ -57,21 +60,7 @@ public class MergeTests
     {
         for (var round = 0; round < checkpoints; round++)
         {
-            for (var i = 0; i < 12; i++)
-            {
-                var key = $"k{random.Next(30)}";
-                if (random.Next(4) == 0)
-                {
-                    test.Kv.Delete(key);
-                    held.Remove(key);
-                }
-                else
-                {
-                    held[key] = new string((char)('a' + random.Next(26)), random.Next(1, 200));
-                    test.Kv.Put(key, held[key]);
-                }
-            }
-
+            HeldKeys.Change(test, random, 12, Keys, held);
             test.OtherRun(random.Next(3)).Kv.Put("x", round);
             if (random.Next(5) == 0)
                 test.Db.Runs.Delete(test.OtherRun(random.Next(3)).Id);
@@ -79,13 +68,7 @@ public class MergeTests
         }
     }
 
-    private static void Check(TestDatabase test, Dictionary<string, string> held)
-    {
-        for (var i = 0; i < 30; i++)
-            Assert.Equal(held.GetValueOrDefault($"k{i}"), test.Kv.Text($"k{i}"));
-        Assert.Equal(held.Keys.Order(StringComparer.Ordinal), test.Kv.List());
-        Assert.Equal(held.Count, test.Kv.Count());
-    }
+    private static void Check(TestDatabase test, Dictionary<string, string> held) => HeldKeys.Check(test, Keys, held);
 
     [Theory]
     [InlineData(Durability.Buffered)]
@@ -378,16 +361,7 @@ public class MergeTests
     [Trait("Promise", "G7")]
     public void A_call_that_fails_during_a_merge_is_told_or_harmless()
     {
-        foreach (var kind in Enum.GetValues<FaultKind>().Where(kind => kind is not FaultKind.FlippedBit))
-        {
-            foreach (var lasting in new[] { false, true })
-            {
-                var faults = 0;
-                for (var at = 1; Strikes(kind, at, lasting); at++)
-                    faults++;
-                Assert.True(faults > 2, $"only {faults} faults of {kind}");
-            }
-        }
+        EachFault.Strikes(3, Strikes);
     }
 
     private static bool Strikes(FaultKind kind, int at, bool isLasting)

@@ -1,5 +1,6 @@
 using Cairn.Log;
 using Cairn.Storage;
+using Cairn.Tests.Storage;
 using Cairn.Tests.Transactions;
 using Xunit;
 
@@ -10,6 +11,8 @@ namespace Cairn.Tests.Recovery;
 [Trait("Promise", "G6")]
 public sealed class RebuildTests
 {
+    private const int Keys = 60;
+
     private static CairnOptions Small(CairnOptions options) => options with
     {
         CheckpointOnClose = false, SegmentBytesMin = 16 << 10, SegmentBytesMax = 16 << 10, SystemEvents = true,
@@ -26,21 +29,7 @@ public sealed class RebuildTests
     {
         for (var round = 0; round < checkpoints; round++)
         {
-            for (var i = 0; i < 30; i++)
-            {
-                var key = $"k{random.Next(60)}";
-                if (random.Next(4) == 0)
-                {
-                    test.Kv.Delete(key);
-                    held.Remove(key);
-                }
-                else
-                {
-                    held[key] = new string((char)('a' + random.Next(26)), random.Next(1, 200));
-                    test.Kv.Put(key, held[key]);
-                }
-            }
-
+            HeldKeys.Change(test, random, 30, Keys, held);
             var other = test.OtherRun(random.Next(3));
             other.Kv.Put("x", round);
             other.Events.Append("seen", Value.Object(("round", round)));
@@ -57,12 +46,7 @@ public sealed class RebuildTests
         }
     }
 
-    private static void Check(TestDatabase test, Dictionary<string, string> held)
-    {
-        for (var i = 0; i < 60; i++)
-            Assert.Equal(held.GetValueOrDefault($"k{i}"), test.Kv.Text($"k{i}"));
-        Assert.Equal(held.Keys.Order(StringComparer.Ordinal), test.Kv.List());
-    }
+    private static void Check(TestDatabase test, Dictionary<string, string> held) => HeldKeys.Check(test, Keys, held);
 
     // The ways a file rots, by what of the table is hit.
     private static readonly (string Name, Action<IStorage, TableInfo> Do)[] Ways =
@@ -486,16 +470,7 @@ public sealed class RebuildTests
     [Trait("Promise", "G7")]
     public void A_call_that_fails_during_rebuilding_is_told_or_harmless()
     {
-        foreach (var kind in Enum.GetValues<FaultKind>().Where(kind => kind is not FaultKind.FlippedBit))
-        {
-            foreach (var lasting in new[] { false, true })
-            {
-                var faults = 0;
-                for (var at = 1; Strikes(kind, at, lasting); at++)
-                    faults++;
-                Assert.True(faults > 1, $"only {faults} faults of {kind}");
-            }
-        }
+        EachFault.Strikes(2, Strikes);
     }
 
     private static bool Strikes(FaultKind kind, int at, bool isLasting)
