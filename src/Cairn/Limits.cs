@@ -14,6 +14,9 @@ public sealed record Limits
     /// <summary>Most causes of one event. Fixed.</summary>
     public const int EventCausesMax = 1024;
 
+    /// <summary>Most positions of a regular expression: its characters and classes, with counted repetitions written out. Fixed.</summary>
+    public const int RegexPositionsMax = 1_900;
+
     /// <summary>LIM-3: largest encoded value, in bytes. Default 16 MiB, at most 64 MiB.</summary>
     public int ValueBytesMax { get; init; } = 16 << 20;
 
@@ -34,6 +37,15 @@ public sealed record Limits
 
     /// <summary>LIM-10: most operations of one JSON Patch. Default 1,000, at most 100,000.</summary>
     public int PatchOperationsMax { get; init; } = 1_000;
+
+    /// <summary>LIM-11: longest text of a JSONPath query, in bytes of UTF-8. Default 8 KiB, at most 64 KiB.</summary>
+    public int QueryBytesMax { get; init; } = 8 << 10;
+
+    /// <summary>LIM-11: most nodes that a JSONPath query finds, or has on the way. Default 100,000, at most 1,000,000.</summary>
+    public int QueryNodesMax { get; init; } = 100_000;
+
+    /// <summary>LIM-11: longest regular expression of a JSONPath query, in bytes of UTF-8. Default 1 KiB, at most 4 KiB.</summary>
+    public int RegexBytesMax { get; init; } = 1 << 10;
 
     /// <summary>LIM-14: largest metadata of a trace or run, encoded, in bytes; also a run's error, the reason of a redaction, the
     /// answer of a transaction that is done once, and the attributes of a commit. Default 64 KiB, at most 1 MiB.</summary>
@@ -106,9 +118,13 @@ public sealed record Limits
     /// <summary>LIM-29: most runs that a fork reads through: its parent, the parent of that, and so on. Default 64, at most 256.</summary>
     public int ForkDepthMax { get; init; } = 64;
 
+    /// <summary>Most steps of one JSONPath query: values looked at, and the text compared and matched. Default 10,000,000, at most
+    /// 1,000,000,000.</summary>
+    public int QueryStepsMax { get; init; } = 10_000_000;
+
     /// <summary>What holds where no database is at hand.</summary>
     internal static Limits Defaults { get; } = new();
 
     internal static bool IsFixed(string limit) => limit is nameof(KeyBytesMax) or nameof(NameBytesMax) or nameof(EventCausesMax)
-        or nameof(TimeToLiveMin) or nameof(TimeToLiveMax);
+        or nameof(RegexPositionsMax) or nameof(TimeToLiveMin) or nameof(TimeToLiveMax);
 }

@@ -62,6 +62,10 @@ internal static class OptionRules
         Range(nameof(limits.ObjectMembersMax), limits.ObjectMembersMax, 1, 16_777_216);
         Range(nameof(limits.PathSegmentsMax), limits.PathSegmentsMax, 1, 1_024);
         Range(nameof(limits.PatchOperationsMax), limits.PatchOperationsMax, 1, 100_000);
+        Range(nameof(limits.QueryBytesMax), limits.QueryBytesMax, 1, 64 << 10);
+        Range(nameof(limits.QueryNodesMax), limits.QueryNodesMax, 1, 1_000_000);
+        Range(nameof(limits.QueryStepsMax), limits.QueryStepsMax, 1, 1_000_000_000);
+        Range(nameof(limits.RegexBytesMax), limits.RegexBytesMax, 1, 4 << 10);
         Range(nameof(limits.MetadataBytesMax), limits.MetadataBytesMax, 1, 1 << 20);
         Range(nameof(limits.TagsMax), limits.TagsMax, 1, TagsMost);
         Range(nameof(limits.ManyItemsMax), limits.ManyItemsMax, 1, 100_000);

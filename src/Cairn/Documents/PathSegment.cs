@@ -55,9 +55,9 @@ internal readonly record struct PathSegment(SegmentKind Kind, string? Name, long
         return Kind != SegmentKind.Name;
     }
 
-    /// <summary>What a value has there.</summary>
+    /// <summary>What a value has there. The container is a copy, so that it may be what the answer goes into.</summary>
     /// <returns>False when it has nothing there, whatever its kind.</returns>
-    internal bool TryGet(in Value container, out Value found)
+    internal bool TryGet(Value container, out Value found)
     {
         found = default;
         switch (container.Kind)

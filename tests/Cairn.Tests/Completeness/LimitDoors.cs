@@ -662,8 +662,56 @@ internal static class LimitDoors
             {
                 ["DocumentPath.Parse"] = (db, _, n) => DocumentPath.Parse("$" + Repeated(".a", n), db.Limits),
                 ["DocumentPath.ParsePointer"] = (db, _, n) => DocumentPath.ParsePointer(Repeated("/a", n), db.Limits),
+                ["JsonPath.Parse"] = (db, _, n) => JsonPath.Parse("$[?@" + Repeated("[0]", n - 1) + "]", db.Limits),
                 ["JsonPatch.Parse"] = (db, _, n) => JsonPatch.Parse(
                     $$"""[{"op":"remove","path":"{{Repeated("/0", n)}}"}]""", db.Limits),
+            },
+            NotHere = NoDocuments,
+        },
+        new(nameof(Limits.QueryBytesMax), 40, new Limits { QueryBytesMax = 40 })
+        {
+            OutsideCalls = new()
+            {
+                ["JsonPath.Parse"] = (db, _, n) => JsonPath.Parse("$." + Text(n - 2), db.Limits),
+            },
+            NotHere = NoDocuments,
+        },
+        new(nameof(Limits.QueryNodesMax), 20, new Limits { QueryNodesMax = 20 })
+        {
+            OutsideCalls = new()
+            {
+                ["JsonPath.Evaluate"] = (db, _, n) => JsonPath.Parse("$.*").Evaluate(Value.Array(new Value[n]), db.Limits),
+                ["JsonPath.Evaluate, on the way"] = (db, _, n) => JsonPath.Parse("$.*.none").Evaluate(Value.Array(new Value[n]), db.Limits),
+                ["JsonPath.Evaluate, in a filter"] = (db, _, n) => JsonPath.Parse("$[?count(@.*)>1]").Evaluate(
+                    Value.Array(Value.Array(new Value[n])), db.Limits),
+            },
+            NotHere = NoDocuments,
+        },
+        new(nameof(Limits.QueryStepsMax), 50, new Limits { QueryStepsMax = 50 })
+        {
+            OutsideCalls = new()
+            {
+                // One step for the segment, one for each element.
+                ["JsonPath.Evaluate"] = (db, _, n) => JsonPath.Parse("$[*]").Evaluate(Value.Array(new Value[n - 1]), db.Limits),
+            },
+            NotHere = NoDocuments,
+        },
+        new(nameof(Limits.RegexBytesMax), 20, new Limits { RegexBytesMax = 20 })
+        {
+            OutsideCalls = new()
+            {
+                ["JsonPath.Parse"] = (db, _, n) => JsonPath.Parse($"$[?match(@, '{Text(n)}')]", db.Limits),
+                ["JsonPath.Evaluate"] = (db, _, n) => JsonPath.Parse("$[?search(@, $[0])]").Evaluate(Value.Array(Text(n)), db.Limits),
+            },
+            NotHere = NoDocuments,
+        },
+        new(nameof(Limits.RegexPositionsMax), Limits.RegexPositionsMax, new Limits())
+        {
+            OutsideCalls = new()
+            {
+                ["JsonPath.Parse"] = (db, _, n) => JsonPath.Parse($"$[?match(@, 'a{{{n}}}')]", db.Limits),
+                ["JsonPath.Evaluate"] = (db, _, n) => JsonPath.Parse("$[?search(@, $[0])]").Evaluate(
+                    Value.Array($"a{{{n}}}"), db.Limits),
             },
             NotHere = NoDocuments,
         },

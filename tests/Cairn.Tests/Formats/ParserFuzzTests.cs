@@ -116,6 +116,35 @@ public class ParserFuzzTests
     }
 
     [Fact]
+    public void F1_A_query_is_read_and_evaluated_or_refused()
+    {
+        var documents = new Documents.RandomDocuments(11);
+        string[] right =
+        [
+            "$.a..b[*]['c', \"\\u00e9\"][0, -1, 1:5:2, ::-1]", "$..[?@.a == 1 && !(@['b'] < 2.5e1 || $.c != null)]",
+            "$[?match(@.a, 'a[^b-d]{1,3}|\\\\p{Lu}*.(x)?') || search(@, $.b)]", "$[?length(@.a) >= count(@.*) && value(@..a) <= 'x']",
+        ];
+        Feed("query", 20_000, random => Mutate(System.Text.Encoding.UTF8.GetBytes(right[random.Next(right.Length)]), random), bytes =>
+        {
+            var query = JsonPath.Parse(System.Text.Encoding.UTF8.GetString(bytes));
+            foreach (var match in query.Evaluate(documents.Next(4)))
+                Assert.Equal(match.Path, DocumentPath.Parse(match.ToString()));
+        });
+    }
+
+    [Fact]
+    public void F1_A_regular_expression_is_read_and_run_or_matches_nothing()
+    {
+        string[] right = ["a[^b-d]{1,3}|\\p{Lu}*.(x)?", "(a|b)*[\\P{L}\\]-]\\.{2,}", "^\U0001F5FE[\U0001F5FE-\U0001F5FF]+$"];
+        var query = JsonPath.Parse("$.t[?match(@, $.e) || search(@, $.e)]");
+        Feed("expression", 5_000, random => Mutate(System.Text.Encoding.UTF8.GetBytes(right[random.Next(right.Length)]), random), bytes =>
+        {
+            var text = System.Text.Encoding.UTF8.GetString(bytes);
+            query.Evaluate(Value.Object(("e", text), ("t", Value.Array(text, "aab", "\U0001F5FF"))));
+        });
+    }
+
+    [Fact]
     public void F1_A_key_is_taken_apart_or_not()
     {
         Feed(
