@@ -12,7 +12,7 @@ internal static class RunVerbs
         Begin(), Fork(), List(), Show(), Exists(), Count(), Children(), Ancestors(), CommonAncestor(), Complete(), Fail(), Pause(),
         Resume(), Cancel(), Archive(), Abort(), Adopt(), Orphaned(),
         Tag(), Untag(), Meta(), Retain(), ReplayVerbs.Timeline(), ReplayVerbs.At(), ReplayVerbs.Replay(), RunDiffVerb.Diff(),
-        RunMergeVerb.Merge(), RunInputVerbs.Inputs(), RunFileVerbs.Export(), RunFileVerbs.Import(), Delete());
+        RunMergeVerb.Merge(), RunInputVerbs.Inputs(), RunInputVerbs.Substitute(), RunFileVerbs.Export(), RunFileVerbs.Import(), Delete());
 
     private static Verb Begin()
     {

@@ -84,4 +84,68 @@ public sealed class CliRunFileTests : IDisposable
         _bed.Good("run", "begin", "empty");
         Assert.Empty(_bed.Json("run", "inputs", "empty"));
     }
+
+    [Fact]
+    [Trait("Requirement", "RPL-24")]
+    public void A_run_is_forked_at_an_input_with_another_answer_and_code_goes_on_from_there()
+    {
+        using (var db = CairnDatabase.Open(_bed.Path))
+        {
+            var run = db.Runs.Begin("order");
+            Agent(run, ask: request => request == "state" ? "shipped" : $"live {request}");
+            Assert.Equal("refund: no", run.Kv.Get("decision")!.Value.AsString());
+        }
+
+        // Two inputs stand in one commit: the one before comes along as it was.
+        var made = Assert.Single(_bed.Json("run", "substitute", "order", "2", "--value", "\"lost\"", "--name", "lost"));
+        Assert.Equal(
+            ("lost", "tool", "shipped", "lost", 2L),
+            (made["name"].AsString(), made["kind"].AsString(), made["was"].AsString(), made["answer"].AsString(),
+            made["ordinal"].AsInt64()));
+        var inputs = _bed.Json("run", "inputs", "lost");
+        Assert.Equal(["Recorded", "Recorded", "Substituted"], inputs.Select(input => input["mark"].AsString()));
+        Assert.Equal(["live hello", "live failing", "lost"], inputs.Select(input => input["answer"].AsString()));
+        Assert.Equal("greeting", _bed.Good("kv", "list", "--run", "lost").Trim());
+        using (var db = CairnDatabase.Open(_bed.Path))
+        {
+            var asked = new List<string>();
+            using var replay = db.Runs.ReplayInputs(
+                db.Runs.Get("lost")!.Id, new InputReplayOptions { From = 1, Mode = ReplayMode.Lenient });
+            Agent(replay.Run, request =>
+            {
+                asked.Add(request);
+                return $"now {request}";
+            });
+            Assert.Equal(
+                ("refund: yes", "now last"),
+                (replay.Run.Kv.Get("decision")!.Value.AsString(), replay.Run.Kv.Get("last")!.Value.AsString()));
+            Assert.Equal(["last"], asked);
+        }
+
+        Assert.Equal(made["id"].AsString(), _bed.Json("run", "show", "lost")[0]["id"].AsString());
+        var before = _bed.Json("stat")[0]["sequence"];
+        Assert.Equal(ExitCodes.Negative, _bed.Run("run", "substitute", "order", "9", "--value", "1").Exit);
+        Assert.Equal(ExitCodes.Negative, _bed.Run("run", "substitute", "nobody", "0", "--value", "1").Exit);
+        Assert.Equal(ExitCodes.Usage, _bed.Run("run", "substitute", "order", "2").Exit);
+        Assert.Equal(ExitCodes.Refused, _bed.Run("run", "substitute", "order", "2", "--value", "{").Exit);
+        Assert.Equal(ExitCodes.State, _bed.Run("run", "substitute", "order", "2", "--value", "1", "--name", "lost").Exit);
+        Assert.Equal(before, _bed.Json("stat")[0]["sequence"]);
+    }
+
+    // Goes on from what the run holds.
+    private static void Agent(Run run, Func<string, string> ask)
+    {
+        Value Ask(string request) => run.Input(InputKind.Tool, request, () => ask(request));
+        if (!run.Kv.Exists("greeting"))
+            run.Kv.Put("greeting", Ask("hello"));
+        var state = "";
+        run.Transact(tx =>
+        {
+            Ask("failing");
+            state = Ask("state").AsString();
+            tx.Kv.Put("state", state);
+        });
+        run.Kv.Put("decision", state == "lost" ? "refund: yes" : "refund: no");
+        run.Kv.Put("last", Ask("last"));
+    }
 }
