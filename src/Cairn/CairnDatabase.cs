@@ -275,7 +275,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         jobs.Add(new TimeoutJob(engine.CloseOldTransactions, () => engine.OpenTransactions + cursors.Open, cursors));
         jobs.Add(new SweepJob(catalogue));
         if (log.Device is SegmentedLog kept)
-            jobs.Add(new ScrubJob(kept, options.TimeProvider, options.Maintenance, engine.Random, counters.Events, damaged));
+            jobs.Add(new ScrubJob(kept, engine.State, options.TimeProvider, options.Maintenance, engine.Random, counters.Events, damaged));
         var rebuild = rebuilder is null ? null : new RebuildJob(damaged!, rebuilder.Step, rebuilder.GiveUp, state);
         if (rebuild is not null)
             jobs.Add(rebuild);

@@ -180,6 +180,89 @@ internal static class EngineVerbs
         Console.WriteLine("awaited");
     }
 
+    /// <summary>`patient DIR MODE`: commits on four threads for ever, with every time-out at two seconds or less; beside them checkpoints,
+    /// compactions, entries that expire, and somebody who follows the feed. Says `T N` when the n-th commit of thread t is acknowledged,
+    /// `refused CODE` when one is not, `health STATUS REASONS` ten times a second and `seen N` for every hundredth commit of the
+    /// feed.</summary>
+    internal static void Patient(string[] arguments)
+    {
+        var second = TimeSpan.FromSeconds(1);
+        using var db = CairnDatabase.Open(arguments[0], new CairnOptions
+        {
+            Durability = Enum.Parse<Durability>(arguments[1]),
+            SyncInterval = TimeSpan.FromMilliseconds(20),
+            CheckpointInterval = second,
+            CheckpointLogBytes = 256 << 10,
+            SegmentBytesMin = 64 << 10,
+            SegmentBytesMax = 128 << 10,
+            CompactionGarbageMin = 32 << 10,
+            Retention = Retention.KeepLast(1),
+            Limits = new Limits { TransactionTimeMax = second, BusyWaitMax = second, IdempotencyKeyLife = 2 * second },
+        });
+        var output = new Lock();
+        void Say(string line)
+        {
+            lock (output)
+                Console.WriteLine(line);
+        }
+
+        var threads = Enumerable.Range(0, 4).Select(thread => new Thread(() =>
+        {
+            var run = db.Runs.Begin($"thread-{thread}");
+            for (var n = 1L; ; n++)
+            {
+                var number = n;
+                try
+                {
+                    run.Transact(tx =>
+                    {
+                        tx.Kv.Put("n", number);
+                        tx.Kv.Put($"short {number % 50}", number, second / 10);
+                        tx.Kv.Put($"wide {number % 50}", new string('x', 1_000));
+                        tx.State.Set("n", number);
+                        tx.Events.Append("step", Value.Object(("n", number)));
+                    });
+                    Say($"{thread} {number}");
+                }
+                catch (CairnException refused)
+                {
+                    Say($"refused {refused.Code}");
+                    n--;
+                }
+            }
+        })).ToList();
+        var following = Task.Run(async () =>
+        {
+            var seen = 0L;
+            for (string? cursor = null; ;)
+            {
+                try
+                {
+                    await foreach (var _ in db.Changes(cursor))
+                    {
+                        if (++seen % 100 == 0)
+                            Say($"seen {seen}");
+                    }
+                }
+                catch (HistoryTrimmedException behind)       // slower than the compactions
+                {
+                    cursor = behind.EarliestCursor;
+                }
+            }
+        });
+        threads.ForEach(thread => thread.Start());
+        while (!following.IsFaulted)
+        {
+            var health = db.Health;
+            var reasons = health.Parts.Where(part => part.Status != HealthStatus.Healthy).Select(part => $"{part.Name}: {part.Reason}");
+            Say($"health {health.Status} {string.Join("; ", reasons)}");
+            Thread.Sleep(100);
+        }
+
+        Say($"the feed ended: {following.Exception}");
+        Environment.Exit(3);
+    }
+
     /// <summary>`until-failed DIR READY GO`: Strict puts of 3 KB; after ten writes a line to the file READY and waits for one from the file
     /// GO; then goes on until one is refused. Says `ok n` for each, the codes of the first refusal and of the next, and the
     /// state.</summary>

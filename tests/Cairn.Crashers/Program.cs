@@ -17,6 +17,7 @@ var verbs = new Dictionary<string, Action<string[]>>
     ["die"] = HookVerbs.Die,
     ["full"] = EngineVerbs.Full,
     ["starved"] = EngineVerbs.Starved,
+    ["patient"] = EngineVerbs.Patient,
     ["until-failed"] = EngineVerbs.UntilFailed,
     ["check"] = EngineVerbs.Check,
 };

@@ -236,6 +236,9 @@ internal sealed class SegmentedLog : LogDevice, ILogRecords
     /// <summary>Segments that are part of the log, the open one included.</summary>
     internal int SegmentCount => Volatile.Read(ref _segments).Length;
 
+    /// <summary>Nothing is written any more: a write, a sync or a manifest failed.</summary>
+    internal bool HasFailed => Volatile.Read(ref _failure) is not null;
+
     private SegmentFile Current => Volatile.Read(ref _segments)[^1];
 
     /// <summary>Bytes of records, beside the seal, in a file of this size.</summary>
@@ -255,7 +258,7 @@ internal sealed class SegmentedLog : LogDevice, ILogRecords
             var file = CreateAhead(_storage, LogNames.PreparedPath + LogNames.Part, bytes, default, _options.ZeroesSegments);
             Failpoint.Hit("segment.synced-before-named");
             DropPrepared();     // it was too small for the record that waits
-            _storage.Rename(LogNames.PreparedPath + LogNames.Part, LogNames.PreparedPath);
+            NamePrepared(file);
             _prepared = file;
             Volatile.Write(ref _preparedBytes, bytes);
         }
@@ -285,6 +288,21 @@ internal sealed class SegmentedLog : LogDevice, ILogRecords
         {
             _isShortOfSpace = true;
             _reserve.Release();
+        }
+    }
+
+    // A name may be what there is no room for: then nothing may lie in the way of the next try.
+    private void NamePrepared(IFile file)
+    {
+        try
+        {
+            _storage.Rename(LogNames.PreparedPath + LogNames.Part, LogNames.PreparedPath);
+        }
+        catch (StorageException full) when (full.Error == StorageError.NoSpace)
+        {
+            file.Dispose();
+            _storage.Unlink(LogNames.PreparedPath + LogNames.Part);
+            throw;
         }
     }
 

@@ -21,7 +21,8 @@ namespace Cairn.Maintenance;
 /// <summary>See the essay above.</summary>
 /// <param name="tables">Told of damaged tables, and of right ones; null = nobody rebuilds here, and nothing is written.</param>
 internal sealed class ScrubJob(
-    SegmentedLog log, TimeProvider clock, MaintenanceOptions options, RandomSource random, SystemEvents events, DamagedTables? tables)
+    SegmentedLog log, EngineState state, TimeProvider clock, MaintenanceOptions options, RandomSource random, SystemEvents events,
+    DamagedTables? tables)
     : MaintenanceJob("scrub"), IDisposable
 {
     /// <summary>Read in one step.</summary>
@@ -147,6 +148,10 @@ internal sealed class ScrubJob(
         {
             if (log.RewriteManifestIfDamaged() is { } damage)
                 events.Raise(SystemEvents.Rebuild, ("file", damage), ("rebuilt_as", log.Manifest.Name));
+        }
+        catch (Exception cause) when (log.HasFailed)
+        {
+            throw state.Fail(cause);                         // what a manifest says is not known: no commit may be told more
         }
         catch (StorageException full) when (full.Error == StorageError.NoSpace)
         {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Cairn.Diagnostics;
 using Cairn.Log;
 using Cairn.Maintenance;
@@ -302,6 +303,73 @@ public sealed class BackgroundTests
             Assert.Equal(
                 ["strict", "synced in the background", "health Healthy", "closed", "reopened clean True, 60 keys", "awaited"],
                 output.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    // As a laptop that sleeps, a debugger, or a machine without memory does it to a process: it stands still for longer than every time-out
+    // it has set, then goes on.
+    [Theory]
+    [InlineData(Durability.Buffered)]
+    [InlineData(Durability.Strict)]
+    [Trait("Gate", "Merge")]
+    [Trait("Requirement", "TIM-5")]
+    public void C14_A_process_that_stood_still_for_longer_than_every_time_out_goes_on_and_loses_nothing(Durability mode)
+    {
+        Crasher.SkipWithout("kill");
+        var directory = Directory.CreateTempSubdirectory("cairn-patient-").FullName;
+        try
+        {
+            using var process = Crasher.Start("patient", directory, mode.ToString());
+            var acknowledged = new long[4];
+            var (refused, health, seen) = (new List<string>(), "", 0L);
+            void ReadUntil(Func<bool> isEnough)
+            {
+                while (!isEnough())
+                {
+                    var words = (process.ReadLine() ?? throw new InvalidOperationException("the crasher has ended")).Split(' ', 2);
+                    if (words[0] == "refused")
+                        refused.Add(words[1]);
+                    else if (words[0] == "health")
+                        health = words[1];
+                    else if (words[0] == "seen")
+                        seen = long.Parse(words[1], CultureInfo.InvariantCulture);
+                    else
+                        acknowledged[words[0][0] - '0'] = long.Parse(words[1], CultureInfo.InvariantCulture);
+                }
+            }
+
+            ReadUntil(() => acknowledged.All(n => n > 50) && seen > 0);
+            Assert.Empty(refused);
+            for (var pause = 0; pause < 2; pause++)
+            {
+                process.Signal("STOP");
+                Thread.Sleep(TimeSpan.FromSeconds(2.5));
+                process.Signal("CONT");
+                var (before, followed) = ((long[])acknowledged.Clone(), seen);
+                health = "";
+                ReadUntil(() => seen > followed + 200 && Enumerable.Range(0, 4).All(i => acknowledged[i] > before[i] + 200)
+                    && health.StartsWith("Healthy", StringComparison.Ordinal));
+            }
+
+            // A transaction that was open meanwhile has lived too long, or has waited too long: it wrote nothing and was told so.
+            Assert.All(refused, code => Assert.True(code is nameof(ErrorCode.Timeout) or nameof(ErrorCode.Busy), code));
+            Assert.InRange(refused.Count, 0, 8);
+            process.Kill();
+            using var db = CairnDatabase.Open(directory, new CairnOptions { Durability = mode });
+            for (var i = 0; i < 4; i++)
+            {
+                var run = db.Runs.Get($"thread-{i}")!;
+                var n = run.Kv.Number("n");
+                Assert.InRange(n!.Value, acknowledged[i], long.MaxValue);
+                Assert.Equal((n.Value, n.Value), (run.State.Get("n")!.Value.Value.AsInt64(), (long)run.Events.Count()));
+                Assert.True(run.Events.Verify().IsValid);
+            }
+
+            Assert.Empty(db.VerifyDeep().Findings);
         }
         finally
         {

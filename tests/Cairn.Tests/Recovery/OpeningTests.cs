@@ -303,6 +303,31 @@ public class OpeningTests
     }
 
     [Fact]
+    [Trait("Requirement", "CKP-6")]
+    [Trait("Promise", "G11")]
+    public void A_feature_that_may_be_ignored_is_and_stays_said()
+    {
+        using var test = new TestDatabase(Durability.Strict, options => options with { CheckpointOnClose = false });
+        test.Kv.Put("a", 1);
+        test.Db.Dispose();
+        var image = DirectoryImage.Of(test.Storage);
+        var segment = image.Files["log/0000000001.segment"];
+        Assert.True(SegmentHeader.TryRead(segment, out var header));
+        (header with { Format = header.Format with { Compatible = 4 } }).Write(segment);
+        var newest = Newest(test.Storage);
+        image.Files[newest.Name] = (newest with { Format = newest.Format with { Compatible = 4 } }).Encode();
+        var newer = image.ToStorage();
+        test.MoveTo(newer);
+        test.Kv.Put("b", 2);
+        test.NowAndAfterReopening(() => Assert.Equal((1, 2), (test.Kv.Number("a"), test.Kv.Number("b"))));
+        Assert.True(Newest(newer).Number > newest.Number);
+        Assert.Equal(4u, Newest(newer).Format.Compatible);
+
+        static Manifest Newest(IStorage storage) => Manifest.Load(
+            storage, storage.List("").Max(name => LogNames.TryParseManifest(name, out var number) ? number : 0), forWriting: true, out _);
+    }
+
+    [Fact]
     public void A_payload_that_Apply_cannot_read_is_corruption_at_its_offset()
     {
         var storage = new MemoryStorage();

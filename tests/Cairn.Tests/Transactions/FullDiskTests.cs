@@ -248,6 +248,23 @@ public sealed class FullDiskTests
         }
     }
 
+    // The next segment was made and its name found no room. The file stayed, the next try met it, and the database failed.
+    [Fact]
+    public void DUR9_A_full_disk_under_the_name_of_a_segment_that_is_prepared_refuses_writes_and_is_left()
+    {
+        var storage = new FaultStorage(new MemoryStorage());
+        using var database = new TestDatabase(Durability.Strict, storage: storage);
+        storage.Inject(FaultKind.NoSpace, 1, StorageCall.Rename, lasting: true, path: "log/prepared.part");
+        FillUp(database, out var count);
+        Assert.Equal(ErrorCode.DiskFull, Refused(() => database.Kv.Put("b", 1)));
+        Assert.False(database.Db.Engine.State.HasFailed);
+        storage.Clear();
+        database.Maintain();
+        database.Kv.Put("b", 1);
+        Assert.Equal(HealthStatus.Healthy, database.Db.Health.Status);
+        database.NowAndAfterReopening(() => Assert.Equal(count + 1, database.Kv.Count()));
+    }
+
     /// <summary>Wherever in a script the space runs out: never a failed database, nothing acknowledged lost, and all is well once there is
     /// space.</summary>
     [Fact]
@@ -295,6 +312,168 @@ public sealed class FullDiskTests
         }
 
         Assert.True(fulls > 20, "the disk was never full");
+    }
+
+    /// <summary>On a disk that is full at whichever byte, checkpoints and a compaction work from the reserve: they give up log that nobody
+    /// needs, and writes resume without anybody making room.</summary>
+    [Fact]
+    [Trait("Gate", "Merge")]
+    [Trait("Requirement", "CNT-2")]
+    public void C10_DUR9_On_a_full_disk_checkpoints_and_a_compaction_make_room_from_the_reserve()
+    {
+        const int keys = 20;
+        var resumed = 0;
+        for (var capacity = 2L << 20; capacity < 4 << 20; capacity += 131_072 - 12_345)
+        {
+            var disk = new MemoryStorage(capacity);
+            using var database = new TestDatabase(Durability.Strict, Churned, disk);
+            var last = Churn(database, keys);
+            Assert.True(database.Db.Metrics.IsDiskFull);
+            Assert.Equal(ErrorCode.DiskFull, Refused(() => database.Kv.Put("b", 1)));
+            for (var i = 0; i < 4; i++)
+            {
+                Assert.True(database.Kv.Delete($"k{i}"), $"capacity {capacity}");
+                last.Remove($"k{i}");
+            }
+
+            database.Checkpoint();
+            Assert.True(database.Kv.Delete("k4"), $"capacity {capacity}");
+            last.Remove("k4");
+            database.Checkpoint();
+            var report = database.Db.Compact(cancellationToken: TestContext.Current.CancellationToken);
+            Assert.True(report.SegmentsDropped > 0, $"capacity {capacity}: {report}");
+            database.Maintain();
+            Assert.False(database.Db.Engine.State.HasFailed);
+            Assert.False(database.Db.Metrics.IsDiskFull, $"capacity {capacity}: {disk.FreeSpace()} bytes are free");
+            database.Kv.Put("after", 1);
+            database.Kv.Delete("after");
+            resumed++;
+            database.NowAndAfterReopening(() => AssertHas(database, last, $"capacity {capacity}"));
+            Assert.Empty(database.Db.VerifyDeep().Findings);
+        }
+
+        Assert.InRange(resumed, 10, 100);
+    }
+
+    /// <summary>Whichever allocation of a checkpoint or a compaction is the first without room; none finds any from then on.</summary>
+    [Fact]
+    [Trait("Gate", "Merge")]
+    [Trait("Requirement", "CKP-5")]
+    [Trait("Requirement", "CNT-10")]
+    public void C10_DUR9_A_full_disk_at_any_step_of_a_checkpoint_or_a_compaction_is_told_and_loses_nothing()
+    {
+        const int keys = 20;
+        var fulls = 0;
+        for (var nth = 1;; nth++)
+        {
+            using var disk = new MemoryStorage(16 << 20);
+            var storage = new FillingStorage(disk);
+            using var database = new TestDatabase(Durability.Strict, options => Churned(options) with { Retention = null }, storage);
+            var kept = database.OtherRun();
+            kept.Retention.Apply(Retention.KeepAll);
+            database.Run.Retention.Apply(Retention.KeepLast(1));
+            var last = new Dictionary<string, byte>();
+            for (var i = 0; i < 150; i++)
+            {
+                Overwrite(database, last, i, keys);
+                if (i % 10 == 0)
+                    kept.Kv.Put("k", i);
+            }
+
+            database.Checkpoint();
+            for (var i = 150; i < 200; i++)
+                Overwrite(database, last, i, keys);
+            database.Maintain();
+            storage.FullAfter(nth);
+            Exception?[] told =
+            [
+                Record.Exception(() => database.Checkpoint()),
+                Record.Exception(() => database.Db.Compact(cancellationToken: TestContext.Current.CancellationToken)),
+            ];
+            var struck = storage.IsFull;
+            Assert.All(told, failure => Assert.True(
+                failure is null or BusyException { Code: ErrorCode.DiskFull }, $"allocation {nth}: {failure}"));
+            Assert.False(database.Db.Engine.State.HasFailed, $"allocation {nth}: {database.Db.Engine.State.Cause}");
+            AssertHas(database, last, $"allocation {nth}");
+            if (told.Any(failure => failure is not null))
+                fulls++;
+
+            disk.CapacityBytes = 64 << 20;
+            database.Maintain();
+            Overwrite(database, last, 200, keys);
+            database.Checkpoint();
+            database.Db.Compact(cancellationToken: TestContext.Current.CancellationToken);
+            Assert.True(database.Db.Metrics.Archives > 0, $"allocation {nth}: nothing was given up");
+            database.NowAndAfterReopening(() =>
+            {
+                AssertHas(database, last, $"allocation {nth}");
+                Assert.Equal(
+                    Enumerable.Range(0, 15).Reverse().Select(i => 10L * i),
+                    database.OtherRun().Kv.History("k").Select(item => item.Value.AsInt64()));
+            });
+            if (!struck)
+                break;
+        }
+
+        Assert.InRange(fulls, 5, 200);
+    }
+
+    /// <summary>Somebody else takes all the space that is left, before one of the calls that may need some.</summary>
+    private sealed class FillingStorage(MemoryStorage disk) : StorageLayer(disk)
+    {
+        private int _left = int.MaxValue;
+
+        internal bool IsFull { get; private set; }
+
+        internal void FullAfter(int calls) => _left = calls;
+
+        protected override void Before(StorageCall call, string path)
+        {
+            if ((call & StorageCall.Allocations) == 0 || IsFull || --_left > 0)
+                return;
+            IsFull = true;
+            disk.CapacityBytes -= disk.FreeSpace();
+        }
+    }
+
+    private static CairnOptions Churned(CairnOptions options) => options with
+    {
+        SegmentBytesMin = 32 << 10,
+        SegmentBytesMax = 64 << 10,
+        Retention = Retention.KeepLast(1),
+        CheckpointOnClose = false,
+        CheckpointLogBytes = 1L << 40,
+        CompactionGarbageMin = 1 << 30,
+    };
+
+    // The same keys again and again, until the disk is full of what nobody needs.
+    private static Dictionary<string, byte> Churn(TestDatabase database, int keys)
+    {
+        var last = new Dictionary<string, byte>();
+        for (var i = 0; i < 10_000; i++)
+        {
+            if (!Try(() => Overwrite(database, last, i, keys)))
+                return last;
+            if (i % 5 == 0)
+                database.Maintain();
+        }
+
+        throw new InvalidOperationException("the disk does not fill up");
+    }
+
+    private static void Overwrite(TestDatabase database, Dictionary<string, byte> last, int i, int keys)
+    {
+        var value = new byte[1_500];
+        value[0] = (byte)i;
+        database.Kv.Put($"k{i % keys}", value.AsSpan());
+        last[$"k{i % keys}"] = (byte)i;
+    }
+
+    private static void AssertHas(TestDatabase database, Dictionary<string, byte> last, string when)
+    {
+        Assert.True(database.Kv.Count() == last.Count, $"{when}: {database.Kv.Count()} keys, not {last.Count}");
+        foreach (var (key, value) in last)
+            Assert.True(database.Kv.Get(key)?.AsBytes().Span[0] == value, $"{when}: {key}");
     }
 
     [Fact]
