@@ -97,9 +97,10 @@ public sealed class MalformedTextException : CairnException
     public string Reason { get; }
 }
 
-/// <summary>A path meets something else in a document than it needs, or an operation of a patch cannot be done; the document is as it was.
-/// <see cref="CairnException.Code"/> is <see cref="ErrorCode.PathNotFound"/>, <see cref="ErrorCode.TypeMismatch"/>,
-/// <see cref="ErrorCode.TestFailed"/>, <see cref="ErrorCode.InvalidPath"/> or <see cref="ErrorCode.InvalidArgument"/>.</summary>
+/// <summary>A path meets something else in a document than it needs, an operation of a patch cannot be done, or the JSON form of a patch or
+/// a filter is none; the document is as it was. <see cref="CairnException.Code"/> is <see cref="ErrorCode.PathNotFound"/>,
+/// <see cref="ErrorCode.TypeMismatch"/>, <see cref="ErrorCode.TestFailed"/>, <see cref="ErrorCode.InvalidPath"/>,
+/// <see cref="ErrorCode.InvalidArgument"/> or <see cref="ErrorCode.InvalidFilter"/>.</summary>
 public sealed class DocumentException : CairnException
 {
     internal DocumentException(ErrorCode code, string path, string reason, int? operation = null)

@@ -70,6 +70,15 @@ public sealed record Limits
     /// <summary>LIM-19: most runs named in one transaction. Default 16, at most 256.</summary>
     public int TransactionRunsMax { get; init; } = 16;
 
+    /// <summary>LIM-25: most nodes of a filter: conditions, and what joins or turns them. Default 256, at most 4,096.</summary>
+    public int FilterNodesMax { get; init; } = 256;
+
+    /// <summary>LIM-25: deepest nesting of a filter; a condition alone has depth one. Default 16, at most 64.</summary>
+    public int FilterDepthMax { get; init; } = 16;
+
+    /// <summary>LIM-25: most values in one <c>in</c> of a filter. Default 1,000, at most 100,000.</summary>
+    public int FilterValuesMax { get; init; } = 1_000;
+
     /// <summary>LIM-26: largest page. Default 1,000, at most 10,000. Pages that name no size have <see cref="PageSize"/>.</summary>
     public int PageSizeMax { get; init; } = 1_000;
 

@@ -6,6 +6,15 @@ internal static class OptionRules
     /// <summary>What <see cref="Limits.TagsMax"/> may be at most.</summary>
     internal const int TagsMost = 1_024;
 
+    /// <summary>What <see cref="Limits.FilterNodesMax"/> may be at most; no filter in memory has more.</summary>
+    internal const int FilterNodesMost = 4_096;
+
+    /// <summary>What <see cref="Limits.FilterDepthMax"/> may be at most; no filter in memory is deeper.</summary>
+    internal const int FilterDepthMost = 64;
+
+    /// <summary>What <see cref="Limits.FilterValuesMax"/> may be at most; no filter in memory has more.</summary>
+    internal const int FilterValuesMost = 100_000;
+
     internal static void Check(CairnOptions options)
     {
         Range(nameof(options.SyncInterval), options.SyncInterval, TimeSpan.FromMilliseconds(1), TimeSpan.FromSeconds(10));
@@ -73,6 +82,9 @@ internal static class OptionRules
         Range(nameof(limits.TransactionBytesMax), limits.TransactionBytesMax, limits.ValueBytesMax + (64 << 10), 256 << 20);
         Range(nameof(limits.TransactionTimeMax), limits.TransactionTimeMax, TimeSpan.FromMilliseconds(1), TimeSpan.FromMinutes(5));
         Range(nameof(limits.TransactionRunsMax), limits.TransactionRunsMax, 1, 256);
+        Range(nameof(limits.FilterNodesMax), limits.FilterNodesMax, 1, FilterNodesMost);
+        Range(nameof(limits.FilterDepthMax), limits.FilterDepthMax, 1, FilterDepthMost);
+        Range(nameof(limits.FilterValuesMax), limits.FilterValuesMax, 1, FilterValuesMost);
         Range(nameof(limits.PageSizeMax), limits.PageSizeMax, 1, 10_000);
         Range(nameof(limits.PageSize), limits.PageSize, 1, limits.PageSizeMax);
         Range(nameof(limits.CursorsMax), limits.CursorsMax, 1, 10_000);

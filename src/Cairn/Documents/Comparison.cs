@@ -43,7 +43,7 @@ internal static class Comparison
     }
 
     /// <summary>The order of two values of one kind that has an order: numbers, String, Bytes by their bytes, Bool with false
-    /// first.</summary>
+    /// first; Null equals itself.</summary>
     /// <returns>Null when they have none.</returns>
     internal static int? Order(in Value left, in Value right)
     {
@@ -53,6 +53,7 @@ internal static class Comparison
             return null;
         return left.Kind switch
         {
+            ValueKind.Null => 0,
             ValueKind.Bool => left.AsBool().CompareTo(right.AsBool()),
             ValueKind.String => Utf8.Compare(left.AsString(), right.AsString()),
             ValueKind.Bytes => left.AsBytes().Span.SequenceCompareTo(right.AsBytes().Span),

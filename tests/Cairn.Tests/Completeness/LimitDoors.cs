@@ -662,9 +662,42 @@ internal static class LimitDoors
             {
                 ["DocumentPath.Parse"] = (db, _, n) => DocumentPath.Parse("$" + Repeated(".a", n), db.Limits),
                 ["DocumentPath.ParsePointer"] = (db, _, n) => DocumentPath.ParsePointer(Repeated("/a", n), db.Limits),
+                ["Filter.Parse"] = (db, _, n) => Filter.Parse("a" + Repeated(".a", n - 1) + " exists", db.Limits),
                 ["JsonPath.Parse"] = (db, _, n) => JsonPath.Parse("$[?@" + Repeated("[0]", n - 1) + "]", db.Limits),
                 ["JsonPatch.Parse"] = (db, _, n) => JsonPatch.Parse(
                     $$"""[{"op":"remove","path":"{{Repeated("/0", n)}}"}]""", db.Limits),
+            },
+            NotHere = NoDocuments,
+        },
+        new(nameof(Limits.FilterNodesMax), 7, new Limits { FilterNodesMax = 7 })
+        {
+            OutsideCalls = new()
+            {
+                ["Filter.Parse"] = (db, _, n) => Filter.Parse("a exists" + Repeated(" or a exists", n - 2), db.Limits),
+                ["Filter.FromValue"] = (db, _, n) => Filter.FromValue(WideFilter(n).ToValue(), db.Limits),
+                ["Filter.Matches"] = (db, _, n) => WideFilter(n).Matches(Value.Null, db.Limits),
+            },
+            NotHere = NoDocuments,
+        },
+        new(nameof(Limits.FilterDepthMax), 5, new Limits { FilterDepthMax = 5 })
+        {
+            OutsideCalls = new()
+            {
+                ["Filter.Parse"] = (db, _, n) => Filter.Parse(Repeated("not ", n - 1) + "a exists", db.Limits),
+                ["Filter.Parse, parentheses"] = (db, _, n) => Filter.Parse(
+                    Repeated("(", n - 1) + "a exists" + Repeated(")", n - 1), db.Limits),
+                ["Filter.FromValue"] = (db, _, n) => Filter.FromValue(DeepFilter(n).ToValue(), db.Limits),
+                ["Filter.Matches"] = (db, _, n) => DeepFilter(n).Matches(Value.Null, db.Limits),
+            },
+            NotHere = NoDocuments,
+        },
+        new(nameof(Limits.FilterValuesMax), 6, new Limits { FilterValuesMax = 6 })
+        {
+            OutsideCalls = new()
+            {
+                ["Filter.Parse"] = (db, _, n) => Filter.Parse("not (a in [0" + Repeated(",0", n - 1) + "])", db.Limits),
+                ["Filter.FromValue"] = (db, _, n) => Filter.FromValue(Filter.NotIn("$.a", new Value[n]).ToValue(), db.Limits),
+                ["Filter.Matches"] = (db, _, n) => (!Filter.In("$.a", new Value[n])).Matches(Value.Null, db.Limits),
             },
             NotHere = NoDocuments,
         },
@@ -746,6 +779,10 @@ internal static class LimitDoors
         .ToDictionary(door => door, _ => "documents are not stored yet; paths and patches are for values in memory");
 
     private static string Repeated(string text, long count) => string.Concat(Enumerable.Repeat(text, (int)count));
+
+    private static Filter WideFilter(long nodes) => Filter.Or(Enumerable.Repeat(Filter.Exists("$.a"), (int)nodes - 1));
+
+    private static Filter DeepFilter(long depth) => depth == 1 ? Filter.Exists("$.a") : Filter.Not(DeepFilter(depth - 1));
 
     private static JsonPatch AddsOf(long count) => new(Enumerable.Repeat(JsonPatchOperation.Add("/a", 1), (int)count));
 

@@ -133,6 +133,33 @@ public class ParserFuzzTests
     }
 
     [Fact]
+    public void F1_A_filter_is_read_or_refused_and_reads_back()
+    {
+        var documents = new Documents.RandomDocuments(12);
+        string[] right =
+        [
+            "status eq \"open\" and (cost gte 3 or tags contains 'urgent') and not $.owner['b c'][0] exists",
+            "\"/a~1b/0\" not in [1, 2.5, {\"a\": [null]}] or a prefix \"x\" and not (not a <= -1e3)",
+        ];
+        Feed("filter", 20_000, random => Mutate(System.Text.Encoding.UTF8.GetBytes(right[random.Next(right.Length)]), random), bytes =>
+        {
+            var filter = Filter.Parse(System.Text.Encoding.UTF8.GetString(bytes));
+            Assert.Equal(filter, Filter.Parse(filter.ToString()));
+            Assert.Equal(filter, Filter.FromValue(filter.ToValue()));
+            filter.Matches(documents.Next(3));
+        });
+    }
+
+    [Fact]
+    public void F1_The_JSON_form_of_a_filter_is_read_or_refused()
+    {
+        var right = System.Text.Encoding.UTF8.GetBytes(
+            """{"and":[{"or":[{"eq":["$.a",1]},{"not":{"exists":"/b/0"}}]},{"not in":["$['c']",[1,"x"]]},{"prefix":["$.a","y"]}]}""");
+        Feed("filter form", 20_000, random => Mutate(right, random), bytes =>
+            Filter.FromValue(Value.FromJson(System.Text.Encoding.UTF8.GetString(bytes))).Matches(Value.Object(("a", 1))));
+    }
+
+    [Fact]
     public void F1_A_regular_expression_is_read_and_run_or_matches_nothing()
     {
         string[] right = ["a[^b-d]{1,3}|\\p{Lu}*.(x)?", "(a|b)*[\\P{L}\\]-]\\.{2,}", "^\U0001F5FE[\U0001F5FE-\U0001F5FF]+$"];

@@ -1,0 +1,301 @@
+using System.Diagnostics.CodeAnalysis;
+using Cairn.Documents;
+
+namespace Cairn;
+
+/// <summary>What a filter asks.</summary>
+public enum FilterKind
+{
+    /// <summary>All parts hold.</summary>
+    And = 0,
+
+    /// <summary>A part holds.</summary>
+    Or = 1,
+
+    /// <summary>The part does not hold.</summary>
+    Not = 2,
+
+    /// <summary>Equal: numbers by value, objects without order.</summary>
+    Eq = 3,
+
+    /// <summary>There, and not equal.</summary>
+    Ne = 4,
+
+    /// <summary>Greater, of the same kind.</summary>
+    Gt = 5,
+
+    /// <summary>Greater or equal, of the same kind.</summary>
+    Gte = 6,
+
+    /// <summary>Less, of the same kind.</summary>
+    Lt = 7,
+
+    /// <summary>Less or equal, of the same kind.</summary>
+    Lte = 8,
+
+    /// <summary>Equal to one of several values.</summary>
+    In = 9,
+
+    /// <summary>There, and equal to none of several values.</summary>
+    NotIn = 10,
+
+    /// <summary>An Array with an element that is equal, or a String with a part that is.</summary>
+    Contains = 11,
+
+    /// <summary>A String that begins so.</summary>
+    Prefix = 12,
+
+    /// <summary>There, Null included.</summary>
+    Exists = 13,
+}
+
+/// <summary>A condition on a document, as a tree that is built here, read from text (<see cref="Parse"/>) or from JSON
+/// (<see cref="FromValue"/>): the same filter in all three forms. Immutable; safe from any thread.</summary>
+/// <remarks>Numbers are compared by their exact values whatever their kind. Values of different kinds are never equal and have no order.
+/// Where the path leads to nothing every condition is false, <see cref="FilterKind.Ne"/> and <see cref="FilterKind.NotIn"/> too; a
+/// <see cref="Not"/> around it is true.</remarks>
+public sealed class Filter : IEquatable<Filter>
+{
+    private static readonly Filter[] None = [];
+    private static readonly Value[] NoValues = [];
+
+    private readonly Filter[] _parts;
+    private readonly Value[] _values;
+
+    private Filter(FilterKind kind, Filter[] parts, DocumentPath? path, Value value, Value[] values)
+    {
+        Kind = kind;
+        Path = path;
+        Value = value;
+        _parts = parts;
+        _values = values;
+        long nodes = 1;
+        var depth = 0;
+        foreach (var part in parts)
+        {
+            nodes += part.Nodes;
+            depth = Math.Max(depth, part.Depth);
+        }
+
+        AtMost(nameof(Limits.FilterNodesMax), OptionRules.FilterNodesMost, nodes, "nodes");
+        AtMost(nameof(Limits.FilterDepthMax), OptionRules.FilterDepthMost, depth + 1, "levels");
+        Nodes = (int)nodes;
+        Depth = depth + 1;
+    }
+
+    /// <summary>What it asks.</summary>
+    public FilterKind Kind { get; }
+
+    /// <summary>What And, Or and Not are over; empty for a condition.</summary>
+    public IReadOnlyList<Filter> Parts => _parts;
+
+    /// <summary>The place that a condition looks at; null for And, Or and Not.</summary>
+    public DocumentPath? Path { get; }
+
+    /// <summary>What a condition compares with; Null for those without.</summary>
+    public Value Value { get; }
+
+    /// <summary>The values of In and NotIn; empty for the others.</summary>
+    public IReadOnlyList<Value> Values => _values;
+
+    /// <summary>How many conditions, and what joins or turns them, it consists of.</summary>
+    public int Nodes { get; }
+
+    /// <summary>How deep it is; a condition alone has depth one.</summary>
+    public int Depth { get; }
+
+    internal ReadOnlySpan<Filter> PartSpan => _parts;
+
+    internal ReadOnlySpan<Value> ValueSpan => _values;
+
+    /// <summary>Both hold; see <see cref="And"/>.</summary>
+    [SuppressMessage("Usage", "CA2225", Justification = "And is the named form.")]
+    public static Filter operator &(Filter left, Filter right) => And(left, right);
+
+    /// <summary>One of both holds; see <see cref="Or"/>.</summary>
+    [SuppressMessage("Usage", "CA2225", Justification = "Or is the named form.")]
+    public static Filter operator |(Filter left, Filter right) => Or(left, right);
+
+    /// <summary>It does not hold; see <see cref="Not"/>.</summary>
+    [SuppressMessage("Usage", "CA2225", Justification = "Not is the named form.")]
+    public static Filter operator !(Filter filter) => Not(filter);
+
+    /// <summary>Equal parts in the same order.</summary>
+    public static bool operator ==(Filter? left, Filter? right) => left is null ? right is null : left.Equals(right);
+
+    /// <summary>Something differs.</summary>
+    public static bool operator !=(Filter? left, Filter? right) => !(left == right);
+
+    /// <summary>All of them hold. An And among them is taken apart, and one filter alone is itself.</summary>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: none at all.</exception>
+    /// <exception cref="LimitException">More than 4,096 nodes or 64 levels.</exception>
+    public static Filter And(params IEnumerable<Filter> filters) => Join(FilterKind.And, filters);
+
+    /// <summary>One of them holds at least. An Or among them is taken apart, and one filter alone is itself.</summary>
+    /// <inheritdoc cref="And"/>
+    public static Filter Or(params IEnumerable<Filter> filters) => Join(FilterKind.Or, filters);
+
+    /// <summary>It does not hold.</summary>
+    /// <exception cref="LimitException">More than 4,096 nodes or 64 levels.</exception>
+    public static Filter Not(Filter filter)
+    {
+        ArgumentNullException.ThrowIfNull(filter);
+        return new Filter(FilterKind.Not, [filter], null, default, NoValues);
+    }
+
+    /// <summary>Equal: numbers by value (1 equals 1.0), objects without order.</summary>
+    public static Filter Eq(DocumentPath path, Value value) => Compare(FilterKind.Eq, path, value);
+
+    /// <summary>There, and not equal. A value of another kind is not equal.</summary>
+    public static Filter Ne(DocumentPath path, Value value) => Compare(FilterKind.Ne, path, value);
+
+    /// <summary>Greater: numbers by value, String and Bytes by bytes, Bool with false first.</summary>
+    public static Filter Gt(DocumentPath path, Value value) => Compare(FilterKind.Gt, path, value);
+
+    /// <summary>Greater or equal, in the order of <see cref="Gt"/>.</summary>
+    public static Filter Gte(DocumentPath path, Value value) => Compare(FilterKind.Gte, path, value);
+
+    /// <summary>Less, in the order of <see cref="Gt"/>.</summary>
+    public static Filter Lt(DocumentPath path, Value value) => Compare(FilterKind.Lt, path, value);
+
+    /// <summary>Less or equal, in the order of <see cref="Gt"/>.</summary>
+    public static Filter Lte(DocumentPath path, Value value) => Compare(FilterKind.Lte, path, value);
+
+    /// <summary>Equal to one of the values.</summary>
+    /// <exception cref="LimitException">More than 100,000 values.</exception>
+    public static Filter In(DocumentPath path, params IEnumerable<Value> values) => Among(FilterKind.In, path, values);
+
+    /// <summary>There, and equal to none of the values.</summary>
+    /// <inheritdoc cref="In"/>
+    public static Filter NotIn(DocumentPath path, params IEnumerable<Value> values) => Among(FilterKind.NotIn, path, values);
+
+    /// <summary>An Array with an element that is equal, or a String that has the String in it.</summary>
+    public static Filter Contains(DocumentPath path, Value value) => Compare(FilterKind.Contains, path, value);
+
+    /// <summary>A String that begins with this one.</summary>
+    public static Filter Prefix(DocumentPath path, string prefix)
+    {
+        ArgumentNullException.ThrowIfNull(prefix);
+        return Compare(FilterKind.Prefix, path, prefix);
+    }
+
+    /// <summary>There, Null included.</summary>
+    public static Filter Exists(DocumentPath path) => Compare(FilterKind.Exists, path, default);
+
+    /// <summary>Reads a filter: <c>status eq "open" and (cost gte 3 or tags contains "urgent") and not $.owner exists</c>. The words are
+    /// <c>and or not eq ne gt gte lt lte in "not in" contains prefix exists</c>, and <c>= != &gt; &gt;= &lt; &lt;=</c> for six of
+    /// them; <c>not</c> binds closest, then <c>and</c>. Values are JSON, or text in single quotes. A path is <c>$.a['b c'][0]</c>, the
+    /// same without <c>$.</c>, or a pointer in double quotes.</summary>
+    /// <param name="text">At most <see cref="Limits.StringBytesMax"/> bytes.</param>
+    /// <param name="limits">The limits in force; null for the defaults.</param>
+    /// <exception cref="MalformedTextException"><see cref="ErrorCode.InvalidFilter"/>, or <see cref="ErrorCode.InvalidPath"/> in a
+    /// pointer: no filter; it says where.</exception>
+    /// <exception cref="LimitException">Too many nodes, levels or values (<see cref="Limits.FilterNodesMax"/>,
+    /// <see cref="Limits.FilterDepthMax"/>, <see cref="Limits.FilterValuesMax"/>), or a value or a path that is too large.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.Overflow"/>: a number outside Int64 or Float64;
+    /// <see cref="ErrorCode.InvalidArgument"/>: a lone surrogate.</exception>
+    public static Filter Parse(string text, Limits? limits = null) => FilterText.Parse(text, limits ?? Limits.Defaults);
+
+    /// <summary>A filter from the value of its JSON: an Object with one member, which has the word for its name:
+    /// <c>{"and":[{"eq":["$.a",1]},{"not":{"exists":"$.b"}},{"in":["$.c",[1,2]]}]}</c>.</summary>
+    /// <param name="form">The value.</param>
+    /// <param name="limits">The limits in force; null for the defaults.</param>
+    /// <exception cref="DocumentException"><see cref="ErrorCode.InvalidFilter"/>: no filter; it says where.</exception>
+    /// <exception cref="MalformedTextException">A path in it is none.</exception>
+    /// <exception cref="LimitException">As of <see cref="Parse"/>.</exception>
+    public static Filter FromValue(Value form, Limits? limits = null) => FilterForm.Read(form, limits ?? Limits.Defaults);
+
+    /// <summary>True when the filter holds for a document.</summary>
+    /// <param name="document">The document.</param>
+    /// <param name="limits">The limits that the filter keeps to; null for the defaults.</param>
+    /// <exception cref="LimitException">The filter is larger than the limits allow.</exception>
+    public bool Matches(Value document, Limits? limits = null)
+    {
+        Check(limits ?? Limits.Defaults);
+        return FilterEvaluation.Holds(this, document);
+    }
+
+    /// <summary>The value of the filter's JSON; see <see cref="FromValue"/>.</summary>
+    public Value ToValue() => FilterForm.Write(this);
+
+    /// <summary>The one text of the filter, which <see cref="Parse"/> reads as the same filter.</summary>
+    public override string ToString() => FilterText.Write(this);
+
+    /// <summary>Equal parts in the same order.</summary>
+    public bool Equals([NotNullWhen(true)] Filter? other) => other is not null && Kind == other.Kind && Nodes == other.Nodes
+        && Path == other.Path && Value == other.Value && _values.AsSpan().SequenceEqual(other._values)
+        && _parts.AsSpan().SequenceEqual(other._parts);
+
+    /// <summary>Equal parts in the same order.</summary>
+    public override bool Equals([NotNullWhen(true)] object? obj) => Equals(obj as Filter);
+
+    /// <summary>A hash of the text, the same in every process.</summary>
+    public override int GetHashCode() => ((Value)ToString()).GetHashCode();
+
+    /// <summary>A condition on one value, or on none.</summary>
+    internal static Filter Compare(FilterKind kind, DocumentPath path, Value value)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        return new Filter(kind, None, path, value, NoValues);
+    }
+
+    /// <summary>In or NotIn.</summary>
+    internal static Filter Among(FilterKind kind, DocumentPath path, IEnumerable<Value> values)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        ArgumentNullException.ThrowIfNull(values);
+        var items = new List<Value>();
+        foreach (var value in values)
+        {
+            AtMost(nameof(Limits.FilterValuesMax), OptionRules.FilterValuesMost, items.Count + 1, "values");
+            items.Add(value);
+        }
+
+        return new Filter(kind, None, path, default, [.. items]);
+    }
+
+    /// <summary>And or Or.</summary>
+    internal static Filter Join(FilterKind kind, IEnumerable<Filter> filters)
+    {
+        ArgumentNullException.ThrowIfNull(filters);
+        var parts = new List<Filter>();
+        foreach (var filter in filters)
+        {
+            ArgumentNullException.ThrowIfNull(filter, nameof(filters));
+            if (filter.Kind == kind)
+                parts.AddRange(filter._parts);
+            else
+                parts.Add(filter);
+            AtMost(nameof(Limits.FilterNodesMax), OptionRules.FilterNodesMost, parts.Count + 1L, "nodes");
+        }
+
+        return parts.Count switch
+        {
+            0 => throw new CairnException(ErrorCode.InvalidArgument, $"{kind} of no filter has no meaning. Give one at least."),
+            1 => parts[0],
+            _ => new Filter(kind, [.. parts], null, default, NoValues),
+        };
+    }
+
+    internal Filter Check(Limits limits)
+    {
+        AtMost(nameof(Limits.FilterNodesMax), limits.FilterNodesMax, Nodes, "nodes");
+        AtMost(nameof(Limits.FilterDepthMax), limits.FilterDepthMax, Depth, "levels");
+        CheckValues(limits);
+        return this;
+    }
+
+    // As deep as the filter, which is checked before.
+    private void CheckValues(Limits limits)
+    {
+        AtMost(nameof(Limits.FilterValuesMax), limits.FilterValuesMax, _values.Length, "values");
+        foreach (var part in _parts)
+            part.CheckValues(limits);
+    }
+
+    private static void AtMost(string limit, long allowed, long actual, string unit)
+    {
+        if (actual > allowed)
+            throw new LimitException(limit, allowed, actual, unit);
+    }
+}
