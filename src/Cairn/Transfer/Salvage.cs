@@ -132,6 +132,7 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
         ReadPast(segments, image, (sequence, payload, _) =>
             Begun(TransactionPayload.ReadCommitTime(payload)).CarryPast(sequence, payload, kept: null));
         Begun(image.Time).CarryImage(image.Entries(cancellationToken), image.Time);
+        Begun(image.Time).Note(image.Sequence);
     }
 
     private void ReadArchives(SalvageContents contents, SalvageKept carry)

@@ -22,6 +22,7 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
 
     private readonly Dictionary<RunId, Source> _runs = [];
     private readonly SortedDictionary<RunId, SortedSet<string>> _losses = [];
+    private readonly List<(ulong First, ulong Last, ulong Made)> _carried = [];
 
     /// <summary>Commits made.</summary>
     internal long Transactions { get; private set; }
@@ -60,6 +61,30 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         Commit(batch);
         Batch.ReturnMine(batch);
         Transactions++;
+        Note(sequence);
+    }
+
+    // What a fork calls its point is a sequence of the damaged database; memory grows with what was lost, not with what is there.
+    internal void Note(ulong sequence)
+    {
+        var made = path.Log.LastSequence;
+        if (_carried.Count > 0 && _carried[^1] is var last && sequence - last.First == made - last.Made)
+            _carried[^1] = last with { Last = sequence };
+        else
+            _carried.Add((sequence, sequence, made));
+    }
+
+    /// <summary>The sequence here of the newest commit up to one of the damaged database; null = none of those is here as it was.</summary>
+    private ulong? Here(ulong sequence)
+    {
+        for (var i = _carried.Count - 1; i >= 0; i--)
+        {
+            var (first, last, made) = _carried[i];
+            if (first <= sequence)
+                return made + (Math.Min(sequence, last) - first);
+        }
+
+        return null;
     }
 
     private void Commit(Batch batch)
@@ -179,12 +204,12 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         return true;
     }
 
-    // Records come in their order, so what is here of the parent by now is what the fork had, as far as it could be saved. What it had at a
-    // past point is not here any more.
+    // Records come in their order, so what is here of the parent by now is what the fork had, as far as it could be saved; and of a past
+    // point, what is here of the parent's commits up to it, of which the engine makes the fork's base.
     private bool TryFork(PartOf target, Source known, ReadOnlySpan<byte> body)
     {
         if (target.Run is not null || !Fields.TryRead(body, out var fields)
-            || !RunRecord.TryFork(fields, long.MaxValue, out var record, out _)
+            || !RunRecord.TryFork(fields, long.MaxValue, out var record, out var start)
             || !fields.TryFlag("past", out var isPast))
         {
             return false;
@@ -193,20 +218,44 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         var isTaken = record.Name is { } name && IsTaken(name);
         if (isTaken)
             Lose(target.Id, "its name, which another run has");
-        var kept = Value.Object(fields.Object.AsObject().Where(member => member.Key != "from" && !(isTaken && member.Key == "name")));
+        var kept = Value.Object(fields.Object.AsObject().Where(
+            member => member.Key is not ("from" or "at" or "past") && !(isTaken && member.Key == "name")));
         var parent = record.Parent!.Value;
-        if (!isPast && path.Catalogue.Find(parent) is { IsDeleted: false })
+        var from = path.Catalogue.Find(parent) is { IsDeleted: false } above ? StartOf(above, start.Sequence, isPast) : null;
+        if (from is { } begin)
         {
-            known.Follow(_runs.GetValueOrDefault(parent));
-            var members = kept.AsObject().Append(new("from", ForkStart.Open.ToValue()));
-            Begin(target, Value.Object(members).Encode(), OperationCode.RunFork);
+            known.Follow(_runs.GetValueOrDefault(parent), isPast ? start.NextEvent : ulong.MaxValue);
+            var point = fields.Has("at") || isPast ? Here(start.Sequence) : null;
+            var members = Fields.Write(
+                [.. kept.AsObject().Select(member => (member.Key, (Value?)member.Value)),
+                ("from", begin.ToValue()), ("at", Fields.Of((long?)point)), ("past", isPast ? true : default(Value?))]);
+            Begin(target, members.Encode(), OperationCode.RunFork);
             target.Open().NeedsResolve = true;
             return true;
         }
 
-        Lose(target.Id, $"what it had from run {parent} when it was forked");
+        Lose(target.Id, isPast
+            ? $"what it had from run {parent}, which it was forked from at its sequence {start.Sequence}: what that was then is not there"
+            : $"what it had from run {parent} when it was forked");
         Begin(target, kept.Encode());
         return true;
+    }
+
+    // Null: what the parent was then cannot be made.
+    private ForkStart? StartOf(RunState parent, ulong point, bool isPast)
+    {
+        if (!isPast)
+            return ForkStart.Open;
+        if (Here(point) is not { } at || at < parent.Born || path.Catalogue.Past is not { } past || Mutant.Is("salvage-forgets-past-forks"))
+            return null;
+        RunNumbers numbers;
+        lock (parent.CommitLock)
+            numbers = parent.Numbers;
+        path.Log.WaitVisible(numbers.LastSequence);          // the base is made of written records
+        if (ForkStart.OfPast(parent, numbers, at) is { } told)
+            return told;
+        using var made = past(new PastPoint(parent, numbers.LastPosition, at));
+        return new ForkStart(at, RunState.NoPosition, made.Run.NextEvent, made.Run.EventHead);
     }
 
     private void Begin(PartOf target, ReadOnlySpan<byte> body, OperationCode code = OperationCode.RunCreate)
@@ -324,13 +373,13 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
             NextEvent = old + 1;
         }
 
-        /// <summary>A fork of a run begins with the numbers that the run has come to.</summary>
-        internal void Follow(Source? parent)
+        /// <summary>A fork of a run begins with the numbers that the run has come to, or had come to at a past point.</summary>
+        internal void Follow(Source? parent, ulong below)
         {
             if (parent is null)
                 return;
-            _stretches.AddRange(parent._stretches);
-            NextEvent = parent.NextEvent;
+            _stretches.AddRange(parent._stretches.TakeWhile(stretch => stretch.Old < below));
+            NextEvent = Math.Min(parent.NextEvent, below);
         }
 
         /// <summary>The new number of an event; null when that was lost.</summary>

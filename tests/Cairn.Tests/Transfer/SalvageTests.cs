@@ -24,7 +24,7 @@ public sealed class SalvageTests : IDisposable
         var seed = Seeds.Begin(nameof(Without_damage_a_salvaged_database_has_the_same_state_hash));
         for (var round = 0; round < Seeds.Scaled(4); round++)
         {
-            using var world = new TransferWorld(Durability.Strict, seed + (ulong)round, forksPast: false);
+            using var world = new TransferWorld(Durability.Strict, seed + (ulong)round);
             world.Run(300);
             var (target, report) = Salvage(world.Storage);
             Assert.True(report.IsComplete, $"seed {seed + (ulong)round}: {Told(report)}");
@@ -41,7 +41,7 @@ public sealed class SalvageTests : IDisposable
     {
         var seed = Seeds.Begin(nameof(Whatever_byte_is_damaged_the_rest_comes_back_and_the_loss_is_told));
         var random = new Random((int)seed);
-        using var world = new TransferWorld(Durability.Strict, seed, forksPast: false);
+        using var world = new TransferWorld(Durability.Strict, seed);
         world.Run(400);
         var (_, whole) = Salvage(world.Storage);
         foreach (var path in Files(world.Storage))
@@ -61,6 +61,82 @@ public sealed class SalvageTests : IDisposable
                     ? offset < SegmentHeader.Size ? whole.Transactions : 60 : 0);
             }
         }
+    }
+
+    // A fork of a past point came back empty; and one of the present, asked for with its sequence, saw what its parent did later when
+    // commits before it were lost, because its point is a sequence of the damaged database.
+    [Fact]
+    [Trait("Requirement", "RPL-12")]
+    public void Forks_come_back_at_their_points_though_sequences_are_others()
+    {
+        using var test = new TestDatabase(Durability.Strict);
+        var parent = test.Db.Runs.Begin("parent");
+        parent.Events.Append("e", Value.Object(("n", 0)));
+        test.Kv.Put("lost", new string('x', 200));
+        test.Kv.Put("lost too", new string('x', 200));
+        parent.Kv.Put("a", 1);
+        parent.Events.Append("e", Value.Object(("n", 1)));
+        var point = parent.Info.LastSequence;
+        parent.Kv.Put("a", 2);
+        parent.Events.Append("e", Value.Object(("n", 2)));
+        var past = test.Db.Runs.Fork(parent.Id, point, "past");
+        var present = test.Db.Runs.Fork(parent.Id, test.Db.Sequence, "present");
+        parent.Kv.Put("a", 3);
+        parent.Kv.Put("later", 1);
+        past.Events.Append("own", Value.Object());
+        var nested = test.Db.Runs.Fork(past.Id, past.Info.FirstSequence, "nested");
+        nested.Kv.Put("b", 1);
+        foreach (var record in test.Db.ReadLog().Where(record => record.Sequence.Value is 3 or 4 && record.Time is not null).ToList())
+        {
+            using var file = test.Storage.Open(LogNames.SegmentPath(1), writable: true);
+            Flip(file, SegmentHeader.Size + record.Position + 100);
+        }
+
+        test.Abandon();
+        var (target, report) = Salvage(test.Storage);
+        Assert.False(report.IsComplete);
+        Assert.DoesNotContain(report.RunLosses, loss => loss.Run != RunId.Default);
+        using var db = CairnDatabase.Open(
+            target, new CairnOptions { Durability = Durability.Buffered }, new EngineHooks { IsMaintenanceManual = true });
+        Assert.Equal(test.Sequence - 2, db.Sequence.Value);
+        foreach (var (name, a, events) in ((string, long, int)[])[("parent", 3, 3), ("past", 1, 3), ("present", 2, 3), ("nested", 1, 2)])
+        {
+            var run = db.Runs.Get(name)!;
+            Assert.Equal((name, a, events), (name, run.Kv.Number("a"), (int)run.Events.Count()));
+            Assert.Equal(name == "parent", run.Kv.Exists("later"));
+            Assert.True(run.Events.Verify().IsValid);
+        }
+
+        Assert.Equal(point.Value - 2, db.Runs.Get("past")!.Info.ForkSequence!.Value.Value);
+        Assert.Equal(1, db.Runs.Get("nested")!.Kv.Number("b"));
+        Assert.Empty(db.VerifyDeep().Findings);
+    }
+
+    [Fact]
+    [Trait("Requirement", "RPL-12")]
+    public void A_past_fork_whose_parent_is_not_there_as_it_was_is_told()
+    {
+        using var test = new TestDatabase(Durability.Strict);
+        var parent = test.Db.Runs.Begin("parent");
+        parent.Kv.Put("a", 1);
+        var point = parent.Info.LastSequence;
+        parent.Kv.Put("a", 2);
+        test.Db.Runs.Fork(parent.Id, point, "past");
+        using (var file = test.Storage.Open(LogNames.SegmentPath(1), writable: true))
+        {
+            foreach (var record in test.Db.ReadLog().Where(record => record.Sequence.Value <= 3 && record.Time is not null).ToList())
+                Flip(file, SegmentHeader.Size + record.Position + 60);
+        }
+
+        var id = test.Db.Runs.Get("past")!.Id;
+        test.Abandon();
+        var (target, report) = Salvage(test.Storage);
+        Assert.Contains(
+            report.RunLosses,
+            loss => loss.Run == id && loss.Text.Contains("forked from at its sequence", StringComparison.Ordinal));
+        using var db = CairnDatabase.Open(
+            target, new CairnOptions { Durability = Durability.Buffered }, new EngineHooks { IsMaintenanceManual = true });
+        Assert.Null(db.Runs.Get("past")!.Kv.Get("a"));
     }
 
     [Fact]

@@ -10,14 +10,13 @@ using Model = Cairn.Tests.Checkers.Model;
 
 /// <summary>A database under random operations over all primitives; keeps the state's hash at each sequence it has seen at
 /// rest.</summary>
-/// <param name="forksPast">Not where what is made of records is lost: salvage.</param>
-internal sealed class TransferWorld(Durability mode, ulong seed, bool forksPast = true) : IDisposable
+internal sealed class TransferWorld(Durability mode, ulong seed) : IDisposable
 {
     private readonly Model _model = new();
     private readonly EngineSubject _subject = new(mode, change: options => options with { SegmentBytesMin = 16 << 10,
         SegmentBytesMax = 32 << 10 });
     private int _operations;
-    private readonly Generator _generator = new((int)seed, new GeneratorOptions(RestartEvery: 80, ForkEvery: 23, ForksPast: forksPast));
+    private readonly Generator _generator = new((int)seed, new GeneratorOptions(RestartEvery: 80, ForkEvery: 23, ForksPast: true));
 
     internal SortedDictionary<ulong, Hash256> Hashes { get; } = [];
 
