@@ -61,6 +61,7 @@ public sealed class Filter : IEquatable<Filter>
 
     private readonly Filter[] _parts;
     private readonly Value[] _values;
+    private readonly int _mostValues;
 
     private Filter(FilterKind kind, Filter[] parts, DocumentPath? path, Value value, Value[] values)
     {
@@ -69,12 +70,14 @@ public sealed class Filter : IEquatable<Filter>
         Value = value;
         _parts = parts;
         _values = values;
+        _mostValues = values.Length;
         long nodes = 1;
         var depth = 0;
         foreach (var part in parts)
         {
             nodes += part.Nodes;
             depth = Math.Max(depth, part.Depth);
+            _mostValues = Math.Max(_mostValues, part._mostValues);
         }
 
         AtMost(nameof(Limits.FilterNodesMax), OptionRules.FilterNodesMost, nodes, "nodes");
@@ -277,20 +280,13 @@ public sealed class Filter : IEquatable<Filter>
         };
     }
 
+    /// <summary>The filter, when it keeps to the limits; in constant time.</summary>
     internal Filter Check(Limits limits)
     {
         AtMost(nameof(Limits.FilterNodesMax), limits.FilterNodesMax, Nodes, "nodes");
         AtMost(nameof(Limits.FilterDepthMax), limits.FilterDepthMax, Depth, "levels");
-        CheckValues(limits);
+        AtMost(nameof(Limits.FilterValuesMax), limits.FilterValuesMax, _mostValues, "values");
         return this;
-    }
-
-    // As deep as the filter, which is checked before.
-    private void CheckValues(Limits limits)
-    {
-        AtMost(nameof(Limits.FilterValuesMax), limits.FilterValuesMax, _values.Length, "values");
-        foreach (var part in _parts)
-            part.CheckValues(limits);
     }
 
     private static void AtMost(string limit, long allowed, long actual, string unit)

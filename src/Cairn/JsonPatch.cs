@@ -103,7 +103,7 @@ public sealed class JsonPatch
         ArgumentNullException.ThrowIfNull(json);
         var allowed = limits ?? Limits.Defaults;
         PathScanner.CheckText(json, nameof(Limits.ValueBytesMax), allowed.ValueBytesMax);
-        return FromValue(Value.FromJson(json), allowed);
+        return FromValue(Value.FromJson(json, allowed), allowed);
     }
 
     /// <summary>A patch from the value of its JSON.</summary>

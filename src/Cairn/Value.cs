@@ -247,6 +247,31 @@ public readonly struct Value : IEquatable<Value>
         return ValueJson.Parse(utf8Json);
     }
 
+    /// <summary>A value from JSON text, under limits: elements and members are counted before they are kept. Otherwise as
+    /// <see cref="FromJson(string)"/>.</summary>
+    /// <param name="json">The text.</param>
+    /// <param name="limits">The limits that the value keeps to.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: not JSON (RFC 8259), a name twice, a lone surrogate,
+    /// invalid UTF-8; <see cref="ErrorCode.Overflow"/>: a number outside Int64 or Float64.</exception>
+    /// <exception cref="LimitException">The value passes a limit.</exception>
+    public static Value FromJson(string json, Limits limits)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        ArgumentNullException.ThrowIfNull(limits);
+        return ValueJson.Parse(Utf8.GetBytes(json), limits);
+    }
+
+    /// <inheritdoc cref="FromJson(string, Limits)"/>
+    /// <param name="utf8Json">The text.</param>
+    /// <param name="limits">The limits that the value keeps to.</param>
+    public static Value FromJson(ReadOnlySpan<byte> utf8Json, Limits limits)
+    {
+        ArgumentNullException.ThrowIfNull(limits);
+        if (!Utf8.IsValid(utf8Json))
+            throw new CairnException(ErrorCode.InvalidArgument, "JSON text must be valid UTF-8.");
+        return ValueJson.Parse(utf8Json, limits);
+    }
+
     /// <summary>A value from its canonical encoding.</summary>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: not the canonical encoding of any value; the message
     /// says what is wrong at which byte.</exception>

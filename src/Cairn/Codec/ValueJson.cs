@@ -32,8 +32,6 @@ internal static class ValueJson
     // "-1.7976931348623157E+308" and ".0".
     private const int FloatCharsMax = 32;
 
-    private static readonly JsonReaderOptions ReaderOptions = new() { MaxDepth = JsonDepthMax };
-
     // Escapes what JSON asks for and keeps other scripts readable; the text is not meant to stand inside HTML.
     private static readonly JsonWriterOptions WriterOptions = new()
     {
@@ -42,23 +40,38 @@ internal static class ValueJson
         SkipValidation = true,
     };
 
+    /// <summary>Reads a text that is valid UTF-8, under limits: elements and members are counted as they come, and what is much too deep is
+    /// not followed; the rest is judged by the measure of the whole.</summary>
+    /// <exception cref="CairnException">See <see cref="Value.FromJson(string, Limits)"/>.</exception>
+    internal static Value Parse(ReadOnlySpan<byte> utf8, Limits limits)
+    {
+        var value = Parse(utf8, limits, Math.Min(JsonDepthMax, (2 * limits.DepthMax) + 2));
+        value.Measure.Check(limits);
+        return value;
+    }
+
     /// <summary>Reads a text that is valid UTF-8.</summary>
     /// <exception cref="CairnException">See <see cref="Value.FromJson(string)"/>.</exception>
-    internal static Value Parse(ReadOnlySpan<byte> utf8)
+    internal static Value Parse(ReadOnlySpan<byte> utf8) => Parse(utf8, null, JsonDepthMax);
+
+    private static Value Parse(ReadOnlySpan<byte> utf8, Limits? limits, int depthMax)
     {
-        var reader = new Utf8JsonReader(utf8, ReaderOptions);
+        var reader = new Utf8JsonReader(utf8, new JsonReaderOptions { MaxDepth = depthMax });
         try
         {
             reader.Read();
-            var value = Read(ref reader);
+            var value = Read(ref reader, limits);
             reader.Read();
             return value;
         }
         catch (JsonException cause)
         {
             // Behind the token that opened the last level, the depth is told without it.
-            if (reader.CurrentDepth >= JsonDepthMax - 1 && OpensAnotherLevel(utf8[(int)reader.BytesConsumed..]))
-                throw new LimitException(nameof(Limits.DepthMax), ValueMeasure.DepthHardMax, ValueMeasure.DepthHardMax + 1, "levels");
+            if (reader.CurrentDepth >= depthMax - 1 && OpensAnotherLevel(utf8[(int)reader.BytesConsumed..]))
+            {
+                var allowed = limits?.DepthMax ?? ValueMeasure.DepthHardMax;
+                throw new LimitException(nameof(Limits.DepthMax), allowed, allowed + 1L, "levels");
+            }
 
             // The message of the cause quotes the text; that of ours does not.
             throw new CairnException(
@@ -73,15 +86,15 @@ internal static class ValueJson
     /// <summary>Reads the value at the reader, which stands on its first token and ends on its last.</summary>
     /// <exception cref="CairnException">See <see cref="Value.FromJson(string)"/>.</exception>
     /// <exception cref="JsonException">The text is not JSON.</exception>
-    internal static Value Read(ref Utf8JsonReader reader) => reader.TokenType switch
+    internal static Value Read(ref Utf8JsonReader reader, Limits? limits = null) => reader.TokenType switch
     {
         JsonTokenType.Null => Value.Null,
         JsonTokenType.True => true,
         JsonTokenType.False => false,
         JsonTokenType.Number => ReadNumber(ref reader),
         JsonTokenType.String => ReadText(ref reader),
-        JsonTokenType.StartArray => ReadArray(ref reader),
-        JsonTokenType.StartObject => Understand(ReadMembers(ref reader)),
+        JsonTokenType.StartArray => ReadArray(ref reader, limits),
+        JsonTokenType.StartObject => Understand(ReadMembers(ref reader, limits)),
         _ => throw new JsonException(),
     };
 
@@ -210,11 +223,16 @@ internal static class ValueJson
         }
     }
 
-    private static Value ReadArray(ref Utf8JsonReader reader)
+    private static Value ReadArray(ref Utf8JsonReader reader, Limits? limits)
     {
         var items = new List<Value>();
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
-            items.Add(Read(ref reader));
+        {
+            if (items.Count == limits?.ArrayElementsMax)
+                throw new LimitException(nameof(Limits.ArrayElementsMax), items.Count, items.Count + 1L, "elements");
+            items.Add(Read(ref reader, limits));
+        }
+
         return items.Count == 0 ? new Value(ValueElements.Empty) : new Value(new ValueElements([.. items]));
     }
 
@@ -229,20 +247,22 @@ internal static class ValueJson
         internal ObjectText? Inner;
     }
 
-    private static ObjectText ReadMembers(ref Utf8JsonReader reader)
+    private static ObjectText ReadMembers(ref Utf8JsonReader reader, Limits? limits)
     {
         var text = new ObjectText();
         while (reader.Read() && reader.TokenType != JsonTokenType.EndObject)
         {
+            if (text.Names.Count == limits?.ObjectMembersMax)
+                throw new LimitException(nameof(Limits.ObjectMembersMax), text.Names.Count, text.Names.Count + 1L, "members");
             if (text.Inner is not null)
                 Settle(text);
             var name = ReadText(ref reader);
             text.Names.Add(name);
             reader.Read();
             if (name == ObjectTag && text.Names.Count == 1 && reader.TokenType == JsonTokenType.StartObject)
-                text.Inner = ReadMembers(ref reader);
+                text.Inner = ReadMembers(ref reader, limits);
             else
-                text.Values.Add(Read(ref reader));
+                text.Values.Add(Read(ref reader, limits));
         }
 
         return text;

@@ -203,9 +203,7 @@ internal sealed class FilterText
         _scanner.At += length;
         try
         {
-            var value = Value.FromJson(text[..length].ToString());
-            value.Measure.Check(_limits);
-            return value;
+            return Value.FromJson(text[..length].ToString(), _limits);
         }
         catch (CairnException refused) when (refused.Code == ErrorCode.InvalidArgument)
         {

@@ -179,6 +179,7 @@ public class DocumentPathTests
     }
 
     [Fact]
+    [Trait("Kind", "Random")]
     [Trait("Requirement", "JS-5")]
     public void Every_place_of_a_random_document_is_found_by_both_spellings_of_its_path()
     {

@@ -206,6 +206,7 @@ public class FilterTests
     }
 
     [Fact]
+    [Trait("Kind", "Random")]
     [Trait("Requirement", "VEC-15")]
     public void Random_filters_are_the_same_in_all_forms_and_obey_the_laws_of_logic()
     {
@@ -225,6 +226,7 @@ public class FilterTests
 
     // JSONPath has the same comparisons, apart from what is absent.
     [Fact]
+    [Trait("Kind", "Random")]
     [Trait("Requirement", "VEC-14")]
     public void Random_conditions_agree_with_JSONPath()
     {

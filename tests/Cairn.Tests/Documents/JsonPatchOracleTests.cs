@@ -9,6 +9,7 @@ public class JsonPatchOracleTests
     private const string Python = "/usr/bin/python3";
 
     [Fact]
+    [Trait("Kind", "Random")]
     [Trait("Requirement", "JS-10")]
     [Trait("Requirement", "JS-29")]
     public void Random_patches_do_the_same_in_python_jsonpatch()

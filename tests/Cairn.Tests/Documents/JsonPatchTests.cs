@@ -171,6 +171,7 @@ public class JsonPatchTests
         Value.FromJson(patch).ToJson(), JsonPatch.Diff(Value.FromJson(from), Value.FromJson(to)).ToJson());
 
     [Fact]
+    [Trait("Kind", "Random")]
     [Trait("Requirement", "JS-29")]
     public void The_patch_of_two_random_documents_makes_one_of_the_other()
     {
