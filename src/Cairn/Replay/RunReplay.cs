@@ -227,6 +227,8 @@ internal sealed class RunReplay : IDisposable
     {
         CommitPath.Reserve(Run, Catalogue, payload);
         Apply(header, payload, position);
+        Run.Store.EndReserve();
+        Catalogue.State.Store.EndReserve();
         Publish();
     }
 

@@ -28,7 +28,8 @@
 // S5  A key leaves both indexes when its only version is a visible tombstone without remains and no pin lies below that: who has seen the
 //     key absent must learn of its creation and deletion since (TX-8). Entries never move.
 //     Above an image it waits for a second thing: that the tombstone itself is clean (S9).
-// S6  After Reserve, writes of that volume do not fail for want of memory; a failed Reserve has changed nothing.
+// S6  After Reserve, writes of that volume do not fail for want of memory; a failed Reserve has changed nothing. What the worst case would
+//     have taken and the writes did not is given back by EndReserve.
 // S7  Results never depend on addresses, on the hash, on when something was swept or on where a key is.
 // S8  Memory answers alone for every key it has: a key that is written while the image alone has it gets the image's version first, as the
 //     older of the two. So a read is memory, and only if that has nothing of the key, the image.
@@ -237,6 +238,10 @@ internal sealed class RunStore : IDisposable
             Forget(int.MaxValue, eager: true);
         Memory.Reserve(writes, bytes);
     }
+
+    /// <summary>The writes that <see cref="Reserve"/> was called for are made, or will not be: what a large commit was given for the worst case
+    /// and did not need goes back to the system.</summary>
+    internal void EndReserve() => Memory.EndReserve();
 
     /// <summary>A hint, without a lock: begins to bring into the cache what a write of this key will look at first. What is asked for
     /// now arrives while the caller encodes and waits for locks.</summary>

@@ -279,6 +279,7 @@ internal sealed class CommitPath(
             }
             finally
             {
+                EndReserve(batch);
                 if (only is null)
                     Exit(batch, runs);
                 else
@@ -287,6 +288,14 @@ internal sealed class CommitPath(
 
             MakeRoom(take, batch, ref busySince);            // CP4: outside every lock, before any sequence
         }
+    }
+
+    private void EndReserve(Batch batch)
+    {
+        foreach (ref readonly var part in batch.Parts)
+            part.Run.Store.EndReserve();
+        if (batch.TouchesCatalogue)
+            catalogue.State.Store.EndReserve();
     }
 
     // ---- inputs that wait for a commit (RPL-21) ------------------------------------------------------------------------------

@@ -463,6 +463,43 @@ public sealed class ResidencyTests
         long Heap() => GC.GetTotalMemory(true) - (budget.Used - budget.Native - budget.Managed);
     }
 
+    /// <summary>A commit of a thousand writes reserves for the worst that each could need. What it did not need goes back at its end: ten
+    /// thousand such runs fill no budget that the same by single writes would not.</summary>
+    [Theory]
+    [InlineData(1_000, 100, 1)]
+    [InlineData(1_000, 100, 5)]
+    [InlineData(300, 10, 1)]
+    [InlineData(100, 2_000, 1)]
+    [InlineData(100, 20_000, 1)]
+    [InlineData(5_000, 30, 1)]
+    [Trait("Requirement", "TIER-2")]
+    public void A_large_commit_leaves_as_much_memory_as_small_ones(int puts, int bytes, int commits)
+    {
+        using var test = new TestDatabase(Durability.Buffered, budget: 1 << 30);
+        var value = new byte[bytes];
+        var (singles, together) = (test.Db.Runs.Begin("singles"), test.Db.Runs.Begin("together"));
+        for (var commit = 0; commit < commits; commit++)
+        {
+            together.Transact(scope =>
+            {
+                for (var i = 0; i < puts; i++)
+                    scope.Kv.Put($"{commit} key {i}", value);
+            });
+            for (var i = 0; i < puts; i++)
+                singles.Kv.Put($"{commit} key {i}", value);
+        }
+
+        var (one, all) = (MemoryOf(singles), MemoryOf(together));
+        Assert.True(all <= one * 1.3, $"{all:N0} bytes after {commits} commits of {puts} puts, {one:N0} after as many single ones");
+
+        // Without what stands in the log too.
+        long MemoryOf(Run run)
+        {
+            var store = test.Db.Engine.Catalogue.Find(run.Id)!.Store;
+            return store.MemoryBytes - store.ContentBytes;
+        }
+    }
+
     // Past the log, which the tests have on the heap.
     private static void WriteOne(RunStore store)
     {

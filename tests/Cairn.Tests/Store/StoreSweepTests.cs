@@ -1,3 +1,5 @@
+using Cairn.Content;
+using Cairn.Log;
 using Cairn.Store;
 using Xunit;
 
@@ -306,6 +308,56 @@ public class StoreSweepTests
                 bed.Store.Put(key, new byte[random.Next(200)], sequence, 1, 0);
             Assert.Equal(taken, bed.Store.MemoryBytes);
             bed.Visible.Publish(sequence);
+        }
+    }
+
+    // The chunks for a large commit come in pieces, of which each may end with room that the next block does not fit into.
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1 << 20)]
+    [Trait("Requirement", "TX-27")]
+    public void After_reserve_no_write_of_a_young_run_asks_the_system_for_memory(long budgetBytes)
+    {
+        var random = new Random(9);
+        for (var round = 0; round < 60; round++)
+        {
+            var pins = new SnapshotRegistry();
+            var visible = new VisibleSequence();
+            using var image = new TestImage();
+            var cache = new BlockCache(1 << 20);
+            var budget = budgetBytes == 0 ? null : new MemoryBudget(budgetBytes, new ContentStore(1 << 20, 1 << 20), cache);
+            using var store = new RunStore(pins, visible, 7, TestImage.Run, image.Current, isWhole: true, budget: budget);
+            var sequence = 0ul;
+            for (var commit = 0; commit < 6; commit++)
+            {
+                var writes = (int)Math.Pow(10, random.NextDouble() * 3.7);
+                var longest = (int)Math.Pow(10, random.NextDouble() * 3.9);
+                var keys = new byte[writes][];
+                var lengths = new int[writes];
+                var bytes = 0L;
+                for (var w = 0; w < writes; w++)
+                {
+                    keys[w] = StoreTestBed.Bytes($"key {random.Next(20_000):D6} {(random.Next(3) == 0 ? "" : random.Next(1_000))}");
+                    lengths[w] = random.Next(longest);
+                    bytes += keys[w].Length + lengths[w];
+                }
+
+                store.Reserve(writes, bytes);
+                var taken = store.MemoryBytes;
+                sequence++;
+                for (var w = 0; w < writes; w++)
+                {
+                    if (random.Next(4) == 0)
+                        store.Delete(keys[w], default, sequence, 1);
+                    else
+                        store.Put(keys[w], new byte[lengths[w]], sequence, 1, 0);
+                }
+
+                Assert.True(taken == store.MemoryBytes, $"round {round}, commit {commit}, {writes} writes, {bytes} bytes");
+                visible.Publish(sequence);
+                store.EndReserve();
+                Assert.True(store.MemoryBytes <= taken);
+            }
         }
     }
 

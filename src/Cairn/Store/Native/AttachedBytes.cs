@@ -47,6 +47,9 @@ internal sealed unsafe class AttachedBytes(ContentStore store, Limbo limbo, bool
     /// <summary>Makes sure that blocks for this many bytes of values can be had.</summary>
     internal void Ensure(long bytes, int writes) => _slab.EnsureLarge(bytes + writes * (HeaderBytes + 8L), store.Threshold);
 
+    /// <summary>Gives back what they did not need.</summary>
+    internal void Trim() => _slab.Trim(0);
+
     /// <summary>A block for the bytes, as the youngest. It belongs to no version yet.</summary>
     internal byte* Add(in ContentReference reference, ReadOnlySpan<byte> bytes)
     {

@@ -41,12 +41,17 @@ internal sealed unsafe class OrderedIndex
     // ---- writing -----------------------------------------------------------------------------------------------------------
 
     /// <summary>Makes sure that this many inserts find their memory.</summary>
-    internal void Ensure(int inserts)
+    internal void Ensure(int inserts) => _slab.Ensure(BytesFor(inserts), TreeNode.InnerBytes);
+
+    /// <summary>Gives back what they did not need, but for what a few more will.</summary>
+    internal void Trim(int inserts) => _slab.Trim(BytesFor(inserts), TreeNode.InnerBytes);
+
+    private long BytesFor(int inserts)
     {
         var leaves = Math.Min(inserts, _leaves + inserts / (TreeNode.Capacity / 2) + 1);
         // Keys that were added in order leave every inner node as full as every leaf.
         var inner = Math.Min(leaves, (_leaves + leaves) / (TreeNode.Capacity / 2)) + _depth + 1;
-        _slab.Ensure(leaves * (TreeNode.LeafBytes + Entry.SizeFor(64)) + inner * TreeNode.InnerBytes + 2048);
+        return leaves * (TreeNode.LeafBytes + Entry.SizeFor(64)) + inner * TreeNode.InnerBytes + 2048;
     }
 
     /// <summary>Finds where a key that is not there will go, and begins to fetch that leaf: what the writer does until

@@ -135,19 +135,37 @@ internal sealed unsafe class PointTable
         Volatile.Write(ref _count, 0);
     }
 
-    /// <summary>Native bytes that this many inserts may need.</summary>
-    internal long BytesFor(int inserts)
+    /// <summary>Makes sure that this many inserts find their memory.</summary>
+    internal void Ensure(int inserts) => _slab.Ensure(BytesFor(inserts, out var largest), largest);
+
+    /// <summary>Gives back what they did not need, but for what a few more will.</summary>
+    internal void Trim(int inserts) => _slab.Trim(BytesFor(inserts, out var largest), largest);
+
+    // Native bytes that this many inserts may need, and the largest piece of them.
+    private long BytesFor(int inserts, out int largest)
     {
         const int Largest = HeaderBytes + (Bucket.Bytes << LargestLog);
-        var largest = _directory == 0 ? HeaderBytes + (Bucket.Bytes << SmallestLog) : LargestSegmentBytes();
-        if (largest == Largest)
+        var (log, used) = (SmallestLog, 0L);
+        if (_directory != 0)
         {
-            var segments = 2 + 2L * inserts / (Bucket.Slots << (LargestLog - 2)) + 2 * _overdue;
-            return Math.Max(0, segments - _freeCount) * (Largest + PadBytes)
-                + DirectoryBytes(2 * ((ulong*)_directory)[0] + 1) + PadBytes;
+            var segment = (Segment*)(((ulong*)_directory)[1] & Entry.PointerMask);
+            (log, used) = (segment->Log, segment->Used);
         }
 
-        return 2 * (2 * largest + 128) + (Math.Min(inserts, 4L << LargestLog) + inserts) * 64;
+        if (log == LargestLog)
+        {
+            var directory = DirectoryBytes(2 * ((ulong*)_directory)[0] + 1) + PadBytes;
+            largest = Math.Max(Largest + PadBytes, directory);
+            var segments = 2 + 2L * inserts / (Bucket.Slots << (LargestLog - 2)) + 2 * _overdue;
+            return Math.Max(0, segments - _freeCount) * (Largest + PadBytes) + directory;
+        }
+
+        // It doubles, and may clear out what was removed as often: 64 bytes for each insert. Then it splits.
+        var last = log + 1;
+        while (last < LargestLog && (Bucket.Slots << last) * 3 / 4 <= used + inserts)
+            last++;
+        largest = HeaderBytes + (Bucket.Bytes << last) + PadBytes;
+        return 2 * (2 * (HeaderBytes + (Bucket.Bytes << log)) + 128) + (Math.Min(inserts, 4L << LargestLog) + inserts) * 64;
     }
 
     /// <summary>Room for this many keys, before the first.</summary>
@@ -318,10 +336,16 @@ internal sealed unsafe class PointTable
             return true;
         var segments = IsCleaning(segment) ? 1 : 2;
         var mask = ((ulong*)_directory)[0];
-        var bytes = Math.Max(0, segments - _freeCount) * (SegmentBytes((byte*)segment) + PadBytes);
+        var largest = SegmentBytes((byte*)segment) + PadBytes;
+        var bytes = Math.Max(0, segments - _freeCount) * largest;
         if (1UL << segment->Depth > mask)
-            bytes += DirectoryBytes(2 * mask + 1) + PadBytes;
-        return bytes == 0 || _slab.Has(bytes);
+        {
+            var directory = DirectoryBytes(2 * mask + 1) + PadBytes;
+            bytes += directory;
+            largest = Math.Max(largest, directory);
+        }
+
+        return bytes == 0 || _slab.Has(bytes, largest);
     }
 
     private void Delay(Segment* segment)
@@ -437,12 +461,6 @@ internal sealed unsafe class PointTable
     }
 
     private static ulong Word(Segment* segment) => (ulong)segment | (ulong)segment->Log << 48;
-
-    private long LargestSegmentBytes()
-    {
-        var segment = (Segment*)(((ulong*)_directory)[1] & Entry.PointerMask);
-        return HeaderBytes + (Bucket.Bytes << segment->Log);
-    }
 
     private struct Segment
     {

@@ -118,6 +118,8 @@ internal sealed unsafe class RunMemory : IDisposable
         _order.Ensure(writes);
     }
 
+    internal void EndReserve() => _space?.EndReserve();
+
     internal ulong PrefetchBucket(ReadOnlySpan<byte> key)
     {
         var hash = KeyHash.Of(key);

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Cairn.Content;
 
 namespace Cairn.Store.Native;
@@ -15,6 +16,7 @@ internal sealed unsafe class RunSpace : IDisposable
     // A few steps with each write, in handfuls: one look at the pins serves 16 writes, or as many as there are pins.
     private const int SweepEvery = 16, SweepEveryMax = 1024, StepsPerWrite = 3;
     private const int ForgottenPerCommit = 8;
+    private const int WideWrites = 16, FewWrites = 4, FewBytes = 1024;
 
     private readonly bool _debug;
     private readonly Slab _orderSlab;
@@ -24,6 +26,7 @@ internal sealed unsafe class RunSpace : IDisposable
     private AttachedBytes? _attached;                     // made with the first content
     private RangeClock _clock;
     private int _untilSweep = SweepEvery;
+    private bool _isWide;                                 // more was reserved than a small commit needs
 
     /// <param name="memory">Whose it is.</param>
     /// <param name="keepsDirty">Checkpoints are made of it.</param>
@@ -79,16 +82,35 @@ internal sealed unsafe class RunSpace : IDisposable
     internal (long Records, long Order, long OrderTaken) Parts => (Slab.Live, _orderSlab.Live, _orderSlab.Taken);
 
     internal bool HasRoomFor(int writes, long bytes, bool isToTheEnd) =>
-        bytes <= Slab.SmallMax && (Slab.Has(SmallBytes(writes, bytes)) || (Slab.IsRoomy && !isToTheEnd));
+        bytes <= Slab.SmallMax && (Slab.HasAbout(SmallBytes(writes, bytes)) || (Slab.IsRoomy && !isToTheEnd));
 
     /// <summary>For all but the order, see <see cref="RunStore.Reserve"/>.</summary>
     internal void Reserve(int writes, long bytes)
     {
+        _isWide |= writes > WideWrites || bytes > Slab.SmallMax;
         Slab.Ensure(SmallBytes(writes, bytes));
-        _tableSlab.Ensure(Table.BytesFor(writes));
+        Table.Ensure(writes);
         Slab.EnsureLarge(bytes);
         if (_content is not null && bytes > _content.Threshold)
             ReserveContent(writes, bytes);
+    }
+
+    /// <summary>See <see cref="RunStore.EndReserve"/>.</summary>
+    internal void EndReserve()
+    {
+        if (_isWide)
+            Trim();
+    }
+
+    // What a small commit would only take again stays.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void Trim()
+    {
+        _isWide = false;
+        Slab.Trim(SmallBytes(FewWrites, FewBytes));
+        Table.Trim(FewWrites);
+        Order.Trim(FewWrites);
+        _attached?.Trim();
     }
 
     private long SmallBytes(int writes, long bytes)

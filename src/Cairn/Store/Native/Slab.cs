@@ -10,6 +10,9 @@ namespace Cairn.Store.Native;
 /// 2 MiB, or to 1/64 of the budget of memory, so that a small run stays small; a freed block serves the next of its class, or is split
 /// when its class does not come again. Blocks have no header: whoever frees one knows its size, and may free a part of it. Blocks above
 /// <see cref="SmallMax"/> are the system's and go back to it. Not for two threads at once, except <see cref="Taken"/>.
+/// <para>What may not fail for want of memory is made sure of before (<see cref="Ensure"/>): by the chunks that would come next anyway,
+/// begun in their turn. Those that were only needed to be sure go back (<see cref="Trim"/>), so a large commit leaves what the same writes
+/// one by one would.</para>
 /// <para>The slabs of the two indexes ask the system for large pages behind full chunks: an index is looked into at random, and each
 /// look outside the processor's page table costs as much as the look itself (docs/decisions/0010). Records do not: they would ask
 /// fifteen times as often, and a large page is filled with zeros in one stroke.</para>
@@ -40,7 +43,7 @@ internal sealed unsafe class Slab : SafeHandle
 
     private byte* _bump;
     private byte* _end;
-    private byte* _spare;                                 // a chunk that is taken but not begun
+    private Header* _spares;                              // chunks that are taken but not begun, in the order in which they will be
     private long _spareBytes;
     private Header* _chunks;
     private Header* _large;
@@ -134,9 +137,7 @@ internal sealed unsafe class Slab : SafeHandle
     internal byte* AllocAligned(int size)
     {
         EnsurePage(0);
-        Ensure(size + HeaderBytes);
-        if (_end - _bump < size + HeaderBytes)
-            BeginSpare();
+        MakeRoom(size + HeaderBytes);
         var pad = (int)(-(nint)_bump & 63);
         if (pad != 0)
         {
@@ -195,30 +196,101 @@ internal sealed unsafe class Slab : SafeHandle
         _shared?.Add(bytes);
     }
 
-    /// <summary>Makes sure that small blocks of this many bytes in total can be had without asking the system.</summary>
-    /// <exception cref="OutOfMemoryException">Nothing has changed.</exception>
-    internal void Ensure(long bytes)
+    /// <summary>Makes sure that blocks of this many bytes in total can be had without asking the system. The chunks for it are those that
+    /// would come one after the other, so that <see cref="Trim"/> can give back the ones that were not needed.</summary>
+    /// <param name="largest">No block is larger: so much may be left over at the end of each chunk.</param>
+    /// <exception cref="OutOfMemoryException">Nothing has changed, but that more may be at hand.</exception>
+    internal void Ensure(long bytes, int largest = SmallMax)
     {
-        if (_end - _bump >= bytes || _spareBytes >= bytes)
-            return;
+        while (!Has(bytes, largest))
+            AddSpare(bytes - Math.Max(0, _end - _bump - largest) - UsableSpare(largest, isLastWhole: false), largest);
+    }
+
+    /// <summary>Whether <see cref="Ensure"/> would ask the system.</summary>
+    internal bool Has(long bytes, int largest = SmallMax) =>
+        _end - _bump >= bytes
+        || (_spares != null && Math.Max(0, _end - _bump - largest) + UsableSpare(largest, isLastWhole: true) >= bytes);
+
+    /// <summary>The same, as a guess, for whoever has no lock.</summary>
+    internal bool HasAbout(long bytes) => _end - _bump >= bytes || Volatile.Read(ref _spareBytes) >= bytes;
+
+    /// <summary>Gives back what <see cref="Ensure"/> and <see cref="EnsureLarge"/> took and nobody needed, as long as this many bytes can
+    /// still be had.</summary>
+    internal void Trim(long bytes, int largest = SmallMax)
+    {
+        DropBallast();
+        while (_spares != null)
+        {
+            Header* before = null;
+            var last = _spares;
+            for (; last->Next != null; last = last->Next)
+                before = last;
+            Link(before, null);
+            if (!Has(bytes, largest))
+            {
+                Link(before, last);
+                break;
+            }
+
+            _nextChunk = last->GrownFrom;
+            GiveBack(last, last->Size);
+        }
+
+        CountSpares();
+    }
+
+    // What the spare chunks will give if each but the last loses a block's length, or the last too.
+    private long UsableSpare(int largest, bool isLastWhole)
+    {
+        var bytes = 0L;
+        for (var spare = _spares; spare != null; spare = spare->Next)
+            bytes += spare->Next == null && isLastWhole ? spare->Size - HeaderBytes : Math.Max(0, spare->Size - HeaderBytes - largest);
+        return bytes;
+    }
+
+    // One more chunk, in its turn: what is missing makes it larger only where it is the last, or where the next would be no larger.
+    private void AddSpare(long missing, int largest)
+    {
         // Where pieces will serve, the chunk is only there to make sure.
-        var least = (bytes + 2 * HeaderBytes + 4095) & ~4095L;
         var isRoomy = _budget is not null && IsRoomy;
-        var size = Math.Max(isRoomy ? Math.Min(_nextChunk, ChunkRoomy) : _nextChunk, least);
+        var size = isRoomy ? Math.Min(_nextChunk, ChunkRoomy) : _nextChunk;
+        var least = (missing + 2 * HeaderBytes + 4095) & ~4095L;
+        if (least <= 2 * size)
+            size = Math.Max(size, least);
+        else if (isRoomy || size == _chunkMax)
+            size = Math.Max(size, Math.Min(least, (4L * largest + 4095) & ~4095L));
         var chunk = (Header*)(_inLargePages && size == ChunkMax ? TakeInLargePages() : Take(size));
-        chunk->Next = _chunks;
+        chunk->Next = null;
         chunk->Size = size;
-        _chunks = chunk;
-        if (_spareBytes > 0)
-            BeginSpare();
-        _spare = (byte*)chunk + HeaderBytes;
-        _spareBytes = size - HeaderBytes;
+        chunk->GrownFrom = _nextChunk;
+        var last = _spares;
+        while (last != null && last->Next != null)
+            last = last->Next;
+        Link(last, chunk);
+        CountSpares();
         if (!isRoomy)
             _nextChunk = Math.Min(2 * _nextChunk, _chunkMax);
     }
 
-    /// <summary>Whether <see cref="Ensure"/> would ask the system; a guess, for whoever has no lock.</summary>
-    internal bool Has(long bytes) => _end - _bump >= bytes || _spareBytes >= bytes;
+    private void Link(Header* before, Header* last)
+    {
+        if (before == null)
+            _spares = last;
+        else
+            before->Next = last;
+    }
+
+    private void CountSpares() => Volatile.Write(ref _spareBytes, UsableSpare(0, isLastWhole: true));
+
+    private void MakeRoom(int size)
+    {
+        while (_end - _bump < size)
+        {
+            if (_spares == null)
+                AddSpare(size, size);
+            BeginSpare();
+        }
+    }
 
     /// <summary>Makes sure that large blocks of this many bytes in total can be had, as far as the system lets itself be
     /// pinned down: a block of that size is held until the next call, and given up when the system refuses.</summary>
@@ -241,21 +313,10 @@ internal sealed unsafe class Slab : SafeHandle
     protected override bool ReleaseHandle()
     {
         DropBallast();
-        for (var chunk = _chunks; chunk != null;)
-        {
-            var next = chunk->Next;
-            NativeMemory.AlignedFree(chunk);
-            chunk = next;
-        }
-
-        for (var block = _large; block != null;)
-        {
-            var next = block->Next;
-            NativeMemory.AlignedFree(block);
-            block = next;
-        }
-
-        _chunks = _large = null;
+        FreeAll(_chunks);
+        FreeAll(_spares);
+        FreeAll(_large);
+        _chunks = _spares = _large = null;
         Count(-_taken);
         _shared?.Add(-_charged);
         _charged = 0;
@@ -263,6 +324,16 @@ internal sealed unsafe class Slab : SafeHandle
             _budget?.AddManaged(-_beside);
         handle = 0;
         return true;
+    }
+
+    private static void FreeAll(Header* first)
+    {
+        for (var block = first; block != null;)
+        {
+            var next = block->Next;
+            NativeMemory.AlignedFree(block);
+            block = next;
+        }
     }
 
     private bool HasFreed(int size)
@@ -305,9 +376,7 @@ internal sealed unsafe class Slab : SafeHandle
             {
                 if (_free > _taken / 4 && TrySplit(index, out var split))
                     return split;
-                Ensure(size);
-                if (_end - _bump < size)
-                    BeginSpare();
+                MakeRoom(size);
             }
         }
         catch (OutOfMemoryException)
@@ -350,11 +419,7 @@ internal sealed unsafe class Slab : SafeHandle
         if (_lists[page] != 0)
             return;
         const int PageBytes = PageClasses * 8;
-        Ensure(PageBytes);
-        if (_end - _bump < PageBytes)
-            BeginSpare();
-        if (_lists[page] != 0)
-            return;                                       // giving the old rest away needed the same page
+        MakeRoom(PageBytes);
         var lists = _bump;
         _bump += PageBytes;
         NativeMemory.Clear(lists, PageBytes);
@@ -365,10 +430,13 @@ internal sealed unsafe class Slab : SafeHandle
     {
         var rest = _bump;
         var restBytes = (int)(_end - _bump);
-        _bump = _spare;
-        _end = _spare + _spareBytes;
-        _spare = null;
-        _spareBytes = 0;
+        var chunk = _spares;
+        _spares = chunk->Next;
+        chunk->Next = _chunks;
+        _chunks = chunk;
+        CountSpares();
+        _bump = (byte*)chunk + HeaderBytes;
+        _end = (byte*)chunk + chunk->Size;
         if (restBytes > 0)
             Donate(rest, restBytes);
     }
@@ -494,6 +562,7 @@ internal sealed unsafe class Slab : SafeHandle
         internal Header* Next;
         internal Header* Previous;
         internal long Size;
+        internal long GrownFrom;                          // of a chunk: how large the next one would have been without it
     }
 
     [InlineArray(SmallMax / 8 / PageClasses)]

@@ -116,10 +116,10 @@ internal sealed unsafe class VersionSweep
 
             // For the lists, before anything is taken out of them.
             if (eager || Mutant.Is("sweep-asks-behind-reserve"))
-                _slab.Ensure(BytesForSteps(steps));
+                _slab.Ensure(BytesForSteps(steps), WordQueue.BlockBytes);
             else
             {
-                while (!_slab.Has(BytesForSteps(steps)))
+                while (!_slab.Has(BytesForSteps(steps), WordQueue.BlockBytes))
                 {
                     if ((steps /= 2) < StepsLeast)
                         return;

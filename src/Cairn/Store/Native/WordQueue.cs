@@ -4,7 +4,9 @@ namespace Cairn.Store.Native;
 /// collector to look at. Layout of a block: <code>0 u64 next | 63 words</code></summary>
 internal unsafe struct WordQueue
 {
-    private const int BlockBytes = 512, BlockWords = 63;
+    internal const int BlockBytes = 512;
+
+    private const int BlockWords = 63;
 
     private ulong* _head;
     private ulong* _tail;
