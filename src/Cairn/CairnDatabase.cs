@@ -219,6 +219,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             Options = options,
             Path = path,
             Pins = pins,
+            Blocks = checkpoints?.Cache,
             Cursors = cursors,
             Random = random ?? new RandomSource(options.RandomSeed),
             Counters = counters,

@@ -84,6 +84,9 @@ internal sealed class Engine
     /// <summary>Of the tables below memory; null in memory.</summary>
     internal DamagedTables? DamagedTables { get; init; }
 
+    /// <summary>Blocks of tables; null without tables.</summary>
+    internal BlockCache? Blocks { get; init; }
+
     internal Limits Limits => Options.Limits;
 
     /// <summary>The policy of runs that have none of their own.</summary>
@@ -410,6 +413,7 @@ internal sealed class Engine
         return new DatabaseMetrics
         {
             LastSequence = new Sequence(log.LastSequence),
+            DurableSequence = new Sequence(log.DurableSequence),
             VisibleSequence = new Sequence(Path.IsUnlogged ? log.LastSequence : Catalogue.State.Visible.Value),
             Commits = Path.IsUnlogged ? (long)log.LastSequence : Counters.Commits,
             UnsyncedCommits = log.UnsyncedCommits(out _),
@@ -445,6 +449,8 @@ internal sealed class Engine
             MemoryBytes = (Path.Memory?.Native ?? Catalogue.Loaded.Sum(run => run.Store.MemoryBytes) + Catalogue.State.Store.MemoryBytes)
                 + Views.Bytes,
             Views = Views.Count,
+            ViewBytes = Views.Bytes,
+            BlockCacheBytes = Blocks?.Bytes ?? 0,
             MemoryBudgetBytes = Path.Memory?.Bytes ?? 0,
             MemoryUsedBytes = Path.Memory?.Used ?? 0,
             MemoryWaits = Path.Memory?.Waits ?? 0,

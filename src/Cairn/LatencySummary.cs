@@ -28,6 +28,9 @@ public sealed record DatabaseMetrics
     /// <summary>Newest commit that has a place in the log, visible or not.</summary>
     public required Sequence LastSequence { get; init; }
 
+    /// <summary>The newest commit that a power cut leaves, with all before it; <see cref="Sequence.None"/> in memory.</summary>
+    public required Sequence DurableSequence { get; init; }
+
     /// <summary>Newest commit that readers see.</summary>
     public required Sequence VisibleSequence { get; init; }
 
@@ -132,6 +135,12 @@ public sealed record DatabaseMetrics
 
     /// <summary>Views of the past that were not disposed of yet (<see cref="RunView"/>).</summary>
     public required int Views { get; init; }
+
+    /// <summary>Memory of those.</summary>
+    public required long ViewBytes { get; init; }
+
+    /// <summary>Blocks of tables that were read and are kept.</summary>
+    public required long BlockCacheBytes { get; init; }
 
     /// <summary>Native memory taken by all runs and views, in bytes.</summary>
     public required long MemoryBytes { get; init; }

@@ -19,6 +19,8 @@ internal sealed class Meters : IDisposable
     private readonly Func<DatabaseMetrics> _read;
     private readonly Func<IReadOnlyList<JobStatistics>> _readJobs;
 
+    internal Meter Meter => _meter;
+
     internal Meters(Func<DatabaseMetrics> read, Func<IReadOnlyList<JobStatistics>> readJobs)
     {
         _read = read;
@@ -39,6 +41,9 @@ internal sealed class Meters : IDisposable
         Gauge("cairn.log.garbage", "By", metrics => metrics.CompactionBytesGarbage);
         Counter("cairn.transactions.retries", "{retry}", metrics => metrics.Retries);
         Gauge("cairn.log.queued", "{commit}", metrics => metrics.QueuedCommits);
+        Gauge("cairn.log.kept", "By", metrics => metrics.LogBytesKept);
+        Gauge("cairn.log.needed", "By", metrics => metrics.CompactionBytesNeeded);
+        Gauge("cairn.log.group.largest", "{commit}", metrics => metrics.LargestGroup);
         Gauge("cairn.log.unsynced", "{commit}", metrics => metrics.UnsyncedCommits);
         Gauge("cairn.disk.full", "{state}", metrics => metrics.IsDiskFull ? 1 : 0);
         Gauge("cairn.disk.free", "By", metrics => metrics.DiskFreeBytes);
@@ -48,6 +53,11 @@ internal sealed class Meters : IDisposable
         Gauge("cairn.files.damaged", "{file}", metrics => metrics.DamagedFiles);
         Counter("cairn.events.lost", "{event}", metrics => metrics.SystemEventsLost);
         Gauge("cairn.sequence", "{sequence}", metrics => (long)metrics.VisibleSequence.Value);
+        _meter.CreateObservableGauge("cairn.sequence.durable", Durable, "{sequence}");
+        Gauge("cairn.runs", "{run}", metrics => metrics.Runs);
+        Gauge("cairn.views", "{view}", metrics => metrics.Views);
+        Gauge("cairn.views.bytes", "By", metrics => metrics.ViewBytes);
+        Gauge("cairn.blocks.cached", "By", metrics => metrics.BlockCacheBytes);
         Gauge("cairn.memory.bytes", "By", metrics => metrics.MemoryBytes);
         Gauge("cairn.memory.budget", "By", metrics => metrics.MemoryBudgetBytes);
         Gauge("cairn.memory.used", "By", metrics => metrics.MemoryUsedBytes);
@@ -90,6 +100,9 @@ internal sealed class Meters : IDisposable
 
     private IEnumerable<Measurement<long>> OldestPin() =>
         _read().OldestPin is { } oldest ? [new Measurement<long>((long)oldest.Value)] : [];
+
+    private IEnumerable<Measurement<long>> Durable() =>
+        _read().DurableSequence is { Value: > 0 } durable ? [new Measurement<long>((long)durable.Value)] : [];
 
     private IEnumerable<Measurement<long>> Operations()
     {

@@ -61,6 +61,7 @@ internal sealed class LogWriter : IDisposable
     private readonly EngineState _state;
     private readonly bool _publishes;
     private readonly int _queuedMax;
+    private readonly ulong _opened;                          // last sequence of what was there
     private PendingRecord?[] _ring = [];                     // made with the first place, and the buffer with the first group
     private SpinGate _gate;
     private readonly Lock _roundGate = new();
@@ -105,7 +106,7 @@ internal sealed class LogWriter : IDisposable
         _clock = clock;
         _counters = counters;
         _queuedMax = queuedMax;
-        _places.Sequence = start.Sequence;
+        _places.Sequence = _opened = start.Sequence;
         _places.Time = start.Time;
         _places.Position = start.Position;
         _places.SegmentEnd = device?.EndPosition ?? ulong.MaxValue;
@@ -154,6 +155,9 @@ internal sealed class LogWriter : IDisposable
         since = Volatile.Read(ref _progress.UnsyncedSince);
         return Volatile.Read(ref _progress.WrittenCommits) - Volatile.Read(ref _progress.SyncedCommits);
     }
+
+    /// <summary>The newest commit that a power cut leaves, with all before it; 0 without a log. What was found at opening is synced.</summary>
+    internal ulong DurableSequence => _device is null ? 0 : _opened + (ulong)Volatile.Read(ref _progress.SyncedCommits);
 
     internal int QueuedCommits => (int)(Volatile.Read(ref _places.NextSlot) - Volatile.Read(ref _progress.WrittenSlot));
 
