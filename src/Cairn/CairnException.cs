@@ -103,8 +103,10 @@ public sealed class MalformedTextException : CairnException
 /// <see cref="ErrorCode.InvalidArgument"/> or <see cref="ErrorCode.InvalidFilter"/>.</summary>
 public sealed class DocumentException : CairnException
 {
+    private const int PathCharsShownMax = 200;
+
     internal DocumentException(ErrorCode code, string path, string reason, int? operation = null)
-        : base(code, $"{(operation is { } index ? $"Operation {index} of the patch, at" : "At")} {path}: {reason}")
+        : base(code, $"{(operation is { } index ? $"Operation {index} of the patch, at" : "At")} {Shown(path)}: {reason}")
     {
         Path = path;
         Reason = reason;
@@ -121,6 +123,15 @@ public sealed class DocumentException : CairnException
     public int? Operation { get; }
 
     internal DocumentException In(int operation) => new(Code, Path, Reason, operation);
+
+    // A name may be as long as a value; a message is read by people.
+    private static string Shown(string path)
+    {
+        if (path.Length <= PathCharsShownMax)
+            return path;
+        var length = char.IsHighSurrogate(path[PathCharsShownMax - 1]) ? PathCharsShownMax - 1 : PathCharsShownMax;
+        return path[..length] + "...";
+    }
 }
 
 /// <summary>The run is closed for this write. <see cref="CairnException.Code"/> is <see cref="ErrorCode.RunClosed"/>.</summary>

@@ -119,6 +119,17 @@ public class DocumentPathTests
         Assert.Equal((code, at), (missing.Code, missing.Path));
     }
 
+    [Fact]
+    [Trait("Requirement", "JS-7")]
+    public void A_message_shows_the_beginning_of_a_path_and_the_error_has_all_of_it()
+    {
+        var path = DocumentPath.Root.Member(new string('n', 195) + string.Concat(Enumerable.Repeat("\U0001F5FF", 1_000_000)));
+        var missing = Assert.Throws<DocumentException>(() => path.Get(Value.Object()));
+        Assert.Equal(path.ToString(), missing.Path);
+        Assert.InRange(missing.Message.Length, 200, 300);
+        Assert.NotEqual("", Value.FromJson(((Value)missing.Message).ToJson()).AsString());
+    }
+
     [Theory]
     [InlineData("{}", "$.a.b.c", """{"a":{"b":{"c":9}}}""")]
     [InlineData("""{"a":[1,2]}""", "$.a[1]", """{"a":[1,9]}""")]

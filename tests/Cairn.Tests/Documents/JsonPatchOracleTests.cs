@@ -35,6 +35,11 @@ public class JsonPatchOracleTests
             var (document, patch) = cases[n];
             var error = Record.Exception(() => document = JsonPatch.FromValue(patch).Apply(document));
             Assert.True(error is null or DocumentException, $"{error}");
+
+            // jsonpatch follows a path into a text, character by character.
+            if (error is DocumentException { Code: ErrorCode.TypeMismatch } through
+                && through.Reason.Contains("String", StringComparison.Ordinal))
+                continue;
             var mine = error is null ? document.ToJson() : "error";
             var theirs = answers[n].StartsWith("error", StringComparison.Ordinal) ? "error" : Value.FromJson(answers[n]).ToJson();
             Assert.True(
