@@ -1,4 +1,5 @@
 using System.Buffers;
+using Cairn.Diagnostics;
 using Microsoft.Extensions.Caching.Distributed;
 
 namespace Cairn.Agents;
@@ -203,6 +204,8 @@ public sealed class CairnDistributedCache : IBufferDistributedCache
         var slides = sliding + sliding / SlackParts;
         if (until is not { } end)
             return slides;
+        if (slides is not null && Mutant.Is("cache-slides-past-its-end"))
+            return slides;
         var left = end - now < LifeMin ? LifeMin : end - now;
         return slides < left ? slides : left;
     }
@@ -274,6 +277,6 @@ public sealed class CairnDistributedCache : IBufferDistributedCache
     {
         /// <summary>It slides, and would end before its sliding time is over, though it need not.</summary>
         internal bool IsDue(DateTimeOffset now) => Sliding is { } sliding && Expiry is { } expiry && expiry < now + sliding
-            && !(Until <= expiry);
+            && !(Until <= expiry) && !Mutant.Is("cache-end-stays");
     }
 }

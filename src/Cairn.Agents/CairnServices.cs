@@ -1,3 +1,4 @@
+using Cairn.Diagnostics;
 using Microsoft.Extensions.Caching.Distributed;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -96,8 +97,12 @@ public static class CairnServices
             run = database.Runs.Begin(options.Run, tags: [CacheTag]);
 
         // A commit of its own. Who died before it left the tag, and a cache that keeps all it ever had would grow for ever.
-        if (run.Retention.Own is null && !database.Options.IsReadOnly && run.Info.Tags.Contains(CacheTag))
+        if (run.Retention.Own is null && !database.Options.IsReadOnly && run.Info.Tags.Contains(CacheTag)
+            && !Mutant.Is("cache-keeps-all"))
+        {
             run.Retention.Apply(Retention.KeepLast(1));
+        }
+
         return new CairnDistributedCache(run, database.Options.TimeProvider, options.Prefix);
     }
 

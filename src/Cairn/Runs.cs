@@ -573,7 +573,8 @@ public sealed partial class Runs
         var info = recorded.Info;
         if (begin != Sequence.None)
         {
-            var fork = Fork(original, new Sequence(begin.Value - 1), options.Name, info.Tags, info.Metadata);
+            var point = Mutant.Is("replay-begins-behind-the-input") ? begin : new Sequence(begin.Value - 1);
+            var fork = Fork(original, point, options.Name, info.Tags, info.Metadata);
             return new InputReplay(recorded, fork, recording, options);
         }
 
