@@ -286,6 +286,27 @@ public class StoreSemanticsTests
         Assert.InRange(bed.Store.MemoryBytes, 1, 40_000);
     }
 
+    /// <summary>A fork writes four keys of the catalogue, each at the end of its family, so the leaves of all four fill at the same moment.
+    /// They were left half empty: the split of the first took the hints of the others, and where the end of one family shared a leaf with
+    /// the beginning of the next, no insert was at the end of its leaf.</summary>
+    [Fact]
+    public void Families_that_grow_side_by_side_fill_their_leaves()
+    {
+        const int Keys = 10_000;
+        byte[] families = [0x20, 0x21, 0x22, 0x23];
+        using var bed = new StoreTestBed();
+        for (var i = 0; i < Keys; i++)
+        {
+            foreach (var family in families)
+                bed.Store.Put([family, .. StoreTestBed.Bytes($"{i:D8}")], default, (ulong)i + 1, 1, 0);
+            bed.Visible.Publish((ulong)i + 1);
+        }
+
+        Assert.InRange(bed.Store.Memory.Parts.Order / (Keys * families.Length), 25, 30);
+        var last = "";
+        Assert.Equal(Keys * families.Length, bed.Scan(" ", "$", Keys).Count(key => string.CompareOrdinal(last, last = key) < 0));
+    }
+
     /// <summary>Nobody who looked before the first write, or while it was made, has native memory or misses what he may know.</summary>
     [Theory]
     [InlineData(false)]

@@ -14,6 +14,7 @@ internal sealed unsafe class OrderedIndex
     internal const int BatchMax = TreeNode.Capacity;
 
     private const int DepthMax = 16;
+    private const int FamiliesMax = 32;                   // that may part in one commit
     private const int MergeBelow = TreeNode.Capacity / 4, MergedMax = TreeNode.Capacity * 3 / 4;
 
     /// <summary>That of every run that nothing was written to: has no key, and gets none.</summary>
@@ -48,7 +49,7 @@ internal sealed unsafe class OrderedIndex
 
     private long BytesFor(int inserts)
     {
-        var leaves = Math.Min(inserts, _leaves + inserts / (TreeNode.Capacity / 2) + 1);
+        var leaves = Math.Min(inserts, _leaves + inserts / (TreeNode.Capacity / 2) + 1 + FamiliesMax);
         // Keys that were added in order leave every inner node as full as every leaf.
         var inner = Math.Min(leaves, (_leaves + leaves) / (TreeNode.Capacity / 2)) + _depth + 1;
         return leaves * (TreeNode.LeafBytes + Entry.SizeFor(64)) + inner * TreeNode.InnerBytes + 2048;
@@ -111,9 +112,11 @@ internal sealed unsafe class OrderedIndex
         }
 
         var isAscending = index == TreeNode.Capacity && HintOf(key).Leaf == at;
-        _hints = default;
+        ForgetHints(at);
         place.Indexes[place.Depth] = index;
-        Split(ref place, entry, isAscending);
+        // The last of its family before the first of another: the next one will follow it, so the two part here for good.
+        var isLastOfFamily = index is > 0 and < TreeNode.Capacity && Entry.Key(TreeNode.Items(at)[index])[0] != key[0];
+        Split(ref place, entry, isAscending, isLastOfFamily);
     }
 
     /// <summary>Takes out a key that is there.</summary>
@@ -199,6 +202,16 @@ internal sealed unsafe class OrderedIndex
 
     private ref Hint HintOf(ReadOnlySpan<byte> key) => ref _hints[(key[0] ^ key[0] >> 3) & (HintCount - 1)];
 
+    // A split changes what one leaf holds, and nothing of the others: neither where they are nor what bounds them.
+    private void ForgetHints(byte* leaf)
+    {
+        for (var i = 0; i < HintCount; i++)
+        {
+            if (_hints[i].Leaf == leaf)
+                _hints[i] = default;
+        }
+    }
+
     private static bool IsBehindLast(in Hint hint, ReadOnlySpan<byte> key)
     {
         var count = TreeNode.Count(hint.Leaf);
@@ -244,7 +257,7 @@ internal sealed unsafe class OrderedIndex
 
     // All nodes that change are locked before the first change and unlocked after the last, so that no reader meets keys that
     // have left one node and are not yet announced by its parent.
-    private void Split(ref Place place, byte* entry, bool isAscending)
+    private void Split(ref Place place, byte* entry, bool isAscending, bool isLastOfFamily)
     {
         var depth = place.Depth;
         var indexes = (ReadOnlySpan<int>)place.Indexes;
@@ -258,11 +271,11 @@ internal sealed unsafe class OrderedIndex
 
         // Memory first: this may fail, and then nothing has changed. The separator comes from the keys beside the cut.
         var fresh = stackalloc byte*[DepthMax + 1];
-        var cut = isAscending ? TreeNode.Capacity : TreeNode.Capacity / 2;
         var index = indexes[depth];
-        var isLeft = index < cut;
+        var cut = isAscending ? TreeNode.Capacity : isLastOfFamily ? index : TreeNode.Capacity / 2;
+        var isLeft = index < cut || isLastOfFamily;
         var items = TreeNode.Items(nodes[depth]);
-        var separator = NewSeparator(items[cut - 1], index == cut ? entry : items[cut]);
+        var separator = isLastOfFamily ? NewSeparator(entry, items[cut]) : NewSeparator(items[cut - 1], index == cut ? entry : items[cut]);
         for (var i = depth; i > top || (i == top && isRootFull); i--)
             fresh[i] = NewNode(isLeaf: i == depth);
         var newRoot = isRootFull ? NewNode(isLeaf: false) : null;
@@ -504,8 +517,8 @@ internal sealed unsafe class OrderedIndex
 
     private const int HintCount = 8;
 
-    /// <summary>Where the last key of a family went in at the end of its leaf: the next one often follows it. Any change of the tree's
-    /// shape forgets all hints.</summary>
+    /// <summary>Where the last key of a family went in at the end of its leaf: the next one often follows it. A split forgets those of its
+    /// leaf, any other change of the tree's shape all.</summary>
     private struct Hint
     {
         internal byte* Leaf;
