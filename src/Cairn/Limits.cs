@@ -14,7 +14,8 @@ public sealed record Limits
     /// <summary>Most causes of one event. Fixed.</summary>
     public const int EventCausesMax = 1024;
 
-    /// <summary>Most positions of a regular expression: its characters and classes, with counted repetitions written out. Fixed.</summary>
+    /// <summary>Most positions of a regular expression: its characters and classes, with counted repetitions written out, and a tenth of
+    /// the square of the number of characters it tells apart. Fixed.</summary>
     public const int RegexPositionsMax = 1_900;
 
     /// <summary>LIM-3: largest encoded value, in bytes. Default 16 MiB, at most 64 MiB.</summary>

@@ -12,6 +12,9 @@ internal sealed class CharacterClasses
     private List<int> _numbers = [0];
     private int _count = 1;
 
+    /// <summary>How many classes there are.</summary>
+    internal int Count => _count;
+
     /// <summary>How many ranges were looked at to make the classes.</summary>
     internal long Work { get; private set; }
 

@@ -21,6 +21,9 @@ internal sealed class ExpressionText
 {
     private const int DepthMax = 100;
 
+    // What .NET does to tell the classes apart grows with their square, to more than half a second for 330 of them. Chosen: 137 at most.
+    private const int ClassesSquaredForPosition = 10;
+
     private readonly string _text;
     private readonly List<(string Text, CodePoints? Points)> _target = [];
     private readonly CharacterClasses _classes = new();
@@ -46,6 +49,7 @@ internal sealed class ExpressionText
         var reader = new ExpressionText(text);
         if (!reader.TryBranches(out var positions) || !reader.IsAtEnd)
             return null;
+        positions = Checked(positions + ((long)reader._classes.Count * reader._classes.Count / ClassesSquaredForPosition));
         var body = string.Concat(reader._target.Select(part => part.Points is { } points ? reader._classes.Write(points) : part.Text));
         return new RegularExpression(Made(isWhole ? $@"\A(?:{body})\z" : $"(?:{body})"), reader._classes, (int)positions);
     }

@@ -23,6 +23,7 @@ internal sealed class QueryEvaluation
 {
     // What it costs to make an expression ready, in steps. Chosen: a step is some ten nanoseconds.
     private const int StepsOfExpression = 2_000;
+    private const long StepsOfPosition = 500;
     private const int ExpressionsMax = 64;
 
     private readonly Value _root;
@@ -344,7 +345,7 @@ internal sealed class QueryEvaluation
             return expression is not null;
         Count(StepsOfExpression);
         expression = ExpressionText.Read(key.Item1, key.Item2, _limits);
-        Count(expression is null ? 0 : (expression.Positions * 10L) + (expression.Classes.Work / 4));
+        Count(expression is null ? 0 : (expression.Positions * StepsOfPosition) + (expression.Classes.Work / 4));
         if (_expressions.Count >= ExpressionsMax)
             _expressions.Clear();
         _expressions.Add(key, expression);

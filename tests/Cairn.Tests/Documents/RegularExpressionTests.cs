@@ -85,6 +85,19 @@ public class RegularExpressionTests
     public void A_search_finds_a_part_of_a_text(string expression, string text, bool finds) =>
         Assert.Equal(finds, Matches("search", expression, text));
 
+    // Three hundred different characters took the engine more than half a second, and a query could have it do so again and again.
+    [Fact]
+    [Trait("Requirement", "LIM-11")]
+    public void Characters_that_an_expression_tells_apart_are_counted()
+    {
+        string Of(int count, int n) => string.Concat(Enumerable.Range(0, count).Select(k => (char)(0x4E00 + (7 * k) + n)));
+        var query = JsonPath.Parse("$[?search('x', @)]");
+        Assert.Empty(query.Evaluate(Value.Array(Of(130, 0))));
+        Assert.Equal(nameof(Limits.RegexPositionsMax), Assert.Throws<LimitException>(() => query.Evaluate(Value.Array(Of(140, 0)))).Limit);
+        var many = Value.Array(Enumerable.Range(0, 1_000).Select(n => (Value)Of(130, n)));
+        Assert.Equal(nameof(Limits.QueryStepsMax), Assert.Throws<LimitException>(() => query.Evaluate(many)).Limit);
+    }
+
     // The engine without backtracking refuses what is too large for it with an exception of its own: the limit has to come first.
     [Theory]
     [InlineData("a")]
