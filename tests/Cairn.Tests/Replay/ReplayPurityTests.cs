@@ -13,6 +13,7 @@ public class ReplayPurityTests
 
     [Fact]
     [Trait("Requirement", "RPL-2")]
+    [Trait("Requirement", "RPL-12")]
     public void RPL_P5_Runs_replayed_in_other_processes_under_other_settings_are_bit_equal()
     {
         using var bed = new CliBed();
@@ -72,6 +73,16 @@ public class ReplayPurityTests
 
             run.Traces.Record(new ThoughtStep("düşünce", 0.1), new TraceOptions { Tags = ["I", "i"] });
             run.Kv.Put("large", new string('x', 6_000 + i));
+            if (i % 4 == 0)
+            {
+                // Its base is made anew of the run's records in every process, and of a fork's base that of the fork above it.
+                var past = db.Runs.ForkAtStep(run.Id, 5 + random.Next(20), "geçmiş-" + i);
+                past.Kv.Put("k0", i / 7.0);
+                past.Events.Append("ilk", Value.Object(("own", i)));
+                past.Kv.Put("k1", i);
+                db.Runs.Fork(past.Id, past.Info.FirstSequence, "iç-" + i).State.TransitionOrInit("cell", 1.5, value => value);
+            }
+
             if (i % 3 == 0)
                 run.Complete("done");
         }
