@@ -32,7 +32,44 @@ internal static class Scenarios
             ["checkpoint and commit"] = CheckpointAndCommit,
             ["checkpoint and closing"] = CheckpointAndClosing,
             ["compaction and read"] = CompactionAndRead,
+            ["a trigger and two writers"] = TriggerAndWriters,
         };
+
+    // What a trigger wrote and what it has looked at come with one commit: whoever reads never finds the one without the other.
+    private static (Action[], Action) TriggerAndWriters(ScheduleWorld world)
+    {
+        if (!world.HasLog)
+            return ([() => world.Run.Kv.Put("user/a", 1)], () => { });               // a trigger reads the log
+
+        world.Run.Triggers.Create("t", new()
+        {
+            When = TriggerCondition.Prefix("kv", "user/"), Do = TriggerAction.Increment("fired"),
+        });
+        var job = world.Db.Engine.TriggerJob!;
+        void Write(string key)
+        {
+            for (var i = 0; i < 2; i++)
+            {
+                world.Run.Kv.Put(key, i);
+                var before = world.Run.Triggers.Get("t")!.Fired;
+                var written = world.Run.Kv.Number("fired") ?? 0;
+                Assert.InRange(written, before, world.Run.Triggers.Get("t")!.Fired);
+            }
+        }
+
+        void Work()
+        {
+            for (var i = 0; i < 4; i++)
+                job.Step();
+        }
+
+        return ([() => Write("user/a"), () => Write("user/b"), Work], () =>
+        {
+            for (var steps = 0; job.HasWorkInSight && steps < 100; steps++)
+                job.Step();
+            Assert.Equal((4, 4), (world.Run.Kv.Number("fired"), (int)world.Run.Triggers.Get("t")!.Fired));
+        });
+    }
 
     private static (Action[], Action) CommitAndCommit(ScheduleWorld world)
     {
