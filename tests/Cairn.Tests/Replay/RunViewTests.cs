@@ -310,6 +310,46 @@ public class RunViewTests
         Assert.Equal("the last", over.Kv.Get("big")!.Value.AsString());
     }
 
+    // The commit of a run that was deleted is gone, and with it the time by which what expires elsewhere is judged at its sequence. Found
+    // by the random histories (seed 75705781150899), which took it for a fault.
+    [Fact]
+    [Trait("Requirement", "RPL-5")]
+    [Trait("Requirement", "RPL-2")]
+    public void RPL_5_At_the_commit_of_a_deleted_run_a_view_is_right_unless_something_expired_about_then()
+    {
+        using var world = new ModeDatabase(Durability.Buffered, Small);
+        var (run, steady, gone) = (world.Db.Runs.Begin("mine"), world.Db.Runs.Begin("steady"), world.Db.Runs.Begin("gone"));
+        run.Kv.Put("brief", 1, TimeSpan.FromMinutes(1));
+        steady.Kv.Put("k", 1);
+        var (own, ownHash) = (world.Db.Sequence, run.StateHash());
+        world.Clock.Advance(TimeSpan.FromMinutes(2));
+        gone.Kv.Put("k", 1);
+        var foreign = world.Db.Sequence;
+        run.Kv.Put("k", 2);
+        var next = world.Db.Sequence;
+        steady.Kv.Put("k", 2);
+        for (var i = 0; i < 40; i++)
+            gone.Kv.Put("big", new string('g', 3_000) + i);
+        using (var view = run.At(foreign))
+            Assert.Null(view.Kv.Get("brief"));               // its record is there and tells the time
+        world.Db.Runs.Delete(gone.Id);
+        for (var round = 0; round < 2; round++)
+        {
+            steady.Kv.Put("k", 3 + round);
+            world.Db.Checkpoint(cancellationToken: Token);
+        }
+
+        world.Db.Compact(cancellationToken: Token);
+        var trimmed = Assert.Throws<HistoryTrimmedException>(() => run.At(foreign));
+        Assert.True(trimmed.Earliest > foreign, trimmed.Message);
+        using (var view = steady.At(foreign))
+            Assert.Equal(1, view.Kv.Get("k")!.Value.AsInt64());
+        using (var view = run.At(next))
+            Assert.Null(view.Kv.Get("brief"));
+        using (var view = run.At(own))
+            Assert.Equal(ownHash, view.StateHash());
+    }
+
     // A policy by time keeps of old records what was valid at its floor: enough for the history of a key, not for a state.
     [Fact]
     [Trait("Requirement", "RPL-5")]
