@@ -39,6 +39,7 @@ public sealed class CommandKillTests : IDisposable
                 {
                     Assert.Equal(ExitCodes.Ok, restored.Exit);
                     Assert.Equal(hash, HashOf(target + "-restored"));
+                    Directory.Delete(target + "-restored", recursive: true);     // a kill too late is judged, and then another try
                     return true;
                 }
 
