@@ -348,8 +348,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
     private const int HelpStepsMax = 1_000;
 
     private static OperationTable Operations { get; } = new(
-        new KvOperations(), new EventOperations(), new StateOperations(), new TraceOperations(), new RunOperations(),
-        new MergeOperations(), new IdempotencyOperations(), new SubscriptionOperations(), new TriggerOperations());
+        new KvOperations(), new DocumentOperations(), new EventOperations(), new StateOperations(), new TraceOperations(),
+        new RunOperations(), new MergeOperations(), new IdempotencyOperations(), new SubscriptionOperations(), new TriggerOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {

@@ -11,6 +11,7 @@ namespace Cairn;
 public sealed class DocumentPath : IEquatable<DocumentPath>
 {
     private readonly PathSegment[] _segments;
+    private byte[]? _encoded;
 
     internal DocumentPath(PathSegment[] segments) => _segments = segments;
 
@@ -21,6 +22,9 @@ public sealed class DocumentPath : IEquatable<DocumentPath>
     public int Count => _segments.Length;
 
     internal ReadOnlySpan<PathSegment> Segments => _segments;
+
+    /// <summary>As an operation in the log has it.</summary>
+    internal byte[] Encoded => _encoded ??= EncodedPath.Write(_segments);
 
     /// <summary>The path of a text; see <see cref="Parse"/>.</summary>
     [SuppressMessage("Usage", "CA2225", Justification = "Parse is the named form.")]

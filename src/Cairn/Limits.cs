@@ -135,6 +135,13 @@ public sealed record Limits
     /// <summary>What holds where no database is at hand.</summary>
     internal static Limits Defaults { get; } = new();
 
+    /// <summary>The hard maxima of what is read from bytes that were written under other limits.</summary>
+    internal static Limits Hard { get; } = new()
+    {
+        ValueBytesMax = 64 << 20, StringBytesMax = 64 << 20, DepthMax = 512, ArrayElementsMax = 16_777_216, ObjectMembersMax = 16_777_216,
+        PathSegmentsMax = 1_024, PatchOperationsMax = 100_000,
+    };
+
     internal static bool IsFixed(string limit) => limit is nameof(KeyBytesMax) or nameof(NameBytesMax) or nameof(EventCausesMax)
         or nameof(RegexPositionsMax) or nameof(TimeToLiveMin) or nameof(TimeToLiveMax);
 }

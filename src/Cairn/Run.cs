@@ -26,6 +26,7 @@ public sealed partial class Run
         Kv = new Kv(engine, scope);
         Events = new Events(engine, scope);
         State = new State(engine, scope);
+        Json = new Json(engine, scope);
         Traces = new Traces(engine, scope);
         Retention = new RunRetention(engine, scope, _life);
         Subscriptions = new Subscriptions(engine, scope);
@@ -59,6 +60,9 @@ public sealed partial class Run
 
     /// <summary>State cells.</summary>
     public State State { get; }
+
+    /// <summary>Documents.</summary>
+    public Json Json { get; }
 
     /// <summary>Steps of the agent.</summary>
     public Traces Traces { get; }

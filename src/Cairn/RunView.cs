@@ -27,6 +27,7 @@ public sealed class RunView : IDisposable
         Kv = new KvView(engine, _scope);
         Events = new EventsView(engine, _scope);
         State = new StateView(engine, _scope);
+        Json = new JsonView(engine, _scope);
         Traces = new TracesView(engine, _scope);
         _bytes = replay?.MemoryBytes ?? 0;
         engine.Views.Opened(_bytes);
@@ -49,6 +50,9 @@ public sealed class RunView : IDisposable
 
     /// <summary>State cells.</summary>
     public StateView State { get; }
+
+    /// <summary>Documents.</summary>
+    public JsonView Json { get; }
 
     /// <summary>Steps of the agent.</summary>
     public TracesView Traces { get; }

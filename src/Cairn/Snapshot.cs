@@ -34,6 +34,9 @@ public readonly struct Snapshot : IDisposable, IEquatable<Snapshot>
     /// <summary>State cells.</summary>
     public StateView State => Hold.Views(_taken).State;
 
+    /// <summary>Documents.</summary>
+    public JsonView Json => Hold.Views(_taken).Json;
+
     /// <summary>Steps of the agent.</summary>
     public TracesView Traces => Hold.Views(_taken).Traces;
 
@@ -152,6 +155,8 @@ internal sealed class SnapshotViews(Engine engine, Scope scope)
     internal EventsView Events { get; } = new(engine, scope);
 
     internal StateView State { get; } = new(engine, scope);
+
+    internal JsonView Json { get; } = new(engine, scope);
 
     internal TracesView Traces { get; } = new(engine, scope);
 }

@@ -35,6 +35,10 @@ public sealed class Transaction : IDisposable
     /// <inheritdoc cref="Kv" path="/exception"/>
     public State State => Only().State;
 
+    /// <summary>Documents of the transaction's one run.</summary>
+    /// <inheritdoc cref="Kv" path="/exception"/>
+    public Json Json => Only().Json;
+
     /// <summary>Traces of the transaction's one run.</summary>
     /// <inheritdoc cref="Kv" path="/exception"/>
     public Traces Traces => Only().Traces;
@@ -98,6 +102,7 @@ public sealed class TransactionRun
         Kv = new Kv(engine, scope);
         Events = new Events(engine, scope);
         State = new State(engine, scope);
+        Json = new Json(engine, scope);
         Traces = new Traces(engine, scope);
         Subscriptions = new Subscriptions(engine, scope);
     }
@@ -113,6 +118,9 @@ public sealed class TransactionRun
 
     /// <summary>State cells.</summary>
     public State State { get; }
+
+    /// <summary>Documents.</summary>
+    public Json Json { get; }
 
     /// <summary>Steps of the agent.</summary>
     public Traces Traces { get; }

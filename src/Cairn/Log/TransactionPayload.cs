@@ -125,6 +125,9 @@ internal ref struct RunPart
 
     internal RunId Run { get; }
 
+    /// <summary>The operations that are left.</summary>
+    internal readonly ReadOnlySpan<byte> Bytes => _rest;
+
     /// <summary>Position of the run's previous record, or <see cref="NoPrevious"/>.</summary>
     internal ulong Previous { get; }
 

@@ -225,7 +225,7 @@ internal sealed class RunReplay : IDisposable
     /// <summary>Applies one record beside readers: versions that they have pinned stay.</summary>
     internal void Follow(in RecordHeader header, ReadOnlySpan<byte> payload, ulong position)
     {
-        CommitPath.Reserve(Run, Catalogue, payload);
+        CommitPath.Reserve(Run, Catalogue, Source.Operations, payload);
         Apply(header, payload, position);
         Run.Store.EndReserve();
         Catalogue.State.Store.EndReserve();

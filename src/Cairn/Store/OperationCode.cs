@@ -9,6 +9,20 @@ internal enum OperationCode : byte
     KvIncrement = 0x12,
     KvExpire = 0x13,
 
+    JsonCreate = 0x20,
+    JsonSet = 0x21,
+    JsonDeletePath = 0x22,
+    JsonDestroy = 0x23,
+    JsonPatch = 0x24,
+    JsonMerge = 0x25,
+    JsonArrayAppend = 0x26,
+    JsonArrayInsert = 0x27,
+    JsonArrayRemove = 0x28,
+    JsonIncrement = 0x29,
+    JsonPut = 0x2A,
+    JsonExpire = 0x2B,
+    JsonStringAppend = 0x2C,
+
     EventAppend = 0x30,
     EventConsumerCommit = 0x31,
     EventRedact = 0x32,
@@ -45,7 +59,7 @@ internal enum OperationCode : byte
 /// <summary>What is true of a code by itself.</summary>
 internal static class OperationCodes
 {
-    private static readonly string[] Primitives = ["Kv", "Event", "State", "Trace", "Run", "Subscription", "Trigger"];
+    private static readonly string[] Primitives = ["Kv", "Json", "Event", "State", "Trace", "Run", "Subscription", "Trigger"];
 
     /// <summary>Primitive and operation: <c>KvCompareAndSet</c> is <c>kv.compare_and_set</c>.</summary>
     internal static string NameOf(OperationCode code)
@@ -68,5 +82,6 @@ internal static class OperationCodes
 
     /// <summary>It only takes away: a full disk still takes it (DUR-9). Redacting an event is none, because it appends one.</summary>
     internal static bool IsDeletion(this OperationCode code) => code is OperationCode.KvDelete or OperationCode.StateDelete
-        or OperationCode.TraceRedact or OperationCode.EventTrim or OperationCode.RunDelete;
+        or OperationCode.TraceRedact or OperationCode.EventTrim or OperationCode.RunDelete
+        or OperationCode.JsonDestroy or OperationCode.JsonDeletePath or OperationCode.JsonArrayRemove;
 }

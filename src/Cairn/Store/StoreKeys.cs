@@ -9,6 +9,7 @@ namespace Cairn.Store;
 ///  01 family             versioned count of a family
 ///  0E expiry i64 key     expiry order of the keys that have one
 ///  10 key                Kv
+///  20 id                 documents; 21 id 00 node ...: their nodes (DocumentKeys.cs); 22 id: their headers
 ///  30 number u64         events; 30 alone: their floor; 31 type: stream of a type; 32: head; 33 consumer: its position
 ///  40 name               state cells
 ///  50 id                 traces; 51 time id; 52 type 0 time id; 53 tag 0 time id; 54 parent time id: their orders
@@ -25,6 +26,9 @@ internal static class StoreKeys
     internal const byte CountFamily = RunStore.CountFamily;
     internal const byte ExpiryFamily = 0x0E;
     internal const byte Kv = 0x10;
+    internal const byte Json = 0x20;
+    internal const byte JsonNode = 0x21;
+    internal const byte JsonHeader = 0x22;
     internal const byte Event = 0x30;
     internal const byte EventStream = 0x31;
     internal const byte EventHead = 0x32;

@@ -181,7 +181,7 @@ internal sealed class Batch
     /// <summary>What its commit is timed as.</summary>
     internal OperationClass Class => ((byte)_first >> 4) switch
     {
-        1 => OperationClass.Put,
+        1 or 2 => OperationClass.Put,
         3 => OperationClass.Append,
         4 => OperationClass.Transition,
         5 => OperationClass.Trace,
@@ -191,6 +191,9 @@ internal sealed class Batch
 
     /// <summary>Adds to the memory that is reserved for the current part: for an operation that writes more than it carries.</summary>
     internal void AddWriteBytes(long bytes) => _parts[PartCount - 1].WriteBytes += bytes;
+
+    /// <summary>Tells what a part will write beyond what its operations were added with.</summary>
+    internal void SetResolved(int index, WriteCount writes) => _parts[index].Resolved = writes;
 
     /// <summary>Adds to the writes in the index of runs that the current part may come to.</summary>
     internal void AddRecordWrites(int writes) => _parts[PartCount - 1].RecordWrites += writes;
@@ -382,6 +385,11 @@ internal sealed class Batch
         internal int Operations;
         internal int Writes;
         internal long WriteBytes;
+
+        /// <summary>What the operations will write beyond that, as far as only the newest state can tell.</summary>
+        internal WriteCount Resolved;
+
+        internal readonly int AllWrites => Writes + Resolved.Writes;
 
         internal int RecordOperations;
         internal int RecordWrites;

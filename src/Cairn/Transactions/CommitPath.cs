@@ -244,8 +244,8 @@ internal sealed class CommitPath(
 
                 foreach (ref readonly var part in batch.Parts)
                 {
-                    if (part.Writes > 0)                     // a run that only begins takes no memory yet
-                        part.Run.Store.Reserve(part.Writes, part.WriteBytes);
+                    if (part.AllWrites > 0)                  // a run that only begins takes no memory yet
+                        part.Run.Store.Reserve(part.AllWrites, part.WriteBytes + part.Resolved.Bytes);
                     if (!part.Run.IsListed)
                         catalogue.List(part.Run);
                 }
@@ -512,10 +512,13 @@ internal sealed class CommitPath(
     [MethodImpl(MethodImplOptions.NoInlining)]
     private Refusal? Resolve(Batch batch, long time)
     {
-        foreach (ref readonly var part in batch.Parts)
+        for (var index = 0; index < batch.PartCount; index++)
         {
-            if (operations.Resolve(batch.OperationsOf(part), part.Run, catalogue, time) is { } refused)
+            ref readonly var part = ref batch.Parts[index];
+            var refused = operations.Resolve(batch.OperationsOf(part), part.Run, catalogue, time, limits, out var writes);
+            if (refused is not null)
                 return Refusal.Of(refused);
+            batch.SetResolved(index, writes);
         }
 
         return null;
@@ -598,6 +601,13 @@ internal sealed class CommitPath(
             foreach (var key in run.Points)
             {
                 if (reader.TryGetNewer(key, reads.Sequence, out var version) && !IsExpiryAlone(reader, key, reads.Sequence))
+                    return Refusal.Conflict(run.Run, key, isRange: false, reads.Sequence, version.Sequence);
+            }
+
+            foreach (var (key, kinds) in run.Kinds)
+            {
+                if (reader.TryGetNewer(key, reads.Sequence, out var version) && (SlotKinds.Of(version) & kinds) == 0
+                    && !IsExpiryAlone(reader, key, reads.Sequence))
                     return Refusal.Conflict(run.Run, key, isRange: false, reads.Sequence, version.Sequence);
             }
 
@@ -794,14 +804,19 @@ internal sealed class CommitPath(
     /// <summary>Makes sure that applying a record beside readers does not fail for want of memory. By what the record could write at most;
     /// a commit knows better what it writes.</summary>
     /// <exception cref="OutOfMemoryException">Nothing has changed.</exception>
-    internal static void Reserve(RunState run, Catalogue catalogue, ReadOnlySpan<byte> payload)
+    internal static void Reserve(RunState run, Catalogue catalogue, OperationTable operations, ReadOnlySpan<byte> payload)
     {
         const int writesPerOperation = 16;
         long writes = 0, bytes = 0;
         var transaction = new TransactionPayload(payload);
         while (transaction.MoveNext(out var part))
         {
-            while (part.Run == run.Id && part.MoveNext(out var operation))
+            if (part.Run != run.Id)
+                continue;
+            var tried = operations.CountWrites(part.Bytes, run);
+            writes += tried.Writes;
+            bytes += tried.Bytes;
+            while (part.MoveNext(out var operation))
             {
                 var most = writesPerOperation + Math.Min(operation.Body.Length / 2, OptionRules.TagsMost);
                 writes += most;
@@ -1047,6 +1062,8 @@ internal sealed class Refusal
 
     private byte[] Key { get; init; } = [];
 
+    private RunState? Run { get; init; }
+
     private bool IsRange { get; init; }
 
     private ulong Read { get; init; }
@@ -1064,7 +1081,7 @@ internal sealed class Refusal
     };
 
     internal static Refusal Conflict(RunState run, byte[] key, bool isRange, ulong read, ulong current) =>
-        new() { Key = key, IsRange = isRange, Read = read, Current = current, IsConflict = true };
+        new() { Run = run, Key = key, IsRange = isRange, Read = read, Current = current, IsConflict = true };
 
     internal CairnException ToException(OperationTable operations)
     {
@@ -1073,7 +1090,10 @@ internal sealed class Refusal
         var (primitive, key) = operations.Describe(Key);
         if (Expectation is { } expectation)
             return new VersionMismatchException(primitive, key, expectation.Expected, Actual);
-        return new ConflictException(primitive, key, IsRange ? "in a range that was read" : "", new Sequence(Read), new Sequence(Current));
+        var region = Run is null ? "" : operations.Region(Key, Run);
+        if (region.Length == 0 && IsRange)
+            region = "in a range that was read";
+        return new ConflictException(primitive, key, region, new Sequence(Read), new Sequence(Current));
     }
 }
 

@@ -29,6 +29,29 @@ internal abstract class OperationSet
     /// <param name="holes">The operation's body behind the expiry, writable.</param>
     internal virtual CairnException? Resolve(in Operation operation, Span<byte> holes, RunState run, Catalogue catalogue, long time) => null;
 
+    /// <summary>Its operations rest on one another, and are tried together: <see cref="ResolvePart"/> and <see cref="EachKeyOfPart"/> are
+    /// called once for all that a part has, instead of <see cref="Resolve"/> and <see cref="EachKey"/> for each.</summary>
+    internal virtual bool ResolvesParts => false;
+
+    /// <summary>As <see cref="Resolve"/>, for all its operations in a part, in order.</summary>
+    /// <param name="part">The part's operations; those of others are left alone.</param>
+    /// <param name="limits">What the results keep to.</param>
+    /// <param name="writes">What Apply will write at most.</param>
+    internal virtual CairnException? ResolvePart(
+        Span<byte> part, RunState run, Catalogue catalogue, long time, Limits limits, out WriteCount writes)
+    {
+        writes = default;
+        return null;
+    }
+
+    /// <summary>What applying all its operations in a part to a run will write at most.</summary>
+    internal virtual WriteCount CountWrites(ReadOnlySpan<byte> part, RunState run) => default;
+
+    /// <summary>As <see cref="EachKey"/>, for all its operations in a part.</summary>
+    internal virtual void EachKeyOfPart(Span<byte> part, RunState run, StoreKeyVisitor visit)
+    {
+    }
+
     /// <summary>The store key whose newest value <see cref="Resolve"/> or <see cref="Apply"/> will look at; empty = none, or none that can be
     /// large. A large one is read before the locks are taken, as far as it is not at hand.</summary>
     internal virtual ReadOnlySpan<byte> ValueRead(in Operation operation, Span<byte> buffer) => default;
@@ -81,6 +104,9 @@ internal abstract class OperationSet
     /// <summary>Tells people which thing a store key belongs to.</summary>
     internal abstract string Describe(ReadOnlySpan<byte> storeKey);
 
+    /// <summary>Where in its thing a store key stands, as a text; empty when the thing has one key.</summary>
+    internal virtual string Region(ReadOnlySpan<byte> storeKey, RunState run) => "";
+
     /// <summary>The value in a version of a store key that is no derived one; null where there is none to show.</summary>
     internal virtual Value? ValueOf(ReadOnlySpan<byte> storeKey, scoped in VersionView version) => Value.Decode(version.Value);
 
@@ -96,6 +122,12 @@ internal abstract class OperationSet
     /// <summary>Things of this primitive in a run, at a cost that does not grow with them: those that have expired and were not swept
     /// are among them.</summary>
     internal virtual long CountItems(scoped in StoreReader reader, ulong sequence) => reader.Count(Family, sequence);
+}
+
+/// <summary>Writes in the store, and their bytes with keys.</summary>
+internal readonly record struct WriteCount(int Writes, long Bytes)
+{
+    internal WriteCount And(int writes, long bytes) => new(Writes + writes, Bytes + bytes);
 }
 
 /// <summary>Takes a store key; borrowed for the call.</summary>
@@ -157,6 +189,23 @@ internal readonly ref struct ApplyContext(
             Run.Store.PutContent(storeKey, reference, value, Sequence, Time, expiry: 0, isNew: true);
         else
             Run.Store.PutNew(storeKey, value, Sequence, Time);
+        Run.Recent?.Add(Sequence, storeKey);
+    }
+
+    /// <summary>Writes a version with the value that another key has. A content stays where it stands.</summary>
+    internal void PutCopy(ReadOnlySpan<byte> storeKey, scoped in VersionView source)
+    {
+        if (source.IsContent)
+            Run.Store.PutContent(storeKey, source.Reference, source.Value, Sequence, Time, expiry: 0);
+        else
+            Run.Store.Put(storeKey, source.Value, Sequence, Time, expiry: 0);
+        Run.Recent?.Add(Sequence, storeKey);
+    }
+
+    /// <summary>Writes a version whose expiry is that of another key, which has the place in the run's expiry order.</summary>
+    internal void PutBesides(ReadOnlySpan<byte> storeKey, ReadOnlySpan<byte> value, long expiry)
+    {
+        Run.Store.Put(storeKey, value, Sequence, Time, expiry);
         Run.Recent?.Add(Sequence, storeKey);
     }
 
@@ -255,15 +304,45 @@ internal sealed class OperationTable
     internal IReadOnlyList<OperationSet> Sets => _sets;
 
     /// <summary>The last step before a sequence is taken: numbers that rest on the newest committed state.</summary>
-    internal CairnException? Resolve(Span<byte> part, RunState run, Catalogue catalogue, long time)
+    /// <param name="writes">What Apply will write beyond what the operations were added with.</param>
+    internal CairnException? Resolve(Span<byte> part, RunState run, Catalogue catalogue, long time, Limits limits, out WriteCount writes)
     {
+        writes = default;
+        var whole = part;
+        OperationSet? tried = null;
         while (Operation.TryTake(ref part, out var operation, out var holes))
         {
-            if (Find((OperationCode)operation.Code)!.Resolve(operation, BehindExpiry(operation, holes), run, catalogue, time) is { } refused)
+            var set = Find((OperationCode)operation.Code)!;
+            if (set.ResolvesParts)
+            {
+                if (set == tried)
+                    continue;
+                tried = set;
+                if (set.ResolvePart(whole, run, catalogue, time, limits, out writes) is { } refusal)
+                    return refusal;
+                continue;
+            }
+
+            if (set.Resolve(operation, BehindExpiry(operation, holes), run, catalogue, time) is { } refused)
                 return refused;
         }
 
         return null;
+    }
+
+    /// <summary>What applying the operations of a part that are tried together will write at most.</summary>
+    internal WriteCount CountWrites(ReadOnlySpan<byte> part, RunState run)
+    {
+        var count = default(WriteCount);
+        foreach (var set in _sets)
+        {
+            if (!set.ResolvesParts)
+                continue;
+            var more = set.CountWrites(part, run);
+            count = count.And(more.Writes, more.Bytes);
+        }
+
+        return count;
     }
 
     /// <summary>Without a lock: brings the large values that the operations of a part will look at into the cache.</summary>
@@ -281,8 +360,21 @@ internal sealed class OperationTable
     /// <summary>Names the store keys of a part's operations.</summary>
     internal void EachKey(Span<byte> part, RunState run, Catalogue catalogue, StoreKeyVisitor visit)
     {
+        var whole = part;
+        OperationSet? tried = null;
         while (Operation.TryTake(ref part, out var operation, out _))
-            Find((OperationCode)operation.Code)!.EachKey(operation, run, catalogue, visit);
+        {
+            var set = Find((OperationCode)operation.Code)!;
+            if (!set.ResolvesParts)
+            {
+                set.EachKey(operation, run, catalogue, visit);
+            }
+            else if (set != tried)
+            {
+                tried = set;
+                set.EachKeyOfPart(whole, run, visit);
+            }
+        }
     }
 
     /// <summary>Fills the last holes of a part and applies it, operation by operation: one may rest on the one before.</summary>
@@ -312,6 +404,18 @@ internal sealed class OperationTable
     {
         if (!set.Apply(operation, context))
             throw new MalformedPayloadException($"a {set.Name} operation of code {operation.Code:X2}");
+    }
+
+    /// <summary>Where in its thing a store key stands; empty when that says nothing.</summary>
+    internal string Region(ReadOnlySpan<byte> storeKey, RunState run)
+    {
+        foreach (var set in _sets)
+        {
+            if (set.Owns(storeKey[0]))
+                return set.Region(storeKey, run);
+        }
+
+        return "";
     }
 
     private static Span<byte> BehindExpiry(in Operation operation, Span<byte> holes) => operation.HasExpiry ? holes[8..] : holes;

@@ -20,6 +20,14 @@ internal sealed class ReadSet(ulong sequence)
         points.Add(key);
     }
 
+    /// <summary>A place of a document of which only the kind was looked at.</summary>
+    /// <param name="kinds">Of <see cref="SlotKinds"/>: those with which the answer is the same.</param>
+    internal void AddKinds(RunState run, ReadOnlySpan<byte> key, int kinds)
+    {
+        var known = For(run).Kinds.GetAlternateLookup<ReadOnlySpan<byte>>();
+        known[key] = known.TryGetValue(key, out var before) ? before & kinds : kinds;
+    }
+
     /// <param name="to">Exclusive; empty = no upper bound.</param>
     internal void AddRange(RunState run, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to) =>
         For(run).Ranges.Add((from.ToArray(), to.ToArray()));
@@ -79,6 +87,9 @@ internal sealed class ReadSet(ulong sequence)
         internal RunState Run { get; } = run;
 
         internal HashSet<byte[]> Points { get; } = new(ByteArrayComparer.Instance);
+
+        /// <summary>Places of documents, with the kinds that may stand there.</summary>
+        internal Dictionary<byte[], int> Kinds { get; } = new(ByteArrayComparer.Instance);
 
         internal List<(byte[] From, byte[] To)> Ranges { get; } = [];
 

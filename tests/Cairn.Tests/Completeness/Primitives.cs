@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Text;
 using Cairn.Store;
 
 namespace Cairn.Tests.Completeness;
@@ -21,7 +22,7 @@ internal sealed record Primitive(
         new("State", "State", 0x40, RunDoors, (_, run) => run.State.Set(new string('c', Limits.KeyBytesMax + 1), 1)),
         new("Traces", "Traces", 0x50, RunDoors, (_, run) => run.Traces.Record(Thought, TooMuch)),
         new("Runs", "Runs", 0x60, ["CairnDatabase"], (db, _) => db.Runs.Begin(new string('n', Limits.NameBytesMax + 1))),
-        new("Json", "Json", 0x20, RunDoors, null),
+        new("Json", "Json", 0x20, RunDoors, (_, run) => run.Json.Put(new string('k', Limits.KeyBytesMax + 1), 1)),
         new("Vectors", "VectorCollections", 0x70, RunDoors, null),
         new("Graph", "ConceptGraph", 0x80, RunDoors, null),
     ];
@@ -46,6 +47,21 @@ internal static class SampleOperations
         (OperationCode.KvExpire, 0, "key"u8.ToArray(), []),
         (OperationCode.KvIncrement, 0, "number"u8.ToArray(), [.. Int64(5), .. Int64(5), .. Int64(0)]),
         (OperationCode.KvDelete, 0, "key"u8.ToArray(), []),
+        (OperationCode.JsonCreate, 0, "plan"u8.ToArray(), [0, .. Value.Object(("n", 1), ("t", "x"), ("a", Value.Array(1, 2))).Encode()]),
+        (OperationCode.JsonSet, 0, "plan"u8.ToArray(), [1, .. Path("b"), .. ((Value)"text").Encode()]),
+        (OperationCode.JsonDeletePath, 0, "plan"u8.ToArray(), [1, .. Path("b")]),
+        (OperationCode.JsonPatch, 0, "plan"u8.ToArray(),
+            [1, .. new JsonPatch(JsonPatchOperation.Add("/c", 3)).ToValue().Encode()]),
+        (OperationCode.JsonMerge, 0, "plan"u8.ToArray(), [1, 0, 0, 0, 0, .. Value.Object(("c", Value.Null)).Encode()]),
+        (OperationCode.JsonArrayAppend, 0, "plan"u8.ToArray(), [1, .. Path("a"), .. Value.Array(3).Encode()]),
+        (OperationCode.JsonArrayInsert, 0, "plan"u8.ToArray(), [1, .. Path("a"), .. Int64(0), .. Value.Array(0).Encode()]),
+        (OperationCode.JsonArrayRemove, 0, "plan"u8.ToArray(), [1, .. Path("a"), .. Int64(-1), 1, 0, 0, 0]),
+        (OperationCode.JsonIncrement, 0, "plan"u8.ToArray(),
+            [1, .. Path("n"), 0xD3, .. Int64(5).Reverse(), 0xD3, .. Int64(6).Reverse()]),
+        (OperationCode.JsonStringAppend, 0, "plan"u8.ToArray(), [1, .. Path("t"), .. ((Value)"y").Encode()]),
+        (OperationCode.JsonExpire, 1, "plan"u8.ToArray(), [.. Int64(2_000_000_000_000_000), 1]),
+        (OperationCode.JsonPut, 0, "plan"u8.ToArray(), [1, .. ((Value)7).Encode()]),
+        (OperationCode.JsonDestroy, 0, "plan"u8.ToArray(), [1]),
         (OperationCode.EventAppend, 0, "tool_call"u8.ToArray(), FirstEvent()),
         (OperationCode.EventConsumerCommit, 0, "reader"u8.ToArray(), [.. Int64(1), 0]),
         (OperationCode.EventRedact, 0, [], [.. Int64(0), .. Hash(2)]),
@@ -86,6 +102,10 @@ internal static class SampleOperations
     // To #1, behind the first event; of its type none stays.
     private static byte[] Trim() =>
         [.. Int64(1), .. Hash(1), .. Int64(1), 1, 0, 9, 0, .. "tool_call"u8, .. Int64(1), .. Int64(-1), .. Int64(0)];
+
+    // One name.
+    private static byte[] Path(string name) =>
+        [(byte)(5 + name.Length), 0, 0, 0, 0, (byte)name.Length, 0, 0, 0, .. Encoding.UTF8.GetBytes(name)];
 
     // Steps, counter, value.
     private static byte[] Cell(long counter) => [1, 0, 0, 0, .. Int64(counter), .. ((Value)"value").Encode()];

@@ -1053,6 +1053,8 @@ internal sealed unsafe class RunMemory : IDisposable
 
     // ---- the order, built when first asked for --------------------------------------------------------------------------------
 
+    // During a load Apply may ask, when a document loses a part whose keys it has to find: from then on new keys come into the order at
+    // once.
     internal void EnsureOrdered()
     {
         if (Volatile.Read(ref _isOrdered) || Volatile.Read(ref _space) is not { } space)
@@ -1061,7 +1063,6 @@ internal sealed unsafe class RunMemory : IDisposable
         {
             if (_isOrdered)
                 return;
-            Invariant.Check(!_isLoading, "nobody asks for the order during a load");
             using var keys = new KeySort(_table.Count);
             _table.CopyEntries(keys.Entries);
             keys.Sort();

@@ -1,0 +1,313 @@
+using Cairn.Codec;
+using Cairn.Primitives;
+using Cairn.Store;
+using Cairn.Transactions;
+
+namespace Cairn;
+
+/// <summary>A document, or a part of it, with what is known about the writes that made it.</summary>
+/// <param name="Value">What stands there; owned, valid for ever.</param>
+/// <param name="Version">Sequence of the last commit that changed the document. Inside a transaction, the committed one beneath its own
+/// writes.</param>
+/// <param name="Region">Sequence of the last commit that changed this part, or made what holds it.</param>
+/// <param name="Created">Sequence of the commit that made the document.</param>
+/// <param name="Time">Commit time of <paramref name="Version"/>, to the microsecond.</param>
+/// <param name="Expiry">When the document expires, or null for never.</param>
+public readonly record struct VersionedDocument(
+    Value Value, Sequence Version, Sequence Region, Sequence Created, DateTimeOffset Time, DateTimeOffset? Expiry);
+
+/// <summary>Reads of the documents of a run: JSON values under an id of 1 to 1,024 bytes of UTF-8, read as a whole or by path. A read costs
+/// the path and what it gives, not the document. Thread-safe, except inside a transaction. Reads never wait and never change
+/// anything.</summary>
+/// <remarks>In a transaction a read notes what its answer depended on and no more: a place and what is below it, so that changes of other
+/// places of the same document do not conflict with it.</remarks>
+public class JsonView
+{
+    private const byte ListingIds = 9;
+
+    internal JsonView(Engine engine, Scope scope)
+    {
+        Engine = engine;
+        Scope = scope;
+    }
+
+    internal Engine Engine { get; }
+
+    internal Scope Scope { get; }
+
+    /// <summary>Reads a document, or what stands at a path of it.</summary>
+    /// <param name="id">1 to 1,024 bytes of UTF-8, no NUL.</param>
+    /// <param name="path">The place; null for the whole document.</param>
+    /// <returns>The value, owned; null when there is no such document or place (the value Null is another answer:
+    /// <see cref="ValueKind.Null"/>).</returns>
+    /// <exception cref="LimitException">The id is too long.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidKey"/>: empty, NUL or not valid UTF-8.</exception>
+    public Value? Get(string id, DocumentPath? path = null) => TryGet(id, path, out var value) ? value : default(Value?);
+
+    /// <summary>Reads a document.</summary>
+    /// <inheritdoc cref="TryGet(string, DocumentPath?, out Value)"/>
+    public bool TryGet(string id, out Value value) => TryGet(id, null, out value);
+
+    /// <summary>Reads a document, or what stands at a path of it.</summary>
+    /// <param name="id">1 to 1,024 bytes of UTF-8, no NUL.</param>
+    /// <param name="path">The place; null for the whole document.</param>
+    /// <param name="value">Owned: valid for ever.</param>
+    /// <returns>False when there is no such document or place; that is an answer, not an error.</returns>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public bool TryGet(string id, DocumentPath? path, out Value value)
+    {
+        using var timing = Scope.BeginRead();
+        var look = new DocumentLook(Engine.Pins, Scope);
+        try
+        {
+            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+            var tree = Open(look.Nodes, id, buffer);
+            var isFound = tree.TryFind(EncodedOf(path), Look.Read, out var found);
+            value = isFound ? tree.Read(found) : default;
+            return isFound;
+        }
+        finally
+        {
+            look.Dispose();
+        }
+    }
+
+    /// <summary>Reads a document, or a part of it, with versions, times and expiry; null when there is no such document or place. Costs a
+    /// look at every value of the part (JS-20).</summary>
+    /// <remarks>In a transaction it is a read of the document's version: any change of the document conflicts with it.</remarks>
+    /// <inheritdoc cref="Get" path="/param"/>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public VersionedDocument? GetVersioned(string id, DocumentPath? path = null)
+    {
+        Scope.ThrowIfNotReadable();
+        var look = new DocumentLook(Engine.Pins, Scope);
+        try
+        {
+            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+            var tree = Open(look.Nodes, id, buffer);
+            if (!tree.TryFind(EncodedOf(path), Look.Read, out var found))
+                return null;
+            var value = tree.Read(found);
+            var region = tree.NewestOf(found);
+            var header = tree.Header(Look.Read);
+            return new VersionedDocument(
+                value, new Sequence(header.Sequence), new Sequence(region), new Sequence(header.Created), CommitClock.Time(header.Time),
+                Versions.ToExpiry(tree.Expiry));
+        }
+        finally
+        {
+            look.Dispose();
+        }
+    }
+
+    /// <summary>Whether there is such a document, or such a place in it. In a transaction what stands there may change.</summary>
+    /// <inheritdoc cref="Get" path="/param"/>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public bool Exists(string id, DocumentPath? path = null)
+    {
+        Scope.ThrowIfNotReadable();
+        var look = new DocumentLook(Engine.Pins, Scope);
+        try
+        {
+            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+            return Open(look.Nodes, id, buffer).TryFind(EncodedOf(path), Look.Presence, out _);
+        }
+        finally
+        {
+            look.Dispose();
+        }
+    }
+
+    /// <summary>The kind of what stands at a place; null when nothing does. In a transaction the value may change, not the kind.</summary>
+    /// <inheritdoc cref="Get" path="/param"/>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public ValueKind? KindOf(string id, DocumentPath? path = null)
+    {
+        Scope.ThrowIfNotReadable();
+        var look = new DocumentLook(Engine.Pins, Scope);
+        try
+        {
+            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+            var tree = Open(look.Nodes, id, buffer);
+            return tree.TryFind(EncodedOf(path), Look.Kind, out var found) ? tree.KindOf(found) : null;
+        }
+        finally
+        {
+            look.Dispose();
+        }
+    }
+
+    /// <summary>Elements of the array at a place; null when nothing stands there. Costs the path.</summary>
+    /// <inheritdoc cref="Get" path="/param"/>
+    /// <exception cref="DocumentException"><see cref="ErrorCode.TypeMismatch"/>: something else stands there.</exception>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public int? ArrayLength(string id, DocumentPath? path = null)
+    {
+        Scope.ThrowIfNotReadable();
+        var look = new DocumentLook(Engine.Pins, Scope);
+        try
+        {
+            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+            var tree = Open(look.Nodes, id, buffer);
+            return tree.TryFind(EncodedOf(path), Look.Read, out var found)
+                ? tree.CountOf(tree.NodeOf(found, ValueKind.Array, path), Look.Read)
+                : null;
+        }
+        finally
+        {
+            look.Dispose();
+        }
+    }
+
+    /// <summary>Names of the members of the object at a place, in order of their UTF-8 bytes; null when nothing stands there.</summary>
+    /// <inheritdoc cref="Get" path="/param"/>
+    /// <exception cref="DocumentException"><see cref="ErrorCode.TypeMismatch"/>: something else stands there.</exception>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public IReadOnlyList<string>? ObjectKeys(string id, DocumentPath? path = null)
+    {
+        Scope.ThrowIfNotReadable();
+        var look = new DocumentLook(Engine.Pins, Scope);
+        try
+        {
+            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+            var tree = Open(look.Nodes, id, buffer);
+            return tree.TryFind(EncodedOf(path), Look.Read, out var found)
+                ? tree.Names(tree.NodeOf(found, ValueKind.Object, path))
+                : null;
+        }
+        finally
+        {
+            look.Dispose();
+        }
+    }
+
+    /// <summary>Reads several documents at one snapshot, in the order asked; null where there is no such document.</summary>
+    /// <param name="ids">At most <see cref="Limits.ManyItemsMax"/>, each once.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: an id twice.</exception>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public IReadOnlyList<Value?> GetMany(IReadOnlyCollection<string> ids)
+    {
+        ArgumentNullException.ThrowIfNull(ids);
+        Many.CheckKeys(ids, Engine.Limits, isWrite: false);
+        using var pinned = new PinnedScope(Engine.Pins, Scope);
+        var view = pinned.Scope == Scope ? this : new JsonView(Engine, pinned.Scope);
+        var values = new List<Value?>(ids.Count);
+        foreach (var id in ids)
+            values.Add(view.Get(id));
+        return values;
+    }
+
+    /// <summary>Ids in order of their UTF-8 bytes, a page at a time.</summary>
+    /// <param name="options">Which part; null = from the beginning.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.CursorExpired"/>; <see cref="ErrorCode.InvalidArgument"/>: options that
+    /// contradict each other, or a cursor of another listing.</exception>
+    public Page<string> List(ScanOptions? options = null)
+    {
+        var range = KeyRange.Of(options ?? new ScanOptions(), StoreKeys.Json, Engine.Limits);
+        var rows = new Listing(
+            Scope, Engine.Cursors, Engine.Pins, ListingIds, range.From, range.To, range.Limit, options?.Cursor, options?.Reverse ?? false);
+        try
+        {
+            var ids = new List<string>();
+            while (rows.MoveNext())
+                ids.Add(Utf8.GetTrustedString(rows.Key[1..]));
+            return new Page<string>(ids, rows.End(), new Sequence(rows.Sequence));
+        }
+        finally
+        {
+            rows.Dispose();
+        }
+    }
+
+    /// <summary>Documents in order of the UTF-8 bytes of their ids, a page at a time, as they were at the page's sequence.</summary>
+    /// <inheritdoc cref="List"/>
+    public Page<KeyValuePair<string, Value>> Scan(ScanOptions? options = null)
+    {
+        var range = KeyRange.Of(options ?? new ScanOptions(), StoreKeys.Json, Engine.Limits);
+        var rows = new Listing(
+            Scope, Engine.Cursors, Engine.Pins, ListingIds, range.From, range.To, range.Limit, options?.Cursor, options?.Reverse ?? false);
+        try
+        {
+            var documents = new List<KeyValuePair<string, Value>>();
+            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+            while (rows.MoveNext())
+            {
+                using var reader = Scope.Run.Store.Read();
+                var id = rows.Key[1..];
+                var tree = DocumentTrees.Open(new ScopeNodes(Scope, reader, rows.Sequence, rows.Time), buffer, id, null);
+                tree.TryFind(default, Look.Read, out var root);
+                documents.Add(new(Utf8.GetTrustedString(id), tree.Read(root)));
+            }
+
+            return new Page<KeyValuePair<string, Value>>(documents, rows.End(), new Sequence(rows.Sequence));
+        }
+        finally
+        {
+            rows.Dispose();
+        }
+    }
+
+    /// <summary>Number of documents, exactly. Without a prefix at a cost that does not grow with it.</summary>
+    /// <param name="prefix">Counts only ids that begin with this; null or empty = all.</param>
+    public long Count(string? prefix = null)
+    {
+        Scope.ThrowIfNotReadable();
+        if (string.IsNullOrEmpty(prefix))
+            return Counting.Count(Engine.Pins, Scope, StoreKeys.Json);
+        using var pinned = new PinnedScope(Engine.Pins, Scope);
+        var view = new JsonView(Engine, pinned.Scope);
+        var count = 0L;
+        string? cursor = null;
+        do
+        {
+            var page = view.List(new ScanOptions { Prefix = prefix, Limit = Engine.Limits.PageSizeMax, Cursor = cursor });
+            count += page.Count;
+            cursor = page.Cursor;
+        }
+        while (cursor is not null);
+
+        return count;
+    }
+
+    /// <summary>What a query finds in a document (RFC 9535), in document order. Reads the document.</summary>
+    /// <param name="id">1 to 1,024 bytes of UTF-8, no NUL.</param>
+    /// <param name="query">The query.</param>
+    /// <returns>Matches; empty when the query finds nothing, null when there is no such document.</returns>
+    /// <exception cref="LimitException">The query finds or does more than the limits allow.</exception>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public IReadOnlyList<JsonPathMatch>? Query(string id, JsonPath query)
+    {
+        ArgumentNullException.ThrowIfNull(query);
+        return TryGet(id, out var document) ? query.Evaluate(document, Engine.Limits) : null;
+    }
+
+    /// <summary>What a query finds in each of the documents of a page: those with nothing to find are left out of it, not out of the
+    /// page.</summary>
+    /// <param name="query">The query.</param>
+    /// <param name="options">Which documents; null = from the beginning.</param>
+    /// <exception cref="LimitException">The query finds or does more in one document than the limits allow.</exception>
+    /// <inheritdoc cref="List" path="/exception"/>
+    public Page<KeyValuePair<string, IReadOnlyList<JsonPathMatch>>> QueryMany(JsonPath query, ScanOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(query);
+        var page = Scan(options);
+        var found = new List<KeyValuePair<string, IReadOnlyList<JsonPathMatch>>>();
+        foreach (var (id, document) in page)
+        {
+            var matches = query.Evaluate(document, Engine.Limits);
+            if (matches.Count > 0)
+                found.Add(new(id, matches));
+        }
+
+        return new Page<KeyValuePair<string, IReadOnlyList<JsonPathMatch>>>(found, page.Cursor, page.Sequence);
+    }
+
+    private protected static ReadOnlySpan<byte> EncodedOf(DocumentPath? path) => path is null ? default : path.Encoded;
+
+    private protected static DocumentTree<ScopeNodes> Open(ScopeNodes nodes, string id, Span<byte> buffer)
+    {
+        Span<byte> key = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKey = KeyRules.EncodeBehind(StoreKeys.Json, id, isWrite: false, key);
+        return DocumentTrees.Open(nodes, buffer, storeKey[1..], null);
+    }
+}
