@@ -31,6 +31,7 @@ internal static class DiffReport
 
     private static Value Of(DiffItem item) => Fields.Write(
         ("address", item.Address.ToString()),
+        ("part", Fields.Of(item.Part?.ToString())),
         ("kind", item.Kind.ToString()),
         ("other", Fields.Of(item.OtherAddress?.ToString())),
         ("path", item.Path.Count == 0 ? default(Value?) : Value.Array(item.Path.Select(place => (Value)place))),
@@ -158,6 +159,7 @@ internal static class DiffReport
     {
         "events" => $"{item.Address.Key} {Types(item)}",
         "traces" => item.Path.Count == 0 ? $"{item.Address.Key} {Types(item)}" : $"{string.Join('.', item.Path)} {Types(item)}",
+        _ when item.Part is { } part => $"{Plain(item.Address.Key)} {Plain(part.ToString())}",
         _ => Plain(item.Address.Key),
     };
 

@@ -3,9 +3,10 @@ using System.Diagnostics.CodeAnalysis;
 namespace Cairn;
 
 /// <summary>Names one thing in a run: a primitive and what that calls it. The text form is <c>primitive/key</c>: <c>kv/customer</c>,
-/// <c>state/budget</c>, <c>events/#12</c>, <c>traces/ID</c>, <c>runs/ID</c>.</summary>
-/// <param name="Primitive"><c>kv</c>, <c>state</c>, <c>events</c>, <c>traces</c>, <c>runs</c> or <c>idempotency</c>.</param>
-/// <param name="Key">A key, the name of a state cell, <c>#</c> and the number of an event, the id of a trace or of a run.</param>
+/// <c>state/budget</c>, <c>json/plan</c>, <c>events/#12</c>, <c>traces/ID</c>, <c>runs/ID</c>.</summary>
+/// <param name="Primitive"><c>kv</c>, <c>state</c>, <c>json</c>, <c>events</c>, <c>traces</c>, <c>runs</c> or <c>idempotency</c>.</param>
+/// <param name="Key">A key, the name of a state cell, the id of a document, <c>#</c> and the number of an event, the id of a trace
+/// or of a run.</param>
 public readonly record struct ItemAddress(string Primitive, string Key)
 {
     /// <summary>A key-value.</summary>
@@ -13,6 +14,9 @@ public readonly record struct ItemAddress(string Primitive, string Key)
 
     /// <summary>A state cell.</summary>
     public static ItemAddress OfCell(string name) => new("state", name);
+
+    /// <summary>A document.</summary>
+    public static ItemAddress OfDocument(string id) => new("json", id);
 
     /// <summary>An event.</summary>
     public static ItemAddress OfEvent(EventNumber number) => new("events", number.ToString());
@@ -29,7 +33,7 @@ public readonly record struct ItemAddress(string Primitive, string Key)
     {
         address = default;
         if (text?.IndexOf('/', StringComparison.Ordinal) is not (> 0 and var slash)
-            || text[..slash] is not ("kv" or "state" or "events" or "traces" or "runs" or "idempotency"))
+            || text[..slash] is not ("kv" or "state" or "json" or "events" or "traces" or "runs" or "idempotency"))
         {
             return false;
         }

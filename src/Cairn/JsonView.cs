@@ -1,5 +1,7 @@
 using Cairn.Codec;
+using Cairn.Log;
 using Cairn.Primitives;
+using Cairn.Replay;
 using Cairn.Store;
 using Cairn.Transactions;
 
@@ -300,6 +302,48 @@ public class JsonView
         }
 
         return new Page<KeyValuePair<string, IReadOnlyList<JsonPathMatch>>>(found, page.Cursor, page.Sequence);
+    }
+
+    /// <summary>Versions of a document, or of a place in it, newest first, deletions included; what was committed, not what a transaction
+    /// itself has written. Reads the log, and does again what was done since the last write of the whole document before: the cost follows
+    /// what the run wrote since then, and the document once for each version.</summary>
+    /// <param name="id">1 to 1,024 bytes of UTF-8, no NUL.</param>
+    /// <param name="path">The place; null for the whole document. Of a place only the commits that changed it are versions.</param>
+    /// <param name="limit">Most versions; 0 = <see cref="Limits.HistoryVersionsMax"/>, which it may not exceed.</param>
+    /// <param name="before">Only versions before this one; null = from the newest.</param>
+    /// <exception cref="HistoryTrimmedException">Versions that were asked for are no longer kept: an InMemory database keeps the
+    /// newest only.</exception>
+    /// <exception cref="LimitException">The versions together are larger than <see cref="Limits.ViewBytesMax"/>. Ask for fewer.</exception>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public IReadOnlyList<HistoryItem<Value>> History(string id, DocumentPath? path = null, int limit = 0, Sequence? before = null)
+    {
+        var most = Primitives.History.MostOf(limit, Engine.Limits);
+        Scope.ThrowIfNotReadable();
+        Span<byte> key = stackalloc byte[1 + Limits.KeyBytesMax];
+        var owned = KeyRules.EncodeBehind(StoreKeys.JsonHeader, id, isWrite: false, key).ToArray();
+        Scope.NotePoint(owned);
+        if (before is { Value: 0 })
+            return [];
+        using var pinned = new PinnedScope(Engine.Pins, Scope);
+        var upTo = Math.Min(before is { } bound ? bound.Value - 1 : ulong.MaxValue, pinned.Scope.Sequence);
+        var live = Engine.Catalogue.Find(Scope.Run.Id) ?? Scope.Run;
+        if (Scope.Path.Log.Device is not SegmentedLog)
+            return NewestAlone(id, path, most, upTo);
+        RunNumbers numbers;
+        lock (live.CommitLock)
+            numbers = live.Numbers;
+        Engine.Path.Log.WaitVisible(numbers.LastSequence);
+        var end = new DiffEnd(pinned.Scope, default!, live, numbers, null);
+        return DocumentHistory.Read(end, owned[1..], EncodedOf(path).ToArray(), most, upTo, Engine.Limits);
+    }
+
+    private List<HistoryItem<Value>> NewestAlone(string id, DocumentPath? path, int most, ulong upTo)
+    {
+        if (GetVersioned(id, path) is not { } newest)
+            return [];
+        if (most > 1 || newest.Version.Value > upTo)
+            throw new HistoryTrimmedException(new Sequence(newest.Version.Value - 1), newest.Version);
+        return [new HistoryItem<Value>(newest.Value, false, newest.Version, newest.Time, newest.Expiry)];
     }
 
     private protected static ReadOnlySpan<byte> EncodedOf(DocumentPath? path) => path is null ? default : path.Encoded;

@@ -65,9 +65,10 @@ public sealed class RunDiff : IDisposable
     }
 
     /// <summary>What differs, one thing after another: the run's own record (<c>runs/status</c>, <c>runs/tags</c>, <c>runs/metadata</c>,
-    /// <c>runs/error</c>, <c>runs/result</c>), key-values and state cells by key, events by number behind those in common, traces as their
-    /// tree goes. Read as it is enumerated.</summary>
-    /// <param name="primitives">Some of <c>runs</c>, <c>kv</c>, <c>state</c>, <c>events</c>, <c>traces</c>; none = all.</param>
+    /// <c>runs/error</c>, <c>runs/result</c>), key-values and state cells by key, documents by place, events by number behind
+    /// those in common, traces as their tree goes. Read as it is enumerated.</summary>
+    /// <param name="primitives">Some of <c>runs</c>, <c>kv</c>, <c>state</c>, <c>json</c>, <c>events</c>, <c>traces</c>; none =
+    /// all.</param>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: another name.</exception>
     /// <exception cref="CorruptionException">Something on the way is damaged.</exception>
     /// <exception cref="LimitException">A side has recorded more traces since the common point than a difference holds
@@ -108,6 +109,7 @@ public sealed class RunDiff : IDisposable
         "runs" => RecordDifferences.Of(_a.Info, _b.Info),
         "kv" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.Kv, _common, _touched.Value),
         "state" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.State, _common, _touched.Value),
+        "json" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.Json, _common, _touched.Value),
         "events" => EventDifferences.Of(_a, _b, _commonEvents.Value, _touched.Value, _options),
         _ => TraceDifferences.Of(_a, _b, _touched.Value),
     };
@@ -188,7 +190,7 @@ public sealed record DiffOptions
     /// <summary>Items that a report names if it is not told another number.</summary>
     public const int ItemsShown = 1_000;
 
-    internal static IReadOnlyList<string> Primitives { get; } = ["runs", "kv", "state", "events", "traces"];
+    internal static IReadOnlyList<string> Primitives { get; } = ["runs", "kv", "state", "json", "events", "traces"];
 
     internal static DiffOptions Default { get; } = new();
 
@@ -237,14 +239,18 @@ public sealed record DiffItem(ItemAddress Address, DiffKind Kind)
     /// the same.</summary>
     public ItemAddress? OtherAddress { get; init; }
 
+    /// <summary>Of a document that both have, the place that differs, as an operation of a patch from A to B would find it: behind those
+    /// before it. Null of other things, and of a document that only one side has.</summary>
+    public DocumentPath? Part { get; init; }
+
     /// <summary>Of a trace, where it hangs in the tree: its place among its siblings, from the root on; empty for other things.</summary>
     public IReadOnlyList<int> Path { get; init; } = [];
 }
 
 /// <summary>A thing as one side has it.</summary>
-/// <param name="Value">Of a key-value or a state cell its value, of an event its payload, of a trace all its content as an object, of the
-/// run's record a field; Null of an event or a trace whose content was redacted.</param>
-/// <param name="Version">Sequence of the commit that wrote it.</param>
+/// <param name="Value">Of a key-value or a state cell its value, of a document the part, of an event its payload, of a trace all its
+/// content as an object, of the run's record a field; Null of an event or a trace whose content was redacted.</param>
+/// <param name="Version">Sequence of the commit that wrote it; of a part of a document the document's version.</param>
 /// <param name="Time">Commit time of it; of an event or a trace its own time.</param>
 public sealed record DiffVersion(Value Value, Sequence Version, DateTimeOffset Time)
 {

@@ -54,8 +54,8 @@ public sealed record MergeOptions
 
     /// <summary>Told at each step and about every thousand things that were looked at; called on the calling thread, inside the
     /// transaction, so keep it short, and it must not use the database. The steps: <c>records</c> of the source that are read, <c>base</c>,
-    /// then <c>kv</c>, <c>state</c>, <c>events</c> and <c>traces</c>, which count on, and <c>commit</c>. They begin again when another
-    /// commit came between. Its exceptions end the merge and pass through. Null = nobody.</summary>
+    /// then <c>kv</c>, <c>state</c>, <c>json</c>, <c>events</c> and <c>traces</c>, which count on, and <c>commit</c>. They begin again when
+    /// another commit came between. Its exceptions end the merge and pass through. Null = nobody.</summary>
     public IProgress<TransferProgress>? Progress { get; init; }
 }
 
@@ -74,13 +74,13 @@ public sealed record MergeResolution
     /// <summary>The target's side: nothing is written there.</summary>
     public static MergeResolution Target { get; } = new(MergeOutcome.Target);
 
-    /// <summary>The thing is deleted. Of key-values and state cells.</summary>
+    /// <summary>The thing is deleted. Of key-values, state cells and places of documents.</summary>
     public static MergeResolution Delete { get; } = new(MergeOutcome.Other);
 
     /// <summary>The source's events behind those of the target. Of events only.</summary>
     public static MergeResolution AppendAfter { get; } = new(MergeOutcome.AppendAfter);
 
-    /// <summary>Another value, without an expiry. Of key-values and state cells.</summary>
+    /// <summary>Another value, without an expiry. Of key-values, state cells and places of documents.</summary>
     /// <param name="value">At most <see cref="Limits.ValueBytesMax"/> encoded.</param>
     public static MergeResolution Put(Value value) => new(MergeOutcome.Other, value);
 
@@ -113,6 +113,9 @@ public enum MergeOutcome
 /// source; its sides are objects: <c>count</c>, <c>first</c>, <c>last</c>, <c>hash</c>.</param>
 public sealed record MergeConflict(ItemAddress Address)
 {
+    /// <summary>Of a document, the place; null of other things.</summary>
+    public DocumentPath? Part { get; init; }
+
     /// <summary>As both had it; null: there was none.</summary>
     public DiffVersion? Base { get; init; }
 
@@ -155,7 +158,8 @@ public sealed class MergeResult
     /// <summary>Nothing was to be written.</summary>
     public bool IsDryRun { get; internal init; }
 
-    /// <summary>By primitive: <c>kv</c>, <c>state</c>, <c>events</c>, <c>traces</c>.</summary>
+    /// <summary>By primitive: <c>kv</c>, <c>state</c>, <c>json</c> (documents; conflicts are places of them), <c>events</c>,
+    /// <c>traces</c>.</summary>
     public required IReadOnlyDictionary<string, MergeCounts> Counts { get; init; }
 
     /// <summary>The first of the conflicts, decided or not; at most <see cref="MergeOptions.ConflictsMax"/>.</summary>
@@ -222,6 +226,7 @@ internal static class MergeReport
 
     private static Value Of(MergeConflict conflict) => Fields.Write(
         ("address", conflict.Address.ToString()),
+        ("part", Fields.Of(conflict.Part?.ToString())),
         ("outcome", conflict.Outcome.ToString()),
         ("base", DiffReport.Of(conflict.Base)),
         ("source", DiffReport.Of(conflict.Source)),
@@ -240,7 +245,8 @@ internal static class MergeReport
 
         foreach (var conflict in result.Conflicts)
         {
-            yield return $"  {(conflict.Outcome == MergeOutcome.Open ? '!' : '~')} {DiffReport.Plain(conflict.Address.ToString())}  "
+            var mark = conflict.Outcome == MergeOutcome.Open ? '!' : '~';
+            yield return $"  {mark} {DiffReport.Plain(conflict.Address.ToString())}{Place(conflict)}  "
                 + $"base {Short(conflict.Base)}, source {Short(conflict.Source)}, target {Short(conflict.Target)}"
                 + (conflict.Outcome == MergeOutcome.Open ? "" : $" -> {conflict.Outcome}");
         }
@@ -251,6 +257,9 @@ internal static class MergeReport
             yield return $"leases of the source, which stay there: {result.LeasesLeft}";
         yield return Verdict(result);
     }
+
+    private static string Place(MergeConflict conflict) =>
+        conflict.Part is { Count: > 0 } part ? " " + DiffReport.Plain(part.ToString()) : "";
 
     private static string Verdict(MergeResult result) => result switch
     {

@@ -227,6 +227,8 @@ internal sealed class RunMerge : IDisposable
         plan.Keyed(StoreKeys.Kv, keys.Of(StoreKeys.Kv));
         _progress.GoOn("state");
         plan.Keyed(StoreKeys.State, keys.Of(StoreKeys.State));
+        _progress.GoOn("json");
+        MergeDocuments.Merge(plan, keys.Of(StoreKeys.Json));
         _progress.GoOn("events");
         var events = new MergeEvents(
             plan, _at, _sourceLine, _targetLine, () => InputListing.NextOrdinal(new EventsView(_engine, scope)), _engine.Random);
@@ -309,7 +311,7 @@ internal sealed class RunMerge : IDisposable
         IsDryRun = _options.IsDryRun,
         Counts = plan?.Counts ?? new Dictionary<string, MergeCounts>
         {
-            ["kv"] = default, ["state"] = default, ["events"] = default, ["traces"] = default,
+            ["kv"] = default, ["state"] = default, ["json"] = default, ["events"] = default, ["traces"] = default,
         },
         Conflicts = plan?.Conflicts ?? [],
         OpenConflicts = plan?.Open ?? 0,

@@ -338,3 +338,38 @@ internal static class NodeOverlay
         return true;
     }
 }
+
+/// <summary>A run as it was at a sequence, which the caller pins. Nothing is written.</summary>
+internal readonly ref struct PastNodes(StoreReader reader, ulong sequence, long time) : IDocumentNodes
+{
+    private readonly StoreReader _reader = reader;
+
+    public ulong FirstNode => 1;
+
+    public bool TryGet(ReadOnlySpan<byte> key, Look look, out VersionView version) =>
+        _reader.TryGet(key, sequence, out version) && version.IsLiveAt(time);
+
+    public void List(
+        scoped ReadOnlySpan<byte> from, scoped ReadOnlySpan<byte> to, int nodeKeyBytes, bool withValues, Look look, NodeList list)
+    {
+        var scan = _reader.Scan(from, to, sequence);
+        while (scan.MoveNext())
+            list.Add(scan.Key[nodeKeyBytes..], scan.Version, withValues);
+    }
+
+    public void Put(scoped ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> value) => NotWritten();
+
+    public void Copy(scoped ReadOnlySpan<byte> from, scoped ReadOnlySpan<byte> to) => NotWritten();
+
+    public void Delete(scoped ReadOnlySpan<byte> key) => NotWritten();
+
+    public void PutRoot(scoped ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> slot, long expiry) => NotWritten();
+
+    public void ExpireRoot(scoped ReadOnlySpan<byte> key, long expiry) => NotWritten();
+
+    public void DeleteRoot(scoped ReadOnlySpan<byte> key) => NotWritten();
+
+    public void PutHeader(scoped ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> header, long expiry) => NotWritten();
+
+    private static void NotWritten() => Invariant.Broken("the past is not written");
+}

@@ -45,6 +45,24 @@ internal static class History
     /// <param name="before">Only versions before this one; null = from the newest.</param>
     internal static List<PastVersion> Read(Scope scope, byte[] storeKey, int limit, Sequence? before, Limits limits)
     {
+        var most = MostOf(limit, limits);
+        Enter(scope, storeKey);
+        if (before is { Value: 0 })
+            return [];
+        var upTo = before is { } bound ? bound.Value - 1 : ulong.MaxValue;
+        if (LogOf(scope) is { } log)
+            return Listed(scope, Walk(scope, log, storeKey, Math.Min(upTo, scope.Sequence), long.MaxValue, most), storeKey, upTo, most);
+        if (Newest(scope, storeKey, upTo) is not { } newest)
+            return [];
+        if (most > 1)
+            throw new HistoryTrimmedException(new Sequence(newest.Sequence - 1), new Sequence(newest.Sequence));
+        return [newest];
+    }
+
+    /// <summary>How many versions a question asks for.</summary>
+    /// <param name="limit">0 = the most that may be asked for.</param>
+    internal static int MostOf(int limit, Limits limits)
+    {
         if (limit < 0)
         {
             throw new CairnException(
@@ -54,18 +72,7 @@ internal static class History
 
         if (limit > limits.HistoryVersionsMax)
             throw new LimitException(nameof(Limits.HistoryVersionsMax), limits.HistoryVersionsMax, limit, "versions");
-        Enter(scope, storeKey);
-        if (before is { Value: 0 })
-            return [];
-        var upTo = before is { } bound ? bound.Value - 1 : ulong.MaxValue;
-        var most = limit == 0 ? limits.HistoryVersionsMax : limit;
-        if (LogOf(scope) is { } log)
-            return Listed(scope, Walk(scope, log, storeKey, Math.Min(upTo, scope.Sequence), long.MaxValue, most), storeKey, upTo, most);
-        if (Newest(scope, storeKey, upTo) is not { } newest)
-            return [];
-        if (most > 1)
-            throw new HistoryTrimmedException(new Sequence(newest.Sequence - 1), new Sequence(newest.Sequence));
-        return [newest];
+        return limit == 0 ? limits.HistoryVersionsMax : limit;
     }
 
     /// <summary>The version that was valid right after a commit; null when there was none, or a deletion, or it had expired by the time of

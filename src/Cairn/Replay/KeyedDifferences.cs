@@ -6,7 +6,8 @@ using Cairn.Store;
 namespace Cairn.Replay;
 
 /// <summary>
-/// Differences of what has one value per key: key-values and state cells. With what both sides have touched since a common point those
+/// Differences of what has one value per key: key-values, state cells, and documents, which are compared place by place. With
+/// what both sides have touched since a common point those
 /// keys are looked up; otherwise both stores are read in key order, side by side. A piece at a time, so that no reader stays in the epoch
 /// while the caller looks at what was found.
 /// </summary>
@@ -85,6 +86,12 @@ internal static class KeyedDifferences
         private void Compare(
             List<DiffItem> items, ReadOnlySpan<byte> key, bool isInA, scoped in VersionView inA, bool isInB, scoped in VersionView inB)
         {
+            if (family == StoreKeys.Json)
+            {
+                DocumentDifferences.Add(items, a, b, key, common);
+                return;
+            }
+
             if (!isInA && !isInB)
                 return;
             if (isInA && isInB && IsSame(inA, inB))

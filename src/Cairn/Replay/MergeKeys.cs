@@ -14,7 +14,7 @@ internal sealed class MergeKeys
         DiffEnd source, CommonPoint? since, Func<MergeState> values, ulong sharedEvents, MergeProgress progress)
     {
         var changed = since is { } point ? ChangedKeys.Since(point, source, progress) : null;
-        foreach (var family in (byte[])[StoreKeys.Kv, StoreKeys.State, StoreKeys.Trace, StoreKeys.Event])
+        foreach (var family in (byte[])[StoreKeys.Kv, StoreKeys.State, StoreKeys.Json, StoreKeys.Trace, StoreKeys.Event])
         {
             _keys[family] = changed is not null
                 ? [.. changed.Of(family)]
@@ -28,10 +28,16 @@ internal sealed class MergeKeys
 
     internal IReadOnlyList<byte[]> Of(byte family) => _keys[family];
 
-    // Without records: what has another version. Reads both sides' keys of the family.
+    // Without records: what has another version. Reads both sides' keys of the family. A document's version is its header's.
     private static List<byte[]> Differing(
         DiffEnd source, MergeState values, byte family, ulong? below, MergeProgress progress)
     {
+        if (family == StoreKeys.Json)
+        {
+            return Differing(source, values, StoreKeys.JsonHeader, below, progress)
+                .ConvertAll(key => (byte[])[StoreKeys.Json, .. key[1..]]);
+        }
+
         var keys = new List<byte[]>();
         byte[] from = below is null ? [family] : StoreKeys.Of(stackalloc byte[9], family, 0).ToArray();
         byte[] to = below is { } bound ? StoreKeys.Of(stackalloc byte[9], family, bound).ToArray() : [(byte)(family + 1)];

@@ -20,6 +20,7 @@
 //   kv       per key
 //   state    per cell; the counter becomes one more than both sides' highest, so that no token of either fits. A lease is never merged, and
 //            neither is its end; where the target holds one, what the source wrote is a conflict
+//   json     per place of a document (MergeDocuments.cs)
 //   traces   union by id; a redaction of either side stands; one id with two contents is a conflict. Causes are renumbered as events are
 //   events   MergeEvents.cs
 //   not      the run's record (status, tags, metadata, retention), consumers, subscriptions, triggers, idempotency keys: they are of a run
@@ -42,7 +43,7 @@ internal sealed class MergePlan(
 {
     private readonly Dictionary<string, MergeCounts> _counts = new(StringComparer.Ordinal)
     {
-        ["kv"] = default, ["state"] = default, ["events"] = default, ["traces"] = default,
+        ["kv"] = default, ["state"] = default, ["json"] = default, ["events"] = default, ["traces"] = default,
     };
 
     private readonly List<PendingWrite> _writes = [];
@@ -79,6 +80,8 @@ internal sealed class MergePlan(
 
     internal void Take(string primitive, long things = 1) =>
         _counts[primitive] = _counts[primitive] with { Taken = _counts[primitive].Taken + things };
+
+    internal long ConflictCount(string primitive) => _counts[primitive].Conflicts;
 
     internal void CountSame(string primitive) => _counts[primitive] = _counts[primitive] with { Same = _counts[primitive].Same + 1 };
 
@@ -130,7 +133,7 @@ internal sealed class MergePlan(
         var isPossible = resolution.Outcome switch
         {
             MergeOutcome.Source => canTakeSource,
-            MergeOutcome.Other => primitive is "kv" or "state",
+            MergeOutcome.Other => primitive is "kv" or "state" or "json",
             MergeOutcome.AppendAfter => isOfEvents,
             _ => true,
         };

@@ -4,8 +4,8 @@ using Xunit;
 namespace Cairn.Tests.Documents;
 
 /// <summary>Two commits on one document: a transaction that looked at a place or writes to one, and a change that came between. They
-/// conflict when the place is one that the change made another, and only then. The rules are written here a second time, on paths, and held against
-/// the engine for every pair.</summary>
+/// conflict when the place is one that the change made another, and only then. The rules are written here a second time, on paths, and held
+/// against the engine for every pair.</summary>
 [Trait("Promise", "G8")]
 public class DocumentConflictTests
 {

@@ -50,6 +50,65 @@ public sealed class StoredDocumentTests(ITestOutputHelper output)
         }
     }
 
+    [Theory]
+    [InlineData(Durability.Buffered)]
+    [InlineData(Durability.Strict)]
+    [Trait("Requirement", "JS-28")]
+    [Trait("Requirement", "VER-6")]
+    public void JS_28_The_history_of_a_document_and_of_a_place_is_what_snapshots_saw(Durability mode)
+    {
+        foreach (var seed in Seeds.Take(Seeds.Scaled(10), output))
+        {
+            using var database = new TestDatabase(mode);
+            var world = new World(seed);
+            var seen = Ids.ToDictionary(id => id, _ => new List<(ulong Sequence, Value? Value)>());
+            for (var step = 0; step < 60; step++)
+            {
+                world.Step(database.Run.Json, world.Documents);
+                foreach (var id in Ids)
+                {
+                    var now = world.Documents.TryGetValue(id, out var value) ? value : default(Value?);
+                    if (seen[id].Count == 0 ? now is not null : seen[id][^1].Value != now)
+                        seen[id].Add((database.Sequence, now));
+                }
+            }
+
+            database.NowAndAfterReopening(() =>
+            {
+                foreach (var (id, expected) in seen)
+                {
+                    // A write of the same value is a version too: what differs from one to the next is what was seen.
+                    var history = database.Run.Json.History(id).Reverse().ToList();
+                    Value? last = null;
+                    var changes = new List<(ulong, Value?)>();
+                    foreach (var item in history)
+                    {
+                        var value = item.IsDeletion ? default(Value?) : item.Value;
+                        if (value != last)
+                            changes.Add((item.Version.Value, value));
+                        last = value;
+                    }
+
+                    Assert.Equal(expected, changes);
+                    Assert.Equal(history.TakeLast(2).Reverse(), database.Run.Json.History(id, limit: 2));
+                    foreach (var part in new DocumentPath[] { "$.a", "$.b[0]" })
+                    {
+                        var places = new List<Value?>();
+                        foreach (var (_, value) in expected)
+                        {
+                            var place = value is { } document && part.TryGet(document, out var found) ? found : default(Value?);
+                            if (place != (places.Count == 0 ? null : places[^1]))
+                                places.Add(place);
+                        }
+
+                        Assert.Equal(places, database.Run.Json.History(id, part).Reverse()
+                            .Select(item => item.IsDeletion ? default(Value?) : item.Value));
+                    }
+                }
+            });
+        }
+    }
+
     /// <summary>What the documents should be, and how they are changed.</summary>
     private sealed class World(int seed)
     {

@@ -580,7 +580,7 @@ public class DiffTests(ITestOutputHelper output)
         var diff = world.Db.Diff(world.Run.Id, world.Run.Id);
         var primitive = Assert.Throws<CairnException>(() => diff.Items("vectors"));
         Assert.Equal(ErrorCode.InvalidArgument, primitive.Code);
-        Assert.Contains("kv, state, events, traces", primitive.Message, StringComparison.Ordinal);
+        Assert.Contains("kv, state, json, events, traces", primitive.Message, StringComparison.Ordinal);
         var other = world.Db.Runs.Begin("other");
         using (var unlogged = world.Db.Diff(world.Run.Id, other.Id))
         {

@@ -14,4 +14,18 @@ public class DocumentsPage
         var same = Filter.Parse("status eq \"open\" and (cost gte 3 or tags contains \"urgent\") and not owner exists");
         Assert.Equal(urgent, same);
     }
+
+    internal static Value Change(Run run)
+    {
+        run.Json.Create("plan", Value.Object(("steps", Value.Array()), ("cost", 0)));
+        run.Json.ArrayAppend("plan", "$.steps", "search");       // appends of many writers come one behind the other
+        run.Json.Set("plan", "$.owner.name", "ada");             // makes the object on the way
+        var cost = run.Json.Increment("plan", "$.cost", 3);
+        run.Transact(tx =>
+        {
+            if (tx.Json.Get("plan", "$.cost") is { } spent && spent.AsInt64() < 10)
+                tx.Json.Set("plan", "$.approved", true);
+        });
+        return cost;
+    }
 }
