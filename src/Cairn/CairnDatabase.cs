@@ -120,10 +120,12 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             var cache = new BlockCache(Math.Min(options.BlockCacheBytes, budgetBytes / 8));
             var content = new ContentStore(options.ContentThreshold, options.ContentMemoryBytes);
             var budget = new MemoryBudget(budgetBytes, content, cache);
-            recoveredState = new RecoveredState(storage, pins, visible, Operations, options.Limits, cache, content, budget);
+            recoveredState = new RecoveredState(
+                storage, pins, visible, Operations, options.Limits, cache, content, budget,
+                hooks.RecoveryHeldBytes ?? (int)Math.Min(LookAhead.HeldBytesMost, budgetBytes / 16));
             var logOptions = LogOptionsOf(options, random);
             var recovered = Cairn.Recovery.Recovery.Open(
-                storage, logOptions, recoveredState.Follow, content, recoveredState.Begin);
+                storage, logOptions, recoveredState.Follow, content, recoveredState.Begin, recoveredState.Ahead);
             content.ReadFrom(recovered.Log);
             recoveredState.End(recovered.Findings);
             random.BeginOpening(recovered.Findings.Epoch);

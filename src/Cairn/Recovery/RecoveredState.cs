@@ -15,7 +15,7 @@ namespace Cairn.Recovery;
 /// <remarks>Opening an image costs the same for any size: of each table header, footer and root, and the records of three runs.</remarks>
 internal sealed class RecoveredState(
     IStorage storage, SnapshotRegistry pins, VisibleSequence visible, OperationTable operations, Limits limits, BlockCache cache,
-    ContentStore content, MemoryBudget? budget = null) : IDisposable
+    ContentStore content, MemoryBudget? budget = null, int heldBytes = 0) : IDisposable
 {
     private Catalogue? _catalogue;
     private Openings? _openings;
@@ -23,6 +23,9 @@ internal sealed class RecoveredState(
     internal CurrentImage Image { get; private set; } = new();
 
     internal Catalogue Catalogue => _catalogue ?? throw new InvalidOperationException("Recovery has not begun.");
+
+    /// <summary>Holds records back to bring keys of the image in their order. For who hands the records in.</summary>
+    internal LookAhead Ahead { get; } = new(operations, heldBytes);
 
     internal Openings Openings => _openings ?? throw new InvalidOperationException("Recovery has not begun.");
 
@@ -43,6 +46,7 @@ internal sealed class RecoveredState(
         if (checkpoint is not null)
             Resume(manifest, checkpoint);
         _catalogue.BeginLoad();
+        Ahead.Begin(_catalogue, cache);
     }
 
     private void Resume(Manifest manifest, ManifestCheckpoint checkpoint)
@@ -63,6 +67,7 @@ internal sealed class RecoveredState(
     /// <summary>The log was read to its end.</summary>
     internal void End(RecoveryFindings findings)
     {
+        Ahead.End();
         Catalogue.EndLoad();
         Openings.End(findings.WasClosedCleanly || findings.IsCreated);
     }

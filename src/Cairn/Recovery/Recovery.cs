@@ -70,6 +70,7 @@ internal sealed class Recovery
     private readonly ApplyRecord _apply;
     private readonly ContentStore? _content;
     private readonly BeginRecovery? _begin;
+    private readonly LookAhead? _ahead;
     private readonly RecoveryFindings _findings = new();
     private long _phaseBegan;
 
@@ -80,8 +81,9 @@ internal sealed class Recovery
     private ulong _lastSequence;
     private long _lastCommitTime;
 
-    private Recovery(IStorage storage, LogOptions options, ApplyRecord apply, ContentStore? content, BeginRecovery? begin)
+    private Recovery(IStorage storage, LogOptions options, ApplyRecord apply, ContentStore? content, BeginRecovery? begin, LookAhead? ahead)
     {
+        _ahead = ahead;
         _content = content;
         _storage = storage;
         _options = options;
@@ -100,12 +102,15 @@ internal sealed class Recovery
     /// <exception cref="DatabaseFailedException">Fenced: another owner writes here.</exception>
     /// <exception cref="StorageException">The disk failed, or is full.</exception>
     /// <param name="begin">Null: all of the log that is kept is wanted, whatever checkpoints there are.</param>
+    /// <param name="ahead">Holds records back while that saves reads; begun by <paramref name="begin"/>. Null: each is applied when it was
+    /// read.</param>
     internal static RecoveredLog Open(
-        IStorage storage, LogOptions options, ApplyRecord apply, ContentStore? content = null, BeginRecovery? begin = null)
+        IStorage storage, LogOptions options, ApplyRecord apply, ContentStore? content = null, BeginRecovery? begin = null,
+        LookAhead? ahead = null)
     {
         try
         {
-            var recovery = new Recovery(storage, options, apply, content, begin);
+            var recovery = new Recovery(storage, options, apply, content, begin, ahead);
             try
             {
                 return recovery.Open();
@@ -121,7 +126,7 @@ internal sealed class Recovery
                 storage.Unlink(LogNames.LogDirectory + "/" + name);
             foreach (var name in storage.List(LogNames.Root))
                 storage.Unlink(name);
-            return new Recovery(storage, options, apply, content, begin).Open();
+            return new Recovery(storage, options, apply, content, begin, ahead).Open();
         }
     }
 
@@ -492,37 +497,48 @@ internal sealed class Recovery
             {
                 _findings.Records++;
                 if (header.Type == RecordType.Transaction)
-                    Apply(header, payload, position);
+                    Apply(header, payload, position, offset);
                 else
-                    Follow(header, payload, position);
+                    Follow(header, payload, position, offset);
                 position = scanner.Position;
                 offset = scanner.Offset;
             }
-        }
-        catch (MalformedPayloadException malformed) when (malformed.IsUnknown)
-        {
-            throw new FormatVersionException(scanner.Path, $"{malformed.Expected} at offset {offset}", "none");
+
+            _ahead?.HandOut(_apply);
         }
         catch (MalformedPayloadException malformed)
         {
-            throw Damaged(scanner.Path, offset, scanner.LastSequence - 1, malformed.Expected);
+            var last = scanner.LastSequence;
+            if (_ahead is { IsHandingOut: true })
+                (offset, last) = (_ahead.Offset, _ahead.Sequence);
+            throw malformed.IsUnknown
+                ? (CairnException)new FormatVersionException(scanner.Path, $"{malformed.Expected} at offset {offset}", "none")
+                : Damaged(scanner.Path, offset, last - 1, malformed.Expected);
         }
     }
 
-    private void Apply(in RecordHeader header, ReadOnlySpan<byte> payload, ulong position)
+    private void Apply(in RecordHeader header, ReadOnlySpan<byte> payload, ulong position, long offset)
     {
         if (payload.Length < TransactionPayload.FixedBytes)
             throw new MalformedPayloadException("a transaction of at least 16 bytes");
         _lastCommitTime = Math.Max(_lastCommitTime, TransactionPayload.ReadCommitTime(payload));
         _findings.Transactions++;
-        _apply(header, payload, position);
+        HandOn(header, payload, position, offset);
     }
 
-    private void Follow(in RecordHeader header, ReadOnlySpan<byte> payload, ulong position)
+    private void Follow(in RecordHeader header, ReadOnlySpan<byte> payload, ulong position, long offset)
     {
         if (header.Type == RecordType.Open && Opening.TryRead(payload, out var opening))
             _lastCommitTime = Math.Max(_lastCommitTime, opening.CommitTime);
-        _apply(header, payload, position);
+        HandOn(header, payload, position, offset);
+    }
+
+    private void HandOn(in RecordHeader header, ReadOnlySpan<byte> payload, ulong position, long offset)
+    {
+        if (_ahead is null)
+            _apply(header, payload, position);
+        else
+            _ahead.Follow(_apply, header, payload, position, offset);
     }
 
     private static bool StepOver(LogScanner scanner, IFile file, in SegmentHeader header)

@@ -312,6 +312,13 @@ internal sealed class RunStore : IDisposable
 
     internal void EndLoad() => Memory.EndLoad();
 
+    /// <summary>In a load: brings what the image has of a key that memory does not have, as its first write would. Not its place in the
+    /// expiry order.</summary>
+    /// <param name="expiry">Of the version that was brought; 0 = none.</param>
+    /// <returns>False: nothing was brought.</returns>
+    /// <exception cref="CorruptionException">The image cannot be read.</exception>
+    internal bool TryBringForLoad(ReadOnlySpan<byte> key, out long expiry) => Memory.TryBringForLoad(key, out expiry);
+
     /// <summary>The run begins at a sequence: what the image has of its id below belongs to an earlier run. Before its first key is
     /// forgotten.</summary>
     internal void BeginAt(ulong born) => Memory.Below?.BeginAt(born);

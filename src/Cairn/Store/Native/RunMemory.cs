@@ -479,6 +479,20 @@ internal sealed unsafe class RunMemory : IDisposable
         return Bring(hash, key);
     }
 
+    /// <summary>See <see cref="RunStore.TryBringForLoad"/>.</summary>
+    internal bool TryBringForLoad(ReadOnlySpan<byte> key, out long expiry)
+    {
+        Invariant.Check(_isLoading, "keys are brought ahead in a load");
+        expiry = 0;
+        if (Below is not { IsWhole: false })
+            return false;
+        var hash = KeyHash.Of(key);
+        if (_table.Find(hash, key) != null || Bring(hash, key) is var entry && entry == null)
+            return false;
+        expiry = Version.Expiry(Entry.Newest(entry));
+        return true;
+    }
+
     private void NoteLate()
     {
         if (!_isLoading)
