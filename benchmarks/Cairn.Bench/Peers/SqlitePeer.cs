@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using static Cairn.Bench.Peers.Sqlite;
 
 namespace Cairn.Bench.Peers;
 
@@ -7,17 +8,9 @@ namespace Cairn.Bench.Peers;
 /// SQLite in WAL mode, one connection, prepared statements, every put its own transaction. <c>synchronous</c> is OFF for
 /// InMemory, NORMAL for Buffered (synced at checkpoints only, which is less than an interval asks), FULL for Strict.
 /// </summary>
-internal sealed unsafe partial class SqlitePeer : Peer
+internal sealed unsafe class SqlitePeer : Peer
 {
     internal const string PeerName = "SQLite";
-
-    private const string Library = "libsqlite3.so.0";
-    private const int Ok = 0;
-    private const int Row = 100;
-    private const int Done = 101;
-    private const int ReadWrite = 0x2;
-    private const int Create = 0x4;
-    private const int NoMutex = 0x8000;
 
     private readonly string _synchronous;
     private readonly nint _database;
@@ -33,7 +26,7 @@ internal sealed unsafe partial class SqlitePeer : Peer
             Durability.Buffered => "NORMAL",
             _ => "FULL",
         };
-        if (Open(Path.Combine(directory, "peer.db"), out _database, ReadWrite | Create | NoMutex, null) != Ok)
+        if (Sqlite.Open(Path.Combine(directory, "peer.db"), out _database, ReadWrite | Create | NoMutex, null) != Ok)
             throw Failure("open");
         Execute($"pragma journal_mode=wal; pragma synchronous={_synchronous}; pragma cache_size=-262144; "
             + "pragma mmap_size=1073741824; create table kv(k blob primary key, v blob) without rowid");
@@ -42,7 +35,7 @@ internal sealed unsafe partial class SqlitePeer : Peer
         _scan = Prepare("select v from kv order by k");
     }
 
-    internal static string? Missing => SharedLibrary.Missing(Library);
+    internal static string? Missing => Sqlite.Missing;
 
     internal override string Name => PeerName;
 
@@ -113,16 +106,16 @@ internal sealed unsafe partial class SqlitePeer : Peer
 
     public override void Dispose()
     {
-        _ = Finalize(_put);
-        _ = Finalize(_get);
-        _ = Finalize(_scan);
-        if (Close(_database) != Ok)
+        _ = Sqlite.Finalize(_put);
+        _ = Sqlite.Finalize(_get);
+        _ = Sqlite.Finalize(_scan);
+        if (Sqlite.Close(_database) != Ok)
             throw Failure("close");
     }
 
     private void Execute(string sql)
     {
-        if (Execute(_database, sql, 0, 0, 0) != Ok)
+        if (Sqlite.Execute(_database, sql, 0, 0, 0) != Ok)
             throw Failure(sql);
     }
 
@@ -135,44 +128,8 @@ internal sealed unsafe partial class SqlitePeer : Peer
     }
 
     private nint Prepare(string sql) =>
-        Prepare(_database, sql, -1, out var statement, 0) == Ok ? statement : throw Failure(sql);
+        Sqlite.Prepare(_database, sql, -1, out var statement, 0) == Ok ? statement : throw Failure(sql);
 
     private PeerException Failure(string what) =>
         new($"SQLite: {what}: {Marshal.PtrToStringUTF8(ErrorMessage(_database))}");
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_libversion")]
-    private static partial nint Version();
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_open_v2", StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int Open(string file, out nint database, int flags, string? vfs);
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_close_v2")]
-    private static partial int Close(nint database);
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_errmsg")]
-    private static partial nint ErrorMessage(nint database);
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_exec", StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int Execute(nint database, string sql, nint callback, nint argument, nint error);
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_prepare_v2", StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int Prepare(nint database, string sql, int bytes, out nint statement, nint tail);
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_bind_blob")]
-    private static partial int BindBlob(nint statement, int index, byte* blob, int bytes, nint destructor);
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_step")]
-    private static partial int Step(nint statement);
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_reset")]
-    private static partial int Reset(nint statement);
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_finalize")]
-    private static partial int Finalize(nint statement);
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_column_blob")]
-    private static partial byte* ColumnBlob(nint statement, int column);
-
-    [LibraryImport(Library, EntryPoint = "sqlite3_column_bytes")]
-    private static partial int ColumnBytes(nint statement, int column);
 }

@@ -192,9 +192,12 @@ internal readonly ref struct TrialNodes : IDocumentNodes
     private readonly RunStore _store;
     private readonly StoreKeyVisitor? _visit;
     private readonly Trial _trial;
+    private readonly bool _holdsContents;
 
-    internal TrialNodes(StoreReader reader, RunStore store, StoreKeyVisitor? visit, bool keepsWrites)
+    /// <param name="holdsContents">Large values that are looked at stay at hand until the commit is applied.</param>
+    internal TrialNodes(StoreReader reader, RunStore store, StoreKeyVisitor? visit, bool keepsWrites, bool holdsContents = false)
     {
+        _holdsContents = holdsContents;
         _reader = reader;
         _store = store;
         _visit = visit;
@@ -229,7 +232,11 @@ internal readonly ref struct TrialNodes : IDocumentNodes
         }
 
         _visit?.Invoke(_store, key);
-        return _reader.TryGetNewest(key, out version) && !version.IsTombstone;
+        if (!_reader.TryGetNewest(key, out version) || version.IsTombstone)
+            return false;
+        if (_holdsContents && version.IsContent)
+            _store.HoldContent(key);
+        return true;
     }
 
     public void List(
@@ -241,6 +248,8 @@ internal readonly ref struct TrialNodes : IDocumentNodes
         while (scan.MoveNext())
         {
             _visit?.Invoke(_store, scan.Key);
+            if (_holdsContents && withValues && scan.Version.IsContent)
+                _store.HoldContent(scan.Key);
             if (NodeOverlay.Add(own, ref next, scan.Key, nodeKeyBytes, list))
                 list.Add(scan.Key[nodeKeyBytes..], scan.Version, withValues);
         }

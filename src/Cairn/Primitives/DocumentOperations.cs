@@ -69,7 +69,7 @@ internal sealed class DocumentOperations : OperationSet
         Span<byte> part, RunState run, Catalogue catalogue, long time, Limits limits, out WriteCount writes)
     {
         using var reader = run.Store.Read();
-        var nodes = new TrialNodes(reader, run.Store, visit: null, HasSeveral(part));
+        var nodes = new TrialNodes(reader, run.Store, visit: null, HasSeveral(part), holdsContents: ReadsValues(part));
         CairnException? refused = null;
         try
         {
@@ -97,12 +97,27 @@ internal sealed class DocumentOperations : OperationSet
         {
             Try(nodes, part, default, long.MinValue, null);
         }
-        catch (CairnException)
+        catch (Exception torn) when (torn is CairnException or InvariantException)
         {
-            // What cannot be done is refused by ResolvePart, which says why. Up to there the keys are named.
+            // What cannot be done is refused by ResolvePart, which says why. Up to there the keys are named. Without the run's lock, half
+            // of another commit may be seen; nodes below have higher numbers than those above them in either, so a walk ends.
         }
 
         return nodes.End();
+    }
+
+    // Apply will look at values, and must not wait for the log then.
+    private static bool ReadsValues(ReadOnlySpan<byte> part)
+    {
+        while (part.Length > 0)
+        {
+            var operation = new Operation(part, out var bytes);
+            part = part[bytes..];
+            if ((OperationCode)operation.Code is OperationCode.JsonStringAppend or OperationCode.JsonPatch)
+                return true;
+        }
+
+        return false;
     }
 
     private static bool HasSeveral(ReadOnlySpan<byte> part)

@@ -100,7 +100,7 @@ internal ref partial struct DocumentTree<TNodes>
         {
             if (_nodes.TryGet(_keys.Child(node, list.Part(index)), Look.Blind, out var version))
                 newest = Math.Max(newest, version.Sequence);
-            if (list.Part(index) is [DocumentKeys.MemberTag or DocumentKeys.ElementTag, ..]
+            if (!list.IsContent(index) && list.Part(index) is [DocumentKeys.MemberTag or DocumentKeys.ElementTag, ..]
                 && SlotOf(list.Stored(index)) is { IsContainer: true } child)
                 newest = Math.Max(newest, NewestOf(child.Node));
         }

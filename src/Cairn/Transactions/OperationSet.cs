@@ -196,7 +196,8 @@ internal readonly ref struct ApplyContext(
     internal void PutCopy(ReadOnlySpan<byte> storeKey, scoped in VersionView source)
     {
         if (source.IsContent)
-            Run.Store.PutContent(storeKey, source.Reference, source.Value, Sequence, Time, expiry: 0);
+            Run.Store.PutContent(
+                storeKey, source.Reference, source.IsValueAtHand ? source.Value : default, Sequence, Time, expiry: 0);
         else
             Run.Store.Put(storeKey, source.Value, Sequence, Time, expiry: 0);
         Run.Recent?.Add(Sequence, storeKey);
@@ -348,6 +349,7 @@ internal sealed class OperationTable
     /// <summary>Without a lock: brings the large values that the operations of a part will look at into the cache.</summary>
     internal void ReadAhead(Span<byte> part, RunState run)
     {
+        CountWrites(part, run);                              // a trial looks at what Apply will look at
         Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
         while (Operation.TryTake(ref part, out var operation, out _))
         {

@@ -34,6 +34,34 @@ public class DocumentWriteTests
         });
     }
 
+    /// <summary>The version of a part was looked for below a large text as if that were a container, and the look ended in a broken
+    /// invariant.</summary>
+    [Theory]
+    [ClassData(typeof(AllModes))]
+    [Trait("Requirement", "JS-32")]
+    public void JS_32_Large_texts_in_a_document_are_content_in_every_operation(Durability mode)
+    {
+        using var database = new TestDatabase(mode);
+        var (large, other) = (new string('x', 20_000), new string('y', 30_000));
+        var json = database.Run.Json;
+        json.Create("d", Value.Object(("a", large), ("list", Value.Array(large, Value.Object(("b", large)), 1))));
+        json.StringAppend("d", "$.a", "z");
+        json.ArrayInsert("d", "$.list", 0, other);
+        json.Patch("d", new JsonPatch(JsonPatchOperation.Copy("/list/0", "/copy"), JsonPatchOperation.Move("/list/1", "/moved")));
+        json.ArrayRemove("d", "$.list", 0);
+        var last = json.Set("d", "$.list[0].b", other);
+        var expected = Value.Object(
+            ("a", large + "z"), ("list", Value.Array(Value.Object(("b", other)), 1)), ("copy", other), ("moved", large));
+        database.NowAndAfterReopening(() =>
+        {
+            var found = database.Run.Json.GetVersioned("d")!.Value;
+            Assert.Equal((expected, last, last), (found.Value, found.Version, found.Region));
+            Assert.Equal(large, database.Run.Json.Get("d", "$.moved")!.Value.AsString());
+        });
+        Assert.True(database.Run.Json.Delete("d"));
+        database.NowAndAfterReopening(() => Assert.Null(database.Run.Json.Get("d")));
+    }
+
     [Theory]
     [ClassData(typeof(AllModes))]
     [Trait("Requirement", "JS-9")]
