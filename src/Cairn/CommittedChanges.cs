@@ -36,15 +36,15 @@ public sealed record Change
     /// <summary>The run that it changed.</summary>
     public required RunId Run { get; init; }
 
-    /// <summary><c>kv</c>, <c>events</c>, <c>state</c>, <c>traces</c>, <c>runs</c>; of the engine's bookkeeping <c>idempotency</c>,
-    /// <c>subscriptions</c>, <c>triggers</c>.</summary>
+    /// <summary><c>kv</c>, <c>json</c>, <c>events</c>, <c>state</c>, <c>traces</c>, <c>runs</c>; of the engine's bookkeeping
+    /// <c>idempotency</c>, <c>subscriptions</c>, <c>triggers</c>.</summary>
     public required string Primitive { get; init; }
 
     /// <summary>Primitive and operation, such as <c>kv.put</c> or <c>event.append</c>.</summary>
     public required string Operation { get; init; }
 
-    /// <summary>What the primitive calls the thing: a key, the name of a state cell, <c>#</c> and the number of an event, the id of a trace
-    /// or run.</summary>
+    /// <summary>What the primitive calls the thing: a key, the id of a document, the name of a state cell, <c>#</c> and the number of an
+    /// event, the id of a trace or run.</summary>
     public required string Key { get; init; }
 
     /// <summary>Names the thing in its run.</summary>
@@ -63,6 +63,14 @@ public sealed record Change
     /// <summary>Counter of a state cell after a write; null otherwise.</summary>
     public Counter? Counter { get; init; }
 
+    /// <summary>Place in the document that an operation was given; null for operations on a whole document and its patches, and for all
+    /// else.</summary>
+    public DocumentPath? Path { get; init; }
+
+    /// <summary>What an operation on a document was given: the value, the patch, the text or the elements to append, what an increment
+    /// adds; of an insertion an Object of <c>index</c> and <c>values</c>, of a removal of <c>index</c> and <c>count</c>.</summary>
+    public ChangedValue Given { get; init; }
+
     /// <summary>Type of an event, kind of a trace; null otherwise.</summary>
     public string? Type { get; init; }
 
@@ -72,7 +80,9 @@ public sealed record Change
     /// <summary>When what it wrote expires; null for never.</summary>
     public DateTimeOffset? Expiry { get; init; }
 
-    /// <summary>The value after it: of a key, a cell, the payload of an event, a trace, what a run's record was changed by.</summary>
+    /// <summary>The value after it: of a key, a cell, the payload of an event, a trace, what a run's record was changed by. Of a
+    /// document, what stands at <see cref="Path"/> when the operation alone tells it: created, put, set, incremented,
+    /// deleted.</summary>
     public ChangedValue After { get; init; }
 
     /// <summary>The value of a key or cell before the commit.</summary>

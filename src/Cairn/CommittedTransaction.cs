@@ -82,8 +82,21 @@ public sealed record CommittedTransaction
             operation.Expiry == 0 ? null : CommitClock.Time(operation.Expiry))
         {
             Address = new ItemAddress(set.Name, set.Describe(operation, run)),
-            Value = ValueIn(code, body),
+            Path = PathIn(operation, out var given),
+            Value = given ?? ValueIn(code, body),
         };
+    }
+
+    private static DocumentPath? PathIn(in Operation operation, out Value? given)
+    {
+        var code = (OperationCode)operation.Code;
+        given = null;
+        if (!Feed.ChangeMatch.IsDocument(code))
+            return null;
+        if (!DocumentBody.TryRead(operation, out var body))
+            throw new MalformedPayloadException("an operation on a document");
+        given = body.Given(code);
+        return DocumentBody.HasPath(code) ? new DocumentPath(Documents.EncodedPath.Read(body.Path)) : null;
     }
 
     // Where the canonical value lies in a body, by docs/format.md.

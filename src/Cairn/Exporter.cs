@@ -2,7 +2,7 @@
 //
 //      {"line":"head", ...}                              format, database, sequence, time
 //      {"line":"run", ...}                               identity, name, parent, fork point, created, tags, metadata
-//      {"line":"kv"|"state"|"event"|"trace"|"consumer"}  of that run, each with "run"
+//      {"line":"kv"|"json"|"state"|"event"|"trace"|"consumer"}  of that run, each with "run"
 //      {"line":"events_from"}                            before the events, when those before them were trimmed
 //      {"line":"run_end", ...}                           status, completed, error, result; only of a run that is not active
 //      ... the next run
@@ -118,6 +118,7 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
             ("fork_sequence", Fields.Of((long?)record.ForkSequence)),
             ("cause", _causes.At(run.Born))));
         WriteValues(run, views);
+        WriteDocuments(run, views);
         WriteCells(run, views);
         WriteEvents(run, views);
         foreach (var trace in TracesOf(views))
@@ -177,6 +178,33 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
                     ("time_us", CommitClock.Microseconds(value.Time)),
                     ("expiry_us", Fields.Of(Microseconds(value.Expiry))),
                     ("cause", _causes.At(value.Version.Value))));
+            }
+
+            cursor = page.Cursor;
+        }
+        while (cursor is not null);
+    }
+
+    // Each document is looked up for itself: a page of ids and one document are in memory, never a page of documents.
+    private void WriteDocuments(RunState run, SnapshotViews views)
+    {
+        string? cursor = null;
+        do
+        {
+            var page = views.Json.List(new ScanOptions { Cursor = cursor });
+            foreach (var id in page)
+            {
+                if (views.Json.GetVersioned(id) is not { } document || Mutant.Is("export-forgets-documents"))
+                    continue;
+                WriteLine(Fields.Write(
+                    ("line", "json"),
+                    ("run", run.Id.ToString()),
+                    ("id", id),
+                    ("value", document.Value),
+                    ("version", (long)document.Version.Value),
+                    ("time_us", CommitClock.Microseconds(document.Time)),
+                    ("expiry_us", Fields.Of(Microseconds(document.Expiry))),
+                    ("cause", _causes.At(document.Version.Value))));
             }
 
             cursor = page.Cursor;
@@ -343,7 +371,7 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
             {
                 "run" or "version" or "created_us" or "fork_sequence" or "cause" => false,
                 "name" => kind != "run",
-                "time_us" => kind is not ("kv" or "state"),
+                "time_us" => kind is not ("kv" or "json" or "state"),
                 _ => true,
             })).Encode());
         }

@@ -184,6 +184,7 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         var isWritten = kind switch
         {
             "kv" => Put(line, run),
+            "json" => Create(line, run),
             "state" => Set(line, run),
             "events_from" => BeginEvents(line, run),
             "event" => Append(line, run),
@@ -367,6 +368,25 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         Expect(run, storeKey);
         KvOperations.AddPut(Open(run), storeKey[1..], length, expiry, out var target);
         ValueCodec.Encode(value, target);
+        return true;
+    }
+
+    private bool Create(Line line, RunState run)
+    {
+        var id = line.Text("id");
+        var value = line.Need("value");
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKey = KeyRules.EncodeBehind(StoreKeys.Json, id, isWrite: true, buffer);
+        var length = value.Measure.Check(_engine.Limits, FloatRule.Finite);
+        var expiry = line.NumberOrNull("expiry_us") ?? 0;
+        if (new Run(_engine, run, CommitOptions.Default).Json.GetVersioned(id) is { } there)
+            return Differs(Versions.ToExpiry(expiry) == there.Expiry && there.Value == value, "document");
+        if (IsOver(expiry))
+            return false;
+        Expect(run, storeKey);
+        var body = DocumentOperations.Add(
+            Open(run), OperationCode.JsonCreate, storeKey[1..], DocumentBody.Length(OperationCode.JsonCreate, 0, length), expiry);
+        ValueCodec.Encode(value, DocumentBody.Write(body, OperationCode.JsonCreate, default));
         return true;
     }
 

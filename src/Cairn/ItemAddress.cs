@@ -12,11 +12,11 @@ public readonly record struct ItemAddress(string Primitive, string Key)
     /// <summary>A key-value.</summary>
     public static ItemAddress OfKey(string key) => new("kv", key);
 
-    /// <summary>A state cell.</summary>
-    public static ItemAddress OfCell(string name) => new("state", name);
-
     /// <summary>A document.</summary>
     public static ItemAddress OfDocument(string id) => new("json", id);
+
+    /// <summary>A state cell.</summary>
+    public static ItemAddress OfCell(string name) => new("state", name);
 
     /// <summary>An event.</summary>
     public static ItemAddress OfEvent(EventNumber number) => new("events", number.ToString());

@@ -46,8 +46,11 @@ public sealed record LogOperation(RunId Run, string Name, ReadOnlyMemory<byte> K
     /// <summary>What it changes.</summary>
     public ItemAddress Address { get; init; }
 
-    /// <summary>The value in the body: of a key, a state cell, an event's payload, a trace, a change of a run; null where there is
-    /// none.</summary>
+    /// <summary>Place in the document, of operations that are given one; null for all others.</summary>
+    public DocumentPath? Path { get; init; }
+
+    /// <summary>The value in the body: of a key, of an operation on a document what it was given, a state cell, an event's payload, a
+    /// trace, a change of a run; null where there is none.</summary>
     public Value? Value { get; init; }
 }
 

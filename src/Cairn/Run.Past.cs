@@ -46,9 +46,9 @@ public sealed partial class Run
             : found;
     }
 
-    /// <summary>The commit that wrote what a reader sees now: of a key or a state cell its newest value, of an event or a trace its
-    /// record or its redaction, of the run itself the last change of its record. Costs a read of the run's own records down to
-    /// it.</summary>
+    /// <summary>The commit that wrote what a reader sees now: of a key or a state cell its newest value, of a document its last change,
+    /// of an event or a trace its record or its redaction, of the run itself the last change of its record. Costs a read of the run's own
+    /// records down to it.</summary>
     /// <param name="address">A thing of this run.</param>
     /// <returns>Null when there is no such thing, or it has expired.</returns>
     /// <exception cref="HistoryTrimmedException">That commit is no longer kept.</exception>
@@ -70,9 +70,25 @@ public sealed partial class Run
             written = version.Sequence;
         }
 
+        return CommitAt(written, isOfIndex: storeKey[0] is StoreKeys.Run);
+    }
+
+    /// <summary>The commit that last changed a place of a document, or made what holds it.</summary>
+    /// <param name="id">Of the document.</param>
+    /// <param name="path">The place.</param>
+    /// <returns>Null when there is no such document or place.</returns>
+    /// <inheritdoc cref="Blame(ItemAddress)" path="/exception"/>
+    public CommittedTransaction? Blame(string id, DocumentPath path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        return Json.GetVersioned(id, path) is { } found ? CommitAt(found.Region.Value, isOfIndex: false) : null;
+    }
+
+    private CommittedTransaction CommitAt(ulong written, bool isOfIndex)
+    {
         // What a fork has from before, a run that it reads through to has written.
         var writer = _state;
-        while (writer.Store.Base is { } below && written <= below.At && storeKey[0] is not StoreKeys.Run)
+        while (writer.Store.Base is { } below && written <= below.At && !isOfIndex)
             writer = below.Owner;
         using var chain = ChainOrThrow(written, writer);
         while (chain.MoveNext(out var payload))
@@ -189,6 +205,8 @@ public sealed partial class Run
         {
             case "kv":
                 return KvView.StoreKey(address.Key, buffer).ToArray();
+            case "json":
+                return KeyRules.EncodeBehind(StoreKeys.JsonHeader, address.Key, isWrite: false, buffer).ToArray();
             case "state":
                 return StateView.StoreKey(address.Key, buffer).ToArray();
             case "idempotency":
@@ -203,7 +221,7 @@ public sealed partial class Run
             default:
                 throw new CairnException(
                     ErrorCode.InvalidArgument,
-                    $"'{address}' names nothing in run {Id}. Write kv/KEY, state/NAME, events/#NUMBER, traces/ID or runs/{Id}.");
+                    $"'{address}' names nothing in run {Id}. Write kv/KEY, json/ID, state/NAME, events/#NUMBER, traces/ID or runs/{Id}.");
         }
     }
 }

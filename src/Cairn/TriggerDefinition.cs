@@ -82,9 +82,9 @@ public sealed record TriggerCondition
 
     internal TriggerMode Mode { get; init; }
 
-    /// <summary>A key-value or state cell whose key begins with a text is written, deleted or expires by a commit. Fires once per
-    /// commit.</summary>
-    /// <param name="primitive"><c>kv</c> or <c>state</c>.</param>
+    /// <summary>A key-value, document or state cell whose key or id begins with a text is written, changed, deleted or expires by a commit.
+    /// Fires once per commit.</summary>
+    /// <param name="primitive"><c>kv</c>, <c>json</c> or <c>state</c>.</param>
     /// <param name="prefix">1 to 1,024 bytes of UTF-8.</param>
     public static TriggerCondition Prefix(string primitive, string prefix) =>
         new() { Kind = PrefixKind, Primitive = primitive, Key = prefix };

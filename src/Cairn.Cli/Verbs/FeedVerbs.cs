@@ -145,10 +145,10 @@ internal static class FeedVerbs
 
         private readonly Option<string?> _from;
         private readonly Option<string[]> _runs = Many("--of", "RUN", "Only changes of this run, by name or id");
-        private readonly Option<string[]> _primitives = Many("--primitive", "NAME", "Only of kv, events, state, traces, runs");
+        private readonly Option<string[]> _primitives = Many("--primitive", "NAME", "Only of kv, json, events, state, traces, runs");
         private readonly Option<string?> _prefix = new("--prefix")
         {
-            Description = "Only key-values and state cells whose key begins so.",
+            Description = "Only key-values, state cells and documents whose key or id begins so.",
             HelpName = "TEXT",
         };
         private readonly Option<string[]> _types = Many("--type", "TYPE", "Only events of this type, or traces of this kind");
@@ -240,8 +240,15 @@ internal static class FeedVerbs
             {
                 List<string> columns =
                     [commit.Sequence.ToString(), Show.Time(commit.Time), change.Run.ToString(), change.Operation, change.Key];
+                if (change.Path is { } path)
+                    columns[^1] += $" {path}";
                 if (call.Get(_values))
-                    columns.Add($"{Short(change.Before)} -> {Short(change.After)}");
+                {
+                    columns.Add(change.Given.State == ChangedValueState.NotAsked
+                        ? $"{Short(change.Before)} -> {Short(change.After)}"
+                        : Short(change.Given));
+                }
+
                 call.Streams.Out.WriteLine(string.Join('\t', columns.Select(Streams.OneLine)));
             }
         }
@@ -265,6 +272,9 @@ internal static class FeedVerbs
                 ("address", change.Address), ("type", change.Type), ("tags", Value.Array(change.Tags.Select(tag => (Value)tag))),
                 ("expiry_us", Show.Microseconds(change.Expiry)),
             ];
+            if (change.Path is { } path)
+                members.Add(("path", path.ToString()));
+            Add(members, "given", change.Given);
             Add(members, "before", change.Before);
             Add(members, "after", change.After);
             return Value.Object([.. members]);

@@ -61,18 +61,24 @@ internal static class LogVerbs
     {
         var what = new Argument<string>("address")
         {
-            Description = "kv/KEY, state/NAME, events/#NUMBER, traces/ID, or runs/ID for the run's own record.",
+            Description = "kv/KEY, json/ID, state/NAME, events/#NUMBER, traces/ID, or runs/ID for the run's own record.",
         };
+        var place = new Option<string?>("--path") { Description = "Of json/ID: the place in the document, such as $.a[0].",
+            HelpName = "PATH" };
         return new Verb(
             "blame", "Prints the commit that wrote what a run holds now; exit code 1 when there is no such thing.",
             "cairn blame kv/customer --run refund-4711", Needs.ReadRun,
             call =>
             {
                 if (!ItemAddress.TryParse(call.Get(what), out var address))
-                    throw new UsageException($"'{call.Get(what)}' is no address. Write kv/KEY, state/NAME, events/#NUMBER or traces/ID.");
-                return call.Run.Blame(address) is { } commit ? ShowCommit(call, commit) : call.Absent("address", address.ToString());
+                    throw new UsageException($"'{call.Get(what)}' is no address. Write kv/KEY, json/ID, state/NAME, events/#NUMBER or "
+                        + "traces/ID.");
+                if (call.Get(place) is not null && address.Primitive != "json")
+                    throw new UsageException("--path is a place in a document: json/ID.");
+                var blamed = call.Get(place) is { } path ? call.Run.Blame(address.Key, path) : call.Run.Blame(address);
+                return blamed is { } commit ? ShowCommit(call, commit) : call.Absent("address", address.ToString());
             },
-            what);
+            what, place);
     }
 
     private static int ShowCommit(Call call, CommittedTransaction commit)
@@ -94,7 +100,8 @@ internal static class LogVerbs
                     + string.Join(' ', reads.Items)
                 : null),
             .. commit.Runs.Select(run => ("run", (string?)run.ToString())),
-            .. commit.Operations.Select(operation => (operation.Name, (string?)$"{operation.Address} {BodyText(operation)}".TrimEnd())),
+            .. commit.Operations.Select(operation =>
+                (operation.Name, (string?)$"{operation.Address}{PathText(operation)} {BodyText(operation)}".TrimEnd())),
         ];
         return call.Figures(
             Value.Object(Json(commit)), lines.Where(line => line.Item2 is not null).Select(line => (line.Item1, line.Item2!)));
@@ -103,7 +110,7 @@ internal static class LogVerbs
     private static string Told(CommittedTransaction commit)
     {
         const int shown = 3;
-        var first = commit.Operations.Take(shown).Select(operation => $"{operation.Name} {operation.Address}");
+        var first = commit.Operations.Take(shown).Select(operation => $"{operation.Name} {operation.Address}{PathText(operation)}");
         var more = commit.Operations.Count > shown ? $" and {Show.Plain(commit.Operations.Count - shown)} more" : "";
         return string.Join(", ", first) + more;
     }
@@ -122,6 +129,7 @@ internal static class LogVerbs
         ("run", operation.Run.ToString()),
         ("operation", operation.Name),
         ("address", operation.Address.ToString()),
+        ("path", operation.Path?.ToString()),
         ("value", operation.Value ?? Value.Null),
         ("expiry_us", Show.Microseconds(operation.Expiry)));
 
@@ -173,7 +181,7 @@ internal static class LogVerbs
             return;
         foreach (var operation in record.Operations)
         {
-            var (key, body) = (Streams.OneLine(KeyText(operation)), Streams.OneLine(BodyText(operation)));
+            var (key, body) = (Streams.OneLine(KeyText(operation) + PathText(operation)), Streams.OneLine(BodyText(operation)));
             call.Streams.Out.WriteLine($"{"",12}{operation.Name} {key} {body}".TrimEnd());
         }
     }
@@ -198,6 +206,8 @@ internal static class LogVerbs
         if (values)
         {
             members.Add(("key", KeyText(operation)));
+            if (operation.Path is { } path)
+                members.Add(("path", path.ToString()));
             members.Add(operation.Value is { } value ? ("value", value) : ("body", Value.Bytes(operation.Body.Span)));
         }
 
@@ -216,9 +226,11 @@ internal static class LogVerbs
         }
     }
 
+    private static string PathText(LogOperation operation) => operation.Path is { } path ? $" {path}" : "";
+
     private static string BodyText(LogOperation operation)
     {
-        var text = operation.Value is { } value ? value.ToJson() : operation.Body.Length == 0 ? ""
+        var text = operation.Value is { } value ? value.ToJson() : operation.Body.Length == 0 || operation.Address.Primitive == "json" ? ""
             : "0x" + Convert.ToHexStringLower(operation.Body.Span);
         return text.Length <= ShownChars ? text : $"{text[..ShownChars]}... ({Show.Number(text.Length)} characters)";
     }

@@ -20,7 +20,7 @@ internal static class TriggerVerbs
         var (name, run) = (Name(), Run());
         var when = new Option<string>("--when")
         {
-            Description = "prefix kv|state TEXT; event TYPE; or threshold kv|state KEY >=|>|<=|< NUMBER [edge|level].",
+            Description = "prefix kv|json|state TEXT; event TYPE; or threshold kv|state KEY >=|>|<=|< NUMBER [edge|level].",
             HelpName = "CONDITION",
             Required = true,
         };

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Cairn.Codec;
+using Cairn.Documents;
 using Cairn.Log;
 using Cairn.Primitives;
 using Cairn.Store;
@@ -11,7 +12,7 @@ namespace Cairn.Feed;
 internal sealed class ChangeMatch
 {
     private static readonly string[] Known =
-        ["kv", "events", "state", "traces", "runs", "merges", "idempotency", "subscriptions", "triggers"];
+        ["kv", "json", "events", "state", "traces", "runs", "merges", "idempotency", "subscriptions", "triggers"];
 
     /// <summary>What consumers leave behind themselves: unasked, a consumer would be given its own acknowledgements for ever.</summary>
     private static readonly string[] OnlyNamed = ["subscriptions", "triggers"];
@@ -96,8 +97,13 @@ internal sealed class ChangeMatch
         return (_types is null || _types.Takes(Utf8.GetBytes(NameOf(order.Type)))) && (_tags is null || order.Tags.Any(_tags.Contains));
     }
 
-    /// <summary>The key of the operation is that of a key-value or a state cell.</summary>
-    internal static bool HasKey(OperationCode code) => ((byte)code & 0xF0) is StoreKeys.Kv or StoreKeys.State;
+    /// <summary>The key of the operation is that of a key-value or a state cell, or the id of a document.</summary>
+    internal static bool HasKey(OperationCode code) => HasWhole(code) || IsDocument(code);
+
+    /// <summary>The operation says by itself what the thing of its key came to.</summary>
+    internal static bool HasWhole(OperationCode code) => ((byte)code & 0xF0) is StoreKeys.Kv or StoreKeys.State;
+
+    internal static bool IsDocument(OperationCode code) => ((byte)code & 0xF0) == StoreKeys.Json;
 
     internal static TraceOrder OrderOf(in Operation operation) =>
         Fields.TryRead(operation.Body, out var fields) && TraceContent.TryReadOrder(fields, out var order)
@@ -157,6 +163,8 @@ internal readonly struct ChangeDecoder(OperationTable operations, ChangeOptions 
                 var kept = BinaryPrimitives.ReadInt64LittleEndian(operation.Body[16..]);
                 change = change with { Expiry = kept == 0 ? null : CommitClock.Time(kept) };
                 break;
+            case var any when ChangeMatch.IsDocument(any):
+                return OfDocument(change, operation);
             case not OperationCode.StateExpire when ((byte)code & 0xF0) == StoreKeys.State:
                 change = change with { Counter = new Counter(BinaryPrimitives.ReadUInt64LittleEndian(operation.Body[sizeof(uint)..])) };
                 break;
@@ -165,15 +173,41 @@ internal readonly struct ChangeDecoder(OperationTable operations, ChangeOptions 
         if (options.Values == ChangeValues.None)
             return change;
         change = change with { After = After(set, operation) };
-        return before is null || !ChangeMatch.HasKey(code)
+        return before is null || !ChangeMatch.HasWhole(code)
             ? change
             : change with { Before = before.Of(set, run, operation, sequence, previous, time) };
+    }
+
+    // What was asked, and what that says of the place; the document itself is in no record (DocumentOperations.cs).
+    private Change OfDocument(Change change, in Operation operation)
+    {
+        var code = (OperationCode)operation.Code;
+        if (!DocumentBody.TryRead(operation, out var body))
+            throw new MalformedPayloadException("an operation on a document");
+        if (DocumentBody.HasPath(code))
+            change = change with { Path = new DocumentPath(EncodedPath.Read(body.Path)) };
+        if (options.Values == ChangeValues.None)
+            return change;
+        var given = operation.Body.Length > options.ValueBytesMax ? ChangedValue.Only(ChangedValueState.NotRead)
+            : body.Given(code) is { } value ? ChangedValue.Of(value) : default;
+        return change with
+        {
+            Given = given,
+            After = code switch
+            {
+                OperationCode.JsonCreate or OperationCode.JsonPut or OperationCode.JsonSet => given,
+                OperationCode.JsonIncrement => ChangedValue.Of(body.Sum),
+                OperationCode.JsonDeletePath or OperationCode.JsonDestroy => ChangedValue.Only(ChangedValueState.Absent),
+                OperationCode.JsonExpire => ChangedValue.Only(ChangedValueState.Unchanged),
+                _ => default,
+            },
+        };
     }
 
     private ChangedValue After(OperationSet set, in Operation operation)
     {
         var code = (OperationCode)operation.Code;
-        if (ChangeMatch.HasKey(code))
+        if (ChangeMatch.HasWhole(code))
         {
             byte[] key = [(byte)((byte)code & 0xF0), .. operation.Key];
             return set.Project(operation, key, out var stored, out _) switch

@@ -48,8 +48,15 @@ internal static class TriggerForm
             return;
         }
 
-        if (when.Primitive is not ("kv" or "state"))
-            throw new CairnException(ErrorCode.InvalidArgument, "The condition of a trigger is on kv or state; name one of them.");
+        if (when.Kind == TriggerCondition.ThresholdKind && when.Primitive == "json")
+        {
+            throw new CairnException(
+                ErrorCode.InvalidArgument,
+                "A threshold is on a number in kv or state. A document has no one number: use a prefix on json.");
+        }
+
+        if (when.Primitive is not ("kv" or "json" or "state"))
+            throw new CairnException(ErrorCode.InvalidArgument, "The condition of a trigger is on kv, json or state; name one of them.");
         ArgumentNullException.ThrowIfNull(when.Key);
         KeyRules.EncodeKeyForRead(when.Key, stackalloc byte[Limits.KeyBytesMax], out _);
         if (!double.IsFinite(when.Bound))

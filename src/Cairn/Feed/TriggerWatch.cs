@@ -35,7 +35,7 @@ internal static class TriggerWatch
                 continue;
             }
 
-            var family = when.Primitive == "kv" ? StoreKeys.Kv : StoreKeys.State;
+            var family = when.Primitive switch { "kv" => StoreKeys.Kv, "json" => StoreKeys.Json, _ => StoreKeys.State };
             if ((operation.Code & 0xF0) != family)
                 continue;
             if (when.Kind == TriggerCondition.PrefixKind)

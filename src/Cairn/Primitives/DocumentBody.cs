@@ -98,6 +98,19 @@ internal readonly ref struct DocumentBody
     /// <summary>What it came to.</summary>
     internal Value Sum => ReadNumber(Rest[NumberBytes..]);
 
+    /// <summary>What the operation was given beside its path, for people and feeds: a value, a patch, the elements of an append; of an
+    /// insertion an Object of <c>index</c> and <c>values</c>, of a removal of <c>index</c> and <c>count</c>; null where there is
+    /// nothing.</summary>
+    internal Value? Given(OperationCode code) => code switch
+    {
+        OperationCode.JsonCreate or OperationCode.JsonPut or OperationCode.JsonSet or OperationCode.JsonPatch or OperationCode.JsonMerge
+            or OperationCode.JsonArrayAppend or OperationCode.JsonStringAppend => Value.Decode(Rest),
+        OperationCode.JsonArrayInsert => Value.Object(("index", Index), ("values", Value.Decode(Inserted))),
+        OperationCode.JsonArrayRemove => Value.Object(("index", Index), ("count", (long)Count)),
+        OperationCode.JsonIncrement => By,
+        _ => default(Value?),
+    };
+
     /// <summary>Bytes of a body.</summary>
     internal static int Length(OperationCode code, int pathBytes, int restBytes) =>
         ThereBytes + (HasPath(code) ? sizeof(uint) + pathBytes : 0) + restBytes;

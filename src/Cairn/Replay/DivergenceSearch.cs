@@ -135,6 +135,7 @@ internal static class DivergenceSearch
             "traces" => TraceName(operation.Address.Key),
             "runs" => "runs",
             "events" when _chosen is not null => "events",     // their order counts, and not their numbers
+            "json" => $"{operation.Address}{operation.Path}",
             _ => operation.Address.ToString(),
         };
 

@@ -90,6 +90,7 @@ internal sealed partial class SalvageWriter
         _isGone = _records.TryGetValue(id, out var record) && record is null;
         if (_isGone)
             return;
+        _known.DocumentGap = 1;                              // documents are not taken from tables
         _runs[id] = _known;
         if (record is not null && _begun.Add(id))
             BeginRun(id, record);
@@ -193,6 +194,8 @@ internal sealed partial class SalvageWriter
             Lose(_current, MergesText);
         if (family == StoreKeys.Subscription && !version.IsTombstone)
             Lose(_current, SubscriptionsText);
+        if (family == StoreKeys.Json && !version.IsTombstone)
+            Lose(_current, $"the document '{Utf8.GetTrustedString(key)}': documents are not taken from tables");
         if (family is StoreKeys.Kv or StoreKeys.State && TryEndPast(entry))
             return;
         if (family is not (StoreKeys.Kv or StoreKeys.State or StoreKeys.Event or StoreKeys.Consumer or StoreKeys.Trace

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Cairn.Codec;
 using Cairn.Log;
 using Cairn.Primitives;
 using Cairn.Store;
@@ -13,6 +14,7 @@ namespace Cairn.Transfer;
 /// <item>a run's name that another has by now, because its deletion was lost, is left out;</item>
 /// <item>events behind lost ones follow the last one that is there: new numbers, and hashes that go with them; causes that were lost are
 /// left out, consumers and redactions follow the numbers;</item>
+/// <item>a document whose operations were lost in between stays as it was before them, until it is written as a whole again;</item>
 /// <item>a change of something that is not there (an expiry, a redaction, an end of a run) is dropped and counted.</item>
 /// </list></summary>
 internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pins, Action<long> setTime)
@@ -100,13 +102,24 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         if (known is null)
             _runs.Add(part.Run, known = new Source());
         if (part.Previous != known.LastPosition)
+        {
             Lose(part.Run, $"records before sequence {sequence}");
+            known.DocumentGap++;
+        }
+
         known.LastPosition = position;
 
         var target = new PartOf(batch, part.Run, path.Catalogue.Find(part.Run) is { IsDeleted: false } run ? run : null);
         for (var index = 0; part.MoveNext(out var operation); index++)
         {
-            if (marks.Has(index) && !TryCarry(target, known, operation))
+            if (!marks.Has(index))
+            {
+                if (IsDocument(operation))
+                    known.DocumentGap++;
+                continue;
+            }
+
+            if (!TryCarry(target, known, operation))
             {
                 Dropped++;
                 Lose(part.Run, $"an operation of code {operation.Code:x2} that rested on something lost");
@@ -141,6 +154,8 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
             Begin(target, Fields.Write().Encode());
         }
 
+        if (IsDocument(operation))
+            return TryChangeDocument(target, known, operation);
         switch (code)
         {
             case OperationCode.EventAppend:
@@ -234,6 +249,7 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
             return true;
         }
 
+        known.DocumentGap++;
         Lose(target.Id, isPast
             ? $"what it had from run {parent}, which it was forked from at its sequence {start.Sequence}: what that was then is not there"
             : $"what it had from run {parent} when it was forked");
@@ -268,6 +284,40 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
     {
         using var reader = path.Catalogue.State.Store.Read();
         return reader.TryGetNewest(RunKeys.Name(stackalloc byte[RunKeys.LengthMax], name), out var version) && !version.IsTombstone;
+    }
+
+    // ---- documents --------------------------------------------------------------------------------------------------------------
+
+    private static bool IsDocument(in Operation operation) => (operation.Code & 0xF0) == StoreKeys.Json;
+
+    // An operation says what to do with the document as it was. So it is done again only where all since the document's last whole write
+    // is here, and tried at the commit like a new one, which counts what it writes.
+    private bool TryChangeDocument(PartOf target, Source known, in Operation operation)
+    {
+        var id = Utf8.GetTrustedString(operation.Key);
+        if (!DocumentBody.TryRead(operation, out var body))
+            return false;
+        var code = (OperationCode)operation.Code;
+        var isWhole = code is OperationCode.JsonCreate or OperationCode.JsonPut or OperationCode.JsonDestroy;
+        var isAsItWas = known.IsAsItWas(id);
+        if (!isWhole && !isAsItWas && !Mutant.Is("salvage-trusts-documents"))
+        {
+            Lose(target.Id, $"changes of the document '{id}', which is as it was before what was lost");
+            Dropped++;
+            return true;
+        }
+
+        known.NoteWhole(id);
+        if (!isAsItWas && code == OperationCode.JsonDestroy && !target.Has(StoreKeys.Json, operation.Key))
+            return true;                                     // it was made in what was lost
+        if (!isAsItWas && code == OperationCode.JsonCreate)
+            code = OperationCode.JsonPut;                    // what was there is one whose deletion was lost
+        var batch = target.Open();
+        operation.FullBody.CopyTo(batch.Add(code, operation.Flags, operation.Key, operation.FullBody.Length, 1));
+        batch.NeedsResolve = true;
+        if (isWhole && code != OperationCode.JsonDestroy)
+            target.Note(StoreKeys.Json, operation.Key);
+        return true;
     }
 
     // ---- events -----------------------------------------------------------------------------------------------------------------
@@ -356,7 +406,21 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         // Beginnings of stretches of events that kept their distance: old number, new number.
         private readonly List<(ulong Old, ulong New)> _stretches = [];
 
+        // Of documents behind the first loss: at which loss each was last written as a whole, or followed without one.
+        private readonly Dictionary<string, int> _documents = new(StringComparer.Ordinal);
         private ulong _floor;
+
+        /// <summary>How often something was lost that may have changed documents.</summary>
+        internal int DocumentGap { get; set; }
+
+        /// <summary>The document is here as it was in the damaged database.</summary>
+        internal bool IsAsItWas(string id) => DocumentGap == 0 || (_documents.TryGetValue(id, out var gap) && gap == DocumentGap);
+
+        internal void NoteWhole(string id)
+        {
+            if (DocumentGap > 0)
+                _documents[id] = DocumentGap;
+        }
 
         internal ulong LastPosition { get; set; } = RunPart.NoPrevious;
 
@@ -380,6 +444,11 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
                 return;
             _stretches.AddRange(parent._stretches.TakeWhile(stretch => stretch.Old < below));
             NextEvent = Math.Min(parent.NextEvent, below);
+            DocumentGap = parent.DocumentGap;
+            if (below != ulong.MaxValue)
+                return;                                      // a past point: what has been whole since was not whole there
+            foreach (var (id, gap) in parent._documents)
+                _documents[id] = gap;
         }
 
         /// <summary>The new number of an event; null when that was lost.</summary>

@@ -292,8 +292,8 @@ public class SubscriptionTests
         var bad = bed.Run("changes", "--from", "nonsense", "--json");
         Assert.Equal((3, "InvalidCursor"), (bad.Exit, bad.ErrorJson["code"].AsString()));
         Assert.Equal("Damaged", bad.ErrorJson["details"]["fault"].AsString());
-        Assert.Equal(3, bed.Run("changes", "--primitive", "json").Exit);
-        Assert.Equal(3, bed.Run("watch", "--primitive", "json", "--limit", "1").Exit);
+        Assert.Equal(3, bed.Run("changes", "--primitive", "vectors").Exit);
+        Assert.Equal(3, bed.Run("watch", "--primitive", "vectors", "--limit", "1").Exit);
         Assert.Equal(1, bed.Run("changes", "--of", "nobody").Exit);
 
         bed.Good("subscription", "create", "mail", "--from", "start", "--prefix", "a");

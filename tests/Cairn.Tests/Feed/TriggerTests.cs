@@ -462,7 +462,7 @@ public class TriggerTests
 
         Assert.Equal(ErrorCode.InvalidName, Refused(name: "a/b"));
         Assert.Equal(ErrorCode.InvalidName, Refused(TriggerCondition.Event("")));
-        Assert.Equal(ErrorCode.InvalidArgument, Refused(TriggerCondition.Prefix("json", "k")));
+        Assert.Equal(ErrorCode.InvalidArgument, Refused(TriggerCondition.Prefix("vectors", "k")));
         Assert.Equal(ErrorCode.InvalidKey, Refused(TriggerCondition.Prefix("kv", "")));
         Assert.Equal(ErrorCode.InvalidArgument, Refused(TriggerCondition.Threshold("kv", "k", TriggerComparison.Above, double.NaN)));
         Assert.Equal(ErrorCode.InvalidArgument, Refused(TriggerCondition.Threshold("kv", "k", (TriggerComparison)9, 1)));
