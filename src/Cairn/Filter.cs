@@ -53,7 +53,8 @@ public enum FilterKind
 /// (<see cref="FromValue"/>): the same filter in all three forms. Immutable; safe from any thread.</summary>
 /// <remarks>Numbers are compared by their exact values whatever their kind. Values of different kinds are never equal and have no order.
 /// Where the path leads to nothing every condition is false, <see cref="FilterKind.Ne"/> and <see cref="FilterKind.NotIn"/> too; a
-/// <see cref="Not"/> around it is true.</remarks>
+/// <see cref="Not"/> around it is true. Besides places of the value a condition may look at <c>$key</c>, <c>$version</c> and <c>$time</c>
+/// (<see cref="FilterPath"/>).</remarks>
 public sealed class Filter : IEquatable<Filter>
 {
     private static readonly Filter[] None = [];
@@ -63,10 +64,15 @@ public sealed class Filter : IEquatable<Filter>
     private readonly Value[] _values;
     private readonly int _mostValues;
 
-    private Filter(FilterKind kind, Filter[] parts, DocumentPath? path, Value value, Value[] values)
+    // A bit for each field that is asked for, here or below.
+    private readonly int _fields;
+
+    private Filter(FilterKind kind, Filter[] parts, FilterPath? path, Value value, Value[] values)
     {
         Kind = kind;
-        Path = path;
+        Path = path?.Place;
+        Field = path?.Field ?? FilterField.Value;
+        _fields = 1 << (int)Field;
         Value = value;
         _parts = parts;
         _values = values;
@@ -78,6 +84,7 @@ public sealed class Filter : IEquatable<Filter>
             nodes += part.Nodes;
             depth = Math.Max(depth, part.Depth);
             _mostValues = Math.Max(_mostValues, part._mostValues);
+            _fields |= part._fields;
         }
 
         AtMost(nameof(Limits.FilterNodesMax), OptionRules.FilterNodesMost, nodes, "nodes");
@@ -92,8 +99,12 @@ public sealed class Filter : IEquatable<Filter>
     /// <summary>What And, Or and Not are over; empty for a condition.</summary>
     public IReadOnlyList<Filter> Parts => _parts;
 
-    /// <summary>The place that a condition looks at; null for And, Or and Not.</summary>
+    /// <summary>The place that a condition looks at; null for And, Or and Not, and where <see cref="Field"/> is the key, the version or
+    /// the time.</summary>
     public DocumentPath? Path { get; }
+
+    /// <summary>What a condition looks at; <see cref="FilterField.Value"/> for And, Or and Not, too.</summary>
+    public FilterField Field { get; }
 
     /// <summary>What a condition compares with; Null for those without.</summary>
     public Value Value { get; }
@@ -147,48 +158,50 @@ public sealed class Filter : IEquatable<Filter>
     }
 
     /// <summary>Equal: numbers by value (1 equals 1.0), objects without order.</summary>
-    public static Filter Eq(DocumentPath path, Value value) => Compare(FilterKind.Eq, path, value);
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidFilter"/>: <c>$key</c>, <c>$version</c> or <c>$time</c> with a value
+    /// that it cannot be compared with; see <see cref="FilterPath"/>. So all conditions.</exception>
+    public static Filter Eq(FilterPath path, Value value) => Compare(FilterKind.Eq, path, value);
 
     /// <summary>There, and not equal. A value of another kind is not equal.</summary>
-    public static Filter Ne(DocumentPath path, Value value) => Compare(FilterKind.Ne, path, value);
+    public static Filter Ne(FilterPath path, Value value) => Compare(FilterKind.Ne, path, value);
 
     /// <summary>Greater: numbers by value, String and Bytes by bytes, Bool with false first.</summary>
-    public static Filter Gt(DocumentPath path, Value value) => Compare(FilterKind.Gt, path, value);
+    public static Filter Gt(FilterPath path, Value value) => Compare(FilterKind.Gt, path, value);
 
     /// <summary>Greater or equal, in the order of <see cref="Gt"/>.</summary>
-    public static Filter Gte(DocumentPath path, Value value) => Compare(FilterKind.Gte, path, value);
+    public static Filter Gte(FilterPath path, Value value) => Compare(FilterKind.Gte, path, value);
 
     /// <summary>Less, in the order of <see cref="Gt"/>.</summary>
-    public static Filter Lt(DocumentPath path, Value value) => Compare(FilterKind.Lt, path, value);
+    public static Filter Lt(FilterPath path, Value value) => Compare(FilterKind.Lt, path, value);
 
     /// <summary>Less or equal, in the order of <see cref="Gt"/>.</summary>
-    public static Filter Lte(DocumentPath path, Value value) => Compare(FilterKind.Lte, path, value);
+    public static Filter Lte(FilterPath path, Value value) => Compare(FilterKind.Lte, path, value);
 
     /// <summary>Equal to one of the values.</summary>
     /// <exception cref="LimitException">More than 100,000 values.</exception>
-    public static Filter In(DocumentPath path, params IEnumerable<Value> values) => Among(FilterKind.In, path, values);
+    public static Filter In(FilterPath path, params IEnumerable<Value> values) => Among(FilterKind.In, path, values);
 
     /// <summary>There, and equal to none of the values.</summary>
     /// <inheritdoc cref="In"/>
-    public static Filter NotIn(DocumentPath path, params IEnumerable<Value> values) => Among(FilterKind.NotIn, path, values);
+    public static Filter NotIn(FilterPath path, params IEnumerable<Value> values) => Among(FilterKind.NotIn, path, values);
 
     /// <summary>An Array with an element that is equal, or a String that has the String in it.</summary>
-    public static Filter Contains(DocumentPath path, Value value) => Compare(FilterKind.Contains, path, value);
+    public static Filter Contains(FilterPath path, Value value) => Compare(FilterKind.Contains, path, value);
 
     /// <summary>A String that begins with this one.</summary>
-    public static Filter Prefix(DocumentPath path, string prefix)
+    public static Filter Prefix(FilterPath path, string prefix)
     {
         ArgumentNullException.ThrowIfNull(prefix);
         return Compare(FilterKind.Prefix, path, prefix);
     }
 
     /// <summary>There, Null included.</summary>
-    public static Filter Exists(DocumentPath path) => Compare(FilterKind.Exists, path, default);
+    public static Filter Exists(FilterPath path) => Compare(FilterKind.Exists, path, default);
 
     /// <summary>Reads a filter: <c>status eq "open" and (cost gte 3 or tags contains "urgent") and not $.owner exists</c>. The words are
     /// <c>and or not eq ne gt gte lt lte in "not in" contains prefix exists</c>, and <c>= != &gt; &gt;= &lt; &lt;=</c> for six of
     /// them; <c>not</c> binds closest, then <c>and</c>. Values are JSON, or text in single quotes. A path is <c>$.a['b c'][0]</c>, the
-    /// same without <c>$.</c>, or a pointer in double quotes.</summary>
+    /// same without <c>$.</c>, or a pointer in double quotes; or <c>$key</c>, <c>$version</c>, <c>$time</c>.</summary>
     /// <param name="text">At most <see cref="Limits.StringBytesMax"/> bytes.</param>
     /// <param name="limits">The limits in force; null for the defaults.</param>
     /// <exception cref="MalformedTextException"><see cref="ErrorCode.InvalidFilter"/>, or <see cref="ErrorCode.InvalidPath"/> in a
@@ -211,11 +224,45 @@ public sealed class Filter : IEquatable<Filter>
     /// <summary>True when the filter holds for a document.</summary>
     /// <param name="document">The document.</param>
     /// <param name="limits">The limits that the filter keeps to; null for the defaults.</param>
-    /// <exception cref="LimitException">The filter is larger than the limits allow.</exception>
+    /// <exception cref="LimitException">The filter is larger than the limits allow, or takes more than
+    /// <see cref="Limits.QueryStepsMax"/> steps.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidFilter"/>: the filter asks for <c>$key</c>, <c>$version</c> or
+    /// <c>$time</c>, and a document by itself has none.</exception>
     public bool Matches(Value document, Limits? limits = null)
     {
-        Check(limits ?? Limits.Defaults);
-        return FilterEvaluation.Holds(this, document);
+        var subject = new BareSubject(document);
+        return Matches(ref subject, limits ?? Limits.Defaults);
+    }
+
+    /// <summary>True when the filter holds for a value with its key, version and time.</summary>
+    /// <param name="item">The value, and what is known about it.</param>
+    /// <param name="limits">The limits that the filter keeps to; null for the defaults.</param>
+    /// <exception cref="LimitException">The filter is larger than the limits allow, or takes more than
+    /// <see cref="Limits.QueryStepsMax"/> steps.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidFilter"/>: the filter asks for one of them that the item does not
+    /// have.</exception>
+    public bool Matches(FilterItem item, Limits? limits = null)
+    {
+        var subject = new ItemSubject(item);
+        return Matches(ref subject, limits ?? Limits.Defaults);
+    }
+
+    /// <summary>True when the filter holds for what answers place by place.</summary>
+    internal bool Matches<TSubject>(ref TSubject subject, Limits limits)
+        where TSubject : IFilterSubject
+    {
+        Check(limits);
+        // Before anything is evaluated: what a filter may ask does not depend on the values that it meets.
+        for (var field = FilterField.Key; field <= FilterField.Time; field++)
+        {
+            if ((_fields >> (int)field & 1) != 0 && !subject.TryGet(field, out _))
+                throw new CairnException(
+                    ErrorCode.InvalidFilter,
+                    $"The filter asks for {FilterPath.NameOf(field)}, and what it is asked about has none. Give it a FilterItem that "
+                    + "has, or leave the condition out.");
+        }
+
+        return new FilterEvaluation<TSubject>(ref subject, limits).Holds(this);
     }
 
     /// <summary>The value of the filter's JSON; see <see cref="FromValue"/>.</summary>
@@ -226,7 +273,7 @@ public sealed class Filter : IEquatable<Filter>
 
     /// <summary>Equal parts in the same order.</summary>
     public bool Equals([NotNullWhen(true)] Filter? other) => other is not null && Kind == other.Kind && Nodes == other.Nodes
-        && Path == other.Path && Value == other.Value && _values.AsSpan().SequenceEqual(other._values)
+        && Field == other.Field && Path == other.Path && Value == other.Value && _values.AsSpan().SequenceEqual(other._values)
         && _parts.AsSpan().SequenceEqual(other._parts);
 
     /// <summary>Equal parts in the same order.</summary>
@@ -236,14 +283,15 @@ public sealed class Filter : IEquatable<Filter>
     public override int GetHashCode() => ((Value)ToString()).GetHashCode();
 
     /// <summary>A condition on one value, or on none.</summary>
-    internal static Filter Compare(FilterKind kind, DocumentPath path, Value value)
+    internal static Filter Compare(FilterKind kind, FilterPath path, Value value)
     {
         ArgumentNullException.ThrowIfNull(path);
+        Understand(kind, path, ref value);
         return new Filter(kind, None, path, value, NoValues);
     }
 
     /// <summary>In or NotIn.</summary>
-    internal static Filter Among(FilterKind kind, DocumentPath path, IEnumerable<Value> values)
+    internal static Filter Among(FilterKind kind, FilterPath path, IEnumerable<Value> values)
     {
         ArgumentNullException.ThrowIfNull(path);
         ArgumentNullException.ThrowIfNull(values);
@@ -251,7 +299,9 @@ public sealed class Filter : IEquatable<Filter>
         foreach (var value in values)
         {
             AtMost(nameof(Limits.FilterValuesMax), OptionRules.FilterValuesMost, items.Count + 1, "values");
-            items.Add(value);
+            var understood = value;
+            Understand(kind, path, ref understood);
+            items.Add(understood);
         }
 
         return new Filter(kind, None, path, default, [.. items]);
@@ -287,6 +337,12 @@ public sealed class Filter : IEquatable<Filter>
         AtMost(nameof(Limits.FilterDepthMax), limits.FilterDepthMax, Depth, "levels");
         AtMost(nameof(Limits.FilterValuesMax), limits.FilterValuesMax, _mostValues, "values");
         return this;
+    }
+
+    private static void Understand(FilterKind kind, FilterPath path, ref Value value)
+    {
+        if (FilterFields.Refusal(path.Field, kind, ref value) is { } reason)
+            throw new CairnException(ErrorCode.InvalidFilter, reason);
     }
 
     private static void AtMost(string limit, long allowed, long actual, string unit)

@@ -91,7 +91,8 @@ public sealed class JsonPatch
     public IReadOnlyList<JsonPatchOperation> Operations => _operations;
 
     /// <summary>Reads the JSON text of a patch (RFC 6902, section 3). Members that the RFC does not know are ignored.</summary>
-    /// <param name="json">An array of objects.</param>
+    /// <param name="json">An array of objects, of at most <see cref="Limits.TransactionBytesMax"/> bytes: several values of the largest
+    /// size may stand in it, each of them as deep as a value may be.</param>
     /// <param name="limits">The limits in force; null for the defaults.</param>
     /// <exception cref="DocumentException"><see cref="ErrorCode.InvalidArgument"/>: not a patch; it says which operation.</exception>
     /// <exception cref="MalformedTextException">A path in it is no pointer.</exception>
@@ -102,8 +103,8 @@ public sealed class JsonPatch
     {
         ArgumentNullException.ThrowIfNull(json);
         var allowed = limits ?? Limits.Defaults;
-        PathScanner.CheckText(json, nameof(Limits.ValueBytesMax), allowed.ValueBytesMax);
-        return FromValue(Value.FromJson(json, allowed), allowed);
+        PathScanner.CheckText(json, nameof(Limits.TransactionBytesMax), allowed.TransactionBytesMax);
+        return FromValue(Value.FromJson(json, PatchText.LimitsOfText(allowed)), allowed);
     }
 
     /// <summary>A patch from the value of its JSON.</summary>

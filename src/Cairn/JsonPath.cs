@@ -22,7 +22,7 @@ public sealed class JsonPath
 
     /// <summary>Reads a query (RFC 9535, section 2.1).</summary>
     /// <param name="text">At most <see cref="Limits.QueryBytesMax"/> bytes with <see cref="Limits.PathSegmentsMax"/> segments, those in
-    /// filters included, and 100 levels of filters, parentheses and functions.</param>
+    /// filters included, and <see cref="Limits.QueryDepthMax"/> levels of filters, parentheses and functions.</param>
     /// <param name="limits">The limits in force; null for the defaults.</param>
     /// <exception cref="MalformedTextException">No query; it says where.</exception>
     /// <exception cref="LimitException">Too long, too deep, too many segments, or a regular expression that is too large.</exception>

@@ -18,6 +18,10 @@ public sealed record Limits
     /// the square of the number of characters it tells apart. Fixed.</summary>
     public const int RegexPositionsMax = 1_900;
 
+    /// <summary>Deepest nesting of a JSONPath query: filters, parentheses and functions; and of the groups of a regular expression in
+    /// it. Fixed.</summary>
+    public const int QueryDepthMax = 100;
+
     /// <summary>LIM-3: largest encoded value, in bytes. Default 16 MiB, at most 64 MiB.</summary>
     public int ValueBytesMax { get; init; } = 16 << 20;
 
@@ -128,8 +132,8 @@ public sealed record Limits
     /// <summary>LIM-29: most runs that a fork reads through: its parent, the parent of that, and so on. Default 64, at most 256.</summary>
     public int ForkDepthMax { get; init; } = 64;
 
-    /// <summary>Most steps of one JSONPath query: values looked at, and the text compared and matched. Default 10,000,000, at most
-    /// 1,000,000,000.</summary>
+    /// <summary>Most steps of one JSONPath query, or of a filter over one document: values looked at, and the text compared and matched.
+    /// Default 10,000,000, at most 1,000,000,000.</summary>
     public int QueryStepsMax { get; init; } = 10_000_000;
 
     /// <summary>What holds where no database is at hand.</summary>
@@ -143,5 +147,5 @@ public sealed record Limits
     };
 
     internal static bool IsFixed(string limit) => limit is nameof(KeyBytesMax) or nameof(NameBytesMax) or nameof(EventCausesMax)
-        or nameof(RegexPositionsMax) or nameof(TimeToLiveMin) or nameof(TimeToLiveMax);
+        or nameof(RegexPositionsMax) or nameof(QueryDepthMax) or nameof(TimeToLiveMin) or nameof(TimeToLiveMax);
 }

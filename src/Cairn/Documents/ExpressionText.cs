@@ -19,7 +19,6 @@ namespace Cairn.Documents;
 /// <summary>Reads I-Regexp: E1 and E2 at the top of this file.</summary>
 internal sealed class ExpressionText
 {
-    private const int DepthMax = 100;
 
     // What .NET does to tell the classes apart grows with their square, to more than half a second for 330 of them. Chosen: 137 at most.
     private const int ClassesSquaredForPosition = 10;
@@ -72,8 +71,8 @@ internal sealed class ExpressionText
     private bool TryBranches(out long positions)
     {
         positions = 0;
-        if (++_depth > DepthMax)
-            throw new LimitException(nameof(Limits.DepthMax), DepthMax, _depth, "levels");
+        if (++_depth > Limits.QueryDepthMax)
+            throw new LimitException(nameof(Limits.QueryDepthMax), Limits.QueryDepthMax, _depth, "levels");
         while (true)
         {
             while (!IsAtEnd && Peek is not ('|' or ')'))

@@ -58,16 +58,25 @@ internal static class FilterForm
                 throw Malformed([.. at, PathSegment.OfIndex(1)], "'in' and 'not in' have an Array of values.");
             if (value.Count > limits.FilterValuesMax)
                 throw new LimitException(nameof(Limits.FilterValuesMax), limits.FilterValuesMax, value.Count, "values");
+            for (var n = 0; n < value.Count; n++)
+                CheckField(path, kind, value[n], [.. at, PathSegment.OfIndex(1), PathSegment.OfIndex(n)]);
             return Filter.Among(kind, path, value.AsArray());
         }
 
         if (kind == FilterKind.Prefix && value.Kind != ValueKind.String)
             throw Malformed([.. at, PathSegment.OfIndex(1)], "'prefix' has a String.");
+        CheckField(path, kind, value, [.. at, PathSegment.OfIndex(1)]);
         return Filter.Compare(kind, path, value);
     }
 
-    private static DocumentPath Path(in Value content, Limits limits, PathSegment[] at) => content.Kind == ValueKind.String
-        ? DocumentPath.Parse(content.AsString(), limits)
+    private static void CheckField(FilterPath path, FilterKind kind, Value value, PathSegment[] at)
+    {
+        if (FilterFields.Refusal(path.Field, kind, ref value) is { } reason)
+            throw Malformed(at, reason);
+    }
+
+    private static FilterPath Path(in Value content, Limits limits, PathSegment[] at) => content.Kind == ValueKind.String
+        ? FilterPath.Parse(content.AsString(), limits)
         : throw Malformed(at, "a path is a String.");
 
     // Two segments for a level, one for 'not'; the filter itself is measured when it is whole.
@@ -82,13 +91,14 @@ internal static class FilterForm
 
     internal static Value Write(Filter filter)
     {
+        Value path = filter.Path?.ToString() ?? FilterPath.NameOf(filter.Field);
         var content = filter.Kind switch
         {
             FilterKind.And or FilterKind.Or => Value.Array(filter.Parts.Select(Write)),
             FilterKind.Not => Write(filter.Parts[0]),
-            FilterKind.Exists => filter.Path!.ToString(),
-            FilterKind.In or FilterKind.NotIn => Value.Array(filter.Path!.ToString(), Value.Array(filter.ValueSpan)),
-            _ => Value.Array(filter.Path!.ToString(), filter.Value),
+            FilterKind.Exists => path,
+            FilterKind.In or FilterKind.NotIn => Value.Array(path, Value.Array(filter.ValueSpan)),
+            _ => Value.Array(path, filter.Value),
         };
         return Value.Object((FilterText.WordOf(filter.Kind), content));
     }

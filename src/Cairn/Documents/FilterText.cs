@@ -7,7 +7,7 @@
 //   turned    = "not" turned / "(" filter ")" / condition
 //   condition = path ( "exists" / word value / [ "not" ] "in" array )
 //   word      = "eq" / "ne" / "gt" / "gte" / "lt" / "lte" / "contains" / "prefix" / "=" / "!=" / ">" / ">=" / "<" / "<="
-//   path      = "$" segments / name segments / pointer in double quotes
+//   path      = "$" segments / name segments / pointer in double quotes / "$key" / "$version" / "$time"
 //   value     = JSON / text in single quotes
 //
 // F1  Reading the text that is written for a filter gives the same filter.
@@ -121,12 +121,24 @@ internal sealed class FilterText
         if (kind == FilterKind.Prefix && value.Kind != ValueKind.String)
             throw _scanner.Fail(start, "'prefix' has a String.");
         if (kind is not (FilterKind.In or FilterKind.NotIn))
+        {
+            CheckField(path, kind, value, start);
             return Filter.Compare(kind, path, value);
+        }
+
         if (value.Kind != ValueKind.Array)
             throw _scanner.Fail(start, "'in' and 'not in' have an Array of values.");
         if (value.Count > _limits.FilterValuesMax)
             throw new LimitException(nameof(Limits.FilterValuesMax), _limits.FilterValuesMax, value.Count, "values");
+        foreach (var one in value.AsArray())
+            CheckField(path, kind, one, start);
         return Filter.Among(kind, path, value.AsArray());
+    }
+
+    private void CheckField(FilterPath path, FilterKind kind, Value value, int start)
+    {
+        if (FilterFields.Refusal(path.Field, kind, ref value) is { } reason)
+            throw _scanner.Fail(start, reason);
     }
 
     private FilterKind ReadKind()
@@ -153,14 +165,16 @@ internal sealed class FilterText
         throw _scanner.Fail(start, "Behind a path stands 'exists', a comparison (eq ne gt gte lt lte contains prefix) or [not] in.");
     }
 
-    private DocumentPath ReadPath()
+    private FilterPath ReadPath()
     {
         switch (_scanner.Peek)
         {
             case '$':
+                if (TryField() is { } field)
+                    return field;
                 _scanner.At++;
                 if (PathScanner.IsNameFirst(_scanner.Peek))
-                    throw _scanner.Fail("'$' is followed by '.name' or '['.");
+                    throw _scanner.Fail("'$' is followed by '.name' or '[', or it is $key, $version or $time.");
                 return new DocumentPath(PathText.ReadSingular(_scanner, _limits));
             case '"':
                 var value = ReadValue();
@@ -177,6 +191,18 @@ internal sealed class FilterText
                     throw new LimitException(nameof(Limits.PathSegmentsMax), _limits.PathSegmentsMax, rest.Length + 1, "segments");
                 return new DocumentPath([PathSegment.OfName(name), .. rest]);
         }
+    }
+
+    private FilterPath? TryField()
+    {
+        var end = _scanner.At + 1;
+        while (end < _scanner.Text.Length && PathScanner.IsNameChar(_scanner.Text[end]))
+            end++;
+        var field = FilterPath.OfField(FilterPath.FieldOf(_scanner.Text.AsSpan(_scanner.At..end)));
+        if (field is null)
+            return null;
+        _scanner.At = end;
+        return _scanner.Peek is '.' or '[' ? throw _scanner.Fail($"{field} has no members and no elements.") : field;
     }
 
     // A word ends where no name could go on.
@@ -262,7 +288,7 @@ internal sealed class FilterText
                 break;
             case FilterKind.Not:
                 text.Append("not ");
-                WriteInside(text, filter.Parts[0], needsParentheses: filter.Parts[0].Kind is FilterKind.And or FilterKind.Or);
+                WriteInside(text, filter.Parts[0], needsParentheses: !Mutant.Is("doc-filter-not-binds-loosely"));
                 break;
             default:
                 WriteCondition(text, filter);
@@ -283,7 +309,7 @@ internal sealed class FilterText
 
     private static void WriteCondition(StringBuilder text, Filter filter)
     {
-        WritePath(text, filter.Path!);
+        WritePath(text, filter);
         text.Append(' ').Append(WordOf(filter.Kind));
         if (filter.Kind == FilterKind.Exists)
             return;
@@ -291,8 +317,14 @@ internal sealed class FilterText
         text.Append(' ').Append(ValueJson.Write(value));
     }
 
-    private static void WritePath(StringBuilder text, DocumentPath path)
+    private static void WritePath(StringBuilder text, Filter filter)
     {
+        if (filter.Path is not { } path)
+        {
+            text.Append(FilterPath.NameOf(filter.Field));
+            return;
+        }
+
         var written = path.ToString();
         if (!written.StartsWith('$'))
         {

@@ -18,7 +18,7 @@ internal static class Merging
 
         foreach (var (name, change) in patch.AsObject())
         {
-            if (change.IsNull)
+            if (change.IsNull && !Mutant.Is("doc-merge-keeps-null"))
                 members.Remove(name);
             else
                 members[name] = Apply(members.GetValueOrDefault(name), change);

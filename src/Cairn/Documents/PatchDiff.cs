@@ -2,12 +2,12 @@ using Cairn.Codec;
 
 namespace Cairn.Documents;
 
-/// <summary>Makes the patch that leads from one document to another. Objects are compared by name, arrays by a longest common
-/// subsequence (Wagner and Fischer 1974) of what lies between their common beginning and end, as long as that table is small.</summary>
+/// <summary>Makes the patch that leads from one document to another. Objects are compared by name; arrays by <see cref="ElementAlignment"/>
+/// of what lies between their common beginning and end.</summary>
 internal sealed class PatchDiff
 {
-    // Above this the table is not made, and elements are compared in pairs. Chosen: a megabyte of counts.
-    private const int CellsMax = 1 << 18;
+    // What an operation takes beside its value: its word, a short path, and what JSON needs around them.
+    private const int BytesOfOperation = 30;
 
     private readonly List<JsonPatchOperation> _operations = [];
     private readonly List<PathSegment> _path = [];
@@ -51,7 +51,7 @@ internal sealed class PatchDiff
             if (from.TryGetValue(to.Names[member], out var before))
                 Into(segment, before, to.Values[member]);
             else
-                _operations.Add(JsonPatchOperation.Add(Here(segment), to.Values[member]));
+                Add(segment, to.Values[member]);
         }
     }
 
@@ -65,10 +65,66 @@ internal sealed class PatchDiff
             tail++;
         from = from[..^tail];
         to = to[..^tail];
-        if (from.Length == to.Length || (long)(from.Length + 1) * (to.Length + 1) > CellsMax)
-            Pair(from, to, head);
+        if (IsSmall(from.Length, to.Length))
+            Align(from, to, head);
+        else if (ElementAlignment.TryCommon(from, to) is { } partners)
+            BetweenCommon(from, to, partners, head);
         else
-            FollowCommon(from, to, head);
+            Pair(from, to, head);
+    }
+
+    private static bool IsSmall(int from, int to) => (long)(from + 1) * (to + 1) <= ElementAlignment.CellsMax;
+
+    // What lies between the elements that stay is small, as a rule, however long the arrays are.
+    private void BetweenCommon(ReadOnlySpan<Value> from, ReadOnlySpan<Value> to, int[] partners, int head)
+    {
+        var (left, right) = (0, 0);
+        for (var next = 0; next <= from.Length && !IsTooLong; next++)
+        {
+            if (next < from.Length && partners[next] < 0)
+                continue;
+            var gap = from[left..next];
+            var other = to[right..(next < from.Length ? partners[next] : to.Length)];
+            if (IsSmall(gap.Length, other.Length))
+                Align(gap, other, head + right);
+            else
+                Pair(gap, other, head + right);
+            (left, right) = (next + 1, right + other.Length + 1);
+        }
+    }
+
+    private void Align(ReadOnlySpan<Value> from, ReadOnlySpan<Value> to, int head)
+    {
+        if (from.IsEmpty || to.IsEmpty)
+        {
+            Pair(from, to, head);
+            return;
+        }
+
+        var (left, right) = (0, 0);
+        foreach (var step in ElementAlignment.Between(from, to))
+        {
+            if (IsTooLong)
+                return;
+            var segment = PathSegment.OfIndex(head + right);
+            switch (step)
+            {
+                case AlignmentStep.Keep:
+                    left++;
+                    right++;
+                    break;
+                case AlignmentStep.Change:
+                    Into(segment, from[left++], to[right++]);
+                    break;
+                case AlignmentStep.Remove:
+                    _operations.Add(JsonPatchOperation.Remove(Here(segment)));
+                    left++;
+                    break;
+                default:
+                    Add(segment, to[right++]);
+                    break;
+            }
+        }
     }
 
     // Element against element; what one side has more is removed from its end, or put in there.
@@ -80,78 +136,36 @@ internal sealed class PatchDiff
         for (var n = from.Length - 1; n >= both && !IsTooLong; n--)
             _operations.Add(JsonPatchOperation.Remove(Here(PathSegment.OfIndex(head + n))));
         for (var n = both; n < to.Length && !IsTooLong; n++)
-            _operations.Add(JsonPatchOperation.Add(Here(PathSegment.OfIndex(head + n)), to[n]));
+            Add(PathSegment.OfIndex(head + n), to[n]);
     }
 
-    private void FollowCommon(ReadOnlySpan<Value> from, ReadOnlySpan<Value> to, int head)
+    private void Add(PathSegment segment, in Value value)
     {
-        var width = to.Length + 1;
-        var numbers = new Dictionary<Value, int>();
-        var lefts = Numbers(from, numbers);
-        var rights = Numbers(to, numbers);
-        var common = CommonLengths(lefts, rights, width);
-        var (left, right, index) = (0, 0, head);
-        while ((left < from.Length || right < to.Length) && !IsTooLong)
-        {
-            if (left < from.Length && right < to.Length && lefts[left] == rights[right])
-            {
-                left++;
-                right++;
-                index++;
-            }
-            else if (left < from.Length && right < to.Length && common[left * width + right] == common[(left + 1) * width + right + 1])
-            {
-                // Neither is part of what both have: one becomes the other.
-                Into(PathSegment.OfIndex(index++), from[left++], to[right++]);
-            }
-            else if (right == to.Length
-                || (left < from.Length && common[(left + 1) * width + right] >= common[left * width + right + 1]))
-            {
-                _operations.Add(JsonPatchOperation.Remove(Here(PathSegment.OfIndex(index))));
-                left++;
-            }
-            else
-            {
-                _operations.Add(JsonPatchOperation.Add(Here(PathSegment.OfIndex(index++)), to[right++]));
-            }
-        }
+        if (!Mutant.Is("doc-diff-drops-an-element"))
+            _operations.Add(JsonPatchOperation.Add(Here(segment), value));
     }
 
-    // Equal elements get equal numbers, so that each is read once and not once for each cell of the table.
-    private static int[] Numbers(ReadOnlySpan<Value> items, Dictionary<Value, int> numbers)
-    {
-        var result = new int[items.Length];
-        for (var n = 0; n < items.Length; n++)
-        {
-            if (!numbers.TryGetValue(items[n], out result[n]))
-                numbers.Add(items[n], result[n] = numbers.Count);
-        }
-
-        return result;
-    }
-
-    // At [l, r]: how many elements lefts[l..] and rights[r..] have in common, in order.
-    private static int[] CommonLengths(int[] lefts, int[] rights, int width)
-    {
-        var common = new int[(lefts.Length + 1) * width];
-        for (var left = lefts.Length - 1; left >= 0; left--)
-        {
-            for (var right = rights.Length - 1; right >= 0; right--)
-            {
-                common[left * width + right] = lefts[left] == rights[right]
-                    ? common[(left + 1) * width + right + 1] + 1
-                    : Math.Max(common[(left + 1) * width + right], common[left * width + right + 1]);
-            }
-        }
-
-        return common;
-    }
-
+    // Two containers that have little in common are not followed into, where one operation says it shorter.
     private void Into(PathSegment segment, in Value from, in Value to)
     {
+        var before = _operations.Count;
         _path.Add(segment);
         Compare(from, to);
+        if (_operations.Count > before + 1 && !IsTooLong && !ElementAlignment.AreAlike(from, to) && Bytes(before) > to.Measure.Bytes)
+        {
+            _operations.RemoveRange(before, _operations.Count - before);
+            _operations.Add(JsonPatchOperation.Replace(Here(), to));
+        }
+
         _path.RemoveAt(_path.Count - 1);
+    }
+
+    private long Bytes(int first)
+    {
+        long bytes = 0;
+        for (var n = first; n < _operations.Count; n++)
+            bytes += BytesOfOperation + _operations[n].Value.Measure.Bytes;
+        return bytes - BytesOfOperation;
     }
 
     private DocumentPath Here(PathSegment segment) => new([.. _path, segment]);

@@ -1,9 +1,26 @@
+using Cairn.Codec;
+
 namespace Cairn.Documents;
 
 /// <summary>JSON Patch (RFC 6902): its JSON form, and its operations done in order.</summary>
 internal static class PatchText
 {
     private static readonly string[] Names = ["add", "remove", "replace", "move", "copy", "test"];
+
+    // An array and an object are around each value of a patch, and beside it the other operations. The values themselves are measured
+    // as parts of the documents that they come into.
+    private const int DepthOfOperation = 2;
+
+    /// <summary>The limits that the text of a patch is read under.</summary>
+    internal static Limits LimitsOfText(Limits limits) => limits with
+    {
+        ValueBytesMax = Math.Max(limits.ValueBytesMax, limits.TransactionBytesMax),
+        DepthMax = Math.Min(limits.DepthMax + DepthOfOperation, ValueMeasure.DepthHardMax),
+        ObjectMembersMax = Math.Max(limits.ObjectMembersMax, MembersOfOperation),
+    };
+
+    // op, path, and from or value.
+    private const int MembersOfOperation = 3;
 
     internal static List<JsonPatchOperation> Read(in Value patch, Limits limits)
     {
@@ -85,6 +102,8 @@ internal static class PatchText
             }
             catch (DocumentException failed)
             {
+                if (Mutant.Is("doc-patch-half-applied"))
+                    return result;
                 throw failed.In(n);
             }
         }
@@ -109,6 +128,7 @@ internal static class PatchText
                 return Move(document, operation.From!.Segments, path);
             default:
                 return Comparison.AreEqual(Patching.Get(document, path), operation.Value)
+                    && (!Mutant.Is("doc-test-by-kind") || Patching.Get(document, path) == operation.Value)
                     ? document
                     : throw new DocumentException(ErrorCode.TestFailed, PathText.Write(path), "the value there is another one.");
         }
@@ -119,7 +139,7 @@ internal static class PatchText
         var moved = Patching.Get(document, from);
         if (path.SequenceEqual(from))
             return document;
-        if (path.StartsWith(from))
+        if (path.StartsWith(from) && !Mutant.Is("doc-move-into-itself"))
             throw new DocumentException(ErrorCode.InvalidPath, PathText.Write(path), "a value is not moved into a part of itself.");
         return Patching.Add(Patching.Remove(document, from), path, moved);
     }

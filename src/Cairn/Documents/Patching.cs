@@ -31,7 +31,8 @@ internal static class Patching
     /// <summary>The value, when it keeps to the limits of a document.</summary>
     internal static Value Checked(in Value document, Limits limits)
     {
-        document.Measure.Check(limits, FloatRule.Finite);
+        if (!Mutant.Is("doc-result-not-measured"))
+            document.Measure.Check(limits, FloatRule.Finite);
         return document;
     }
 
@@ -109,7 +110,9 @@ internal static class Patching
             throw NotThere(new Value(elements), path[..(depth + 1)]);
         var place = (int)index;
         if (isLast && change == Change.Remove)
-            return new Value(new ValueElements([.. items[..place], .. items[(place + 1)..]]));
+            return new Value(new ValueElements(Mutant.Is("doc-array-does-not-shift")
+                ? [.. items[..place], Value.Null, .. items[(place + 1)..]]
+                : [.. items[..place], .. items[(place + 1)..]]));
         if (isInserted)
             return new Value(new ValueElements([.. items[..place], value, .. items[place..]]));
         var copy = items.ToArray();

@@ -47,7 +47,7 @@ internal readonly record struct PathSegment(SegmentKind Kind, string? Name, long
     {
         index = Kind switch
         {
-            SegmentKind.Index => Index < 0 ? length + Index : Index,
+            SegmentKind.Index => Index < 0 ? length + Index - (Mutant.Is("doc-index-from-the-end") ? 1 : 0) : Index,
             SegmentKind.End => length,
             SegmentKind.Token => Index < 0 ? length : Index,
             _ => -1,

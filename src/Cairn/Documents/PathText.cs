@@ -59,7 +59,7 @@ internal static class PathText
             var unescaped = scanner.PeekBehind switch
             {
                 '0' => '~',
-                '1' => '/',
+                '1' => Mutant.Is("doc-pointer-escape") ? '~' : '/',
                 _ => throw scanner.Fail("'~' is followed by 0 (for ~) or 1 (for /)."),
             };
             built ??= new StringBuilder();

@@ -129,7 +129,7 @@ internal sealed class QueryEvaluation
         Count(1);
         if (!segment.TryGet(node.Value, out var value))
             return;
-        if (segment is { Kind: SegmentKind.Index, Index: < 0 })
+        if (segment is { Kind: SegmentKind.Index, Index: < 0 } && !Mutant.Is("doc-query-path-not-normalized"))
             segment = PathSegment.OfIndex(node.Value.Count + segment.Index);
         Add(found, value, node, segment, isTracked);
     }
@@ -355,7 +355,7 @@ internal sealed class QueryEvaluation
     private void Count(long steps)
     {
         _steps += steps;
-        if (_steps > _limits.QueryStepsMax)
+        if (_steps > _limits.QueryStepsMax && !Mutant.Is("doc-query-steps-off"))
             throw new LimitException(nameof(Limits.QueryStepsMax), _limits.QueryStepsMax, _steps, "steps");
     }
 

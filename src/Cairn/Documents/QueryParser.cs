@@ -5,12 +5,8 @@ namespace Cairn.Documents;
 /// <summary>Reads JSONPath (RFC 9535) by recursive descent, one character ahead. The grammar of a rule stands above its method.</summary>
 internal sealed class QueryParser
 {
-    // Chosen: far above what anybody writes, and far below what a stack holds.
-    private const int DepthMost = 100;
-
     private readonly PathScanner _scanner;
     private readonly Limits _limits;
-    private readonly int _depthMax;
     private int _depth;
     private int _segments;
 
@@ -18,7 +14,6 @@ internal sealed class QueryParser
     {
         _scanner = new PathScanner(text, "query");
         _limits = limits;
-        _depthMax = Math.Min(limits.DepthMax, DepthMost);
     }
 
     // jsonpath-query = root-identifier segments
@@ -137,11 +132,17 @@ internal sealed class QueryParser
     // logical-or-expr = logical-and-expr *(S "||" S logical-and-expr)
     private Test ReadOr()
     {
-        if (++_depth > _depthMax)
-            throw new LimitException(nameof(Limits.DepthMax), _depthMax, _depth, "levels");
+        CheckDepth();
         var test = ReadSeveral(TestKind.Or, "||", ReadAnd);
         _depth--;
         return test;
+    }
+
+    // Not a matter of how deep values may be: the limit is far above what anybody writes, and far below what a stack holds.
+    private void CheckDepth()
+    {
+        if (++_depth > (Mutant.Is("doc-query-depth-off") ? int.MaxValue : Limits.QueryDepthMax))
+            throw new LimitException(nameof(Limits.QueryDepthMax), Limits.QueryDepthMax, _depth, "levels");
     }
 
     // logical-and-expr = basic-expr *(S "&&" S basic-expr)
@@ -336,8 +337,7 @@ internal sealed class QueryParser
             "value" => FunctionKind.Value,
             _ => throw _scanner.Fail(start, "Functions are length, count, match, search and value."),
         };
-        if (++_depth > _depthMax)
-            throw new LimitException(nameof(Limits.DepthMax), _depthMax, _depth, "levels");
+        CheckDepth();
         var arguments = ReadArguments(kind);
         _depth--;
         var needed = kind is FunctionKind.Match or FunctionKind.Search ? 2 : 1;

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Xunit;
@@ -10,7 +9,7 @@ namespace Cairn.Tests.Codec;
 /// installed package; where it is installed, random values are compared too.</summary>
 public sealed class MessagePackOracleTests
 {
-    private const string Python = "/usr/bin/python3";
+    private static readonly PythonOracle Oracle = new("msgpack", "msgpack_vectors.py");
 
     [Fact]
     [Trait("Requirement", "VAL-4")]
@@ -45,47 +44,14 @@ public sealed class MessagePackOracleTests
     [Trait("Requirement", "VAL-4")]
     public void Random_values_pass_through_python_msgpack_unchanged()
     {
-        Assert.SkipUnless(IsInstalled(), $"{Python} with msgpack is not installed (apt-get install python3-msgpack)");
+        Oracle.SkipUnlessInstalled();
         var seed = PrintSeed();
         var values = new RandomValues(seed);
         var lines = Enumerable.Range(0, 2_000).Select(_ => Hex(values.Next().Encode())).ToList();
-        var answers = Run(lines, Script(), "check");
+        var answers = Oracle.Run(lines, "check");
         Assert.Equal(lines.Count, answers.Length);
         for (var line = 0; line < lines.Count; line++)
             Assert.True(lines[line] == answers[line], $"sent {lines[line]}, got {answers[line]}, seed={seed}");
-    }
-
-    private static bool IsInstalled()
-    {
-        if (!System.IO.File.Exists(Python) || !System.IO.File.Exists(Script()))
-            return false;
-        using var process = Process.Start(new ProcessStartInfo(Python, ["-c", "import msgpack"]) { RedirectStandardError = true })!;
-        process.WaitForExit();
-        return process.ExitCode == 0;
-    }
-
-    // From the output folder up to the repository.
-    private static string Script()
-    {
-        var folder = AppContext.BaseDirectory;
-        while (folder is not null && !System.IO.File.Exists(Path.Combine(folder, "tests", "oracles", "msgpack_vectors.py")))
-            folder = Path.GetDirectoryName(folder);
-        return Path.Combine(folder ?? "", "tests", "oracles", "msgpack_vectors.py");
-    }
-
-    private static string[] Run(List<string> lines, params string[] arguments)
-    {
-        using var process = Process.Start(new ProcessStartInfo(Python, arguments)
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-        })!;
-        var output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        foreach (var line in lines)
-            process.StandardInput.WriteLine(line);
-        process.StandardInput.Close();
-        process.WaitForExit();
-        return output.GetAwaiter().GetResult().Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }
 
     private static Value FromDescription(JsonElement description)

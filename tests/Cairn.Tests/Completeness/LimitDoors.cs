@@ -726,6 +726,18 @@ internal static class LimitDoors
             {
                 // One step for the segment, one for each element.
                 ["JsonPath.Evaluate"] = (db, _, n) => JsonPath.Parse("$[*]").Evaluate(Value.Array(new Value[n - 1]), db.Limits),
+
+                // One step for the condition, one for each element.
+                ["Filter.Matches"] = (db, _, n) => Filter.Contains("$", 1).Matches(Value.Array(new Value[n - 1]), db.Limits),
+            },
+            NotHere = NoDocuments,
+        },
+        new(nameof(Limits.QueryDepthMax), Limits.QueryDepthMax, new Limits())
+        {
+            OutsideCalls = new()
+            {
+                ["JsonPath.Parse"] = (db, _, n) => JsonPath.Parse(
+                    $"$[?{Repeated("(", n - 1)}@{Repeated(")", n - 1)}]", db.Limits),
             },
             NotHere = NoDocuments,
         },

@@ -139,7 +139,14 @@ public class FilterTests
     [InlineData("a exists)", 8)]
     [InlineData("and exists", 0)]
     [InlineData("not", 3)]
-    [InlineData("$key eq 1", 1)]
+    [InlineData("$keys eq 1", 1)]
+    [InlineData("$key eq 1", 8)]
+    [InlineData("$key.a eq 'x'", 4)]
+    [InlineData("$key in [\"a\",1]", 8)]
+    [InlineData("$version prefix 'a'", 16)]
+    [InlineData("$version eq 'a'", 12)]
+    [InlineData("$time eq 'today'", 9)]
+    [InlineData("$time contains 1", 15)]
     [InlineData("$..a exists", 2)]
     [InlineData("$.* exists", 2)]
     [InlineData("1 eq 1", 0)]
@@ -161,6 +168,8 @@ public class FilterTests
     [InlineData("""{"not":{"exists":1}}""", "$['not']['exists']")]
     [InlineData("""{"in":["$.a",1]}""", "$['in'][1]")]
     [InlineData("""{"prefix":["$.a",1]}""", "$['prefix'][1]")]
+    [InlineData("""{"eq":["$key",1]}""", "$['eq'][1]")]
+    [InlineData("""{"in":["$version",[1,"x"]]}""", "$['in'][1][1]")]
     [Trait("Requirement", "VEC-15")]
     public void A_JSON_form_that_is_none_is_refused_with_its_place(string json, string path)
     {
@@ -185,6 +194,123 @@ public class FilterTests
         Assert.NotEqual(built, Filter.Parse("status eq \"open\""));
         Assert.Equal(Filter.Exists("$.a"), Filter.And(Filter.Exists("$.a")));
         Assert.Equal(ErrorCode.InvalidArgument, Assert.Throws<CairnException>(() => Filter.Or()).Code);
+    }
+
+    [Theory]
+    [InlineData("$key eq 'plan/7'", true)]
+    [InlineData("$key prefix 'plan/'", true)]
+    [InlineData("$key contains '/'", true)]
+    [InlineData("$key gt 'plan/6'", true)]
+    [InlineData("$key in [\"a\",\"plan/7\"]", true)]
+    [InlineData("$key ne 'plan/7'", false)]
+    [InlineData("$key exists", true)]
+    [InlineData("$version eq 12", true)]
+    [InlineData("$version gte 12.5", false)]
+    [InlineData("$version not in [1,12]", false)]
+    [InlineData("$time eq '2026-11-30T08:00:00.000001Z'", true)]
+    [InlineData("$time gt '2026-11-30'", true)]
+    [InlineData("$time lt '2026-11-30T10:00:01+02:00'", true)]
+    [InlineData("$time lt '2026-11-30T08:00:00'", false)]
+    [InlineData("$['$key'] eq 1", true)]
+    [InlineData("\"/$key\" eq 1", true)]
+    [InlineData("key exists", false)]
+    public void Key_version_and_time_are_asked_beside_the_value(string text, bool holds)
+    {
+        var time = new DateTimeOffset(2026, 11, 30, 8, 0, 0, TimeSpan.Zero).AddMicroseconds(1);
+        var item = new FilterItem(Value.Object(("$key", 1)), "plan/7", new Sequence(12), time);
+        var filter = Filter.Parse(text);
+        Assert.Equal(holds, filter.Matches(item));
+        Assert.Equal(!holds, (!filter).Matches(item));
+        Assert.Equal(filter, Filter.Parse(filter.ToString()));
+        Assert.Equal(filter, Filter.FromValue(filter.ToValue()));
+        var found = new Versioned<Value>(item.Value, new Sequence(12), new Sequence(1), time, null);
+        Assert.Equal(holds, filter.Matches(FilterItem.Of("plan/7", found)));
+    }
+
+    [Fact]
+    [Trait("Requirement", "VEC-15")]
+    public void Key_version_and_time_are_the_same_in_builder_text_and_JSON()
+    {
+        var microseconds = new DateTimeOffset(2026, 11, 30, 8, 0, 0, TimeSpan.Zero).ToUnixTimeMilliseconds() * 1_000;
+        var built = Filter.Prefix("$key", "plan/") & Filter.Gt(FilterPath.Version, 3) & !Filter.Lt("$time", "2026-11-30T08:00:00Z");
+        Assert.Equal(built, Filter.Parse("$key prefix 'plan/' and $version > 3 and not $time < '2026-11-30T08:00:00Z'"));
+        Assert.Equal(built, Filter.FromValue(Value.FromJson(
+            $$$"""{"and":[{"prefix":["$key","plan/"]},{"gt":["$version",3]},{"not":{"lt":["$time",{{{microseconds}}}]}}]}""")));
+        Assert.Equal($"$key prefix \"plan/\" and $version gt 3 and not $time lt {microseconds}", built.ToString());
+        Assert.Equal((FilterField.Key, null), (built.Parts[0].Field, built.Parts[0].Path));
+        Assert.NotEqual(Filter.Exists("$key"), Filter.Exists("$version"));
+        Assert.Equal(ErrorCode.InvalidFilter, Assert.Throws<CairnException>(() => Filter.Eq("$key", 1)).Code);
+        Assert.Equal(ErrorCode.InvalidFilter, Assert.Throws<CairnException>(() => Filter.In(FilterPath.Time, "soon")).Code);
+        Assert.Equal((FilterPath.Key, "$key"), (FilterPath.Parse("$key"), FilterPath.Key.ToString()));
+        Assert.Equal(FilterPath.Of("$.a"), FilterPath.Parse("/a"));
+        Assert.NotEqual(FilterPath.Parse("$['$key']"), FilterPath.Key);
+    }
+
+    // Whatever the value: a filter that asks for what is not there is a mistake of the caller, not an answer.
+    [Theory]
+    [InlineData("$key exists")]
+    [InlineData("a exists or not ($version eq 1 and a exists)")]
+    [InlineData("not $time gt 0")]
+    public void Where_there_is_no_key_version_or_time_a_filter_that_asks_for_it_is_refused(string text)
+    {
+        var filter = Filter.Parse(text);
+        foreach (var value in new[] { Value.Null, Value.Object(("a", 1)) })
+        {
+            var refused = Assert.Throws<CairnException>(() => filter.Matches(value));
+            Assert.Equal(ErrorCode.InvalidFilter, refused.Code);
+            Assert.Contains("has none", refused.Message, StringComparison.Ordinal);
+            Assert.Throws<CairnException>(() => filter.Matches(new FilterItem(value, null, null, null)));
+        }
+    }
+
+    // Whoever stores documents answers for the places that are asked, and for no others.
+    [Fact]
+    public void A_filter_asks_for_the_places_that_it_names_until_the_answer_is_known()
+    {
+        var subject = new AskedSubject(Document);
+        Assert.True(Filter.Parse("n eq 5 and (s eq 'x' or b eq true) and not f gt 3").Matches(ref subject, Limits.Defaults));
+        Assert.Equal(["$['n']", "$['s']", "$['b']", "$['f']"], subject.Asked);
+        subject.Asked.Clear();
+        Assert.False(Filter.Parse("n eq 6 and s exists").Matches(ref subject, Limits.Defaults));
+        Assert.Equal(["$['n']"], subject.Asked);
+    }
+
+    private sealed class AskedSubject(Value document) : Cairn.Documents.IFilterSubject
+    {
+        internal List<string> Asked { get; } = [];
+
+        public bool TryGet(DocumentPath path, out Value value)
+        {
+            Asked.Add(path.ToString());
+            return path.TryGet(document, out value);
+        }
+
+        public bool TryGet(FilterField field, out Value value)
+        {
+            value = default;
+            return false;
+        }
+    }
+
+    // Each was as much work as the filter times the document; the first one for minutes.
+    [Fact]
+    [Trait("Requirement", "LIM-25")]
+    public void A_hostile_filter_ends_at_a_limit()
+    {
+        var repeated = new string('a', 8 << 20);
+        var document = Value.Object(("text", repeated), ("array", Value.Array(new Value[1_000_000])));
+        Assert.False(Filter.Contains("$.text", new string('a', 4 << 20) + "b").Matches(document));
+        Assert.True(Filter.Contains("$.text", new string('a', 4 << 20)).Matches(document));
+        var many = Enumerable.Range(0, 200);
+        Filter[] hostile =
+        [
+            Filter.Or(many.Select(n => Filter.Contains("$.array", n))),
+            Filter.Or(many.Select(n => Filter.Contains("$.text", $"b{n}"))),
+            Filter.Or(many.Select(_ => Filter.Eq("$.text", repeated[..^1] + "b"))),
+            Filter.In("$.text", Enumerable.Repeat((Value)(repeated[..^1] + "b"), 100)),
+        ];
+        foreach (var filter in hostile)
+            Assert.Equal(nameof(Limits.QueryStepsMax), Assert.Throws<LimitException>(() => filter.Matches(document)).Limit);
     }
 
     [Fact]

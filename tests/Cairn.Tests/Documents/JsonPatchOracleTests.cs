@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Xunit;
 
 namespace Cairn.Tests.Documents;
@@ -6,7 +5,7 @@ namespace Cairn.Tests.Documents;
 /// <summary>The second opinion on JSON Patch: Python's jsonpatch. Skipped where it is not installed.</summary>
 public class JsonPatchOracleTests
 {
-    private const string Python = "/usr/bin/python3";
+    private static readonly PythonOracle Oracle = new("jsonpatch", "json_patch.py");
 
     [Fact]
     [Trait("Kind", "Random")]
@@ -14,7 +13,7 @@ public class JsonPatchOracleTests
     [Trait("Requirement", "JS-29")]
     public void Random_patches_do_the_same_in_python_jsonpatch()
     {
-        Assert.SkipUnless(IsInstalled(), $"{Python} with jsonpatch is not installed (apt-get install python3-jsonpatch)");
+        Oracle.SkipUnlessInstalled();
         var documents = new RandomDocuments(Codec.RandomValues.PrintSeed());
         var cases = new List<(Value Document, Value Patch)>();
         for (var n = 0; n < Seeds.Scaled(3_000); n++)
@@ -27,7 +26,7 @@ public class JsonPatchOracleTests
                 cases.Add((document, patch));
         }
 
-        var answers = Run([.. cases.Select(item => Value.Array(item.Document, item.Patch).ToJson())]);
+        var answers = Oracle.Run([.. cases.Select(item => Value.Array(item.Document, item.Patch).ToJson())]);
         Assert.Equal(cases.Count, answers.Length);
         var (done, refused) = (0, 0);
         for (var n = 0; n < cases.Count; n++)
@@ -96,31 +95,5 @@ public class JsonPatchOracleTests
             _ when path.Count == 0 => path.Member("a").ToPointer(),
             _ => path.ToPointer(),
         };
-    }
-
-    private static bool IsInstalled()
-    {
-        if (!File.Exists(Python) || !File.Exists(Script))
-            return false;
-        using var process = Process.Start(new ProcessStartInfo(Python, ["-c", "import jsonpatch"]) { RedirectStandardError = true })!;
-        process.WaitForExit();
-        return process.ExitCode == 0;
-    }
-
-    private static string Script => Tidy.Repository.Full("tests/oracles/json_patch.py");
-
-    private static string[] Run(string[] lines)
-    {
-        using var process = Process.Start(new ProcessStartInfo(Python, [Script])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-        })!;
-        var output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
-        foreach (var line in lines)
-            process.StandardInput.WriteLine(line);
-        process.StandardInput.Close();
-        process.WaitForExit();
-        return output.GetAwaiter().GetResult().Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }
 }

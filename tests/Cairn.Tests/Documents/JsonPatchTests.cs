@@ -127,6 +127,29 @@ public class JsonPatchTests
         Assert.Equal((ErrorCode.InvalidPath, 0), (refused.Code, refused.Offset));
     }
 
+    // A patch holds several values, each of which may be as large and as deep as a value may be.
+    [Fact]
+    [Trait("Requirement", "JS-19")]
+    [Trait("Requirement", "LIM-17")]
+    public void A_patch_may_hold_several_of_the_largest_and_of_the_deepest_values()
+    {
+        var limits = new Limits { ValueBytesMax = 1_000, DepthMax = 10, ObjectMembersMax = 2, TransactionBytesMax = 1_000 + (64 << 10) };
+        var large = new string('x', 900);
+        var deep = new string('[', 10) + new string(']', 10);
+        var json = $$"""
+            [{"op":"add","path":"","value":"{{large}}"},{"op":"replace","path":"","value":"y{{large}}"},
+             {"op":"replace","path":"","value":{{deep}}}]
+            """;
+        Assert.Equal(Value.FromJson(deep), JsonPatch.Parse(json, limits).Apply(1, limits));
+        var refused = Assert.Throws<LimitException>(
+            () => JsonPatch.Parse($$"""[{"op":"add","path":"","value":"{{new string('x', 70_000)}}"}]""", limits));
+        Assert.Equal(nameof(Limits.TransactionBytesMax), refused.Limit);
+        Assert.Equal(
+            nameof(Limits.ValueBytesMax),
+            Assert.Throws<LimitException>(
+                () => JsonPatch.Parse($$"""[{"op":"add","path":"","value":"{{large}}{{large}}"}]""", limits).Apply(1, limits)).Limit);
+    }
+
     // A document that is copied into itself doubles each time: without the check it would take the memory of the process.
     [Fact]
     [Trait("Requirement", "JS-19")]
@@ -199,5 +222,140 @@ public class JsonPatchTests
         Assert.Equal((1, DocumentPath.Root), (patch.Operations.Count, patch.Operations[0].Path));
         Assert.Equal(to, patch.Apply(from));
         Assert.Equal(2_000, JsonPatch.Diff(from, to, new Limits { PatchOperationsMax = 2_000 }).Operations.Count);
+    }
+
+    // So many changes are so many operations, wherever they are in a large document.
+    [Theory]
+    [InlineData(0, "")]
+    [InlineData(1, "/0")]
+    [InlineData(2, "/0 /10000")]
+    [InlineData(3, "/0 /9999 /5000")]
+    [InlineData(5, "/0 /10000 -/17 =/9000/name =/12/name")]
+    [InlineData(4, "=/0/name -/1 /2 =/9999/name")]
+    [Trait("Requirement", "JS-29")]
+    public void A_few_changes_of_a_long_array_are_as_many_operations(int operations, string changes)
+    {
+        var from = Value.Array(Enumerable.Range(0, 10_000).Select(
+            n => Value.Object(("id", n), ("name", $"step {n % 7}"), ("done", n % 2 == 0))));
+        var to = new JsonPatch(changes.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(change => change[0] switch
+        {
+            '-' => JsonPatchOperation.Remove(change[1..]),
+            '=' => JsonPatchOperation.Replace(change[1..], "other"),
+            _ => JsonPatchOperation.Add(change, Value.Object(("id", -1), ("name", "new"))),
+        })).Apply(from);
+        var patch = JsonPatch.Diff(from, to);
+        Assert.Equal(to, patch.Apply(from));
+        Assert.True(patch.Operations.Count <= operations, patch.ToJson());
+        Assert.True(JsonPatch.Diff(to, from).Operations.Count <= operations, JsonPatch.Diff(to, from).ToJson());
+    }
+
+    [Theory]
+    [InlineData("[1,2,3,4,5,6,7,8]", "[2,3,4,5,6,7,8,1]", 2)]
+    [InlineData("[1,2,3]", "[3,4,5]", 3)]
+    [InlineData("[{\"id\":1,\"a\":1,\"b\":1},{\"id\":2,\"a\":2,\"b\":2}]", "[{\"a\":2,\"b\":3,\"id\":2}]", 2)]
+    [InlineData("[{\"id\":1,\"a\":1,\"b\":1}]", "[{\"a\":9,\"b\":9,\"id\":9},{\"a\":1,\"b\":2,\"id\":1}]", 2)]
+    [InlineData("{\"a\":{\"x\":1,\"y\":2,\"z\":3}}", "{\"a\":{\"p\":4,\"q\":5,\"r\":6}}", 1)]
+    [InlineData("{\"a\":{\"x\":1,\"y\":2,\"z\":3}}", "{\"a\":{\"x\":1,\"y\":2,\"z\":4}}", 1)]
+    [InlineData("[[1,2],[3,4],[5,6]]", "[[1,2],[3,7],[5,8]]", 2)]
+    [Trait("Requirement", "JS-29")]
+    public void A_patch_is_short(string from, string to, int operations)
+    {
+        var patch = JsonPatch.Diff(Value.FromJson(from), Value.FromJson(to));
+        Assert.True(operations == patch.Operations.Count, patch.ToJson());
+        Assert.Equal(to, patch.Apply(Value.FromJson(from)).ToJson());
+    }
+
+    // The least number there is, counted by the textbook (Wagner and Fischer 1974), whatever the arrays.
+    [Fact]
+    [Trait("Kind", "Random")]
+    [Trait("Requirement", "JS-29")]
+    public void Arrays_of_scalars_differ_in_the_least_number_of_operations()
+    {
+        var random = new Random(Codec.RandomValues.PrintSeed());
+        for (var n = 0; n < Seeds.Scaled(500); n++)
+        {
+            var from = Enumerable.Range(0, random.Next(25)).Select(_ => random.Next(6)).ToArray();
+            var to = Enumerable.Range(0, random.Next(25)).Select(_ => random.Next(6)).ToArray();
+            var patch = JsonPatch.Diff(ToArray(from), ToArray(to));
+            Assert.Equal(ToArray(to), patch.Apply(ToArray(from)));
+            Assert.True(Distance(from, to) == patch.Operations.Count, $"{ToArray(from)} {ToArray(to)} {patch.ToJson()}");
+        }
+    }
+
+    // Above the size of the table: elements that stay are found all the same, and what lies between them is as above.
+    [Fact]
+    [Trait("Kind", "Random")]
+    [Trait("Requirement", "JS-29")]
+    public void Long_arrays_that_differ_in_some_places_differ_in_that_many_operations()
+    {
+        var random = new Random(Codec.RandomValues.PrintSeed());
+        for (var n = 0; n < Seeds.Scaled(30); n++)
+        {
+            var from = Enumerable.Range(0, random.Next(600, 3_000)).ToArray();
+            var to = from.ToList();
+            var changes = random.Next(1, 60);
+            for (var change = 1; change <= changes; change++)
+            {
+                var at = random.Next(1, to.Count - 1);
+                switch (random.Next(3))
+                {
+                    case 0:
+                        to.Insert(at, -change);
+                        break;
+                    case 1:
+                        to.RemoveAt(at);
+                        break;
+                    default:
+                        to[at] = -change;
+                        break;
+                }
+            }
+
+            var patch = JsonPatch.Diff(ToArray(from), ToArray([.. to]));
+            Assert.Equal(ToArray([.. to]), patch.Apply(ToArray(from)));
+            Assert.True(patch.Operations.Count <= changes, $"{changes} changes, {patch.Operations.Count} operations");
+        }
+    }
+
+    [Fact]
+    [Trait("Kind", "Random")]
+    [Trait("Requirement", "JS-29")]
+    public void One_change_of_a_random_document_is_one_operation()
+    {
+        var documents = new RandomDocuments(Codec.RandomValues.PrintSeed());
+        for (var n = 0; n < Seeds.Scaled(2_000); n++)
+        {
+            var from = documents.Next(4);
+            var places = JsonPath.Parse("$..*").Evaluate(from);
+            if (places.Count == 0)
+                continue;
+            var path = places[documents.Random.Next(places.Count)].Path;
+            var to = documents.Random.Next(2) == 0
+                ? path.Set(from, "changed")
+                : new JsonPatch(JsonPatchOperation.Remove(path)).Apply(from);
+            var patch = JsonPatch.Diff(from, to);
+            Assert.True(patch.Operations.Count <= 1, $"{from.ToJson()} {to.ToJson()} {patch.ToJson()}");
+            Assert.Equal(to, patch.Apply(from));
+        }
+    }
+
+    private static Value ToArray(int[] numbers) => Value.Array(numbers.Select(number => (Value)number));
+
+    private static int Distance(int[] from, int[] to)
+    {
+        var costs = new int[from.Length + 1, to.Length + 1];
+        for (var left = 0; left <= from.Length; left++)
+        {
+            for (var right = 0; right <= to.Length; right++)
+            {
+                costs[left, right] = left == 0 || right == 0
+                    ? left + right
+                    : Math.Min(
+                        Math.Min(costs[left - 1, right], costs[left, right - 1]) + 1,
+                        costs[left - 1, right - 1] + (from[left - 1] == to[right - 1] ? 0 : 1));
+            }
+        }
+
+        return costs[from.Length, to.Length];
     }
 }

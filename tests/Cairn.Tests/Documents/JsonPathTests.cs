@@ -130,12 +130,31 @@ public class JsonPathTests
     [InlineData("@[?", "]")]
     [InlineData("!(", ")")]
     [InlineData("length(value(@.a)) == 1 || (", ")")]
-    [Trait("Requirement", "LIM-5")]
+    [Trait("Requirement", "LIM-11")]
     public void A_query_that_is_too_deep_is_refused_and_one_that_is_not_is_evaluated(string open, string close)
     {
         string Of(int depth) => $"$[?{Repeated(open, depth)}@{Repeated(close, depth)}]";
         JsonPath.Parse(Of(97)).Evaluate(Value.FromJson(new string('[', 90) + new string(']', 90)));
-        Assert.Equal(nameof(Limits.DepthMax), Assert.Throws<LimitException>(() => JsonPath.Parse(Of(100))).Limit);
+        Assert.Equal(nameof(Limits.QueryDepthMax), Assert.Throws<LimitException>(() => JsonPath.Parse(Of(100))).Limit);
+    }
+
+    // How deep values may be has nothing to do with it, and a remedy that does not help is none.
+    [Theory]
+    [InlineData(2)]
+    [InlineData(512)]
+    [Trait("Requirement", "LIM-11")]
+    [Trait("Requirement", "LIM-41")]
+    public void The_depth_of_a_query_is_fixed_whatever_the_depth_of_values(int depthMax)
+    {
+        var limits = new Limits { DepthMax = depthMax };
+        string Of(int depth) => $"$[?{Repeated("(", depth)}@{Repeated(")", depth)}]";
+        JsonPath.Parse(Of(99), limits).Evaluate(Value.Array("a"), limits);
+        var refused = Assert.Throws<LimitException>(() => JsonPath.Parse(Of(100), limits));
+        Assert.Equal((nameof(Limits.QueryDepthMax), 100, 101), (refused.Limit, refused.Allowed, refused.Actual));
+        Assert.Contains("fixed", refused.Message, StringComparison.Ordinal);
+        var groups = Assert.Throws<LimitException>(
+            () => JsonPath.Parse($"$[?match(@, '{Repeated("(", 200)}a{Repeated(")", 200)}')]", limits));
+        Assert.Equal(nameof(Limits.QueryDepthMax), groups.Limit);
     }
 
     private static string Repeated(string text, int count) => string.Concat(Enumerable.Repeat(text, count));

@@ -43,7 +43,7 @@ public class FolderOrderTests
     private static readonly HashSet<string> Values = new(StringComparer.Ordinal)
     {
         "CommitClock", "RandomSource", "StorageFailures", "OptionRules", "Page`1", "EventRecord",
-        "DocumentPath", "JsonPatch", "JsonPatchOperation", "Filter",
+        "DocumentPath", "JsonPatch", "JsonPatchOperation", "Filter", "FilterPath", "FilterItem",
     };
 
     [Fact]
