@@ -42,7 +42,8 @@
 // Policies and deletions are read as visible. The caller syncs the log before it lets anything go, so no power cut gives back a run or a
 // policy whose records are gone.
 //
-// A document is what all operations on it have made: of those none is let go, unless the policy keeps no history at all.
+// A document is what all operations on it have made, and a question about its past needs all records since a write of the whole document,
+// or an image: so none of its operations is kept for itself, and where records are let go the question is refused.
 //
 // It needs nothing of events, traces, consumers, idempotency keys and a run's own record: nobody can ask for older versions of them. The
 // store has the events that are kept.
@@ -114,7 +115,6 @@ internal sealed class HistoryNeeds : IDisposable
             Mark(marks, need, part, position, sequence, isStaleBelow(part.Run) && !Mutant.Is("compaction-drops-deletions"));
         if (need.Versions > 1)
             MarkNewest(marks, RanksOf(need), part, position);
-        MarkDocuments(marks, part);
         kept = KeptOperations.Of(marks, count);
         return !kept.IsNone;
     }
@@ -154,16 +154,6 @@ internal sealed class HistoryNeeds : IDisposable
     }
 
     public void Dispose() => _pins.Release(_pin);
-
-    // What a document is follows from all that was done to it: none of that is let go while a policy keeps any history.
-    private static void MarkDocuments(byte[] marks, RunPart part)
-    {
-        for (var index = 0; part.MoveNext(out var operation); index++)
-        {
-            if ((operation.Code & 0xF0) == StoreKeys.Json && !Mutant.Is("compaction-drops-documents"))
-                marks[index / 8] |= (byte)(1 << index % 8);
-        }
-    }
 
     private static void MarkNewest(byte[] marks, Ranks ranks, RunPart part, ulong position)
     {
