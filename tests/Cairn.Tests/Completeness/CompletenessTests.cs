@@ -99,8 +99,7 @@ public class CompletenessTests
         foreach (var code in new[]
                  {
                      OperationCode.SubscriptionSet, OperationCode.SubscriptionDrop, OperationCode.TriggerDefine,
-                     OperationCode.TriggerCursor, OperationCode.TriggerDrop, OperationCode.IndexDefine, OperationCode.IndexBuild,
-                     OperationCode.IndexDrop,
+                     OperationCode.TriggerCursor, OperationCode.TriggerDrop,
                  })
             yield return new($"{code} apply", applied.Contains(code), "a registered OperationSet");
         foreach (var room in new[] { "Checkpoints", "Text", "Vectors", "Graph", "Search", "Replay" })
