@@ -4,9 +4,8 @@ using Cairn.Primitives;
 namespace Cairn;
 
 /// <summary>Who and what caused a commit: kept in its record, told by <see cref="CairnDatabase.TransactionAt"/>, <see cref="Run.Commits"/>
-/// and <see cref="Run.Blame(ItemAddress)"/>. Given with <see cref="CommitOptions.Attributes"/>, for every write of a handle or
-/// for one transaction. They
-/// change nothing else: no state, no hash and no conflict rests on them.</summary>
+/// and <see cref="Run.Blame(ItemAddress)"/>. Given with <see cref="CommitOptions.Attributes"/>, for every write of a handle or for
+/// one transaction. They change nothing else: no state, no hash and no conflict rests on them.</summary>
 public sealed record CommitAttributes
 {
     /// <summary>None.</summary>

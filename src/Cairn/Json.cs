@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Cairn.Codec;
 using Cairn.Documents;
 using Cairn.Log;
@@ -265,7 +266,11 @@ public sealed class Json : JsonView
         }
 
         foreach (var operation in patch.Operations)
+        {
+            CheckPath(operation.Path);
             operation.Value.Measure.Check(Engine.Limits, FloatRule.Finite);
+        }
+
         var text = patch.ToValue();
         Span<byte> key = stackalloc byte[1 + Limits.KeyBytesMax];
         var storeKey = KeyForWrite(id, key);
@@ -384,7 +389,7 @@ public sealed class Json : JsonView
         CheckPart(path, array);
         Span<byte> key = stackalloc byte[1 + Limits.KeyBytesMax];
         var storeKey = KeyForWrite(id, key);
-        return Write(OperationCode.JsonArrayInsert, storeKey[1..], path.Encoded, [.. BitConverter.GetBytes(index), .. array.Encode()]);
+        return Write(OperationCode.JsonArrayInsert, storeKey[1..], path.Encoded, Range(index, array.Encode()));
     }
 
     /// <summary>Takes elements out of an array.</summary>
@@ -400,7 +405,7 @@ public sealed class Json : JsonView
         Span<byte> key = stackalloc byte[1 + Limits.KeyBytesMax];
         var storeKey = KeyForWrite(id, key);
         return Write(
-            OperationCode.JsonArrayRemove, storeKey[1..], path.Encoded, [.. BitConverter.GetBytes(index), .. BitConverter.GetBytes(count)]);
+            OperationCode.JsonArrayRemove, storeKey[1..], path.Encoded, Range(index, count));
     }
 
     /// <summary>Takes the last element out of an array.</summary>
@@ -420,7 +425,7 @@ public sealed class Json : JsonView
         Value? popped = null;
         var owned = storeKey[1..].ToArray();
         var batch = Scope.BeginSingle();
-        Fill(batch, OperationCode.JsonArrayRemove, owned, path.Encoded, [.. BitConverter.GetBytes(-1L), .. BitConverter.GetBytes(1)], 0);
+        Fill(batch, OperationCode.JsonArrayRemove, owned, path.Encoded, Range(-1, 1), 0);
         batch.Decide = time =>
         {
             popped = TryReadNewest(owned, last.Encoded, time, out var found) ? found : default(Value?);
@@ -449,6 +454,7 @@ public sealed class Json : JsonView
     {
         ArgumentNullException.ThrowIfNull(path);
         CheckNumber(by);
+        CheckPart(path, by);
         Span<byte> key = stackalloc byte[1 + Limits.KeyBytesMax];
         var storeKey = KeyForWrite(id, key);
         if (Scope.Transaction is not null)
@@ -475,6 +481,7 @@ public sealed class Json : JsonView
 
         ArgumentNullException.ThrowIfNull(path);
         CheckNumber(by);
+        CheckPart(path, by);
         Span<byte> key = stackalloc byte[1 + Limits.KeyBytesMax];
         AddPending(KeyForWrite(id, key)[1..], path, by, Look.Blind);
     }
@@ -653,7 +660,7 @@ public sealed class Json : JsonView
         var bytes = new byte[Operation.Length(id.Length, lead + body.Length)];
         var target = Operation.Write(bytes, (byte)code, life == 0 ? (byte)0 : Operation.HasExpiryFlag, id, lead + body.Length);
         if (life != 0)
-            BitConverter.TryWriteBytes(target, -life);
+            BinaryPrimitives.WriteInt64LittleEndian(target, -life);
         body.CopyTo(target[lead..]);
         return new Operation(bytes, out _);
     }
@@ -717,10 +724,23 @@ public sealed class Json : JsonView
     {
         ArgumentNullException.ThrowIfNull(path);
         var bytes = value.Measure.Check(Engine.Limits, FloatRule.Finite);
-        if (path.Count > Engine.Limits.PathSegmentsMax)
-            throw new LimitException(nameof(Limits.PathSegmentsMax), Engine.Limits.PathSegmentsMax, path.Count, "segments");
+        CheckPath(path);
         DocumentTree<ScopeNodes>.CheckDepth(path.Encoded, value.Measure.Depth, Engine.Limits);
         return bytes;
+    }
+
+    // The names on a path may become members.
+    private void CheckPath(DocumentPath path)
+    {
+        if (path.Count > Engine.Limits.PathSegmentsMax)
+            throw new LimitException(nameof(Limits.PathSegmentsMax), Engine.Limits.PathSegmentsMax, path.Count, "segments");
+        if (path.Encoded.Length <= Engine.Limits.StringBytesMax)
+            return;
+        foreach (ref readonly var segment in path.Segments)
+        {
+            if (segment.Name is { } name && Utf8.GetByteCount(name) is var length && length > Engine.Limits.StringBytesMax)
+                throw new LimitException(nameof(Limits.StringBytesMax), Engine.Limits.StringBytesMax, length, "bytes");
+        }
     }
 
     private static void CheckNumber(in Value by)
@@ -731,10 +751,25 @@ public sealed class Json : JsonView
             throw new CairnException(ErrorCode.InvalidArgument, "An increment is a finite number.");
     }
 
+    private static byte[] Range(long index, ReadOnlySpan<byte> rest)
+    {
+        var bytes = new byte[sizeof(long) + rest.Length];
+        BinaryPrimitives.WriteInt64LittleEndian(bytes, index);
+        rest.CopyTo(bytes.AsSpan(sizeof(long)));
+        return bytes;
+    }
+
+    private static byte[] Range(long index, int count)
+    {
+        Span<byte> rest = stackalloc byte[sizeof(int)];
+        BinaryPrimitives.WriteInt32LittleEndian(rest, count);
+        return Range(index, rest);
+    }
+
     private static byte[] Uuid(UInt128 uuid)
     {
         var bytes = new byte[16];
-        System.Buffers.Binary.BinaryPrimitives.WriteUInt128BigEndian(bytes, uuid);
+        BinaryPrimitives.WriteUInt128BigEndian(bytes, uuid);
         return bytes;
     }
 }

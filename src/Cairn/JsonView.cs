@@ -59,19 +59,12 @@ public class JsonView
     public bool TryGet(string id, DocumentPath? path, out Value value)
     {
         using var timing = Scope.BeginRead();
-        var look = new DocumentLook(Engine.Pins, Scope);
-        try
-        {
-            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
-            var tree = Open(look.Nodes, id, buffer);
-            var isFound = tree.TryFind(EncodedOf(path), Look.Read, out var found);
-            value = isFound ? tree.Read(found) : default;
-            return isFound;
-        }
-        finally
-        {
-            look.Dispose();
-        }
+        using var look = new DocumentLook(Engine.Pins, Scope);
+        Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+        var tree = Open(look.Nodes, id, buffer);
+        var isFound = tree.TryFind(EncodedOf(path), Look.Read, out var found);
+        value = isFound ? tree.Read(found) : default;
+        return isFound;
     }
 
     /// <summary>Reads a document, or a part of it, with versions, times and expiry; null when there is no such document or place. Costs a
@@ -82,24 +75,17 @@ public class JsonView
     public VersionedDocument? GetVersioned(string id, DocumentPath? path = null)
     {
         Scope.ThrowIfNotReadable();
-        var look = new DocumentLook(Engine.Pins, Scope);
-        try
-        {
-            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
-            var tree = Open(look.Nodes, id, buffer);
-            if (!tree.TryFind(EncodedOf(path), Look.Read, out var found))
-                return null;
-            var value = tree.Read(found);
-            var region = tree.NewestOf(found);
-            var header = tree.Header(Look.Read);
-            return new VersionedDocument(
-                value, new Sequence(header.Sequence), new Sequence(region), new Sequence(header.Created), CommitClock.Time(header.Time),
-                Versions.ToExpiry(tree.Expiry));
-        }
-        finally
-        {
-            look.Dispose();
-        }
+        using var look = new DocumentLook(Engine.Pins, Scope);
+        Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+        var tree = Open(look.Nodes, id, buffer);
+        if (!tree.TryFind(EncodedOf(path), Look.Read, out var found))
+            return null;
+        var value = tree.Read(found);
+        var region = tree.NewestOf(found);
+        var header = tree.Header(Look.Read);
+        return new VersionedDocument(
+            value, new Sequence(header.Sequence), new Sequence(region), new Sequence(header.Created), CommitClock.Time(header.Time),
+            Versions.ToExpiry(tree.Expiry));
     }
 
     /// <summary>Whether there is such a document, or such a place in it. In a transaction what stands there may change.</summary>
@@ -108,16 +94,9 @@ public class JsonView
     public bool Exists(string id, DocumentPath? path = null)
     {
         Scope.ThrowIfNotReadable();
-        var look = new DocumentLook(Engine.Pins, Scope);
-        try
-        {
-            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
-            return Open(look.Nodes, id, buffer).TryFind(EncodedOf(path), Look.Presence, out _);
-        }
-        finally
-        {
-            look.Dispose();
-        }
+        using var look = new DocumentLook(Engine.Pins, Scope);
+        Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+        return Open(look.Nodes, id, buffer).TryFind(EncodedOf(path), Look.Presence, out _);
     }
 
     /// <summary>The kind of what stands at a place; null when nothing does. In a transaction the value may change, not the kind.</summary>
@@ -126,17 +105,10 @@ public class JsonView
     public ValueKind? KindOf(string id, DocumentPath? path = null)
     {
         Scope.ThrowIfNotReadable();
-        var look = new DocumentLook(Engine.Pins, Scope);
-        try
-        {
-            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
-            var tree = Open(look.Nodes, id, buffer);
-            return tree.TryFind(EncodedOf(path), Look.Kind, out var found) ? tree.KindOf(found) : null;
-        }
-        finally
-        {
-            look.Dispose();
-        }
+        using var look = new DocumentLook(Engine.Pins, Scope);
+        Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+        var tree = Open(look.Nodes, id, buffer);
+        return tree.TryFind(EncodedOf(path), Look.Kind, out var found) ? tree.KindOf(found) : null;
     }
 
     /// <summary>Elements of the array at a place; null when nothing stands there. Costs the path.</summary>
@@ -146,19 +118,12 @@ public class JsonView
     public int? ArrayLength(string id, DocumentPath? path = null)
     {
         Scope.ThrowIfNotReadable();
-        var look = new DocumentLook(Engine.Pins, Scope);
-        try
-        {
-            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
-            var tree = Open(look.Nodes, id, buffer);
-            return tree.TryFind(EncodedOf(path), Look.Read, out var found)
-                ? tree.CountOf(tree.NodeOf(found, ValueKind.Array, path), Look.Read)
-                : null;
-        }
-        finally
-        {
-            look.Dispose();
-        }
+        using var look = new DocumentLook(Engine.Pins, Scope);
+        Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+        var tree = Open(look.Nodes, id, buffer);
+        return tree.TryFind(EncodedOf(path), Look.Read, out var found)
+            ? tree.CountOf(tree.NodeOf(found, ValueKind.Array, path), Look.Read)
+            : null;
     }
 
     /// <summary>Names of the members of the object at a place, in order of their UTF-8 bytes; null when nothing stands there.</summary>
@@ -168,19 +133,12 @@ public class JsonView
     public IReadOnlyList<string>? ObjectKeys(string id, DocumentPath? path = null)
     {
         Scope.ThrowIfNotReadable();
-        var look = new DocumentLook(Engine.Pins, Scope);
-        try
-        {
-            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
-            var tree = Open(look.Nodes, id, buffer);
-            return tree.TryFind(EncodedOf(path), Look.Read, out var found)
-                ? tree.Names(tree.NodeOf(found, ValueKind.Object, path))
-                : null;
-        }
-        finally
-        {
-            look.Dispose();
-        }
+        using var look = new DocumentLook(Engine.Pins, Scope);
+        Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+        var tree = Open(look.Nodes, id, buffer);
+        return tree.TryFind(EncodedOf(path), Look.Read, out var found)
+            ? tree.Names(tree.NodeOf(found, ValueKind.Object, path))
+            : null;
     }
 
     /// <summary>Reads several documents at one snapshot, in the order asked; null where there is no such document.</summary>
@@ -313,7 +271,8 @@ public class JsonView
     /// <param name="before">Only versions before this one; null = from the newest.</param>
     /// <exception cref="HistoryTrimmedException">Versions that were asked for are no longer kept: an InMemory database keeps the
     /// newest only.</exception>
-    /// <exception cref="LimitException">The versions together are larger than <see cref="Limits.ViewBytesMax"/>. Ask for fewer.</exception>
+    /// <exception cref="LimitException">The versions, or what was done since the last write of the whole document, are larger than
+    /// <see cref="Limits.ViewBytesMax"/> together. Ask for fewer; write the document as a whole now and then.</exception>
     /// <inheritdoc cref="Get" path="/exception"/>
     public IReadOnlyList<HistoryItem<Value>> History(string id, DocumentPath? path = null, int limit = 0, Sequence? before = null)
     {
@@ -333,7 +292,8 @@ public class JsonView
         lock (live.CommitLock)
             numbers = live.Numbers;
         Engine.Path.Log.WaitVisible(numbers.LastSequence);
-        var end = new DiffEnd(pinned.Scope, default!, live, numbers, null);
+        var past = Scope.Snapshot(Scope.Path, Scope.Run, pinned.Scope.Sequence, pinned.Scope.Time);
+        var end = new DiffEnd(past, new Lifecycle(Engine, past).Info, live, numbers, null);
         return DocumentHistory.Read(end, owned[1..], EncodedOf(path).ToArray(), most, upTo, Engine.Limits);
     }
 

@@ -19,11 +19,13 @@ internal sealed class Meters : IDisposable
     private readonly Func<DatabaseMetrics> _read;
     private readonly Func<IReadOnlyList<JobStatistics>> _readJobs;
 
+    private DatabaseMetrics? _last;
+
     internal Meter Meter => _meter;
 
     internal Meters(Func<DatabaseMetrics> read, Func<IReadOnlyList<JobStatistics>> readJobs)
     {
-        _read = read;
+        _read = () => ReadOpen(read);
         _readJobs = readJobs;
         Counter("cairn.commits", "{commit}", metrics => metrics.Commits);
         Counter("cairn.log.bytes", "By", metrics => metrics.LogBytesWritten);
@@ -92,6 +94,19 @@ internal sealed class Meters : IDisposable
         _meter.CreateObservableCounter("cairn.job.deadline_misses", () => Jobs(job => job.DeadlineMisses), "{miss}");
     }
 
+    // Whoever collects does so for all databases of the process at once: one that closes meanwhile gives what it gave last.
+    private DatabaseMetrics ReadOpen(Func<DatabaseMetrics> read)
+    {
+        try
+        {
+            return _last = read();
+        }
+        catch (ObjectDisposedException) when (_last is not null)
+        {
+            return _last;
+        }
+    }
+
     private void Counter(string name, string unit, Func<DatabaseMetrics, long> value) =>
         _meter.CreateObservableCounter(name, () => value(_read()), unit);
 
@@ -140,6 +155,7 @@ internal sealed class Meters : IDisposable
             "transition" => "state",
             "trace" => "trace",
             "run" => "run",
+            "document" => "json",
             _ => "core",
         }),
     ];

@@ -15,6 +15,7 @@ internal enum OperationClass
     Transition,
     Trace,
     Run,
+    Document,
 
     /// <summary>The commit of a transaction.</summary>
     Transaction,

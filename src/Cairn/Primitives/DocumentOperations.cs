@@ -24,6 +24,7 @@
 // A document that is replaced or deleted as a whole costs what it holds, and so does a value within. All else costs the path and what is
 // written, but for arrays: putting in and taking out before the end moves the elements behind.
 
+using System.Buffers.Binary;
 using Cairn.Codec;
 using Cairn.Documents;
 using Cairn.Log;
@@ -91,6 +92,8 @@ internal sealed class DocumentOperations : OperationSet
     // The keys of a record that is not decided yet, or was long ago: what has expired is taken to live, which names some more.
     private static WriteCount CountKeys(ReadOnlySpan<byte> part, RunState run, StoreKeyVisitor? visit)
     {
+        if (!HasAny(part))
+            return default;
         using var reader = run.Store.Read();
         var nodes = new TrialNodes(reader, run.Store, visit, HasSeveral(part));
         try
@@ -114,6 +117,19 @@ internal sealed class DocumentOperations : OperationSet
             var operation = new Operation(part, out var bytes);
             part = part[bytes..];
             if ((OperationCode)operation.Code is OperationCode.JsonStringAppend or OperationCode.JsonPatch)
+                return true;
+        }
+
+        return false;
+    }
+
+    private static bool HasAny(ReadOnlySpan<byte> part)
+    {
+        while (part.Length > 0)
+        {
+            var operation = new Operation(part, out var bytes);
+            part = part[bytes..];
+            if (Has(operation))
                 return true;
         }
 
@@ -183,6 +199,7 @@ internal sealed class DocumentOperations : OperationSet
         var old = tree.TryFind(path, look, out var found) ? tree.Read(found) : (Value)0;
         if (!Comparison.IsNumber(old))
         {
+            tree.TryFind(path, Look.Kind, out _);            // what the caller is told was read
             throw new DocumentException(
                 ErrorCode.TypeMismatch, PathText.Write(EncodedPath.Read(path)), $"a number is needed, and there is {old.Kind}.");
         }
@@ -300,7 +317,7 @@ internal sealed class DocumentOperations : OperationSet
         var lead = expiry == 0 ? 0 : sizeof(long);
         var body = batch.Add(code, expiry == 0 ? (byte)0 : Operation.HasExpiryFlag, id, lead + bodyBytes, 1);
         if (expiry != 0)
-            System.Buffers.Binary.BinaryPrimitives.WriteInt64LittleEndian(body, expiry);
+            BinaryPrimitives.WriteInt64LittleEndian(body, expiry);
         batch.NeedsResolve = true;
         return body[lead..];
     }

@@ -39,11 +39,15 @@ internal readonly ref struct ScopeNodes(Scope scope, StoreReader reader, ulong s
 
     public ulong FirstNode => 1UL << 47;
 
+    // What a write looks at it rests on, at each level of isolation.
+    private ReadSet Reads => own is null || Mutant.Is("json-writes-rest-on-none") ? scope.Transaction!.Reads : scope.Transaction!.Rests;
+
     public bool TryGet(ReadOnlySpan<byte> key, Look look, out VersionView version)
     {
         if (own?.Written is { } written && written.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(key, out var value))
         {
-            version = value is null ? default : new VersionView(value, 0, 0, 0, 0, isTombstone: false);
+            var expires = key[0] is StoreKeys.Json or StoreKeys.JsonHeader ? own.Expiry : 0;
+            version = value is null ? default : new VersionView(value, 0, 0, 0, Absolute(expires), isTombstone: false);
             return value is not null;
         }
 
@@ -57,7 +61,9 @@ internal readonly ref struct ScopeNodes(Scope scope, StoreReader reader, ulong s
             return exists;
         version = write.IsDelete
             ? default
-            : new VersionView(write.Value, version.Sequence, version.Created, version.Time, 0, isTombstone: false);
+            : new VersionView(
+                write.Value, version.Sequence, version.Created, version.Time,
+                write.TimeToLive != 0 ? Absolute(-write.TimeToLive) : write.Expiry, isTombstone: false);
         return !write.IsDelete;
     }
 
@@ -67,7 +73,7 @@ internal readonly ref struct ScopeNodes(Scope scope, StoreReader reader, ulong s
         if (scope.Writes is { } writes)
         {
             if (look != Look.Blind && !Mutant.Is("json-subtree-unread"))
-                scope.NoteRange(from, to);
+                Reads.AddRange(scope.Run, from, to);
             pending = Pending(writes, from, to);
         }
 
@@ -96,8 +102,7 @@ internal readonly ref struct ScopeNodes(Scope scope, StoreReader reader, ulong s
     public void PutRoot(scoped ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> slot, long expiry)
     {
         Put(key, slot);
-        own!.Root = key.ToArray();
-        own.Expiry = expiry;
+        own!.Expiry = expiry;
     }
 
     public void ExpireRoot(scoped ReadOnlySpan<byte> key, long expiry)
@@ -109,7 +114,14 @@ internal readonly ref struct ScopeNodes(Scope scope, StoreReader reader, ulong s
 
     public void DeleteRoot(scoped ReadOnlySpan<byte> key) => Delete(key);
 
-    public void PutHeader(scoped ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> header, long expiry) => Put(key, header);
+    public void PutHeader(scoped ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> header, long expiry)
+    {
+        Put(key, header);
+        own!.Expiry = expiry;
+    }
+
+    // A time to live counts from the commit; in the transaction it counts from its beginning.
+    private long Absolute(long expiry) => expiry < 0 ? time - expiry : expiry;
 
     private List<KeyValuePair<byte[], byte[]?>>? Pending(PendingWrites writes, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to)
     {
@@ -127,7 +139,7 @@ internal readonly ref struct ScopeNodes(Scope scope, StoreReader reader, ulong s
     {
         if (look == Look.Blind || Mutant.Is("json-reads-untracked"))
             return;
-        var reads = scope.Transaction!.Reads;
+        var reads = Reads;
         if (Mutant.Is("json-whole-documents"))
         {
             var id = key[1..];
@@ -136,13 +148,10 @@ internal readonly ref struct ScopeNodes(Scope scope, StoreReader reader, ulong s
             return;
         }
 
-        var kind = SlotKinds.Absent;
-        if (exists && look is not Look.Read)
-            kind = SlotKinds.Of(version);
         switch (look)
         {
             case Look.Kind:
-                reads.AddKinds(scope.Run, key, kind);
+                reads.AddKinds(scope.Run, key, exists ? SlotKinds.Of(version) : SlotKinds.Absent);
                 break;
             case Look.Presence:
                 reads.AddKinds(scope.Run, key, exists ? SlotKinds.Present : SlotKinds.Absent);
@@ -162,10 +171,7 @@ internal sealed class OwnNodes
 {
     internal Dictionary<byte[], byte[]?> Written { get; } = new(ByteArrayComparer.Instance);
 
-    /// <summary>The root, when it was written.</summary>
-    internal byte[]? Root { get; set; }
-
-    /// <summary>Its expiry: absolute, or a time to live with its sign turned; 0 = none.</summary>
+    /// <summary>Of the document: absolute, or a time to live with its sign turned; 0 = none.</summary>
     internal long Expiry { get; set; }
 
     internal void Set(scoped ReadOnlySpan<byte> key, byte[]? value) =>
@@ -194,7 +200,7 @@ internal sealed class OwnNodes
 
             write.Value = value ?? [];
             write.IsDelete = value is null;
-            if (Root is not null && ByteArrayComparer.Instance.Equals(key, Root))
+            if (key[0] is StoreKeys.Json or StoreKeys.JsonHeader)
                 (write.Expiry, write.TimeToLive) = (Math.Max(Expiry, 0), Math.Max(-Expiry, 0));
         }
     }

@@ -77,8 +77,6 @@ internal ref partial struct DocumentTree<TNodes>
             var (index, count) = ElementAt(path, depth, parent, last);
             if (index < 0 || index > count)
                 throw NoElement(path, depth, count);
-            if (!last.IsEnd && index == count)
-                CountOf(parent.Node, Look.Read);
             Insert(parent.Node, count, last.IsEnd || index == count ? null : index, 1, encoded, 0);
         }
 

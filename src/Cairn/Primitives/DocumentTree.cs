@@ -47,7 +47,6 @@ internal ref partial struct DocumentTree<TNodes>
     private readonly TNodes _nodes;
     private readonly DocumentKeys _keys;
     private readonly Limits? _limits;
-    private readonly bool _wasThere;
     private DocumentHeader _header;
     private long _expiry;
     private bool _isChanged;
@@ -61,7 +60,6 @@ internal ref partial struct DocumentTree<TNodes>
         var keys = new DocumentKeys(buffer, id);
         _keys = keys;
         _limits = limits;
-        _wasThere = isThere;
         IsThere = isThere;
         _header = new DocumentHeader { NextNode = nodes.FirstNode };
         if (isThere)
@@ -75,9 +73,6 @@ internal ref partial struct DocumentTree<TNodes>
 
     /// <summary>There is a document, by now.</summary>
     internal bool IsThere { get; private set; }
-
-    /// <summary>Length of the canonical encoding of the document.</summary>
-    internal readonly long Bytes => _header.Bytes;
 
     /// <summary>Of the document; 0 = none.</summary>
     internal readonly long Expiry => _expiry;
@@ -109,8 +104,6 @@ internal ref partial struct DocumentTree<TNodes>
     internal void Replace(scoped ReadOnlySpan<byte> value, long expiry)
     {
         Clear();
-        if (IsThere)
-            _header.NextNode = Math.Max(_header.NextNode, _nodes.FirstNode);
         _expiry = expiry;
         PutRoot(value);
         _header.Bytes = value.Length;
@@ -281,6 +274,7 @@ internal ref partial struct DocumentTree<TNodes>
 
         if (!ValueCodec.TryReadBytesOrString(found.Value, out var old, out var kind) || kind != ValueKind.String)
         {
+            TryFind(path, Look.Kind, out _);                 // what the caller is told was read
             throw new DocumentException(
                 ErrorCode.TypeMismatch, PathText.Write(EncodedPath.Read(path)), $"a String is needed, and there is {SlotOf(found).Kind}.");
         }
@@ -703,7 +697,10 @@ internal ref partial struct DocumentTree<TNodes>
         if (!segment.IsEnd)
             _nodes.TryGet(_keys.Order(slot.Node), Look.Read, out _);
         var count = CountOf(slot.Node, segment.CountsFromEnd && !segment.IsEnd ? Look.Read : Look.Blind);
-        return (segment.IndexIn(count), count);
+        var index = segment.IndexIn(count);
+        if ((index < 0 || index >= count) && !segment.IsEnd)
+            CountOf(slot.Node, Look.Read);                   // that it ends before is what is told
+        return (index, count);
     }
 
     private readonly bool TryIndex(ulong node, scoped in EncodedSegment segment, Look look, out long index, out int count)

@@ -16,7 +16,7 @@ internal static class DocumentHistory
     /// <param name="upTo">Versions above are left out.</param>
     internal static List<HistoryItem<Value>> Read(DiffEnd end, byte[] id, byte[] path, int most, ulong upTo, Limits limits)
     {
-        var records = Collect(end, id, path.Length == 0 ? most : int.MaxValue, upTo, out var oldest, out var isWhole);
+        var records = Collect(end, id, path.Length == 0 ? most : int.MaxValue, upTo, limits, out var oldest, out var isWhole);
         var versions = Replay(records, id, path, limits);
         if (!isWhole && versions.Count < most)
             throw new HistoryTrimmedException(new Sequence(oldest - 1), new Sequence(oldest));
@@ -27,9 +27,11 @@ internal static class DocumentHistory
     /// <param name="oldest">The earliest record that was met.</param>
     /// <param name="isWhole">The walk ended at the beginning, or at a whole write.</param>
     /// <returns>Newest first.</returns>
-    private static List<Touched> Collect(DiffEnd end, byte[] id, int most, ulong upTo, out ulong oldest, out bool isWhole)
+    private static List<Touched> Collect(
+        DiffEnd end, byte[] id, int most, ulong upTo, Limits limits, out ulong oldest, out bool isWhole)
     {
         var records = new List<Touched>();
+        var bytes = 0L;
         using var chain = new DiffChain(end, null);
         while (chain.MoveNext(out var payload))
         {
@@ -40,6 +42,9 @@ internal static class DocumentHistory
             {
                 if (part.Run == chain.Run && Operations(part, id, out var isWritten) is { Count: > 0 } operations)
                 {
+                    bytes += operations.Sum(operation => (long)operation.Length);
+                    if (bytes > limits.ViewBytesMax)
+                        throw TooLarge(limits, bytes, "operations since a write of the whole document");
                     records.Add(new Touched(chain.Header.Sequence, transaction.CommitTime, operations));
                     if (!isWritten || records.Count < most)
                         continue;
@@ -94,7 +99,7 @@ internal static class DocumentHistory
             last = value;
             bytes += value?.EncodedLength ?? 0;
             if (bytes > limits.ViewBytesMax)
-                throw new LimitException(nameof(Limits.ViewBytesMax), limits.ViewBytesMax, bytes, "bytes of all versions together");
+                throw TooLarge(limits, bytes, "versions");
             var expiry = tree.Expiry < 0 ? record.Time - tree.Expiry : tree.Expiry;
             versions.Add(new HistoryItem<Value>(
                 value ?? default, value is null, new Sequence(record.Sequence), CommitClock.Time(record.Time), Versions.ToExpiry(expiry)));
@@ -102,6 +107,9 @@ internal static class DocumentHistory
 
         return versions;
     }
+
+    private static LimitException TooLarge(Limits limits, long bytes, string what) =>
+        new(nameof(Limits.ViewBytesMax), limits.ViewBytesMax, bytes, $"bytes of all {what} together");
 
     private static void Do(HeldNodes nodes, Span<byte> buffer, byte[] id, Operation operation)
     {

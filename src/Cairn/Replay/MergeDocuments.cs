@@ -153,9 +153,9 @@ internal sealed class MergeDocuments
             return;
         }
 
+        value.Measure.Check(_plan.Limits, FloatRule.Finite);   // a resolver may have made it
         if (_ours is not { } ours)
         {
-            ValueCodec.EncodedLength(value, _plan.Limits, FloatRule.Finite);
             Write(OperationCode.JsonPut, value.Encode(), Mutant.Is("merge-drops-expiry") ? 0 : _its?.Expiry ?? 0);
             return;
         }

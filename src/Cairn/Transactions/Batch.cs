@@ -181,7 +181,8 @@ internal sealed class Batch
     /// <summary>What its commit is timed as.</summary>
     internal OperationClass Class => ((byte)_first >> 4) switch
     {
-        1 or 2 => OperationClass.Put,
+        1 => OperationClass.Put,
+        2 => OperationClass.Document,
         3 => OperationClass.Append,
         4 => OperationClass.Transition,
         5 => OperationClass.Trace,

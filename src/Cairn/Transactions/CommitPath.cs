@@ -606,7 +606,7 @@ internal sealed class CommitPath(
 
             foreach (var (key, kinds) in run.Kinds)
             {
-                if (reader.TryGetNewer(key, reads.Sequence, out var version) && (SlotKinds.Of(version) & kinds) == 0
+                if (reader.TryGetNewer(key, reads.Sequence, out var version) && !SlotKinds.Holds(version, kinds)
                     && !IsExpiryAlone(reader, key, reads.Sequence))
                     return Refusal.Conflict(run.Run, key, isRange: false, reads.Sequence, version.Sequence);
             }

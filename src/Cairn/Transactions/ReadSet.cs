@@ -32,11 +32,26 @@ internal sealed class ReadSet(ulong sequence)
     internal void AddRange(RunState run, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to) =>
         For(run).Ranges.Add((from.ToArray(), to.ToArray()));
 
-    /// <summary>What the Snapshot level validates (TX-24): only those keys of <paramref name="written"/> that were also read.</summary>
-    internal void AddWrittenAndRead(ReadSet reads, RunState run, ReadOnlySpan<byte> written)
+    /// <summary>What the Snapshot level validates (TX-24): of what was read, that which <paramref name="written"/> writes over. In a
+    /// document the read region is meant, not the key alone: who read an object and replaces it has read what was put in meanwhile.
+    /// </summary>
+    internal void AddWrittenAndRead(ReadSet reads, RunState run, byte[] written)
     {
-        if (reads.Find(run) is { } seen && seen.Covers(written))
+        if (reads.Find(run) is not { } seen)
+            return;
+        if (seen.Points.Contains(written))
             AddPoint(run, written);
+        if (seen.Kinds.TryGetValue(written, out var kinds))
+            AddKinds(run, written, kinds);
+        foreach (var (from, to) in seen.Ranges)
+        {
+            if (written.AsSpan().SequenceCompareTo(from) < 0 || (to.Length > 0 && written.AsSpan().SequenceCompareTo(to) >= 0))
+                continue;
+            if (written[0] == StoreKeys.JsonNode)
+                AddRange(run, from, to);
+            else
+                AddPoint(run, written);
+        }
     }
 
     internal RunReads? Find(RunState run)
@@ -55,7 +70,8 @@ internal sealed class ReadSet(ulong sequence)
     {
         var items = new List<string>();
         var chars = 0;
-        foreach (var key in _runs.SelectMany(run => run.Points).Order(ByteArrayComparer.Instance).Take(CommitReads.ItemsMax))
+        var keys = _runs.SelectMany(run => run.Points.Union(run.Kinds.Keys, ByteArrayComparer.Instance)).Order(ByteArrayComparer.Instance);
+        foreach (var key in keys.Take(CommitReads.ItemsMax))
         {
             var (primitive, text) = operations.Describe(key);
             chars += text.Length;
@@ -67,7 +83,7 @@ internal sealed class ReadSet(ulong sequence)
         return new CommitReads
         {
             Sequence = new Sequence(Sequence),
-            Points = _runs.Sum(run => (long)run.Points.Count),
+            Points = _runs.Sum(run => (long)run.Points.Count + run.Kinds.Keys.Count(key => !run.Points.Contains(key))),
             Ranges = _runs.Sum(run => (long)run.Ranges.Count),
             Items = items,
         };
@@ -95,18 +111,5 @@ internal sealed class ReadSet(ulong sequence)
 
         /// <summary>The ranges were found unchanged up to this sequence, outside the lock.</summary>
         internal ulong CheckedUpTo { get; set; }
-
-        internal bool Covers(ReadOnlySpan<byte> key)
-        {
-            if (Points.GetAlternateLookup<ReadOnlySpan<byte>>().Contains(key))
-                return true;
-            foreach (var (from, to) in Ranges)
-            {
-                if (key.SequenceCompareTo(from) >= 0 && (to.Length == 0 || key.SequenceCompareTo(to) < 0))
-                    return true;
-            }
-
-            return false;
-        }
     }
 }

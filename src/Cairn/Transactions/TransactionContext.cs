@@ -33,6 +33,7 @@ internal sealed class TransactionContext
         Sequence = _pin.Sequence;
         Time = path.ReadTime();
         Reads = new ReadSet(Sequence);
+        Rests = IsSerializable ? Reads : new ReadSet(Sequence);
         foreach (var run in runs)
             _scopes.Add(run.Id, Scope.InTransaction(this, run));
     }
@@ -61,6 +62,10 @@ internal sealed class TransactionContext
     internal long Time { get; }
 
     internal ReadSet Reads { get; }
+
+    /// <summary>What the writes to documents rest on: that the containers on their way stand (JS-24). Validated at each level; at
+    /// Serializable it is among the reads.</summary>
+    internal ReadSet Rests { get; }
 
     internal List<Expectation> Expectations { get; } = [];
 
@@ -261,19 +266,21 @@ internal sealed class TransactionContext
 
     private ReadSet? ReadsToValidate()
     {
-        if (IsSerializable || Reads.IsEmpty)
-            return Reads.IsEmpty ? null : Reads;
-        var validated = new ReadSet(Sequence);
+        if (!IsSerializable && !Reads.IsEmpty)
+            AddWrittenAndRead();
+        return Rests.IsEmpty ? null : Rests;
+    }
+
+    private void AddWrittenAndRead()
+    {
         foreach (var scope in _scopes.Values)
         {
             foreach (var write in scope.Writes!.InOrder)
             {
                 if (write.StoreKey.Length > 0)
-                    validated.AddWrittenAndRead(Reads, scope.Run, write.StoreKey);
+                    Rests.AddWrittenAndRead(Reads, scope.Run, write.StoreKey);
             }
         }
-
-        return validated;
     }
 }
 

@@ -24,13 +24,13 @@ public enum Door
 
 /// <summary>What a call of a row may use: the faces of a run, or of a transaction on it.</summary>
 internal sealed record Faces(
-    Kv Kv, State State, Events Events, Traces Traces, Func<string[], object> AddTags, Func<Value, object> AddMetadata)
+    Kv Kv, Json Json, State State, Events Events, Traces Traces, Func<string[], object> AddTags, Func<Value, object> AddMetadata)
 {
     internal static Faces Of(Run run) => new(
-        run.Kv, run.State, run.Events, run.Traces, tags => run.AddTags(tags), patch => run.UpdateMetadata(patch));
+        run.Kv, run.Json, run.State, run.Events, run.Traces, tags => run.AddTags(tags), patch => run.UpdateMetadata(patch));
 
     internal static Faces Of(Transaction transaction) => new(
-        transaction.Kv, transaction.State, transaction.Events, transaction.Traces,
+        transaction.Kv, transaction.Json, transaction.State, transaction.Events, transaction.Traces,
         tags =>
         {
             transaction.Run.AddTags(tags);
@@ -113,6 +113,33 @@ internal static class LimitDoors
         ["kv.Count"] = (at, key) => at.Kv.Count(key),
         ["kv.History"] = (at, key) => at.Kv.History(key),
         ["kv.GetAt"] = (at, key) => at.Kv.GetAt(key, DateTimeOffset.MaxValue),
+        ["json.Create"] = (at, key) => at.Json.Create(key, 1),
+        ["json.Put"] = (at, key) => at.Json.Put(key, 1),
+        ["json.PutMany"] = (at, key) => at.Json.PutMany([new(key, 1)]),
+        ["json.GetOrCreate"] = (at, key) => at.Json.GetOrCreate(key, 1),
+        ["json.Set"] = (at, key) => at.Json.Set(key, "$", 1),
+        ["json.SetMany"] = (at, key) => at.Json.SetMany(key, [new("$", 1)]),
+        ["json.CompareAndSet"] = (at, key) => at.Json.CompareAndSet(key, Sequence.None, "$", 1),
+        ["json.CompareAndSetAt"] = (at, key) => at.Json.CompareAndSetAt(key, "$", null, 1),
+        ["json.Increment"] = (at, key) => at.Json.Increment(key, "$.n", 1),
+        ["json.Add"] = (at, key) => at.Json.Add(key, "$.n", 1),
+        ["json.StringAppend"] = (at, key) => at.Json.StringAppend(key, "$.t", "x"),
+        ["json.Delete"] = (at, key) => at.Json.Delete(key),
+        ["json.Delete path"] = (at, key) => at.Json.Delete(key, "$.a"),
+        ["json.Expire"] = (at, key) => at.Json.Expire(key, TimeSpan.FromHours(1)),
+        ["json.Persist"] = (at, key) => at.Json.Persist(key),
+        ["json.Get"] = (at, key) => at.Json.Get(key),
+        ["json.GetVersioned"] = (at, key) => at.Json.GetVersioned(key),
+        ["json.Exists"] = (at, key) => at.Json.Exists(key),
+        ["json.KindOf"] = (at, key) => at.Json.KindOf(key),
+        ["json.ArrayLength"] = (at, key) => at.Json.ArrayLength(key, "$.list"),
+        ["json.ObjectKeys"] = (at, key) => at.Json.ObjectKeys(key, "$.o"),
+        ["json.GetMany"] = (at, key) => at.Json.GetMany([key]),
+        ["json.List prefix"] = (at, key) => at.Json.List(new ScanOptions { Prefix = key }),
+        ["json.Scan from"] = (at, key) => at.Json.Scan(new ScanOptions { From = key }),
+        ["json.Count"] = (at, key) => at.Json.Count(key),
+        ["json.Query"] = (at, key) => at.Json.Query(key, JsonPath.Parse("$.a")),
+        ["json.History"] = (at, key) => at.Json.History(key),
         ["state.Init"] = (at, key) => at.State.Init(key, 1),
         ["state.Set"] = (at, key) => at.State.Set(key, 1),
         ["state.CompareAndSet"] = (at, key) => at.State.CompareAndSet(key, Counter.None, 1),
@@ -148,6 +175,13 @@ internal static class LimitDoors
         ["traces.ByTag"] = (at, name) => at.Traces.ByTag(name),
         ["run.AddTags"] = (at, name) => at.AddTags([name]),
     };
+
+    // A document to be changed.
+    private static Json On(Run run, Value document)
+    {
+        run.Json.Put("k", document);
+        return run.Json;
+    }
 
     private static readonly Limits Low = new()
     {
@@ -233,6 +267,10 @@ internal static class LimitDoors
                 ["kv.PutMany"] = (at, n) => at.Kv.PutMany([new("k", Sized(n))]),
                 ["kv.TryAdd"] = (at, n) => at.Kv.TryAdd("k", Sized(n)),
                 ["kv.CompareAndSet"] = (at, n) => at.Kv.CompareAndSet("k", Sequence.None, Sized(n)),
+                ["json.Create"] = (at, n) => at.Json.Create("k", Sized(n)),
+                ["json.Put"] = (at, n) => at.Json.Put("k", Sized(n)),
+                ["json.Set"] = (at, n) => at.Json.Set("k", "$", Sized(n)),
+                ["json.Set member"] = (at, n) => at.Json.Set("k", "$.m", Sized(n - 3)),
                 ["state.Init"] = (at, n) => at.State.Init("c", Sized(n)),
                 ["state.Set"] = (at, n) => at.State.Set("c", Sized(n)),
                 ["state.TransitionOrInit"] = (at, n) => at.State.TransitionOrInit("c", 1, _ => Sized(n)),
@@ -242,6 +280,13 @@ internal static class LimitDoors
             OutsideCalls = new()
             {
                 ["run.Complete"] = (_, run, n) => run.Complete(Sized(n)),
+                ["json.Merge"] = (_, run, n) => On(run, Value.Object()).Merge("k", SizedObject(n)),
+                ["json.Patch"] = (_, run, n) =>
+                    On(run, Value.Object()).Patch("k", new JsonPatch(JsonPatchOperation.Add("/m", Sized(n - 3)))),
+                ["json.ArrayAppend"] = (_, run, n) => On(run, Value.Array()).ArrayAppend("k", "$", Sized(n - 1)),
+                ["json.StringAppend"] = (_, run, n) => On(run, Value.Object(("a", Sized(n - 203)))).StringAppend("k", "$.b", Text(196)),
+                ["json.PutAsync"] = (_, run, n) => run.Json.PutAsync("k", Sized(n)).AsTask().GetAwaiter().GetResult(),
+                ["json.SetAsync"] = (_, run, n) => run.Json.SetAsync("k", "$", Sized(n)).AsTask().GetAwaiter().GetResult(),
                 ["kv.PutAsync"] = (_, run, n) => run.Kv.PutAsync("k", Sized(n)).AsTask().GetAwaiter().GetResult(),
                 ["state.SetAsync"] = (_, run, n) => run.State.SetAsync("c", Sized(n)).AsTask().GetAwaiter().GetResult(),
                 ["events.AppendAsync"] = (_, run, n) => run.Events.AppendAsync("t", SizedObject(n)).AsTask().GetAwaiter().GetResult(),
@@ -262,9 +307,19 @@ internal static class LimitDoors
                 ["kv.Put"] = (at, n) => at.Kv.Put("k", Text(n)),
                 ["kv.Put bytes"] = (at, n) => at.Kv.Put("k", new byte[n].AsSpan()),
                 ["kv.Put member name"] = (at, n) => at.Kv.Put("k", Value.Object((Text(n), 1))),
+                ["json.Put"] = (at, n) => at.Json.Put("k", Value.Object(("m", Text(n)))),
+                ["json.Set"] = (at, n) => at.Json.Set("k", "$.m", Text(n)),
+                ["json.Set member name"] = (at, n) => at.Json.Set("k", DocumentPath.Root.Member(Text(n)), 1),
                 ["state.Set"] = (at, n) => at.State.Set("c", Value.Array(Text(n))),
                 ["events.Append"] = (at, n) => at.Events.Append("t", Value.Object(("m", Text(n)))),
                 ["traces.Record"] = (at, n) => at.Traces.Record(new ThoughtStep(Text(n))),
+            },
+            OutsideCalls = new()
+            {
+                ["json.StringAppend"] = (_, run, n) => On(run, Text(n - 1)).StringAppend("k", "$", "x"),
+                ["json.Increment member name"] = (_, run, n) => run.Json.Increment("k", DocumentPath.Root.Member(Text(n)), 1),
+                ["json.Patch member name"] = (_, run, n) => On(run, Value.Object()).Patch(
+                    "k", new JsonPatch(JsonPatchOperation.Add(DocumentPath.Root.Member(Text(n)), 1))),
             },
             NotHere =
             {
@@ -277,12 +332,22 @@ internal static class LimitDoors
         {
             Calls = new()
             {
+                ["json.Put"] = (at, n) => at.Json.Put("k", Nested(n)),
+                ["json.Set"] = (at, n) => at.Json.Set("k", "$.m", Nested(n - 1)),
                 ["kv.Put"] = (at, n) => at.Kv.Put("k", Nested(n)),
                 ["kv.PutMany"] = (at, n) => at.Kv.PutMany([new("k", Nested(n))]),
                 ["state.Set"] = (at, n) => at.State.Set("c", Nested(n)),
                 ["events.Append"] = (at, n) => at.Events.Append("t", Value.Object(("m", Nested(n - 1)))),
             },
-            OutsideCalls = new() { ["run.Complete"] = (_, run, n) => run.Complete(Nested(n)) },
+            OutsideCalls = new()
+            {
+                ["run.Complete"] = (_, run, n) => run.Complete(Nested(n)),
+                ["json.Merge"] = (_, run, n) => On(run, Value.Object()).Merge("k", "$.m", Value.Object(("m", Nested(n - 2)))),
+                ["json.Patch"] = (_, run, n) => On(run, Value.Object()).Patch(
+                    "k", new JsonPatch(JsonPatchOperation.Add("/m", Nested(n - 1)))),
+                ["json.Increment"] = (_, run, n) => run.Json.Increment(
+                    "k", Enumerable.Range(0, (int)n).Aggregate(DocumentPath.Root, (path, _) => path.Member("m")), 1),
+            },
             Import = n => Trajectory(1, info: Value.Object(("deep", Nested(n)))),
             Shell = new()
             {
@@ -295,11 +360,20 @@ internal static class LimitDoors
         {
             Calls = new()
             {
+                ["json.Put"] = (at, n) => at.Json.Put("k", Elements(n)),
                 ["kv.Put"] = (at, n) => at.Kv.Put("k", Elements(n)),
                 ["state.Set"] = (at, n) => at.State.Set("c", Value.Object(("m", Elements(n)))),
                 ["events.Append"] = (at, n) => at.Events.Append("t", Value.Object(("m", Elements(n)))),
             },
-            OutsideCalls = new() { ["run.Complete"] = (_, run, n) => run.Complete(Elements(n)) },
+            OutsideCalls = new()
+            {
+                ["run.Complete"] = (_, run, n) => run.Complete(Elements(n)),
+                ["json.Set append"] = (_, run, n) => On(run, Elements(n - 1)).Set("k", "$[-]", 1),
+                ["json.ArrayAppend"] = (_, run, n) => On(run, Elements(n - 1)).ArrayAppend("k", "$", 1),
+                ["json.ArrayInsert"] = (_, run, n) => On(run, Elements(n - 1)).ArrayInsert("k", "$", 0, 1),
+                ["json.Patch"] = (_, run, n) => On(run, Elements(n - 1)).Patch(
+                    "k", new JsonPatch(JsonPatchOperation.Add("/0", 1))),
+            },
             Import = n => Trajectory(1, info: Value.Object(("many", Elements(n)))),
             Shell = new() { ["kv put"] = n => new(Elements(n).ToJson(), "kv", "put", "k", "-", "--type", "json") },
             NotHere = { [Door.Commit] = Whole },
@@ -308,11 +382,17 @@ internal static class LimitDoors
         {
             Calls = new()
             {
+                ["json.Put"] = (at, n) => at.Json.Put("k", Members(n)),
                 ["kv.Put"] = (at, n) => at.Kv.Put("k", Members(n)),
                 ["state.Set"] = (at, n) => at.State.Set("c", Value.Array(Members(n))),
                 ["events.Append"] = (at, n) => at.Events.Append("t", Members(n)),
             },
-            OutsideCalls = new() { ["run.Complete"] = (_, run, n) => run.Complete(Members(n)) },
+            OutsideCalls = new()
+            {
+                ["run.Complete"] = (_, run, n) => run.Complete(Members(n)),
+                ["json.Set"] = (_, run, n) => On(run, Members(n - 1)).Set("k", "$.another", 1),
+                ["json.Merge"] = (_, run, n) => On(run, Members(n - 1)).Merge("k", Value.Object(("another", 1))),
+            },
             Import = n => Trajectory(1, info: Value.Object(("many", Members(n)))),
             Shell = new() { ["kv put"] = n => new(Members(n).ToJson(), "kv", "put", "k", "-", "--type", "json") },
             NotHere = { [Door.Commit] = Whole },
@@ -382,6 +462,10 @@ internal static class LimitDoors
             {
                 ["kv.PutMany"] = (at, n) => at.Kv.PutMany([.. Texts(n).Select(key => KeyValuePair.Create(key, (Value)1))]),
                 ["kv.GetMany"] = (at, n) => at.Kv.GetMany(Texts(n)),
+                ["json.PutMany"] = (at, n) => at.Json.PutMany([.. Texts(n).Select(key => KeyValuePair.Create(key, (Value)1))]),
+                ["json.SetMany"] = (at, n) => at.Json.SetMany(
+                    "k", [.. Texts(n).Select(key => KeyValuePair.Create(DocumentPath.Root.Member(key), (Value)1))]),
+                ["json.GetMany"] = (at, n) => at.Json.GetMany(Texts(n)),
                 ["kv.DeleteMany"] = (at, n) => at.Kv.DeleteMany(Texts(n)),
                 ["events.AppendMany"] = (at, n) => at.Events.AppendMany([.. Texts(n).Select(type => new NewEvent(type, Value.Object()))]),
                 ["traces.Record causes"] = (at, n) => at.Traces.Record(new ThoughtStep("x"), new TraceOptions { Causes = new long[n] }),

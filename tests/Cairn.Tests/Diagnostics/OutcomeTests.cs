@@ -19,6 +19,7 @@ public class OutcomeTests
         Assert.False(test.Kv.CompareAndSetValue("a", 9, 3));
         test.Run.Events.Append("seen", Value.Object());
         test.Run.State.Set("cell", 1);
+        test.Run.Json.Put("plan", Value.Object());
         var run = test.OtherRun();
         run.Complete();
         Assert.Equal(ErrorCode.RunClosed, TestValues.Refused(() => run.Kv.Put("late", 1)));
@@ -36,6 +37,7 @@ public class OutcomeTests
         Assert.Equal((1, 0, 0, 0), Figures(outcomes["append"]));
         Assert.Equal((1, 0, 0, 0), Figures(outcomes["transition"]));
         Assert.Equal((2, 0, 0, 0), Figures(outcomes["run"]));
+        Assert.Equal((1, 0, 0, 0), Figures(outcomes["document"]));
         Assert.Equal((1, 0, 1, 0), Figures(outcomes["transaction"]));
         if (mode == Durability.InMemory)
             return;
@@ -75,8 +77,36 @@ public class OutcomeTests
         {
             Assert.Contains("cairn.operation.count operation=put primitive=kv outcome=ok", seen);
             Assert.Contains("cairn.operation.bytes operation=append primitive=event", seen);
+            Assert.Contains("cairn.operation.bytes operation=document primitive=json", seen);
             Assert.DoesNotContain(seen, text => text.Contains("user", StringComparison.Ordinal));
         }
+    }
+
+    [Fact]
+    public void MET_1_A_database_that_closes_while_metrics_are_collected_gives_what_it_gave_last()
+    {
+        // A collection reads all databases of the process, each once per instrument: one of them may close between two of these.
+        using var test = new TestDatabase(Durability.Buffered);
+        var isClosed = false;
+        using var meters = new Meters(
+            () => isClosed ? throw new ObjectDisposedException("database") : test.Db.Metrics, () => []);
+        var seen = new List<long>();
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, self) =>
+            {
+                if (instrument.Meter == meters.Meter && instrument.Name == "cairn.commits")
+                    self.EnableMeasurementEvents(instrument);
+            },
+        };
+        listener.SetMeasurementEventCallback<long>((_, value, _, _) => seen.Add(value));
+        listener.Start();
+        test.Kv.Put("a", 1);
+        listener.RecordObservableInstruments();
+        isClosed = true;
+        listener.RecordObservableInstruments();
+        Assert.Equal(2, seen.Count);
+        Assert.Equal((test.Db.Metrics.Commits, test.Db.Metrics.Commits), (seen[0], seen[1]));
     }
 
     [Fact]

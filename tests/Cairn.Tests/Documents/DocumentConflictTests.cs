@@ -23,17 +23,18 @@ public class DocumentConflictTests
 
     private static readonly string[] Changes = ["set", "set kind", "delete", "append", "insert", "remove", "put"];
 
-    public static TheoryData<string> LookNames => [.. Looks];
+    public static MatrixTheoryData<string, Isolation> LooksAtLevels => new(Looks, [Isolation.Serializable, Isolation.Snapshot]);
 
     [Theory]
-    [MemberData(nameof(LookNames))]
+    [MemberData(nameof(LooksAtLevels))]
     [Trait("Requirement", "JS-21")]
     [Trait("Requirement", "JS-22")]
     [Trait("Requirement", "JS-23")]
     [Trait("Requirement", "JS-24")]
     [Trait("Requirement", "JS-25")]
     [Trait("Requirement", "TX-12")]
-    public void JS_21_Every_pair_of_a_look_and_a_change_conflicts_when_places_overlap(string look)
+    [Trait("Requirement", "TX-24")]
+    public void JS_21_Every_pair_of_a_look_and_a_change_conflicts_when_places_overlap(string look, Isolation isolation)
     {
         var findings = new List<string>();
         var pairs = 0;
@@ -43,7 +44,7 @@ public class DocumentConflictTests
             {
                 foreach (var changed in Places)
                 {
-                    if (Judge(look, place, change, changed) is not { } judged)
+                    if (Judge(look, place, change, changed, isolation) is not { } judged)
                         continue;
                     pairs++;
                     if (judged.Conflicts != judged.Expected)
@@ -154,6 +155,85 @@ public class DocumentConflictTests
         }
     }
 
+    /// <summary>Who was told that something cannot be done has been told something: the transaction may go on, and has read it.</summary>
+    [Fact]
+    [Trait("Requirement", "TX-14")]
+    public void TX_14_A_refusal_inside_a_transaction_is_a_read()
+    {
+        (Action<Json> Refused, Action<Json> Meanwhile)[] cases =
+        [
+            (json => json.Set("d", "$.list[3]", 1), json => json.ArrayAppend("d", "$.list", 6)),
+            (json => json.Set("d", "$.list[7].x", 1), json => json.ArrayAppend("d", "$.list", 6, 7, 8, 9, Value.Object())),
+            (json => json.Add("d", "$.s", 1), json => json.Set("d", "$.s", 5)),
+            (json => json.StringAppend("d", "$.n", "x"), json => json.Set("d", "$.n", "text")),
+            (json => json.Set("d", "$.n.x", 1), json => json.Set("d", "$.n", Value.Object())),
+            (json => json.Patch("d", JsonPatch.Parse("[{\"op\":\"remove\",\"path\":\"/none\"}]")), json => json.Set("d", "$.none", 1)),
+            (json => json.Merge("none", Value.Object()), json => json.Create("none", 1)),
+            (json => json.ArrayAppend("d", "$.n", 1), json => json.Set("d", "$.n", Value.Array())),
+        ];
+        foreach (var (refused, meanwhile) in cases)
+        {
+            using var database = new TestDatabase(Durability.InMemory);
+            database.Run.Json.Create("d", Document);
+            using var transaction = database.Run.BeginTransaction();
+            transaction.Kv.Put("marker", 1);
+            Assert.ThrowsAny<CairnException>(() => refused(transaction.Json));
+            meanwhile(database.Run.Json);
+            Assert.Throws<ConflictException>(() => transaction.Commit());
+        }
+    }
+
+    /// <summary>At Snapshot: what was read and is written over is validated, as the region that it is; what was only read is not.
+    /// </summary>
+    [Fact]
+    [Trait("Requirement", "TX-24")]
+    public void TX_24_At_Snapshot_who_reads_a_region_and_writes_over_it_loses_no_update()
+    {
+        (bool Conflicts, Action<Json> Own, Action<Json> Meanwhile)[] cases =
+        [
+            (true, json => json.Set("d", "$.n", json.Get("d", "$.n")!.Value.AsInt64() + 1), json => json.Add("d", "$.n", 1)),
+            (true, json => json.Set("d", "$.a", json.Get("d", "$.a")!.Value), json => json.Set("d", "$.a.more", 1)),
+            (true, json => json.Put("d", json.Get("d")!.Value), json => json.Set("d", "$.a.b.x", 7)),
+            (true, json => json.Put("d", json.Get("d")!.Value), json => json.Set("d", "$.more", 7)),
+            (true, json => { if (!json.Exists("d", "$.none")) json.Set("d", "$.none", 1); }, json => json.Set("d", "$.none", 2)),
+            (true, json => { if (!json.Exists("e")) json.Put("e", 1); }, json => json.Put("e", 2)),
+            (true, json => { json.ArrayLength("d", "$.list"); json.Set("d", "$.list[0]", 1); }, json => json.ArrayRemove("d", "$.list", 0)),
+            (false, json => { json.Get("d", "$.a"); json.Set("d", "$.n", 1); }, json => json.Set("d", "$.a.c", 5)),
+            (false, json => { json.Get("d"); json.Create("e", 1); }, json => json.Set("d", "$.n", 5)),
+            (false, json => json.Set("d", "$.n", 1), json => json.Set("d", "$.n", 5)),
+        ];
+        for (var i = 0; i < cases.Length; i++)
+        {
+            var (conflicts, own, meanwhile) = cases[i];
+            using var database = new TestDatabase(Durability.InMemory);
+            database.Run.Json.Create("d", Document);
+            using var transaction = database.Run.BeginTransaction(new TransactionOptions { Isolation = Isolation.Snapshot });
+            own(transaction.Json);
+            meanwhile(database.Run.Json);
+            Assert.True(conflicts == Record.Exception(() => transaction.Commit()) is ConflictException, $"case {i}");
+        }
+    }
+
+    [Fact]
+    [Trait("Requirement", "JS-23")]
+    public void JS_23_A_read_of_presence_or_kind_holds_while_large_texts_come_and_go()
+    {
+        using var database = new TestDatabase(Durability.Buffered);
+        var (large, other) = (new string('x', 20_000), new string('y', 30_000));
+        database.Run.Json.Create("d", Value.Object(("a", large), ("b", 1)));
+        foreach (var (conflicts, look, now) in new (bool, Action<Json>, Value)[]
+            { (false, json => json.Exists("d", "$.a"), other), (false, json => json.KindOf("d", "$.a"), other),
+              (true, json => json.KindOf("d", "$.a"), new byte[20_000]), (false, json => json.Exists("d", "$.a"), new byte[30_000]) })
+        {
+            database.Run.Json.Set("d", "$.a", large);
+            using var transaction = database.Run.BeginTransaction();
+            look(transaction.Json);
+            transaction.Json.Set("d", "$.b", 2);
+            database.Run.Json.Set("d", "$.a", now);
+            Assert.Equal(conflicts, Record.Exception(() => transaction.Commit()) is ConflictException);
+        }
+    }
+
     [Fact]
     [Trait("Requirement", "ERR-5")]
     public void ERR_5_A_conflict_says_at_which_place()
@@ -169,7 +249,7 @@ public class DocumentConflictTests
     }
 
     // Null: the pair makes no sense on this document.
-    private static (bool Conflicts, bool Expected)? Judge(string look, string place, string change, string changed)
+    private static (bool Conflicts, bool Expected)? Judge(string look, string place, string change, string changed, Isolation isolation)
     {
         using var database = new TestDatabase(Durability.InMemory);
         var json = database.Run.Json;
@@ -177,7 +257,7 @@ public class DocumentConflictTests
         DocumentPath at = place;
         DocumentPath there = changed;
         var before = json.Get("d")!.Value;
-        using var transaction = database.Run.BeginTransaction();
+        using var transaction = database.Run.BeginTransaction(new TransactionOptions { Isolation = isolation });
         transaction.Kv.Put("marker", 1);
         try
         {
@@ -199,14 +279,17 @@ public class DocumentConflictTests
 
         if (json.Get("d") == before && change != "put")
             return null;                                     // nothing was there to delete
+        // Snapshot leaves out what was only read, and who deletes nothing has only read; what a write rests on it does not.
+        var isWrite = look is "set" or "append" or "add" || (look == "delete" && at.TryGet(Document, out _));
+        var expected = (isolation == Isolation.Serializable || isWrite) && Expect(look, place, change, changed);
         try
         {
             transaction.Commit();
-            return (false, Expect(look, place, change, changed));
+            return (false, expected);
         }
         catch (ConflictException)
         {
-            return (true, Expect(look, place, change, changed));
+            return (true, expected);
         }
     }
 

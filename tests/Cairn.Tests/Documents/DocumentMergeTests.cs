@@ -117,6 +117,27 @@ public class DocumentMergeTests(ITestOutputHelper output)
         Assert.True(database.Db.Runs.Merge(fork.Id, run.Id, cancellationToken: Stop).IsEmpty);
     }
 
+    /// <summary>What a resolver makes comes into a document like any other value.</summary>
+    [Fact]
+    [Trait("Requirement", "JS-19")]
+    public void JS_19_A_resolver_cannot_put_into_a_document_what_no_other_door_takes()
+    {
+        using var database = new TestDatabase(
+            Durability.Buffered, options => options with { Limits = new Limits { StringBytesMax = 100, DepthMax = 4 } });
+        var run = database.Db.Runs.Begin("parent");
+        run.Json.Create("d", Value.Object(("a", 1)));
+        var fork = database.Db.Runs.Fork(run.Id);
+        fork.Json.Set("d", "$.a", 2);
+        run.Json.Set("d", "$.a", 3);
+        foreach (var value in new Value[] { double.NaN, new string('x', 101), Value.Array(Value.Array(Value.Array(Value.Array()))) })
+        {
+            Assert.ThrowsAny<CairnException>(() => database.Db.Runs.Merge(
+                fork.Id, run.Id, new MergeOptions { Resolve = _ => MergeResolution.Put(value) }, Stop));
+        }
+
+        Assert.Equal((Value)3, run.Json.Get("d", "$.a"));
+    }
+
     private static CancellationToken Stop => TestContext.Current.CancellationToken;
 
     private static string Text(DiffItem item) =>

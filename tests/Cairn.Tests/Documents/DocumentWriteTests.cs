@@ -210,6 +210,26 @@ public class DocumentWriteTests
         database.NowAndAfterReopening(() => Assert.Empty(database.Run.Json.List()));
     }
 
+    /// <summary>In a transaction a document lost its expiry with its first change by path, as the transaction saw it.</summary>
+    [Fact]
+    [Trait("Requirement", "TTL-7")]
+    public void TTL_7_A_transaction_sees_the_expiry_of_documents_that_it_changes()
+    {
+        using var database = new TestDatabase(Durability.Buffered);
+        database.Run.Json.Put("d", Value.Object(("a", 1)), TimeSpan.FromMinutes(1));
+        var expiry = database.Run.Json.GetVersioned("d")!.Value.Expiry;
+        using var transaction = database.Run.BeginTransaction();
+        transaction.Json.Set("d", "$.a", 2);
+        transaction.Json.SetMany("d", [new("$.b", 1), new("$.c", 2)]);
+        Assert.Equal(expiry, transaction.Json.GetVersioned("d")!.Value.Expiry);
+        transaction.Json.Put("new", 1, TimeSpan.FromMinutes(2));
+        Assert.NotNull(transaction.Json.GetVersioned("new")!.Value.Expiry);
+        transaction.Json.Persist("d");
+        Assert.Null(transaction.Json.GetVersioned("d")!.Value.Expiry);
+        transaction.Rollback();
+        Assert.Equal(expiry, database.Run.Json.GetVersioned("d")!.Value.Expiry);
+    }
+
     [Fact]
     [Trait("Requirement", "JS-5")]
     [Trait("Requirement", "VAL-5")]

@@ -220,6 +220,10 @@ internal sealed class EngineSubject : IModelSubject
             _isTrimmed = true;                               // the state that both have had cannot be made any more
             return Result.Refused(ErrorCode.HistoryTrimmed);
         }
+        catch (HistoryTrimmedException) when (operation is RunsFork { Back: > 0 } && expected.Code != ErrorCode.None)
+        {
+            return Result.Refused(expected.Code);            // both are true, and which is told is not promised
+        }
         catch (CairnException refused) when (refused is not DatabaseFailedException)
         {
             return Result.Refused(refused.Code);
