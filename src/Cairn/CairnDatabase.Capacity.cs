@@ -63,6 +63,8 @@ public sealed partial class CairnDatabase
             run => CountOf(run, StoreKeys.Subscription));
         yield return Most(runs, "triggers", limits.TriggersMax, "Drop some, or raise Limits.TriggersMax.",
             run => CountOf(run, StoreKeys.Trigger));
+        yield return Most(runs, "indexes", limits.IndexesMax, "Drop some, or raise Limits.IndexesMax.",
+            run => CountOf(run, StoreKeys.Index));
         yield return Most(runs, "idempotency keys", limits.IdempotencyKeysMax,
             "Let them expire sooner (Limits.IdempotencyKeyLife), or raise Limits.IdempotencyKeysMax.",
             run => CountOf(run, StoreKeys.Idempotency));

@@ -288,6 +288,9 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             engine.Compactions!.TriggersFrom = engine.TriggerJob.NeededFrom;
         }
 
+        if (!options.IsReadOnly)
+            jobs.Add(engine.IndexJob = new IndexJob(path));
+
         if (counters.Events.IsOn)
             jobs.Add(new SystemEventJob(counters.Events, path, engine.Random, engine.ReadHealth));
         engine.Maintainer = new Maintainer(
@@ -315,6 +318,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
                 engine.Maintainer.Wake();
             if (engine.TriggerJob is { IsWatching: true } triggers)
                 engine.Maintainer.Wake(triggers);
+            if (engine.IndexJob is { HasWorkInSight: true } indexes)
+                engine.Maintainer.Wake(indexes);
         };
         return engine;
     }
@@ -351,7 +356,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
 
     private static OperationTable Operations { get; } = new(
         new KvOperations(), new DocumentOperations(), new EventOperations(), new StateOperations(), new TraceOperations(),
-        new RunOperations(), new MergeOperations(), new IdempotencyOperations(), new SubscriptionOperations(), new TriggerOperations());
+        new RunOperations(), new MergeOperations(), new IdempotencyOperations(), new SubscriptionOperations(), new TriggerOperations(),
+        new IndexOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()
     {

@@ -60,6 +60,9 @@ internal sealed class Engine
     /// <summary>Null in memory without a log, and when the database is read-only.</summary>
     internal TriggerJob? TriggerJob { get; set; }
 
+    /// <summary>Null when the database is read-only.</summary>
+    internal IndexJob? IndexJob { get; set; }
+
     /// <summary>Null in memory without a log, and when the database is read-only.</summary>
     internal Compactions? Compactions { get; set; }
 
@@ -635,6 +638,15 @@ internal sealed class Engine
     internal void TriggersChanged(RunId run)
     {
         if (TriggerJob is not { } job)
+            return;
+        job.Refresh(run);
+        Maintainer?.Wake(job);
+    }
+
+    /// <summary>Indexes of a run may have to be built or cleared.</summary>
+    internal void IndexesChanged(RunId run)
+    {
+        if (IndexJob is not { } job)
             return;
         job.Refresh(run);
         Maintainer?.Wake(job);

@@ -101,6 +101,9 @@ public sealed record Limits
     /// <summary>LIM-28: most triggers of one run. Default 64, at most 1,024.</summary>
     public int TriggersMax { get; init; } = 64;
 
+    /// <summary>LIM-28: most secondary indexes of one run. Default 64, at most 1,024.</summary>
+    public int IndexesMax { get; init; } = 64;
+
     /// <summary>LIM-30: shortest time to live. Fixed: 1 ms.</summary>
     public static TimeSpan TimeToLiveMin => TimeSpan.FromMilliseconds(1);
 

@@ -90,6 +90,7 @@ internal static class OptionRules
         Range(nameof(limits.CursorsMax), limits.CursorsMax, 1, 10_000);
         Range(nameof(limits.SubscriptionsMax), limits.SubscriptionsMax, 1, 10_000);
         Range(nameof(limits.TriggersMax), limits.TriggersMax, 1, 1_024);
+        Range(nameof(limits.IndexesMax), limits.IndexesMax, 1, 1_024);
         Range(nameof(limits.HistoryVersionsMax), limits.HistoryVersionsMax, 1, 10_000);
         Range(nameof(limits.ViewBytesMax), limits.ViewBytesMax, 64 << 10, 1 << 30);
         Range(nameof(limits.QueuedCommitsMax), limits.QueuedCommitsMax, 4, 65_536);

@@ -31,6 +31,7 @@ public sealed partial class Run
         Retention = new RunRetention(engine, scope, _life);
         Subscriptions = new Subscriptions(engine, scope);
         Triggers = new Triggers(engine, scope);
+        Indexes = new Indexes(engine, scope);
     }
 
     internal Engine Engine => _engine;
@@ -72,6 +73,9 @@ public sealed partial class Run
 
     /// <summary>What the run does by itself.</summary>
     public Triggers Triggers { get; }
+
+    /// <summary>Secondary indexes over what the run holds.</summary>
+    public Indexes Indexes { get; }
 
     /// <summary>What of the run's past is kept.</summary>
     public RunRetention Retention { get; }

@@ -17,6 +17,7 @@ public class TracesView
     public const int TreeBudgetMax = 100_000;
 
     private const byte ListingTraces = 0x50;
+    private const byte ListingQuery = 0x5F;
 
     internal TracesView(Engine engine, Scope scope)
     {
@@ -107,6 +108,60 @@ public class TracesView
         var start = TraceKeys.Time(buffer, Ceiling(from), default).ToArray();
         return List(start, TraceKeys.Time(buffer, Ceiling(to), default).ToArray(), page);
     }
+
+    /// <summary>Traces that a filter holds for, a page at a time. Paths lead into an object of <c>type</c> (<c>tool_call</c>,
+    /// <c>decision</c>, <c>query</c>, <c>thought</c>, <c>error</c>, <c>custom</c>), <c>time</c> and <c>duration</c> (microseconds),
+    /// <c>parent</c> and <c>$key</c> (ids as texts), <c>tags</c>, <c>metadata</c>, <c>causes</c>, <c>model</c>, <c>tokens</c>
+    /// (<c>input</c>, <c>output</c>), <c>step</c>, <c>redacted</c>, and <c>$version</c> and <c>$time</c> of the commit that wrote it.
+    /// What was not said is not there. Indexes (<see cref="Run.Indexes"/>) make it quicker and change no answer; <see cref="Explain"/>
+    /// tells how it is done.</summary>
+    /// <param name="filter">Null = all.</param>
+    /// <param name="options">Order and page; null = the first page by id.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.CursorExpired"/>; <see cref="ErrorCode.InvalidArgument"/>: a cursor of
+    /// another query.</exception>
+    /// <exception cref="LimitException">The filter, the order or the page is too large.</exception>
+    public Page<TraceRecord> Query(Filter? filter = null, QueryOptions? options = null)
+    {
+        var traces = new List<TraceRecord>();
+        var found = Find(filter, options, (at, thing) => traces.Add(new TracesView(Engine, at).Get(TraceId.Read(thing))!));
+        return new Page<TraceRecord>(traces, found.Cursor, new Sequence(found.Sequence));
+    }
+
+    /// <summary>As <see cref="Query"/>, and of each trace only some places.</summary>
+    /// <param name="paths">The places; at most <see cref="Limits.ManyItemsMax"/>.</param>
+    /// <param name="filter">Null = all.</param>
+    /// <param name="options">Order and page; null = the first page by id.</param>
+    /// <returns>An Object for each: what is at the places, by their texts (<see cref="DocumentPath.ToString"/>). A place where nothing
+    /// is has no member.</returns>
+    /// <inheritdoc cref="Query" path="/exception"/>
+    public Page<Value> Select(IReadOnlyList<DocumentPath> paths, Filter? filter = null, QueryOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(paths);
+        Many.CheckCount(paths.Count, Engine.Limits);
+        var names = paths.Distinct().Select(path => (Path: path, Name: path.ToString())).ToList();
+        var found = Find(filter, options, null);
+        var rows = found.Documents.ConvertAll(document =>
+        {
+            var members = new List<KeyValuePair<string, Value>>(names.Count);
+            foreach (var (path, name) in names)
+            {
+                if (path.TryGet(document, out var value))
+                    members.Add(new(name, value));
+            }
+
+            return Value.Object(members);
+        });
+        return new Page<Value>(rows, found.Cursor, new Sequence(found.Sequence));
+    }
+
+    /// <summary>How a page of a query is made: makes it, and tells.</summary>
+    /// <param name="filter">Null = all.</param>
+    /// <param name="options">Order and page; null = the first page by id.</param>
+    /// <inheritdoc cref="Query" path="/exception"/>
+    public QueryPlan Explain(Filter? filter = null, QueryOptions? options = null) => Find(filter, options, null).Plan;
+
+    private QueryPage Find(Filter? filter, QueryOptions? options, Action<Scope, byte[]>? each) => Queries.Run(
+        Scope, Engine.Cursors, Engine.Pins, IndexTarget.Traces, ListingQuery, filter, options ?? QueryOptions.None, each);
 
     // A bound between two microseconds stands before the later one.
     private static long Ceiling(DateTimeOffset time)

@@ -104,6 +104,7 @@ public sealed class TransactionRun
         State = new State(engine, scope);
         Json = new Json(engine, scope);
         Traces = new Traces(engine, scope);
+        Indexes = new Indexes(engine, scope);
         Subscriptions = new Subscriptions(engine, scope);
     }
 
@@ -124,6 +125,9 @@ public sealed class TransactionRun
 
     /// <summary>Steps of the agent.</summary>
     public Traces Traces { get; }
+
+    /// <summary>Secondary indexes over what the run holds.</summary>
+    public Indexes Indexes { get; }
 
     /// <summary>Named cursors of feeds that the run holds.</summary>
     public Subscriptions Subscriptions { get; }

@@ -189,6 +189,7 @@ internal sealed class RunOperations : OperationSet
         if (code != OperationCode.RunDelete)
             return;
         visit(index, RunKeys.Triggers(key, run.Id));
+        visit(index, RunKeys.Indexes(key, run.Id));
         for (var gone = run; gone.Store.Base is { } below && !Mutant.Is("fork-order-not-named"); gone = below.Owner)
         {
             visit(index, RunKeys.Fork(key, below.Parent, gone.Id));
@@ -274,6 +275,8 @@ internal sealed class RunOperations : OperationSet
             return false;
         }
 
+        if (!isPast && context.Catalogue.FindLoaded(record.Parent.Value) is { Indexes.HasWork: true })
+            context.Catalogue.IndexWork?.Invoke(run.Id);     // it goes on in the fork by itself
         ref var numbers = ref run.Numbers;
         numbers.NextEvent = start.NextEvent;
         numbers.EventHead = start.EventHead;
@@ -307,7 +310,11 @@ internal sealed class RunOperations : OperationSet
         WriteResult(index, run.Id, after, body);
         WriteRetention(index, run.Id, before?.Retention, after?.Retention);
         if (after is null)
-            DropTriggers(index, run.Id);
+        {
+            DropMark(index, RunKeys.Triggers(stackalloc byte[1 + RunId.Size], run.Id));
+            DropMark(index, RunKeys.Indexes(stackalloc byte[1 + RunId.Size], run.Id));
+        }
+
         if (RunRecord.IsBuiltIn(run.Id))
             return;
         if ((before is null) != (after is null))
@@ -363,10 +370,8 @@ internal sealed class RunOperations : OperationSet
         }
     }
 
-    private static void DropTriggers(in ApplyContext index, RunId id)
+    private static void DropMark(in ApplyContext index, scoped ReadOnlySpan<byte> storeKey)
     {
-        Span<byte> key = stackalloc byte[1 + RunId.Size];
-        var storeKey = RunKeys.Triggers(key, id);
         bool exists;
         using (var reader = index.Read())
             exists = reader.TryGetNewest(storeKey, out var version) && !version.IsTombstone;
@@ -437,6 +442,8 @@ internal static class RunKeys
     internal static ReadOnlySpan<byte> Retention(Span<byte> target, RunId id) => Of(target, StoreKeys.RunRetention, id);
 
     internal static ReadOnlySpan<byte> Triggers(Span<byte> target, RunId id) => Of(target, StoreKeys.RunTriggers, id);
+
+    internal static ReadOnlySpan<byte> Indexes(Span<byte> target, RunId id) => Of(target, StoreKeys.RunIndexes, id);
 
     internal static ReadOnlySpan<byte> Name(Span<byte> target, string name)
     {

@@ -75,6 +75,36 @@ internal static class TraceContent
         .. more,
     ]);
 
+    /// <summary>What paths and filters see of a trace: the stored object, with the words and texts that people know it by.</summary>
+    internal static Value Document(in Fields fields, TraceId id)
+    {
+        var members = new List<KeyValuePair<string, Value>> { new("$key", id.ToString()) };
+        foreach (var (name, value) in fields.Object.AsObject())
+        {
+            members.Add(new(name, (name, value.Kind) switch
+            {
+                ("type", ValueKind.Int64) => WordOf((TraceType)value.AsInt64()),
+                ("parent", ValueKind.Bytes) => TraceId.Read(value.AsBytes().Span).ToString(),
+                ("tokens", ValueKind.Array) when value.Count == 2 => Value.Object(("input", value[0]), ("output", value[1])),
+                _ => value,
+            }));
+        }
+
+        return Value.Object(members);
+    }
+
+    /// <summary>A type as text has it: <c>tool_call</c>, <c>decision</c>, <c>query</c>, <c>thought</c>, <c>error</c>,
+    /// <c>custom</c>.</summary>
+    private static string WordOf(TraceType type) => type switch
+    {
+        TraceType.ToolCall => "tool_call",
+        TraceType.Decision => "decision",
+        TraceType.Query => "query",
+        TraceType.Thought => "thought",
+        TraceType.Error => "error",
+        _ => "custom",
+    };
+
     /// <summary>What the orders need. False when the object is not a trace.</summary>
     internal static bool TryReadOrder(in Fields fields, out TraceOrder order)
     {

@@ -14,6 +14,7 @@
 //   text            the texts of the step and the strings of the metadata (TR-8)
 //   diff, merge     by id; between forks by ordinal and content. Merge: union by id
 //   replay          Record writes the trace and its places, Redact replaces the content and takes the tags' places away
+//   indexes         of the run hold what both come to (IndexMaintenance.cs)
 //
 // A trace of one agent turn, as it is stored and as its tree is read:
 //
@@ -90,6 +91,8 @@ internal sealed class TraceOperations : OperationSet
 
         foreach (var tag in order.Tags)
             visit(run.Store, TraceKeys.Tag(key, tag, order.Time, id));
+        if (run.Indexes is { IsEmpty: false })
+            ItemsOfRedaction(id, run, visit);
     }
 
     internal override ReadOnlySpan<byte> Changed(in Operation operation, Span<byte> buffer) =>
@@ -122,6 +125,8 @@ internal sealed class TraceOperations : OperationSet
         context.PutNew(TraceKeys.Parent(key, order.Parent, order.Time, id), default);
         foreach (var tag in order.Tags)
             context.PutNew(TraceKeys.Tag(key, tag, order.Time, id), default);
+        if (!IndexSet.Of(context.Run).IsEmpty)
+            IndexMaintenance.Add(context, IndexTarget.Traces, TraceKeys.Trace(key, id)[1..], TraceContent.Document(fields, id));
         return true;
     }
 
@@ -129,6 +134,8 @@ internal sealed class TraceOperations : OperationSet
     {
         Span<byte> key = stackalloc byte[TraceKeys.LengthMax];
         TraceOrder order;
+        Value before = default;
+        var isIndexed = !IndexSet.Of(context.Run).IsEmpty;
         using (var reader = context.Read())
         {
             if (!reader.TryGetForApply(TraceKeys.Trace(key, id), out var version) || version.IsTombstone
@@ -136,12 +143,47 @@ internal sealed class TraceOperations : OperationSet
             {
                 return false;
             }
+
+            if (isIndexed)
+                before = TraceContent.Document(fields, id);
         }
 
         context.Put(TraceKeys.Trace(key, id), TraceContent.Redacted(order).Encode());
         foreach (var tag in order.Tags)
             context.Delete(TraceKeys.Tag(key, tag, order.Time, id));
+        if (isIndexed)
+            IndexMaintenance.Change(context, IndexTarget.Traces, TraceKeys.Trace(key, id)[1..], before, DocumentOfRedacted(order, id));
         return true;
+    }
+
+    private static Value DocumentOfRedacted(in TraceOrder order, TraceId id)
+    {
+        Invariant.Check(Fields.TryRead(TraceContent.Redacted(order), out var fields), "a trace is an object");
+        return TraceContent.Document(fields, id);
+    }
+
+    internal override WriteCount CountIndexWrites(in Operation operation, RunState run)
+    {
+        if (operation.Key.Length != TraceId.Size)
+            return default;
+        var id = TraceId.Read(operation.Key);
+        if (operation.Code == (byte)OperationCode.TraceRedact)
+            return ItemsOfRedaction(id, run, null);
+        return Fields.TryRead(operation.Body, out var fields)
+            ? IndexMaintenance.CountAdd(run, IndexTarget.Traces, operation.Key, TraceContent.Document(fields, id))
+            : default;
+    }
+
+    private static WriteCount ItemsOfRedaction(TraceId id, RunState run, StoreKeyVisitor? visit)
+    {
+        Span<byte> key = stackalloc byte[TraceKeys.LengthMax];
+        var storeKey = TraceKeys.Trace(key, id);
+        using var reader = run.Store.Read();
+        if (!reader.TryGetNewest(storeKey, out var version) || version.IsTombstone
+            || !Fields.TryRead(version.Value, out var fields) || !TraceContent.TryReadOrder(fields, out var order))
+            return default;
+        return IndexMaintenance.CountChange(
+            run, IndexTarget.Traces, storeKey[1..], TraceContent.Document(fields, id), DocumentOfRedacted(order, id), visit);
     }
 
     internal override void Encode(Batch batch, PendingWrite write)

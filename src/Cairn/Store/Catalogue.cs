@@ -80,6 +80,10 @@ internal sealed class Catalogue : IDisposable
     /// <summary>What the records of runs may not pass, when a commit is decided.</summary>
     internal Limits Limits { get; init; } = new();
 
+    /// <summary>Told, under the run's lock, of a run whose indexes have something to be built or cleared; null where nobody does
+    /// it.</summary>
+    internal Action<RunId>? IndexWork { get; set; }
+
     /// <summary>The runs that are in memory, in no order; the catalogue's own state is not among them.</summary>
     internal ICollection<RunState> Loaded => _runs.Values;
 

@@ -47,6 +47,8 @@ internal enum OperationCode : byte
     RunMerge = 0x66,
     RunArchive = 0x67,
 
+    IndexDefine = 0x90,
+    IndexDrop = 0x91,
     TriggerDefine = 0x92,
     TriggerDrop = 0x93,
     TriggerCursor = 0x94,
@@ -54,12 +56,13 @@ internal enum OperationCode : byte
     Idempotency = 0x97,
     SubscriptionSet = 0x98,
     SubscriptionDrop = 0x99,
+    IndexBuild = 0x9A,
 }
 
 /// <summary>What is true of a code by itself.</summary>
 internal static class OperationCodes
 {
-    private static readonly string[] Primitives = ["Kv", "Json", "Event", "State", "Trace", "Run", "Subscription", "Trigger"];
+    private static readonly string[] Primitives = ["Kv", "Json", "Event", "State", "Trace", "Run", "Subscription", "Trigger", "Index"];
 
     /// <summary>Primitive and operation: <c>KvCompareAndSet</c> is <c>kv.compare_and_set</c>.</summary>
     internal static string NameOf(OperationCode code)
@@ -75,10 +78,11 @@ internal static class OperationCodes
     /// <summary>A closed run still takes it (RUN-7): what changes the run's own record, redaction, and what retention does.</summary>
     internal static bool IsAllowedWhenClosed(this OperationCode code) => code is OperationCode.RunUpdate or OperationCode.RunEnd
         or OperationCode.RunResume or OperationCode.RunDelete or OperationCode.RunArchive or OperationCode.TraceRedact
-        or OperationCode.EventRedact or OperationCode.EventTrim or OperationCode.Retention;
+        or OperationCode.EventRedact or OperationCode.EventTrim or OperationCode.Retention or OperationCode.IndexBuild;
 
     /// <summary>Only the engine itself does it, to keep house (Batch.IsUpkeep).</summary>
-    internal static bool IsUpkeep(this OperationCode code) => code is OperationCode.EventTrim or OperationCode.TriggerCursor;
+    internal static bool IsUpkeep(this OperationCode code) => code is OperationCode.EventTrim or OperationCode.TriggerCursor
+        or OperationCode.IndexBuild;
 
     /// <summary>It only takes away: a full disk still takes it (DUR-9). Redacting an event is none, because it appends one.</summary>
     internal static bool IsDeletion(this OperationCode code) => code is OperationCode.KvDelete or OperationCode.StateDelete

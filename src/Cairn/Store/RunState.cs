@@ -135,6 +135,10 @@ internal sealed class RunState : IDisposable
     /// <summary>Inputs that wait for a commit; null as long as nobody has asked for one.</summary>
     internal RunInputs? Inputs { get; set; }
 
+    /// <summary>The secondary indexes as the newest state has them; null as long as nobody has asked (<see cref="IndexSet.Of"/>), and
+    /// again when they change. Under the run's lock.</summary>
+    internal IndexSet? Indexes { get; set; }
+
     /// <summary>Keys written lately, once a transaction has read a range of this run.</summary>
     internal RecentWrites? Recent { get; set; }
 

@@ -17,6 +17,8 @@ namespace Cairn.Store;
 ///     66 id: its policy of retention; 67 base id: forks by the run that they read through to
 ///  92 name               triggers; 94 name: where each stands; 68 id (catalogue): runs that have some
 ///  69 id                 where a run was merged from, by the source; 6A number: events that came with a merge
+///  6B id                 (catalogue) runs with indexes that are being built or cleared
+///  90 name               indexes; 91 number ...: their items; 93 number: how far each is; 96 is counted only: the numbers given
 ///  97 key                idempotency keys
 ///  98 name               subscriptions </code>
 /// Numbers are big-endian, because order is their meaning.
@@ -50,8 +52,13 @@ internal static class StoreKeys
     internal const byte RunTriggers = 0x68;
     internal const byte Merged = 0x69;
     internal const byte MergedEvents = 0x6A;
+    internal const byte RunIndexes = 0x6B;
+    internal const byte Index = 0x90;
+    internal const byte IndexItem = 0x91;
     internal const byte Trigger = 0x92;
+    internal const byte IndexState = 0x93;
     internal const byte TriggerCursor = 0x94;
+    internal const byte IndexNumbers = 0x96;
     internal const byte Idempotency = 0x97;
     internal const byte Subscription = 0x98;
 

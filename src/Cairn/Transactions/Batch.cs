@@ -13,9 +13,9 @@ internal sealed class Batch
     private const int PayloadHeader = 16;
     private const int PartHeader = 32;
 
-    /// <summary>The record itself, its name, parent, base, two places in the order of statuses, the result, the count, and one
-    /// more.</summary>
-    private const int RecordWrites = 9;
+    /// <summary>The record itself, its name, parent, base, two places in the order of statuses, the result, the count, the marks of
+    /// triggers and of indexes, and one more.</summary>
+    private const int RecordWrites = 11;
 
     /// <summary>Names of the record's fields, its times and headers.</summary>
     private const int RecordEnvelopeBytes = 256;

@@ -245,7 +245,11 @@ internal sealed class CommitPath(
                 foreach (ref readonly var part in batch.Parts)
                 {
                     if (part.AllWrites > 0)                  // a run that only begins takes no memory yet
-                        part.Run.Store.Reserve(part.AllWrites, part.WriteBytes + part.Resolved.Bytes);
+                    {
+                        var writes = part.Resolved.And(operations.CountIndexWrites(batch.OperationsOf(part), part.Run));
+                        part.Run.Store.Reserve(part.Writes + writes.Writes, part.WriteBytes + writes.Bytes);
+                    }
+
                     if (!part.Run.IsListed)
                         catalogue.List(part.Run);
                 }
@@ -449,7 +453,11 @@ internal sealed class CommitPath(
     private void MakeResident(Batch batch)
     {
         foreach (ref readonly var part in batch.Parts)
+        {
             part.Run.Store.BeginResident();
+            IndexSet.Of(part.Run);                           // its items are keys too
+        }
+
         if (batch.TouchesCatalogue)
             catalogue.State.Store.BeginResident();
         EachKey(batch, static (store, key) => store.MakeResident(key));
@@ -821,6 +829,12 @@ internal sealed class CommitPath(
                 var most = writesPerOperation + Math.Min(operation.Body.Length / 2, OptionRules.TagsMost);
                 writes += most;
                 bytes += most * 64L + writesPerOperation * operation.Key.Length + 3L * operation.Body.Length;
+                if (!IndexSet.Of(run).IsEmpty && operations.Find((OperationCode)operation.Code) is { } set)
+                {
+                    var indexed = set.CountIndexWrites(operation, run);
+                    writes += indexed.Writes;
+                    bytes += indexed.Bytes;
+                }
             }
         }
 

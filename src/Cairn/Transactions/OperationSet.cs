@@ -71,6 +71,9 @@ internal abstract class OperationSet
     {
     }
 
+    /// <summary>Under the run's lock, of a run with secondary indexes: what <see cref="Apply"/> will write into them.</summary>
+    internal virtual WriteCount CountIndexWrites(in Operation operation, RunState run) => default;
+
     /// <summary>Changes the store. A function of the operation, the sequence, the time and the store alone. False when the bytes
     /// are not such an operation (corruption, when they come from a log).</summary>
     internal abstract bool Apply(in Operation operation, in ApplyContext context);
@@ -128,6 +131,14 @@ internal abstract class OperationSet
 internal readonly record struct WriteCount(int Writes, long Bytes)
 {
     internal WriteCount And(int writes, long bytes) => new(Writes + writes, Bytes + bytes);
+
+    internal WriteCount And(WriteCount more) => new(Writes + more.Writes, Bytes + more.Bytes);
+
+    /// <summary>These keys too, without values.</summary>
+    internal WriteCount And(List<byte[]> keys) => new(Writes + keys.Count, Bytes + keys.Sum(key => key.Length + (long)VersionBytes));
+
+    /// <summary>What a version takes beside its key.</summary>
+    private const int VersionBytes = 64;
 }
 
 /// <summary>Takes a store key; borrowed for the call.</summary>
@@ -341,6 +352,23 @@ internal sealed class OperationTable
                 continue;
             var more = set.CountWrites(part, run);
             count = count.And(more.Writes, more.Bytes);
+        }
+
+        return count;
+    }
+
+    /// <summary>Under the run's lock: what the operations of a part will write into the run's secondary indexes.</summary>
+    internal WriteCount CountIndexWrites(ReadOnlySpan<byte> part, RunState run)
+    {
+        var count = default(WriteCount);
+        if (IndexSet.Of(run).IsEmpty)
+            return count;
+        while (part.Length > 0)
+        {
+            var operation = new Operation(part, out var bytes);
+            part = part[bytes..];
+            if (Find((OperationCode)operation.Code) is { } set)
+                count = count.And(set.CountIndexWrites(operation, run));
         }
 
         return count;

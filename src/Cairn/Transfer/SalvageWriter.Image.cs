@@ -190,6 +190,8 @@ internal sealed partial class SalvageWriter
 
         if (family == StoreKeys.Trigger && !version.IsTombstone)
             Lose(_current, TriggersText);
+        if (family == StoreKeys.Index && !version.IsTombstone)
+            Lose(_current, IndexesText);
         if (family == StoreKeys.Merged && !version.IsTombstone)
             Lose(_current, MergesText);
         if (family == StoreKeys.Subscription && !version.IsTombstone)

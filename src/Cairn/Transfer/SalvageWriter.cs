@@ -133,6 +133,7 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         }
     }
 
+    private const string IndexesText = "its secondary indexes, which hold nothing of their own: define them again";
     private const string TriggersText = "its triggers: their cursors are of the log that was damaged";
 
     private const string MergesText = "what it was merged from: a later merge of the same run begins where the two parted";
@@ -189,6 +190,9 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
                 return true;
             case OperationCode.TriggerDefine or OperationCode.TriggerDrop or OperationCode.TriggerCursor:
                 Lose(target.Id, TriggersText);
+                return true;
+            case OperationCode.IndexDefine or OperationCode.IndexDrop or OperationCode.IndexBuild:
+                Lose(target.Id, IndexesText);
                 return true;
             case OperationCode.RunUpdate or OperationCode.RunEnd or OperationCode.RunResume or OperationCode.RunArchive
                 or OperationCode.RunDelete or OperationCode.Retention:

@@ -99,7 +99,8 @@ public class CompletenessTests
         foreach (var code in new[]
                  {
                      OperationCode.SubscriptionSet, OperationCode.SubscriptionDrop, OperationCode.TriggerDefine,
-                     OperationCode.TriggerCursor, OperationCode.TriggerDrop,
+                     OperationCode.TriggerCursor, OperationCode.TriggerDrop, OperationCode.IndexDefine, OperationCode.IndexBuild,
+                     OperationCode.IndexDrop,
                  })
             yield return new($"{code} apply", applied.Contains(code), "a registered OperationSet");
         foreach (var room in new[] { "Checkpoints", "Text", "Vectors", "Graph", "Search", "Replay" })

@@ -202,6 +202,7 @@ internal static class LimitDoors
         ForkDepthMax = 2,
         SubscriptionsMax = 3,
         TriggersMax = 3,
+        IndexesMax = 3,
     };
 
     internal static IReadOnlyList<LimitRow> Rows { get; } =
@@ -608,6 +609,17 @@ internal static class LimitDoors
                 [Door.Shell] = OneVerb,
             },
         },
+        new(nameof(Limits.IndexesMax), Low.IndexesMax, Low)
+        {
+            OutsideCalls = new() { ["indexes.Define"] = (_, run, n) => DefineIndexes(run.Indexes, n) },
+            Elsewhere = { [Door.Transaction] = "IndexTests.LIM_28_A_transaction_defines_no_more_indexes_than_a_run_may_have" },
+            NotHere =
+            {
+                [Door.Commit] = Whole,
+                [Door.Import] = Fixed,
+                [Door.Shell] = OneVerb,
+            },
+        },
         new(nameof(Limits.TimeToLiveMin), 1, Low)
         {
             IsLeast = true,
@@ -913,6 +925,12 @@ internal static class LimitDoors
     {
         for (var i = 0; i < count; i++)
             run.Triggers.Create($"t{i}", new() { When = TriggerCondition.Event("e"), Do = TriggerAction.Increment("n") });
+    }
+
+    private static void DefineIndexes(Indexes indexes, long count)
+    {
+        for (var i = 0; i < count; i++)
+            indexes.Define($"i{i}", new() { Target = IndexTarget.Traces, Paths = ["$.model"] });
     }
 
     private static void WaitForEvents(Run run, long waiters)

@@ -78,6 +78,9 @@ internal static class SampleOperations
         (OperationCode.TriggerDefine, 0, "low"u8.ToArray(), Value.Object(("when", Value.Object()), ("do", Value.Object())).Encode()),
         (OperationCode.TriggerCursor, 0, "low"u8.ToArray(), [0, 0, .. Int64(3), .. Int64(1), .. Int64(-1), 0, 0, 0, 0]),
         (OperationCode.TriggerDrop, 0, "low"u8.ToArray(), []),
+        (OperationCode.IndexDefine, 0, "cost"u8.ToArray(), Value.Object(("target", 0), ("paths", Value.Array("$['model']"))).Encode()),
+        (OperationCode.IndexBuild, 0, [], [1, 0, 0, 0, 4, 0, 0, 0]),
+        (OperationCode.IndexDrop, 0, "cost"u8.ToArray(), []),
         (OperationCode.SubscriptionSet, 0, "reader"u8.ToArray(), Subscription),
         (OperationCode.SubscriptionDrop, 0, "reader"u8.ToArray(), []),
         (OperationCode.RunMerge, 0, Hash(4)[..16], Value.Object(

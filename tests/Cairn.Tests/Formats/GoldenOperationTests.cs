@@ -20,6 +20,7 @@ public class GoldenOperationTests
         OperationCode.JsonDeletePath, OperationCode.JsonDestroy, OperationCode.JsonPatch, OperationCode.JsonMerge,
         OperationCode.JsonArrayAppend, OperationCode.JsonArrayInsert, OperationCode.JsonArrayRemove, OperationCode.JsonIncrement,
         OperationCode.JsonPut, OperationCode.JsonExpire, OperationCode.JsonStringAppend,
+        OperationCode.IndexDefine, OperationCode.IndexDrop, OperationCode.IndexBuild,
     ];
 
     [Fact(Explicit = true)]
@@ -65,6 +66,9 @@ public class GoldenOperationTests
         run.Retention.Apply(Retention.KeepEvents(2));
         db.Engine.Maintainer!.Step();
         OnDocuments(run.Json);
+        run.Indexes.Define("model", new IndexDefinition { Target = IndexTarget.Traces, Paths = ["$.model", "$.metadata.cost"] });
+        db.Engine.IndexJob!.Step();
+        run.Indexes.Drop("model");
         return Operations((SegmentedLog)db.Engine.Path.Log.Device!);
     }
 

@@ -36,7 +36,8 @@ public class FolderOrderTests
     {
         "CairnDatabase", "Engine", "EngineHooks", "Run", "Runs", "Transaction", "TransactionRun", "Snapshot", "RunView",
         "Kv", "KvView", "Events", "EventsView", "State", "StateView", "Traces", "TracesView", "Json", "JsonView", "RunsView",
-        "EventConsumers", "EventConsumersView", "Subscriptions", "Triggers", "VectorCollections", "VectorCollection", "ConceptGraph",
+        "EventConsumers", "EventConsumersView", "Subscriptions", "Triggers", "Indexes",
+        "VectorCollections", "VectorCollection", "ConceptGraph",
     };
 
     // Root types without identity that are neither enums, structs, records nor exceptions.

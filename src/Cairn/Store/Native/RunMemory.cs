@@ -1067,8 +1067,7 @@ internal sealed unsafe class RunMemory : IDisposable
 
     // ---- the order, built when first asked for --------------------------------------------------------------------------------
 
-    // During a load Apply may ask, when a document loses a part whose keys it has to find: from then on new keys come into the order at
-    // once.
+    // During a load Apply may ask, when it has to find keys: from then on new keys come into the order at once.
     internal void EnsureOrdered()
     {
         if (Volatile.Read(ref _isOrdered) || Volatile.Read(ref _space) is not { } space)

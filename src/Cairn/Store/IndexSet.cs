@@ -1,0 +1,164 @@
+using System.Buffers.Binary;
+
+namespace Cairn.Store;
+
+/// <summary>
+/// The secondary indexes of a run as its newest state has them, in memory: for <c>Apply</c> and for what comes before it, under the run's
+/// lock. It is read from the store when it is first needed and forgotten when a definition changes, so it is a function of the store.
+/// </summary>
+internal sealed class IndexSet
+{
+    /// <summary>Of a run without any.</summary>
+    internal static readonly IndexSet Empty = new([]);
+
+    private readonly StoredIndex[][] _byTarget;
+
+    private IndexSet(List<StoredIndex> all)
+    {
+        All = all;
+        _byTarget = [.. Enum.GetValues<IndexTarget>().Select(
+            target => all.Where(index => index.Target == target && index.IsMaintained).ToArray())];
+    }
+
+    /// <summary>All, those that are being cleared included.</summary>
+    internal IReadOnlyList<StoredIndex> All { get; }
+
+    internal bool IsEmpty => All.Count == 0;
+
+    /// <summary>Something is left to be built or cleared away.</summary>
+    internal bool HasWork => All.Any(index => index.State != StoredIndexState.Ready);
+
+    /// <summary>Those that things of a kind have items in.</summary>
+    internal ReadOnlySpan<StoredIndex> On(IndexTarget target) => _byTarget[(int)target];
+
+    /// <summary>The indexes of a run; under its lock, or where nobody else writes.</summary>
+    internal static IndexSet Of(RunState run) => run.Indexes ??= Read(run, ulong.MaxValue);
+
+    /// <summary>The indexes of a run at a sequence.</summary>
+    internal static IndexSet Read(RunState run, ulong sequence)
+    {
+        using var reader = run.Store.Read();
+        if (reader.Count(StoreKeys.IndexNumbers, sequence) == 0)
+            return Empty;
+        var all = new List<StoredIndex>();
+        var names = new Dictionary<uint, (string Name, byte[] Definition)>();
+        var definitions = reader.Scan([StoreKeys.Index], [StoreKeys.Index + 1], sequence);
+        while (definitions.MoveNext())
+        {
+            names.Add(
+                BinaryPrimitives.ReadUInt32LittleEndian(definitions.Version.Value),
+                (Codec.Utf8.GetTrustedString(definitions.Key[1..]), definitions.Version.Value[sizeof(uint)..].ToArray()));
+        }
+
+        var states = reader.Scan([StoreKeys.IndexState], [StoreKeys.IndexState + 1], sequence);
+        while (states.MoveNext())
+        {
+            var number = BinaryPrimitives.ReadUInt32BigEndian(states.Key[1..]);
+            var (name, definition) = names.TryGetValue(number, out var found) ? found : ("", []);
+            all.Add(StoredIndex.Read(name, number, definition, states.Version));
+        }
+
+        return all.Count == 0 ? Empty : new IndexSet(all);
+    }
+}
+
+/// <summary>How far an index is.</summary>
+internal enum StoredIndexState : byte
+{
+    /// <summary>Things up to the cursor have items.</summary>
+    Building = 0,
+
+    /// <summary>All things have items.</summary>
+    Ready = 1,
+
+    /// <summary>Dropped: its items are being taken away.</summary>
+    Clearing = 2,
+}
+
+/// <summary>One index. The value of its definition is its number as u32 and a canonical object of target and paths; the value of its
+/// state is the state as u8 and the cursor: the key of the last thing, or item, that was done.</summary>
+internal sealed class StoredIndex
+{
+    private StoredIndex(
+        string name, uint number, IndexTarget target, DocumentPath[] paths, StoredIndexState state, byte[] cursor, ulong version)
+    {
+        Name = name;
+        Number = number;
+        Target = target;
+        Paths = paths;
+        State = state;
+        Cursor = cursor;
+        Version = version;
+    }
+
+    internal string Name { get; }
+
+    /// <summary>Never used again in the run.</summary>
+    internal uint Number { get; }
+
+    internal IndexTarget Target { get; }
+
+    internal DocumentPath[] Paths { get; }
+
+    internal StoredIndexState State { get; }
+
+    internal byte[] Cursor { get; }
+
+    /// <summary>Sequence of the commit that wrote the state.</summary>
+    internal ulong Version { get; }
+
+    internal bool IsMaintained => State != StoredIndexState.Clearing;
+
+    /// <summary>A thing has items: it was reached by the build, or all were.</summary>
+    internal bool Has(ReadOnlySpan<byte> thingKey) => State == StoredIndexState.Ready || Mutant.Is("index-keeps-what-it-has-not-reached")
+        || (State == StoredIndexState.Building && thingKey.SequenceCompareTo(Cursor) <= 0);
+
+    internal static StoredIndex Read(string name, uint number, ReadOnlySpan<byte> definition, scoped in VersionView state)
+    {
+        var target = default(IndexTarget);
+        DocumentPath[] paths = [];
+        Invariant.Check(
+            state.Value.Length > 0 && (definition.IsEmpty || TryReadDefinition(definition, out target, out paths)),
+            "a stored index reads back");
+        return new StoredIndex(
+            name, number, target, paths, (StoredIndexState)state.Value[0], state.Value[1..].ToArray(), state.Sequence);
+    }
+
+    /// <summary>False when the bytes are no definition.</summary>
+    internal static bool TryReadDefinition(ReadOnlySpan<byte> canonical, out IndexTarget target, out DocumentPath[] paths)
+    {
+        target = default;
+        paths = [];
+        if (!Codec.ValueDecoder.TryDecode(canonical, out var value, out _) || value.Kind != ValueKind.Object
+            || !value.TryGetMember("target", out var number) || number.Kind != ValueKind.Int64
+            || !Enum.IsDefined((IndexTarget)number.AsInt64())
+            || !value.TryGetMember("paths", out var texts) || texts.Kind != ValueKind.Array
+            || texts.Count is 0 or > IndexDefinition.PathsMax)
+        {
+            return false;
+        }
+
+        target = (IndexTarget)number.AsInt64();
+        paths = new DocumentPath[texts.Count];
+        for (var i = 0; i < paths.Length; i++)
+        {
+            if (texts[i].Kind != ValueKind.String)
+                return false;
+            try
+            {
+                paths[i] = DocumentPath.Parse(texts[i].AsString());
+            }
+            catch (CairnException)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>What <see cref="TryReadDefinition"/> reads.</summary>
+    internal static byte[] WriteDefinition(IndexDefinition definition) => Value.Object(
+        ("target", (long)definition.Target),
+        ("paths", Value.Array(definition.Paths.Select(path => (Value)path.ToString())))).Encode();
+}

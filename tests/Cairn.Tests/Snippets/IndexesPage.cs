@@ -1,0 +1,29 @@
+using Xunit;
+
+namespace Cairn.Tests.Snippets;
+
+/// <summary>The code of docs/indexes.md.</summary>
+public class IndexesPage
+{
+    [Fact]
+    public void IDX_10_The_page_on_indexes_says_what_is_so()
+    {
+        using var db = CairnDatabase.OpenInMemory(new CairnOptions());
+        var run = db.Default;
+        for (var n = 0; n < 10; n++)
+        {
+            run.Traces.Record(
+                new ThoughtStep("t"), new TraceOptions { Metadata = Value.Object(("cost", n)), Tags = n % 2 == 0 ? ["urgent"] : [] });
+        }
+
+        run.Indexes.Define("cost", new() { Target = IndexTarget.Traces, Paths = ["$.metadata.cost"] });
+
+        var page = run.Traces.Query(
+            Filter.Parse("metadata.cost gte 3 and tags contains \"urgent\""),
+            new QueryOptions { OrderBy = [new("$.metadata.cost", IsDescending: true)], Limit = 20 });
+
+        var plan = run.Traces.Explain(Filter.Parse("metadata.cost gte 3"));
+        Assert.Equal([8L, 6, 4], page.Select(trace => trace.Metadata["cost"].AsInt64()));
+        Assert.Equal((7, 10L), (plan.Rows, plan.Things));
+    }
+}
