@@ -129,6 +129,8 @@ internal sealed class IndexOperations : OperationSet
     internal static CairnException Exists() =>
         new(ErrorCode.AlreadyExists, "An index of this name is there. Take another name, or drop it.");
 
+    internal override bool HasItems => true;
+
     internal override WriteCount CountIndexWrites(in Operation operation, RunState run)
     {
         var count = default(WriteCount);

@@ -162,6 +162,8 @@ internal sealed class TraceOperations : OperationSet
         return TraceContent.Document(fields, id);
     }
 
+    internal override bool HasItems => true;
+
     internal override WriteCount CountIndexWrites(in Operation operation, RunState run)
     {
         if (operation.Key.Length != TraceId.Size)

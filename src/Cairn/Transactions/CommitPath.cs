@@ -455,7 +455,8 @@ internal sealed class CommitPath(
         foreach (ref readonly var part in batch.Parts)
         {
             part.Run.Store.BeginResident();
-            IndexSet.Of(part.Run);                           // its items are keys too
+            if (operations.HaveItems(batch.OperationsOf(part)))
+                IndexSet.Of(part.Run);                       // they are keys too
         }
 
         if (batch.TouchesCatalogue)
@@ -829,12 +830,9 @@ internal sealed class CommitPath(
                 var most = writesPerOperation + Math.Min(operation.Body.Length / 2, OptionRules.TagsMost);
                 writes += most;
                 bytes += most * 64L + writesPerOperation * operation.Key.Length + 3L * operation.Body.Length;
-                if (!IndexSet.Of(run).IsEmpty && operations.Find((OperationCode)operation.Code) is { } set)
-                {
-                    var indexed = set.CountIndexWrites(operation, run);
-                    writes += indexed.Writes;
-                    bytes += indexed.Bytes;
-                }
+                var indexed = operations.CountIndexWrites(operation, run);
+                writes += indexed.Writes;
+                bytes += indexed.Bytes;
             }
         }
 

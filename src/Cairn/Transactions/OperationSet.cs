@@ -71,6 +71,10 @@ internal abstract class OperationSet
     {
     }
 
+    /// <summary>What it writes has items in secondary indexes. A set that says no is never asked, and the run's indexes are not
+    /// looked at: a fork of the past that only begins, or ends, reads nothing of it.</summary>
+    internal virtual bool HasItems => false;
+
     /// <summary>Under the run's lock, of a run with secondary indexes: what <see cref="Apply"/> will write into them.</summary>
     internal virtual WriteCount CountIndexWrites(in Operation operation, RunState run) => default;
 
@@ -357,22 +361,39 @@ internal sealed class OperationTable
         return count;
     }
 
-    /// <summary>Under the run's lock: what the operations of a part will write into the run's secondary indexes.</summary>
-    internal WriteCount CountIndexWrites(ReadOnlySpan<byte> part, RunState run)
+    /// <summary>Something of the operations of a part has items in secondary indexes.</summary>
+    internal bool HaveItems(ReadOnlySpan<byte> part)
     {
-        var count = default(WriteCount);
-        if (IndexSet.Of(run).IsEmpty)
-            return count;
         while (part.Length > 0)
         {
             var operation = new Operation(part, out var bytes);
             part = part[bytes..];
-            if (Find((OperationCode)operation.Code) is { } set)
-                count = count.And(set.CountIndexWrites(operation, run));
+            if (Find((OperationCode)operation.Code) is { HasItems: true })
+                return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>Under the run's lock: what the operations of a part will write into the run's secondary indexes.</summary>
+    internal WriteCount CountIndexWrites(ReadOnlySpan<byte> part, RunState run)
+    {
+        var count = default(WriteCount);
+        while (part.Length > 0)
+        {
+            var operation = new Operation(part, out var bytes);
+            part = part[bytes..];
+            count = count.And(CountIndexWrites(operation, run));
         }
 
         return count;
     }
+
+    /// <summary>Under the run's lock: what one operation will write into them.</summary>
+    internal WriteCount CountIndexWrites(in Operation operation, RunState run) =>
+        Find((OperationCode)operation.Code) is { HasItems: true } set && !IndexSet.Of(run).IsEmpty
+            ? set.CountIndexWrites(operation, run)
+            : default;
 
     /// <summary>Without a lock: brings the large values that the operations of a part will look at into the cache.</summary>
     internal void ReadAhead(Span<byte> part, RunState run)
