@@ -5,6 +5,10 @@ public enum IndexTarget
 {
     /// <summary>Traces: type, time, parent, tags, metadata and the step; see <see cref="TracesView.Query"/>.</summary>
     Traces = 0,
+
+    /// <summary>Documents (<see cref="Run.Json"/>): what stands at places of them; see
+    /// <see cref="JsonView.Query(Filter, QueryOptions)"/>.</summary>
+    Documents = 1,
 }
 
 /// <summary>What an index is over, and which places in it.</summary>
@@ -20,6 +24,13 @@ public sealed record IndexDefinition
     /// Numbers are kept by their exact values, after Bool and before String and Bytes. Of an Array each distinct element is kept too;
     /// what an Object holds is not.</summary>
     public required IReadOnlyList<DocumentPath> Paths { get; init; }
+
+    /// <summary>Of documents alone: no two of a run may have the same values at all the paths, and of an Array there each element
+    /// counts. It is checked where a commit ends, under the run's lock; one that would break it is refused with
+    /// <see cref="ErrorCode.ConstraintViolation"/>, which names the document that has the value. A document with nothing at one of the
+    /// paths, or an Array's Array or an Object, is nobody's rival. Such an index is built by the commit that defines it, which other
+    /// writers of the run wait for.</summary>
+    public bool IsUnique { get; init; }
 }
 
 /// <summary>How far an index is.</summary>

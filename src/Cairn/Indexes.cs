@@ -5,7 +5,8 @@ using Cairn.Transactions;
 
 namespace Cairn;
 
-/// <summary>Secondary indexes of a run: they make queries quicker (<see cref="TracesView.Query"/>) and never change an answer. Defining
+/// <summary>Secondary indexes of a run: they make queries quicker (<see cref="TracesView.Query"/>,
+/// <see cref="JsonView.Query(Filter, QueryOptions)"/>) and never change an answer. Defining
 /// one is quick; it is built in the background, and kept by every commit from then on. On <see cref="Run.Indexes"/> each call is a
 /// transaction of its own; on <see cref="Transaction"/> it takes part in that. A fork inherits them. Thread-safe on a run; a
 /// transaction belongs to one thread at a time.</summary>
@@ -27,13 +28,22 @@ public sealed class Indexes
     /// <returns>Sequence of the commit; <see cref="Sequence.None"/> inside a transaction.</returns>
     /// <exception cref="CairnException"><see cref="ErrorCode.AlreadyExists"/>; <see cref="ErrorCode.InvalidName"/>;
     /// <see cref="ErrorCode.InvalidArgument"/>: no path, more than <see cref="IndexDefinition.PathsMax"/>, one twice, the whole
-    /// document, or a place that only a query knows (<c>$version</c>, <c>$time</c>); <see cref="ErrorCode.RunClosed"/>.</exception>
+    /// document, of traces a place that only a query knows (<c>$version</c>, <c>$time</c>) or uniqueness, a unique one inside a
+    /// transaction; <see cref="ErrorCode.ConstraintViolation"/>: it would be unique, and documents have the same value, which are named;
+    /// <see cref="ErrorCode.RunClosed"/>.</exception>
     /// <exception cref="LimitException">The run has <see cref="Limits.IndexesMax"/>, or the name is too long.</exception>
     public Sequence Define(string name, IndexDefinition definition)
     {
         ArgumentNullException.ThrowIfNull(definition);
         Check(definition);
-        return Write(name, OperationCode.IndexDefine, StoredIndex.WriteDefinition(definition));
+        var stored = StoredIndex.WriteDefinition(definition);
+        if (definition.IsUnique && _scope.Transaction is null)
+        {
+            _scope.ThrowIfNotReadable();
+            IndexOperations.ReadAhead(_scope.Run, StoredIndex.Coming(name, 0, stored)!);
+        }
+
+        return Write(name, OperationCode.IndexDefine, stored);
     }
 
     /// <summary>Drops an index. What it holds is cleared away in the background; snapshots that were taken before use it still.</summary>
@@ -82,7 +92,7 @@ public sealed class Indexes
             found.Add(new IndexInfo
             {
                 Name = index.Name,
-                Definition = new IndexDefinition { Target = index.Target, Paths = index.Paths },
+                Definition = new IndexDefinition { Target = index.Target, Paths = index.Paths, IsUnique = index.IsUnique },
                 State = index.State == StoredIndexState.Ready ? IndexState.Ready : IndexState.Building,
                 Items = items,
                 Bytes = bytes,
@@ -129,6 +139,12 @@ public sealed class Indexes
         if (!Enum.IsDefined(definition.Target))
             throw new CairnException(ErrorCode.InvalidArgument, $"There is no index target {(int)definition.Target}.");
         ArgumentNullException.ThrowIfNull(definition.Paths);
+        if (definition.IsUnique && definition.Target != IndexTarget.Documents)
+        {
+            throw new CairnException(
+                ErrorCode.InvalidArgument, $"Indexes of {definition.Target} are never unique; those of documents may be.");
+        }
+
         if (definition.Paths.Count is 0 or > IndexDefinition.PathsMax)
         {
             throw new CairnException(
@@ -145,7 +161,7 @@ public sealed class Indexes
                     ErrorCode.InvalidArgument, "An index is over places in a document, not over the whole. Name a place.");
             }
 
-            if (Queries.IsOfVersion(path))
+            if (IndexTargets.Of(definition.Target).TellsOfVersions && Queries.IsOfVersion(path))
             {
                 throw new CairnException(
                     ErrorCode.InvalidArgument,
@@ -203,6 +219,13 @@ public sealed class Indexes
     private void SetPending(PendingWrite write)
     {
         using var use = _scope.Use();
+        if (write.Code == OperationCode.IndexDefine && StoredIndex.Coming("", 0, write.Value) is { IsUnique: true })
+        {
+            throw new CairnException(
+                ErrorCode.InvalidArgument,
+                "A unique index is built by the commit that defines it, and that does nothing else. Define it outside of a transaction.");
+        }
+
         if (_scope.Writes!.Find(write.StoreKey) is not null)
         {
             throw new CairnException(

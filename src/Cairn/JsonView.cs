@@ -26,6 +26,7 @@ public readonly record struct VersionedDocument(
 public class JsonView
 {
     private const byte ListingIds = 9;
+    private const byte ListingQuery = 0x2F;
 
     internal JsonView(Engine engine, Scope scope)
     {
@@ -260,6 +261,48 @@ public class JsonView
         }
 
         return new Page<KeyValuePair<string, IReadOnlyList<JsonPathMatch>>>(found, page.Cursor, page.Sequence);
+    }
+
+    /// <summary>Documents that a filter holds for, a page at a time. Besides places of the document the filter may look at its
+    /// <c>$key</c> (the id), <c>$version</c> and <c>$time</c>. Indexes (<see cref="Run.Indexes"/>) make it quicker and change no answer;
+    /// <see cref="Explain"/> tells how it is done.</summary>
+    /// <param name="filter">Null = all.</param>
+    /// <param name="options">Order and page; null = the first page by id.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.CursorExpired"/>; <see cref="ErrorCode.InvalidArgument"/>: a cursor of
+    /// another query.</exception>
+    /// <exception cref="LimitException">The filter, the order or the page is too large.</exception>
+    public Page<KeyValuePair<string, Value>> Query(Filter? filter = null, QueryOptions? options = null) =>
+        Select(Find(filter, options), static document => document);
+
+    /// <summary>As <see cref="Query(Filter, QueryOptions)"/>, and of each document only some places.</summary>
+    /// <param name="paths">The places; at most <see cref="Limits.ManyItemsMax"/>.</param>
+    /// <param name="filter">Null = all.</param>
+    /// <param name="options">Order and page; null = the first page by id.</param>
+    /// <returns>For each id an Object: what is at the places, by their texts (<see cref="DocumentPath.ToString"/>). A place where nothing
+    /// is has no member.</returns>
+    /// <inheritdoc cref="Query(Filter, QueryOptions)" path="/exception"/>
+    public Page<KeyValuePair<string, Value>> Select(
+        IReadOnlyList<DocumentPath> paths, Filter? filter = null, QueryOptions? options = null)
+    {
+        var places = SelectedPlaces.Of(paths, Engine.Limits);
+        return Select(Find(filter, options), places.In);
+    }
+
+    /// <summary>How a page of a query is made: makes it, and tells.</summary>
+    /// <param name="filter">Null = all.</param>
+    /// <param name="options">Order and page; null = the first page by id.</param>
+    /// <inheritdoc cref="Query(Filter, QueryOptions)" path="/exception"/>
+    public QueryPlan Explain(Filter? filter = null, QueryOptions? options = null) => Find(filter, options).Plan;
+
+    private QueryPage Find(Filter? filter, QueryOptions? options) => Queries.Run(
+        Scope, Engine.Cursors, Engine.Pins, IndexTarget.Documents, ListingQuery, filter, options ?? QueryOptions.None, null);
+
+    private static Page<KeyValuePair<string, Value>> Select(QueryPage found, Func<Value, Value> part)
+    {
+        var rows = new List<KeyValuePair<string, Value>>(found.Things.Count);
+        for (var i = 0; i < found.Things.Count; i++)
+            rows.Add(new(Utf8.GetTrustedString(found.Things[i]), part(found.Documents[i])));
+        return new Page<KeyValuePair<string, Value>>(rows, found.Cursor, new Sequence(found.Sequence));
     }
 
     /// <summary>Versions of a document, or of a place in it, newest first, deletions included; what was committed, not what a transaction

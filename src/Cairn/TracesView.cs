@@ -136,22 +136,9 @@ public class TracesView
     /// <inheritdoc cref="Query" path="/exception"/>
     public Page<Value> Select(IReadOnlyList<DocumentPath> paths, Filter? filter = null, QueryOptions? options = null)
     {
-        ArgumentNullException.ThrowIfNull(paths);
-        Many.CheckCount(paths.Count, Engine.Limits);
-        var names = paths.Distinct().Select(path => (Path: path, Name: path.ToString())).ToList();
+        var places = SelectedPlaces.Of(paths, Engine.Limits);
         var found = Find(filter, options, null);
-        var rows = found.Documents.ConvertAll(document =>
-        {
-            var members = new List<KeyValuePair<string, Value>>(names.Count);
-            foreach (var (path, name) in names)
-            {
-                if (path.TryGet(document, out var value))
-                    members.Add(new(name, value));
-            }
-
-            return Value.Object(members);
-        });
-        return new Page<Value>(rows, found.Cursor, new Sequence(found.Sequence));
+        return new Page<Value>(found.Documents.ConvertAll(places.In), found.Cursor, new Sequence(found.Sequence));
     }
 
     /// <summary>How a page of a query is made: makes it, and tells.</summary>

@@ -205,6 +205,7 @@ internal readonly ref struct TrialNodes : IDocumentNodes
         _free = null;
         _trial.Writes = default;
         _trial.Written = null;
+        _trial.Unique = null;
         if (keepsWrites)
             KeepWrites();
     }
@@ -214,12 +215,39 @@ internal readonly ref struct TrialNodes : IDocumentNodes
     /// <summary>From here on what is written is looked at.</summary>
     internal void KeepWrites() => _trial.Written ??= new Dictionary<byte[], byte[]?>(ByteArrayComparer.Instance);
 
+    /// <summary>The rows of unique indexes that the operations take and give; null = none.</summary>
+    internal UniqueRows? Unique => _trial.Unique;
+
+    /// <summary>Items of indexes that an operation changes.</summary>
+    internal void PutItems(StoredIndex index, scoped ReadOnlySpan<byte> id, List<byte[]> before, List<byte[]> after)
+    {
+        var (gone, come) = IndexItems.Differences(before, after);
+        foreach (var item in gone)
+            CountItem(item);
+        foreach (var item in come)
+            CountItem(item);
+        if (!index.IsUnique)
+            return;
+        var rows = _trial.Unique ??= new UniqueRows();
+        foreach (var item in gone)
+            rows.Goes(item);
+        foreach (var item in come)
+            rows.Comes(index, id, item);
+    }
+
+    private void CountItem(byte[] item)
+    {
+        _trial.Writes = _trial.Writes.And(1, item.Length + VersionBytes);
+        _visit?.Invoke(_store, item);
+    }
+
     /// <summary>The trial is over.</summary>
     /// <returns>What it wrote.</returns>
     internal WriteCount End()
     {
         _free = _trial;
         _trial.Written = null;
+        _trial.Unique = null;
         return _trial.Writes;
     }
 
@@ -302,6 +330,8 @@ internal readonly ref struct TrialNodes : IDocumentNodes
 
         /// <summary>Keys with what was written; null = deleted.</summary>
         internal Dictionary<byte[], byte[]?>? Written;
+
+        internal UniqueRows? Unique;
     }
 }
 

@@ -70,11 +70,15 @@ internal sealed class DocumentOperations : OperationSet
         Span<byte> part, RunState run, Catalogue catalogue, long time, Limits limits, out WriteCount writes)
     {
         using var reader = run.Store.Read();
-        var nodes = new TrialNodes(reader, run.Store, visit: null, HasSeveral(part), holdsContents: ReadsValues(part));
+        var indexes = IndexSet.Of(run);
+        var nodes = new TrialNodes(
+            reader, run.Store, visit: null, HasSeveral(part),
+            holdsContents: ReadsValues(part) || !indexes.On(IndexTarget.Documents).IsEmpty);
         CairnException? refused = null;
         try
         {
-            Try(nodes, part, part, time, limits);
+            Try(nodes, indexes, part, part, time, limits);
+            nodes.Unique?.Check(reader, time);
         }
         catch (CairnException exception)
         {
@@ -85,12 +89,18 @@ internal sealed class DocumentOperations : OperationSet
         return refused;
     }
 
-    internal override void EachKeyOfPart(Span<byte> part, RunState run, StoreKeyVisitor visit) => CountKeys(part, run, visit);
+    // Perhaps without the run's lock: of its indexes only what is known already.
+    internal override void EachKeyOfPart(Span<byte> part, RunState run, StoreKeyVisitor visit) =>
+        CountKeys(part, run, run.Indexes, visit);
 
-    internal override WriteCount CountWrites(ReadOnlySpan<byte> part, RunState run) => CountKeys(part, run, visit: null);
+    internal override WriteCount CountWrites(ReadOnlySpan<byte> part, RunState run) =>
+        HasAny(part) ? CountKeys(part, run, IndexSet.Of(run), visit: null) : default;
+
+    // What they write into indexes is counted with the rest, by the trial.
+    internal override bool HasItems => true;
 
     // The keys of a record that is not decided yet, or was long ago: what has expired is taken to live, which names some more.
-    private static WriteCount CountKeys(ReadOnlySpan<byte> part, RunState run, StoreKeyVisitor? visit)
+    private static WriteCount CountKeys(ReadOnlySpan<byte> part, RunState run, IndexSet? indexes, StoreKeyVisitor? visit)
     {
         if (!HasAny(part))
             return default;
@@ -98,7 +108,7 @@ internal sealed class DocumentOperations : OperationSet
         var nodes = new TrialNodes(reader, run.Store, visit, HasSeveral(part));
         try
         {
-            Try(nodes, part, default, long.MinValue, null);
+            Try(nodes, indexes, part, default, long.MinValue, null);
         }
         catch (Exception torn) when (torn is CairnException or InvariantException)
         {
@@ -156,7 +166,8 @@ internal sealed class DocumentOperations : OperationSet
     private static bool Has(in Operation operation) => (operation.Code & 0xF0) == 0x20;
 
     /// <param name="holes">The same bytes as the part, to be filled; empty = they are not.</param>
-    private static void Try(TrialNodes nodes, ReadOnlySpan<byte> part, Span<byte> holes, long time, Limits? limits)
+    private static void Try(
+        TrialNodes nodes, IndexSet? indexes, ReadOnlySpan<byte> part, Span<byte> holes, long time, Limits? limits)
     {
         Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
         for (var at = 0; at < part.Length;)
@@ -172,8 +183,11 @@ internal sealed class DocumentOperations : OperationSet
                 && (root.IsLiveAt(time) || (OperationCode)operation.Code == OperationCode.JsonDestroy);
             if (!fill.IsEmpty)
                 DocumentBody.SetThere(fill, isThere);
-            if (!isThere)
+            // Before it is decided, one with an expiry may turn out to be gone.
+            var reached = DocumentItems.Reached(indexes, operation, body, isThere && (root.Expiry == 0 || !holes.IsEmpty));
+            if (!isThere || reached is not null)
                 nodes.KeepWrites();
+            var before = reached is null ? null : DocumentItems.Of(reached, nodes, operation.Key);
             var tree = new DocumentTree<TrialNodes>(nodes, buffer, operation.Key, isThere, limits);
             if ((OperationCode)operation.Code == OperationCode.JsonIncrement)
             {
@@ -188,6 +202,11 @@ internal sealed class DocumentOperations : OperationSet
             }
 
             tree.End();
+            if (reached is null)
+                continue;
+            var after = DocumentItems.Of(reached, nodes, operation.Key);
+            for (var i = 0; i < reached.Count; i++)
+                nodes.PutItems(reached[i], operation.Key, before![i], after[i]);
         }
     }
 
@@ -230,6 +249,8 @@ internal sealed class DocumentOperations : OperationSet
         var nodes = new ApplyNodes(context, reader);
         if (body.IsThere && !nodes.TryGet(new DocumentKeys(buffer, operation.Key).Root(), Look.Blind, out _))
             return false;
+        var reached = DocumentItems.Reached(IndexSet.Of(context.Run), operation, body, body.IsThere);
+        var before = reached is null ? null : DocumentItems.Of(reached, nodes, operation.Key);
         var tree = new DocumentTree<ApplyNodes>(nodes, buffer, operation.Key, body.IsThere, limits: null);
         try
         {
@@ -241,6 +262,11 @@ internal sealed class DocumentOperations : OperationSet
         }
 
         tree.End();
+        if (reached is null)
+            return true;
+        var after = DocumentItems.Of(reached, nodes, operation.Key);
+        for (var i = 0; i < reached.Count; i++)
+            IndexMaintenance.Change(context, before![i], after[i]);
         return true;
     }
 

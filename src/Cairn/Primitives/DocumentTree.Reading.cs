@@ -83,6 +83,27 @@ internal ref partial struct DocumentTree<TNodes>
         return new Value(names.Length == 0 ? ValueMembers.Empty : new ValueMembers(names, values));
     }
 
+    /// <summary>The value at a place that was found: a scalar; of an Object that it is one, of an Array its scalar elements.</summary>
+    internal readonly Value ReadScalars(scoped in VersionView found)
+    {
+        var slot = SlotOf(found);
+        if (slot.Kind == ValueKind.Object)
+            return new Value(ValueMembers.Empty);
+        if (slot.Kind != ValueKind.Array)
+            return Value.Decode(slot.Scalar);
+        var list = NodeLists.Rent();
+        ListNode(slot.Node, withValues: true, Look.Blind, list);
+        var values = new List<Value>();
+        for (var index = 0; index < list.Count; index++)
+        {
+            if (list.Part(index) is [DocumentKeys.ElementTag, ..] && SlotOf(list.Stored(index)) is { IsContainer: false } element)
+                values.Add(Value.Decode(element.Scalar));
+        }
+
+        NodeLists.Return(list);
+        return Value.Array(values);
+    }
+
     /// <summary>The newest version of anything at a place that was found, and below.</summary>
     internal readonly ulong NewestOf(scoped in VersionView found)
     {

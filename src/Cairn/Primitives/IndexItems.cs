@@ -62,14 +62,19 @@ internal static class IndexItems
 
     /// <summary>The store keys of a thing's items in an index, ascending, each once.</summary>
     /// <param name="thingKey">Of the thing, behind the family.</param>
-    internal static List<byte[]> Of(StoredIndex index, ReadOnlySpan<byte> thingKey, in Value document)
+    internal static List<byte[]> Of(StoredIndex index, ReadOnlySpan<byte> thingKey, in Value document) =>
+        Of(index, thingKey, new ValuePlaces(document));
+
+    /// <inheritdoc cref="Of(StoredIndex, ReadOnlySpan{byte}, in Value)"/>
+    internal static List<byte[]> Of<TPlaces>(StoredIndex index, ReadOnlySpan<byte> thingKey, TPlaces places)
+        where TPlaces : IIndexedPlaces, allows ref struct
     {
         var items = new SortedSet<byte[]>(ByteArrayComparer.Instance);
         byte[] prefix = Prefix(index.Number);
         var rows = new List<byte[]> { prefix };
         for (var i = 0; i < index.Paths.Length; i++)
         {
-            var parts = Parts(index.Paths[i], document, KeptBytes / index.Paths.Length);
+            var parts = Parts(index.Paths[i], places, KeptBytes / index.Paths.Length);
             if (parts.Count == 0)
             {
                 if (i == 0)
@@ -87,11 +92,22 @@ internal static class IndexItems
         return [.. items];
     }
 
+    /// <summary>What goes and what comes.</summary>
+    internal static (List<byte[]> Gone, List<byte[]> Come) Differences(List<byte[]> before, List<byte[]> after)
+    {
+        if (before.Count == 0 || after.Count == 0)
+            return (before, after);
+        var stays = new HashSet<byte[]>(before, ByteArrayComparer.Instance);
+        stays.IntersectWith(after);
+        return (before.FindAll(item => !stays.Contains(item)), after.FindAll(item => !stays.Contains(item)));
+    }
+
     // What stands for the value at one path: nothing, one part, or one and the elements. More than are kept of one thing are not made.
-    private static List<byte[]> Parts(DocumentPath path, in Value document, int kept)
+    private static List<byte[]> Parts<TPlaces>(DocumentPath path, TPlaces places, int kept)
+        where TPlaces : IIndexedPlaces, allows ref struct
     {
         var parts = new List<byte[]>();
-        if (!path.TryGet(document, out var value))
+        if (!places.TryGet(path, out var value))
             return parts;
         if (TryScalar(value, kept) is { } scalar)
         {
@@ -329,6 +345,19 @@ internal static class IndexItems
             found.Add(new([.. row, KeyCodec.StringTag], [.. row, KeyCodec.StringTag + 1]));
         return KeyInterval.Union(found);
     }
+}
+
+/// <summary>What of a thing has items.</summary>
+internal interface IIndexedPlaces
+{
+    /// <summary>What stands at a path. What an Object holds, and Arrays and Objects in an Array, may be left out.</summary>
+    bool TryGet(DocumentPath path, out Value value);
+}
+
+/// <summary>The places of a value.</summary>
+internal readonly struct ValuePlaces(Value document) : IIndexedPlaces
+{
+    public bool TryGet(DocumentPath path, out Value value) => path.TryGet(document, out value);
 }
 
 /// <summary>Keys from one on, up to another, which is not among them and never empty.</summary>

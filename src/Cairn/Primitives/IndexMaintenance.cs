@@ -27,26 +27,22 @@ internal static class IndexMaintenance
         {
             if (!index.Has(thingKey))
                 continue;
-            var (gone, come) = Differences(index, thingKey, before, after);
-            foreach (var item in gone)
-            {
-                if (!Mutant.Is("index-item-not-removed"))
-                    context.Delete(item);
-            }
-
-            foreach (var item in come)
-                context.Put(item, default);
+            Change(context, IndexItems.Of(index, thingKey, before), IndexItems.Of(index, thingKey, after));
         }
     }
 
-    private static (List<byte[]> Gone, List<byte[]> Come) Differences(
-        StoredIndex index, ReadOnlySpan<byte> thingKey, in Value before, in Value after)
+    /// <summary>A thing has other items in an index now.</summary>
+    internal static void Change(in ApplyContext context, List<byte[]> before, List<byte[]> after)
     {
-        var old = IndexItems.Of(index, thingKey, before);
-        var now = IndexItems.Of(index, thingKey, after);
-        var stays = new HashSet<byte[]>(old, ByteArrayComparer.Instance);
-        stays.IntersectWith(now);
-        return (old.FindAll(item => !stays.Contains(item)), now.FindAll(item => !stays.Contains(item)));
+        var (gone, come) = IndexItems.Differences(before, after);
+        foreach (var item in gone)
+        {
+            if (!Mutant.Is("index-item-not-removed"))
+                context.Delete(item);
+        }
+
+        foreach (var item in come)
+            context.Put(item, default);
     }
 
     /// <summary>Writes of <see cref="Add"/>.</summary>
@@ -62,7 +58,7 @@ internal static class IndexMaintenance
         return count;
     }
 
-    /// <summary>Writes of <see cref="Change"/>, with their keys.</summary>
+    /// <summary>Writes when a thing becomes another, with their keys.</summary>
     internal static WriteCount CountChange(
         RunState run, IndexTarget target, ReadOnlySpan<byte> thingKey, in Value before, in Value after, StoreKeyVisitor? visit = null)
     {
@@ -71,7 +67,7 @@ internal static class IndexMaintenance
         {
             if (!index.Has(thingKey))
                 continue;
-            var (gone, come) = Differences(index, thingKey, before, after);
+            var (gone, come) = IndexItems.Differences(IndexItems.Of(index, thingKey, before), IndexItems.Of(index, thingKey, after));
             count = count.And(gone).And(come);
             foreach (var item in gone.Concat(come))
                 visit?.Invoke(run.Store, item);

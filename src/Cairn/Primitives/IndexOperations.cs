@@ -116,7 +116,21 @@ internal sealed class IndexOperations : OperationSet
         var isThere = reader.TryGetNewest(StoreKeys.Of(buffer, StoreKeys.Index, operation.Key), out var version) && !version.IsTombstone;
         if (operation.Code == (byte)OperationCode.IndexDrop)
             return isThere ? null : NotFound();
-        return isThere ? Exists() : CheckRoom(reader.Count(StoreKeys.Index, ulong.MaxValue), catalogue.Limits);
+        if (isThere)
+            return Exists();
+        return CheckRoom(reader.Count(StoreKeys.Index, ulong.MaxValue), catalogue.Limits)
+            ?? (ComingUnique(operation, 0) is { } unique ? UniqueRows.Duplicates(unique, ItemsOf(run, unique), reader, time) : null);
+    }
+
+    // A unique index is built by the commit that defines it: before that nobody could say that a value is free (IDX-13).
+    private static StoredIndex? ComingUnique(in Operation operation, uint number) =>
+        StoredIndex.Coming(Utf8.GetTrustedString(operation.Key), number, operation.Body) is { IsUnique: true } index ? index : null;
+
+    private static List<(byte[] Thing, List<byte[]> Items)> ItemsOf(RunState run, StoredIndex index)
+    {
+        var all = new List<(byte[] Thing, List<byte[]> Items)>();
+        Build(run, index, int.MaxValue, (thing, items) => all.Add((thing, items)));
+        return all;
     }
 
     internal static CairnException? CheckRoom(long kept, Limits limits) => kept < limits.IndexesMax
@@ -134,12 +148,14 @@ internal sealed class IndexOperations : OperationSet
     internal override WriteCount CountIndexWrites(in Operation operation, RunState run)
     {
         var count = default(WriteCount);
+        if (operation.Code == (byte)OperationCode.IndexDefine && ComingUnique(operation, 0) is { } unique)
+            Build(run, unique, int.MaxValue, (_, items) => count = count.And(items));
         if (operation.Code != (byte)OperationCode.IndexBuild || !TryFind(operation, IndexSet.Of(run), out var index, out var most))
             return count;
         if (index.State == StoredIndexState.Clearing)
             Clear(run.Store, index, most, item => count = count.And([item]));
         else
-            Build(run.Store, index, most, (_, items) => count = count.And(items));
+            Build(run, index, most, (_, items) => count = count.And(items));
         return count;
     }
 
@@ -162,7 +178,7 @@ internal sealed class IndexOperations : OperationSet
 
     private static bool ApplyDefine(in Operation operation, in ApplyContext context)
     {
-        if (operation.Key.Length is 0 or > Limits.NameBytesMax || !StoredIndex.TryReadDefinition(operation.Body, out _, out _))
+        if (operation.Key.Length is 0 or > Limits.NameBytesMax || StoredIndex.Coming("", 0, operation.Body) is null)
             return false;
         Span<byte> buffer = stackalloc byte[1 + Limits.NameBytesMax];
         var key = StoreKeys.Of(buffer, StoreKeys.Index, operation.Key);
@@ -178,9 +194,18 @@ internal sealed class IndexOperations : OperationSet
         BinaryPrimitives.WriteUInt32LittleEndian(stored, number);
         operation.Body.CopyTo(stored.AsSpan(sizeof(uint)));
         context.Put(key, stored);
-        context.Put(StateKey(number), [(byte)StoredIndexState.Building]);
         context.AddCount(StoreKeys.Index, 1);
         context.AddCount(StoreKeys.IndexNumbers, 1);
+        if (ComingUnique(operation, number) is { } unique)
+        {
+            foreach (var item in ItemsOf(context.Run, unique).SelectMany(thing => thing.Items))
+                context.PutNew(item, default);
+            context.PutNew(StateKey(number), [(byte)StoredIndexState.Ready]);
+            context.Run.Indexes = null;
+            return true;
+        }
+
+        context.PutNew(StateKey(number), [(byte)StoredIndexState.Building]);
         context.On(context.Catalogue.State).Put(RunKeys.Indexes(buffer, context.Run.Id), default);
         context.Run.Indexes = null;
         context.Catalogue.IndexWork?.Invoke(context.Run.Id);
@@ -229,7 +254,7 @@ internal sealed class IndexOperations : OperationSet
         else
         {
             isDone = Build(
-                run.Store, index, most,
+                run, index, most,
                 (thing, items) =>
                 {
                     cursor = thing;
@@ -272,13 +297,13 @@ internal sealed class IndexOperations : OperationSet
     }
 
     // The next things behind the cursor, with their items. True: there are no more.
-    private static bool Build(RunStore store, StoredIndex index, int most, Action<byte[], List<byte[]>> visit)
+    private static bool Build(RunState run, StoredIndex index, int most, Action<byte[], List<byte[]>> visit)
     {
         var things = 0;
         var target = IndexTargets.Of(index.Target);
         byte[] from = index.Cursor.Length == 0 ? [target.Family] : [target.Family, .. index.Cursor, 0];
         byte[] to = [(byte)(target.Family + 1)];
-        using var reader = store.Read();
+        using var reader = run.Store.Read();
         var scan = reader.Scan(from, to, ulong.MaxValue);
         while (scan.MoveNext())
         {
@@ -287,7 +312,7 @@ internal sealed class IndexOperations : OperationSet
             things++;
             var thing = scan.Key[1..].ToArray();
             var isPassed = Mutant.Is("index-build-skips-one") && things == 2;
-            visit(thing, isPassed ? [] : IndexItems.Of(index, thing, target.Document(thing, scan.Version)));
+            visit(thing, isPassed ? [] : target.Items(run, index, thing, scan.Version));
         }
 
         return true;
@@ -313,10 +338,10 @@ internal sealed class IndexOperations : OperationSet
 
     /// <summary>Without a lock: brings what a step will look at from the disk, so that nobody waits for it under the run's
     /// lock.</summary>
-    internal static void ReadAhead(RunState run, StoredIndex index, int most)
+    internal static void ReadAhead(RunState run, StoredIndex index, int most = int.MaxValue)
     {
         if (index.State == StoredIndexState.Building && !run.Store.IsWhole)
-            Build(run.Store, index, most, static (_, _) => { });
+            Build(run, index, most, static (_, _) => { });
     }
 
     // ---- writing operations ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 using Cairn.Store;
+using Cairn.Transactions;
 
 namespace Cairn.Primitives;
 
@@ -9,32 +10,75 @@ internal abstract class IndexedThings
     /// <summary>First byte of their store keys; the rest is the key of the thing.</summary>
     internal abstract byte Family { get; }
 
-    /// <summary>What paths lead into.</summary>
-    internal abstract Value Document(ReadOnlySpan<byte> thing, scoped in VersionView version);
+    /// <summary>First byte of the store keys that a transaction's writes to a thing have among them; the rest is its key.</summary>
+    internal virtual byte WrittenFamily => Family;
+
+    /// <summary>Paths lead to <c>$version</c> and <c>$time</c> too.</summary>
+    internal virtual bool TellsOfVersions => false;
+
+    /// <summary>A thing that is there, with what paths lead into.</summary>
+    /// <param name="version">Of its key.</param>
+    internal abstract StoredThing Read(Scope scope, byte[] thing, scoped in VersionView version);
+
+    /// <summary>The items of a thing in an index, as the newest state has it.</summary>
+    internal abstract List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version);
 
     /// <summary>Things there are, for estimates.</summary>
     internal virtual long Count(scoped in StoreReader reader, ulong sequence) => reader.Count(Family, sequence);
 }
 
+/// <summary>A thing as it is stored.</summary>
+/// <param name="Version">Sequence of the commit that wrote it.</param>
+/// <param name="Time">Of that commit, in microseconds.</param>
+internal readonly record struct StoredThing(Value Document, ulong Version, long Time);
+
 /// <summary>The kinds.</summary>
 internal static class IndexTargets
 {
-    private static readonly IndexedThings Traces = new IndexedTraces();
+    private static readonly IndexedThings[] Things = [new IndexedTraces(), new IndexedDocuments()];
 
-    internal static IndexedThings Of(IndexTarget target)
-    {
-        Invariant.Check(target == IndexTarget.Traces, "each target has things");
-        return Traces;
-    }
+    internal static IndexedThings Of(IndexTarget target) => Things[(int)target];
 
     private sealed class IndexedTraces : IndexedThings
     {
         internal override byte Family => StoreKeys.Trace;
 
-        internal override Value Document(ReadOnlySpan<byte> thing, scoped in VersionView version)
+        internal override bool TellsOfVersions => true;
+
+        internal override StoredThing Read(Scope scope, byte[] thing, scoped in VersionView version) =>
+            new(Document(thing, version), version.Sequence, version.Time);
+
+        internal override List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version) =>
+            IndexItems.Of(index, thing, Document(thing, version));
+
+        private static Value Document(ReadOnlySpan<byte> thing, scoped in VersionView version)
         {
             Invariant.Check(Fields.TryRead(version.Value, out var fields), "a stored trace reads back");
             return TraceContent.Document(fields, TraceId.Read(thing));
+        }
+    }
+
+    private sealed class IndexedDocuments : IndexedThings
+    {
+        internal override byte Family => StoreKeys.Json;
+
+        // Each change of a document writes its header.
+        internal override byte WrittenFamily => StoreKeys.JsonHeader;
+
+        internal override StoredThing Read(Scope scope, byte[] thing, scoped in VersionView version)
+        {
+            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+            using var reader = scope.Run.Store.Read();
+            var tree = DocumentTrees.Open(new ScopeNodes(scope, reader, scope.Sequence, scope.Time), buffer, thing, null);
+            Invariant.Check(tree.TryFind(default, Look.Read, out var root), "a document that is there has a root");
+            var header = tree.Header(Look.Blind);
+            return new(tree.Read(root), header.Sequence, header.Time);
+        }
+
+        internal override List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version)
+        {
+            using var reader = run.Store.Read();
+            return DocumentItems.Of([index], new PastNodes(reader, ulong.MaxValue, long.MinValue), thing)[0];
         }
     }
 }

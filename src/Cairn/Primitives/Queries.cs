@@ -5,7 +5,39 @@ using Cairn.Transactions;
 namespace Cairn.Primitives;
 
 /// <summary>A page of a query: what was found, in its order, and how that was done.</summary>
-internal sealed record QueryPage(List<Value> Documents, string? Cursor, ulong Sequence, QueryPlan Plan);
+/// <param name="Things">Their keys.</param>
+internal sealed record QueryPage(List<byte[]> Things, List<Value> Documents, string? Cursor, ulong Sequence, QueryPlan Plan);
+
+/// <summary>Places that are wanted of what a query finds, each once, by their texts.</summary>
+internal sealed class SelectedPlaces
+{
+    private readonly List<(DocumentPath Path, string Name)> _places;
+
+    private SelectedPlaces(List<(DocumentPath Path, string Name)> places)
+    {
+        _places = places;
+    }
+
+    internal static SelectedPlaces Of(IReadOnlyList<DocumentPath> paths, Limits limits)
+    {
+        ArgumentNullException.ThrowIfNull(paths);
+        Many.CheckCount(paths.Count, limits);
+        return new([.. paths.Distinct().Select(path => (path, path.ToString()))]);
+    }
+
+    /// <summary>An Object of what stands there.</summary>
+    internal Value In(Value document)
+    {
+        var members = new List<KeyValuePair<string, Value>>(_places.Count);
+        foreach (var (path, name) in _places)
+        {
+            if (path.TryGet(document, out var value))
+                members.Add(new(name, value));
+        }
+
+        return Value.Object(members);
+    }
+}
 
 /// <summary>Queries over one kind of things of a run (IDX-10). How one is done is chosen by <see cref="QueryPlanner"/>; here it is
 /// done, at one snapshot, with a transaction's own writes over it.</summary>
@@ -74,7 +106,8 @@ internal static class Queries
                     : Cursors.Format(listing, at.Sequence, at.Time, query.Found[^1].Thing, request);
             }
 
-            return new QueryPage(query.Found.ConvertAll(row => row.Document), next, at.Sequence, query.Plan!);
+            return new QueryPage(
+                query.Found.ConvertAll(row => row.Thing), query.Found.ConvertAll(row => row.Document), next, at.Sequence, query.Plan!);
         }
         finally
         {
@@ -94,10 +127,10 @@ internal static class Queries
     private sealed class Query(
         Scope scope, IndexedThings things, IndexTarget target, Filter? filter, IReadOnlyList<QueryOrder> order, int limit, byte[]? last)
     {
-        private readonly bool _seesVersion = order.Any(term => IsOfVersion(term.Path)) || (filter is not null && Mentions(filter));
-        private readonly List<byte[]> _pending = scope.Writes is null
-            ? []
-            : [.. scope.Writes.Range([things.Family], [(byte)(things.Family + 1)], reverse: false).Select(write => write.StoreKey)];
+        private readonly bool _seesVersion = things.TellsOfVersions && (order.Any(term => IsOfVersion(term.Path)) || (filter is not null && Mentions(filter)));
+
+        // The keys of things that the transaction itself has written, in order.
+        private readonly PendingThings _pending = new(scope.Writes, things);
 
         private long _itemsRead;
         private long _thingsRead;
@@ -181,17 +214,17 @@ internal static class Queries
 
         private Row RowOf(byte[] thing, scoped in VersionView version)
         {
-            var document = things.Document(thing, version);
+            var (document, sequence, time) = things.Read(scope, thing, version);
             if (_seesVersion)
             {
                 document = Value.Object(document.AsObject()
-                    .Append(new("$version", (long)version.Sequence)).Append(new("$time", version.Time)));
+                    .Append(new("$version", (long)sequence)).Append(new("$time", time)));
             }
 
             var keys = new byte[]?[order.Count];
             for (var i = 0; i < keys.Length; i++)
                 keys[i] = order[i].Path.TryGet(document, out var value) ? IndexItems.TryScalar(value, int.MaxValue) : null;
-            return new Row(thing, document, version.Sequence, version.Time, keys);
+            return new Row(thing, document, sequence, time, keys);
         }
 
         private bool Matches(Row row)
@@ -314,14 +347,13 @@ internal static class Queries
                     break;
                 }
 
-                if (!scan.Version.IsLiveAt(scope.Time) || (_pending.Count > 0 && scope.Writes!.Find(scan.Key) is not null))
+                if (!scan.Version.IsLiveAt(scope.Time) || _pending.Contains(scan.Key))
                     continue;
                 rows.Add(RowOf(scan.Key[1..].ToArray(), scan.Version));
             }
 
             var to = next ?? end;
-            foreach (var key in _pending.Where(key =>
-                key.AsSpan().SequenceCompareTo(from) >= 0 && key.AsSpan().SequenceCompareTo(to) < 0))
+            foreach (var key in _pending.Between(from, to))
             {
                 if (Find(key[1..]) is { } own)
                     rows.Add(own);
@@ -348,7 +380,7 @@ internal static class Queries
                     named.IntersectWith(these);
             }
 
-            foreach (var key in _pending)
+            foreach (var key in _pending.Keys)
                 named!.Add(key[1..]);
             var keys = named!.ToArray();
             Array.Sort(keys, ByteArrayComparer.Instance);
@@ -484,4 +516,29 @@ internal static class Queries
                 scope.NoteRange(from, [.. item, 0]);
         }
     }
+}
+
+/// <summary>The keys of the things that a transaction has written itself, in order.</summary>
+internal sealed class PendingThings
+{
+    private readonly HashSet<byte[]> _set = new(ByteArrayComparer.Instance);
+
+    internal PendingThings(PendingWrites? writes, IndexedThings things)
+    {
+        if (writes is null)
+            return;
+        foreach (var write in writes.Range([things.WrittenFamily], [(byte)(things.WrittenFamily + 1)], reverse: false))
+            Keys.Add([things.Family, .. write.StoreKey.AsSpan(1)]);
+        _set.UnionWith(Keys);
+    }
+
+    internal List<byte[]> Keys { get; } = [];
+
+    internal int Count => Keys.Count;
+
+    internal bool Contains(ReadOnlySpan<byte> key) =>
+        _set.Count > 0 && _set.GetAlternateLookup<ReadOnlySpan<byte>>().Contains(key);
+
+    internal List<byte[]> Between(byte[] from, byte[] to) => Keys.FindAll(
+        key => key.AsSpan().SequenceCompareTo(from) >= 0 && key.AsSpan().SequenceCompareTo(to) < 0);
 }

@@ -80,12 +80,14 @@ internal enum StoredIndexState : byte
 internal sealed class StoredIndex
 {
     private StoredIndex(
-        string name, uint number, IndexTarget target, DocumentPath[] paths, StoredIndexState state, byte[] cursor, ulong version)
+        string name, uint number, IndexTarget target, DocumentPath[] paths, bool isUnique, StoredIndexState state, byte[] cursor,
+        ulong version)
     {
         Name = name;
         Number = number;
         Target = target;
         Paths = paths;
+        IsUnique = isUnique;
         State = state;
         Cursor = cursor;
         Version = version;
@@ -99,6 +101,9 @@ internal sealed class StoredIndex
     internal IndexTarget Target { get; }
 
     internal DocumentPath[] Paths { get; }
+
+    /// <summary>No two things have the same values there.</summary>
+    internal bool IsUnique { get; }
 
     internal StoredIndexState State { get; }
 
@@ -117,18 +122,27 @@ internal sealed class StoredIndex
     {
         var target = default(IndexTarget);
         DocumentPath[] paths = [];
+        var isUnique = false;
         Invariant.Check(
-            state.Value.Length > 0 && (definition.IsEmpty || TryReadDefinition(definition, out target, out paths)),
+            state.Value.Length > 0 && (definition.IsEmpty || TryReadDefinition(definition, out target, out paths, out isUnique)),
             "a stored index reads back");
         return new StoredIndex(
-            name, number, target, paths, (StoredIndexState)state.Value[0], state.Value[1..].ToArray(), state.Sequence);
+            name, number, target, paths, isUnique, (StoredIndexState)state.Value[0], state.Value[1..].ToArray(), state.Sequence);
     }
 
+    /// <summary>An index that is about to be defined; null when the bytes are no definition.</summary>
+    internal static StoredIndex? Coming(string name, uint number, ReadOnlySpan<byte> definition) =>
+        TryReadDefinition(definition, out var target, out var paths, out var isUnique)
+            ? new StoredIndex(name, number, target, paths, isUnique, StoredIndexState.Building, [], 0)
+            : null;
+
     /// <summary>False when the bytes are no definition.</summary>
-    internal static bool TryReadDefinition(ReadOnlySpan<byte> canonical, out IndexTarget target, out DocumentPath[] paths)
+    internal static bool TryReadDefinition(
+        ReadOnlySpan<byte> canonical, out IndexTarget target, out DocumentPath[] paths, out bool isUnique)
     {
         target = default;
         paths = [];
+        isUnique = false;
         if (!Codec.ValueDecoder.TryDecode(canonical, out var value, out _) || value.Kind != ValueKind.Object
             || !value.TryGetMember("target", out var number) || number.Kind != ValueKind.Int64
             || !Enum.IsDefined((IndexTarget)number.AsInt64())
@@ -136,6 +150,13 @@ internal sealed class StoredIndex
             || texts.Count is 0 or > IndexDefinition.PathsMax)
         {
             return false;
+        }
+
+        if (value.TryGetMember("unique", out var unique))
+        {
+            if (unique != true || number != (long)IndexTarget.Documents)
+                return false;
+            isUnique = true;
         }
 
         target = (IndexTarget)number.AsInt64();
@@ -158,7 +179,10 @@ internal sealed class StoredIndex
     }
 
     /// <summary>What <see cref="TryReadDefinition"/> reads.</summary>
-    internal static byte[] WriteDefinition(IndexDefinition definition) => Value.Object(
-        ("target", (long)definition.Target),
-        ("paths", Value.Array(definition.Paths.Select(path => (Value)path.ToString())))).Encode();
+    internal static byte[] WriteDefinition(IndexDefinition definition)
+    {
+        var target = (Name: "target", Value: (Value)(long)definition.Target);
+        var paths = (Name: "paths", Value: Value.Array(definition.Paths.Select(path => (Value)path.ToString())));
+        return (definition.IsUnique ? Value.Object(target, paths, ("unique", true)) : Value.Object(target, paths)).Encode();
+    }
 }

@@ -16,6 +16,17 @@ public class IndexesPage
                 new ThoughtStep("t"), new TraceOptions { Metadata = Value.Object(("cost", n)), Tags = n % 2 == 0 ? ["urgent"] : [] });
         }
 
+        run.Json.Put("t1", Value.Object(("owner", "ada"), ("due", 20261130), ("title", "write"), ("mail", "t1@x")));
+        run.Json.Put("t2", Value.Object(("owner", "ada"), ("due", 20261130), ("title", "sleep"), ("state", "done")));
+
+        run.Indexes.Define("owner", new() { Target = IndexTarget.Documents, Paths = ["$.owner", "$.due"] });
+        run.Indexes.Define("mail", new() { Target = IndexTarget.Documents, Paths = ["$.mail"], IsUnique = true });
+
+        foreach (var (id, task) in run.Json.Query(Filter.Parse("owner eq 'ada' and due lt 20261201 and not state eq 'done'")))
+            Console.WriteLine($"{id}: {task["title"]}");
+
+        Assert.Equal("t1", Assert.Single(
+            run.Json.Query(Filter.Parse("owner eq 'ada' and due lt 20261201 and not state eq 'done'"))).Key);
         run.Indexes.Define("cost", new() { Target = IndexTarget.Traces, Paths = ["$.metadata.cost"] });
 
         var page = run.Traces.Query(
