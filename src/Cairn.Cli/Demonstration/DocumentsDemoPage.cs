@@ -33,7 +33,7 @@ internal sealed class DocumentsDemoPage(IAnsiConsole page) : NumberedPage(page)
             Line($"{found.First} and {found.Second} both see that nobody has step {found.Step}, and both take it");
             Line($"{found.Second} is told: {conflict.Primitive} '{conflict.Key}' at {conflict.Region}");
             Line($"   what it had read as of {conflict.ReadVersion} was changed by {conflict.CurrentVersion}");
-            Line($"   cairn blame json/{conflict.Key} --path {conflict.Region}: {found.ChangedBy}");
+            Line($"   cairn blame json/{conflict.Key} --path {DocumentPath.Parse(conflict.Region).ToPointer()}: {found.ChangedBy}");
         }
 
         Result(

@@ -7,6 +7,9 @@ namespace Cairn.Cli.Verbs;
 /// verbs that work on a place of one.</summary>
 internal static class JsonVerbs
 {
+    // Chosen: a page of whole documents is in memory at once, and each of them may be large.
+    private const int PageDocuments = 100;
+
     internal static Group Group() => new(
         "json",
         "Documents of a run: JSON values under an id, read and changed by path.",
@@ -151,7 +154,9 @@ internal static class JsonVerbs
             "scan", "Prints whole documents in order of the bytes of their ids.", "cairn json scan --from a --to n --limit 20",
             Needs.ReadRun,
             call => Read(call, at, documents => call.List(
-                call.Pages(call.Get(range.Limit), (limit, cursor) => documents.Scan(range.Options(call, limit, cursor))),
+                call.Pages(
+                    call.Get(range.Limit),
+                    (limit, cursor) => documents.Scan(range.Options(call, Math.Min(limit, PageDocuments), cursor))),
                 pair => [("id", pair.Key), ("value", pair.Value)],
                 new Column<KeyValuePair<string, Value>>("id", pair => pair.Key),
                 new Column<KeyValuePair<string, Value>>("value", pair => Show.Text(pair.Value)))),
@@ -198,7 +203,7 @@ internal static class JsonVerbs
             call => Read(call, at, documents =>
             {
                 var parsed = JsonPath.Parse(call.Get(query));
-                var found = call.Pages(null, (limit, cursor) => documents.QueryMany(parsed, range.Options(call, limit, cursor)));
+                var found = call.Pages(null, (_, cursor) => documents.QueryMany(parsed, range.Options(call, PageDocuments, cursor)));
                 return call.List(
                     found.Take(call.Get(range.Limit) ?? int.MaxValue)
                         .SelectMany(pair => pair.Value, (pair, match) => (Id: pair.Key, Match: match)),

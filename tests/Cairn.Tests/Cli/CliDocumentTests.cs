@@ -199,6 +199,57 @@ public class CliDocumentTests
     }
 
     [Theory]
+    [Trait("Requirement", "CON-9")]
+    [InlineData("json get plan /steps", "[\"a\"]\n")]
+    [InlineData("json get-many plan", "plan\tyes\t{\"cost\":1,\"steps\":[\"a\"]}\n")]
+    [InlineData("json exists plan /cost", "true\n")]
+    [InlineData("json kind plan /cost", "Int64\n")]
+    [InlineData("json length plan /steps", "1\n")]
+    [InlineData("json keys plan", "cost\nsteps\n")]
+    [InlineData("json list", "plan\n")]
+    [InlineData("json scan", "plan\t{\"cost\":1,\"steps\":[\"a\"]}\n")]
+    [InlineData("json count", "1\n")]
+    [InlineData("json query plan $.cost", "$['cost']\t1\n")]
+    [InlineData("json query-many $.cost", "plan\t$['cost']\t1\n")]
+    public void Every_reading_verb_reads_the_past(string line, string then)
+    {
+        using var bed = new CliBed();
+        bed.Good("json", "put", "plan", """{"cost":1,"steps":["a"]}""");
+        Assert.Equal((0, then, ""), Told(bed.Run(line.Split(' '))));
+        bed.Good("json", "put", "other", "{}");
+        bed.Good("json", "put", "plan", "[]");
+        Assert.NotEqual((0, then, ""), Told(bed.Run(line.Split(' '))));
+        Assert.Equal((0, then, ""), Told(bed.Run([.. line.Split(' '), "--at", "1"])));
+    }
+
+    [Theory]
+    [Trait("Requirement", "CON-9")]
+    [InlineData("json create plan 1 --ttl 1h")]
+    [InlineData("json put plan 1 --ttl 1h")]
+    [InlineData("json put-many plan=1 --ttl 1h")]
+    [InlineData("json get-or-create plan 1 --ttl 1h")]
+    public void A_time_to_live_is_kept(string line)
+    {
+        using var bed = new CliBed();
+        bed.Good(line.Split(' '));
+        Assert.Equal(ValueKind.Int64, bed.Json("json", "get", "plan")[0]["expiry_us"].Kind);
+        Assert.Equal(ValueKind.Int64, bed.Json("json", "get", bed.Good("json", "new", "1", "--ttl", "1h"))[0]["expiry_us"].Kind);
+    }
+
+    [Fact]
+    [Trait("Requirement", "JS-2")]
+    public void More_documents_than_a_page_holds()
+    {
+        using var bed = new CliBed();
+        var many = Value.Object(Enumerable.Range(0, 250).Select(n => KeyValuePair.Create($"d{n:000}", Value.Object(("n", n)))));
+        Assert.Equal(0, bed.RunWith(many.ToJson(), "json", "put-many", "-").Exit);
+        Assert.Equal(250, bed.Json("json", "scan").Count);
+        Assert.Equal("d209", bed.Json("json", "scan", "--limit", "210")[^1]["id"].AsString());
+        Assert.Equal(249, bed.Json("json", "query-many", "$[?@ == 249]")[0]["value"].AsInt64());
+        Assert.Equal(150, bed.Json("json", "query-many", "$.n", "--limit", "150").Count);
+    }
+
+    [Theory]
     [Trait("Requirement", "JS-5")]
     [Trait("Requirement", "JS-7")]
     [InlineData("json get plan steps", 3, "InvalidPath")]
@@ -291,6 +342,9 @@ public class CliDocumentTests
         var repeat = bed.Run([.. line.Split(' '), "--once", "key-1"]);
         Assert.Equal((first.Exit, first.Out), (repeat.Exit, repeat.Out));
         Assert.Equal("cairn: this key was used before, by the commit @2: nothing was written\n", repeat.Error);
+        var json = bed.Run([.. line.Split(' '), "--once", "key-1", "--json"]);
+        Assert.Equal((first.Exit, ""), (json.Exit, json.Error));
+        Assert.True(Value.FromJson(json.Out)["repeat"].AsBool());
         Assert.Equal(after, bed.Good("json", "scan"));
         Assert.Equal(4, bed.Run([.. line.Split(' '), "--require", "cell=7"]).Exit);
     }
