@@ -61,7 +61,8 @@ internal static class CairnCli
         Command[] groups =
         [
             DemoVerbs.Demo(), DemoVerbs.Child(), StorageDemoVerbs.Child(),
-            RunVerbs.Group(), KvVerbs.Group(), EventVerbs.Group(), StateVerbs.Group(), TraceVerbs.Group(), ImportVerbs.Group(),
+            RunVerbs.Group(), KvVerbs.Group(), JsonVerbs.Group(), EventVerbs.Group(), StateVerbs.Group(), TraceVerbs.Group(),
+            ImportVerbs.Group(),
             DatabaseVerbs.Stat(), DatabaseVerbs.Verify(), DatabaseVerbs.Doctor(), DatabaseVerbs.Sync(), DatabaseVerbs.Checkpoint(),
             DatabaseVerbs.Compact(), DatabaseVerbs.Rebuild(),
             DatabaseVerbs.Metrics(), LogVerbs.Blame(), LogVerbs.Group(),

@@ -53,6 +53,8 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
 
     internal State State => Once?.Transaction.State ?? Run.State;
 
+    internal Json Json => Once?.Transaction.Json ?? Run.Json;
+
     internal Traces Traces => Once?.Transaction.Traces ?? Run.Traces;
 
     internal Subscriptions Subscriptions => Once?.Transaction.Subscriptions ?? Run.Subscriptions;

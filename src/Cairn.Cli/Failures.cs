@@ -65,6 +65,12 @@ internal static class Failures
             ("current", Number(conflict.CurrentVersion)), ("attempts", conflict.Attempts),
         ],
         VersionMismatchException mismatch => [("expected", (long)mismatch.Expected), ("actual", (long)mismatch.Actual)],
+        DocumentException document =>
+        [
+            ("path", document.Path), ("reason", document.Reason),
+            ("operation", document.Operation is { } operation ? operation : Value.Null),
+        ],
+        MalformedTextException text => [("offset", text.Offset), ("reason", text.Reason)],
         LimitException limit => [("limit", limit.Limit), ("allowed", limit.Allowed), ("actual", limit.Actual), ("unit", limit.Unit)],
         CorruptionException damage =>
         [

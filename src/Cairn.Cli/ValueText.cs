@@ -43,6 +43,23 @@ internal static class ValueText
         _ => throw new RefusedException(ErrorCode.InvalidArgument, $"The text is not of type {type}."),
     };
 
+    /// <summary>Reads <c>KEY=VALUE</c>; the first equals sign ends the key.</summary>
+    /// <param name="name">What stands before the equals sign.</param>
+    internal static KeyValuePair<string, Value> Pair(string text, string type, string name)
+    {
+        var equals = text.IndexOf('=', StringComparison.Ordinal);
+        return equals > 0
+            ? new(text[..equals], Parse(text[(equals + 1)..], type))
+            : throw new UsageException($"Give pairs as {name}=VALUE, or - alone.");
+    }
+
+    /// <summary>Reads a JSON object of things to write.</summary>
+    /// <param name="names">What its names are.</param>
+    internal static IReadOnlyDictionary<string, Value> Members(string json, string names) =>
+        Value.FromJson(json) is { Kind: ValueKind.Object } found
+            ? found.AsObject()
+            : throw new RefusedException(ErrorCode.WrongType, $"Standard input must be one JSON object: its names are the {names}.");
+
     // A String is kept as given, its last newline too; the other types do not care about white space around them.
     private static string ReadInput(Call call, string type)
     {

@@ -30,6 +30,7 @@ internal static class DemoVerbs
             keep);
         demo.Add(StorageDemoVerbs.Demo());
         demo.Add(ReplayDemoVerbs.Demo());
+        demo.Add(DocumentsDemoVerbs.Demo());
         return demo;
     }
 

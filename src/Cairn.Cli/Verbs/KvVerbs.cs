@@ -135,7 +135,7 @@ internal static class KvVerbs
 
     private static Verb List()
     {
-        var range = new Range();
+        var range = new ScanRange("key", "keys");
         return new Verb(
             "list", "Prints keys in order of their bytes.", "cairn kv list --prefix customer/", Needs.ReadRun,
             call => call.List(
@@ -147,7 +147,7 @@ internal static class KvVerbs
 
     private static Verb Scan()
     {
-        var range = new Range();
+        var range = new ScanRange("key", "keys");
         return new Verb(
             "scan", "Prints keys with their values and versions in order of the keys' bytes.", "cairn kv scan --from a --to n --limit 20",
                 Needs.ReadRun,
@@ -248,49 +248,14 @@ internal static class KvVerbs
             call =>
             {
                 var items = call.Get(pairs) is ["-"]
-                    ? [.. Object(call.Input)]
-                    : call.Get(pairs).Select(pair => Pair(pair, call.Get(type)!)).ToList();
+                    ? [.. ValueText.Members(call.Input, "keys")]
+                    : call.Get(pairs).Select(pair => ValueText.Pair(pair, call.Get(type)!, "KEY")).ToList();
                 return call.Wrote(call.Kv.PutMany(items, call.Get(ttl)));
             },
             pairs, type, ttl);
     }
 
-    private static IReadOnlyDictionary<string, Value> Object(string json) => Value.FromJson(json) is { Kind: ValueKind.Object } found
-        ? found.AsObject()
-        : throw new RefusedException(ErrorCode.WrongType, "Standard input must be one JSON object: its names are the keys.");
-
-    private static KeyValuePair<string, Value> Pair(string text, string type)
-    {
-        var equals = text.IndexOf('=', StringComparison.Ordinal);
-        return equals > 0
-            ? new(text[..equals], ValueText.Parse(text[(equals + 1)..], type))
-            : throw new UsageException("Give pairs as KEY=VALUE, or - alone.");
-    }
-
     private static Argument<string[]> Keys() => new("key") { Description = "One or more keys.", Arity = ArgumentArity.OneOrMore };
 
     private static int Found(Call call, bool found) => call.Answer(found, found ? "done" : "no such key", ("found", found));
-
-    /// <summary>The options of a listing.</summary>
-    private sealed class Range
-    {
-        private readonly Option<string?> _prefix = new("--prefix") { Description = "Only keys that begin with this.", HelpName = "TEXT" };
-        private readonly Option<string?> _from = new("--from") { Description = "First key, inclusive.", HelpName = "KEY" };
-        private readonly Option<string?> _to = new("--to") { Description = "End, exclusive.", HelpName = "KEY" };
-        private readonly Option<bool> _reverse = new("--reverse") { Description = "Largest key first." };
-
-        internal Option<int?> Limit { get; } = Parts.Limit("keys");
-
-        internal Symbol[] All => [_prefix, _from, _to, Limit, _reverse];
-
-        internal ScanOptions Options(Call call, int limit, string? cursor) => new()
-        {
-            Prefix = call.Get(_prefix),
-            From = call.Get(_from),
-            To = call.Get(_to),
-            Reverse = call.Get(_reverse),
-            Limit = limit,
-            Cursor = cursor,
-        };
-    }
 }

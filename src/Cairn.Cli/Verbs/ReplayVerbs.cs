@@ -81,7 +81,7 @@ internal static class ReplayVerbs
             Description = "Instead of the moment: right after the run's n-th commit.", HelpName = "N", CustomParser = Parts.ParseCount,
         };
         var number = Parts.Number("--event", "Instead of the moment: right after the commit that appended this event.");
-        var values = new Option<bool>("--values") { Description = "Prints the keys and state cells with their values too." };
+        var values = new Option<bool>("--values") { Description = "Prints the keys, documents and state cells with their values too." };
         return new Verb(
             "at", "Says what a run was at a moment of the past: its record, how much it held, its state hash.",
             "cairn run at refund-4711 12\ncairn run at refund-4711 2026-01-31T12:00:00Z --values", Needs.ReadDatabase,
@@ -104,7 +104,7 @@ internal static class ReplayVerbs
     private static int Tell(Call call, RunView view, bool withValues)
     {
         var info = view.Info;
-        var (keys, cells, hash) = (view.Kv.Count(), view.State.Count(), view.StateHash());
+        var (keys, documents, cells, hash) = (view.Kv.Count(), view.Json.Count(), view.State.Count(), view.StateHash());
         (string, Value)[] items = withValues ? [.. Items(call, view)] : [];
         List<(string, Value)> members =
         [
@@ -112,6 +112,7 @@ internal static class ReplayVerbs
             ("time_us", Show.Microseconds(view.Time)),
             ("state_hash", hash.ToString()),
             ("keys", keys),
+            ("documents", documents),
             ("cells", cells),
             ("events", view.Events.Count()),
             ("run", Value.Object(RunVerbs.Json(info))),
@@ -126,6 +127,7 @@ internal static class ReplayVerbs
                 ("time", Show.Time(view.Time)),
                 ("status", info.Status.ToString()),
                 ("keys", Show.Number(keys)),
+                ("documents", Show.Number(documents)),
                 ("state cells", Show.Number(cells)),
                 ("events", Show.Number(view.Events.Count())),
                 ("state hash", hash.ToString()),
@@ -137,6 +139,8 @@ internal static class ReplayVerbs
     {
         foreach (var key in call.Pages(null, (limit, cursor) => view.Kv.List(new ScanOptions { Limit = limit, Cursor = cursor })))
             yield return (ItemAddress.OfKey(key).ToString(), view.Kv.Get(key) ?? Value.Null);
+        foreach (var id in call.Pages(null, (limit, cursor) => view.Json.List(new ScanOptions { Limit = limit, Cursor = cursor })))
+            yield return (ItemAddress.OfDocument(id).ToString(), view.Json.Get(id) ?? Value.Null);
         foreach (var name in call.Pages(null, (limit, cursor) => view.State.List(new ScanOptions { Limit = limit, Cursor = cursor })))
             yield return (ItemAddress.OfCell(name).ToString(), view.State.Get(name)?.Value ?? Value.Null);
     }

@@ -136,8 +136,8 @@ internal static class TriggerVerbs
                     primitive, key, comparison.Comparison, bound, rest is ["level"] ? TriggerMode.Level : TriggerMode.Edge);
             default:
                 throw new UsageException(
-                    $"'{text}' is no condition. Write: prefix kv|state TEXT; event TYPE; or threshold kv|state KEY >=|>|<=|< NUMBER "
-                    + "[edge|level].");
+                    $"'{text}' is no condition. Write: prefix kv|json|state TEXT; event TYPE; or threshold kv|state KEY >=|>|<=|< "
+                    + "NUMBER [edge|level].");
         }
     }
 

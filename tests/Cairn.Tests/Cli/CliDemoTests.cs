@@ -95,6 +95,39 @@ public class CliDemoTests
         Assert.Contains("part at step 1", output, StringComparison.Ordinal);
     }
 
+    [Fact]
+    [Trait("Requirement", "JS-21")]
+    [Trait("Requirement", "TX-12")]
+    public void The_documents_demo_has_64_writers_of_one_document_without_a_conflict_and_explains_the_one_that_there_is()
+    {
+        var (exit, output, error) = RunTool("demo", "documents", "--json");
+        Assert.True(exit == 0, error + output);
+        var result = Value.FromJson(output.Trim());
+        Assert.True(result["ok"].AsBool());
+        Assert.Equal(64, result["writers"].AsInt64());
+        Assert.Equal((64 * result["rounds"].AsInt64(), 0), (result["commits"].AsInt64(), result["conflicts"].AsInt64()));
+        Assert.Equal(result["commits"], result["reviews"]);
+        Assert.Equal("$['steps'][3]['owner']", result["conflict"]["region"].AsString());
+        Assert.Equal("writer-01", result["conflict"]["changed_by"].AsString());
+        Assert.Equal(result["conflict"]["read"].AsInt64() + 1, result["conflict"]["current"].AsInt64());
+        Assert.Equal(4, result["conflict"]["taken"].AsInt64());
+        Assert.True(result["query"]["right"].AsBool());
+        Assert.Equal(8, result["query"]["paths"].Count);
+        Assert.InRange(result["record_bytes"].AsInt64(), 1, result["document_bytes"]["begun"].AsInt64() / 20);
+        Assert.True(result["verified"].AsBool());
+    }
+
+    [Fact]
+    public void The_documents_demo_is_readable_without_a_terminal()
+    {
+        var (exit, output, error) = RunTool("demo", "documents");
+        Assert.True(exit == 0, error + output);
+        Assert.DoesNotContain('\u001b', output);
+        Assert.All(output.Split('\n'), line => Assert.True(line.TrimEnd('\r').Length <= 100, line));
+        Assert.Contains("256 commits, each on the device; no conflict", output, StringComparison.Ordinal);
+        Assert.Contains("writer-02 sees that writer-01 has it and takes step 4", output, StringComparison.Ordinal);
+    }
+
     private static (int Exit, string Output, string Error) RunTool(params string[] args)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };

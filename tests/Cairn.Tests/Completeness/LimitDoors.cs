@@ -219,6 +219,12 @@ internal static class LimitDoors
                 ["kv get --at"] = n => new("", "kv", "get", Text(n), "--at", "2001-01-31"),
                 ["kv list"] = n => new("", "kv", "list", "--prefix", Text(n)),
                 ["kv history"] = n => new("", "kv", "history", Text(n)),
+                ["json put"] = n => new("", "json", "put", Text(n), "1"),
+                ["json set"] = n => new("", "json", "set", Text(n), "/a", "1"),
+                ["json get"] = n => new("", "json", "get", Text(n)),
+                ["json get --at"] = n => new("", "json", "get", Text(n), "--at", "2001-01-31"),
+                ["json query"] = n => new("", "json", "query", Text(n), "$.a"),
+                ["json history"] = n => new("", "json", "history", Text(n)),
                 ["state set"] = n => new("", "state", "set", Text(n), "v"),
                 ["state lease acquire"] = n => new("", "state", "lease", "acquire", Text(n), "me", "1h"),
             },
@@ -296,6 +302,8 @@ internal static class LimitDoors
             Shell = new()
             {
                 ["kv put"] = n => new(Text(n - 5), "kv", "put", "k", "-"),
+                ["json put"] = n => new(Text(n - 5), "json", "put", "k", "-", "--type", "string"),
+                ["json set"] = n => new(Text(n - 5), "json", "set", "k", "$", "-", "--type", "string"),
                 ["state set"] = n => new(Text(n - 5), "state", "set", "c", "-"),
                 ["events append"] = n => new(Value.Object(("m", Text(n - 8))).ToJson(), "events", "append", "t", "-"),
             },
@@ -353,6 +361,8 @@ internal static class LimitDoors
             Shell = new()
             {
                 ["kv put"] = n => new(Nested(n).ToJson(), "kv", "put", "k", "-", "--type", "json"),
+                ["json put"] = n => new(Nested(n).ToJson(), "json", "put", "k", "-"),
+                ["json set"] = n => new(Nested(n - 1).ToJson(), "json", "set", "k", "/m", "-"),
                 ["events append"] = n => new(Value.Object(("m", Nested(n - 1))).ToJson(), "events", "append", "t", "-"),
             },
             NotHere = { [Door.Commit] = Whole },
@@ -376,7 +386,11 @@ internal static class LimitDoors
                     "k", new JsonPatch(JsonPatchOperation.Add("/0", 1))),
             },
             Import = n => Trajectory(1, info: Value.Object(("many", Elements(n)))),
-            Shell = new() { ["kv put"] = n => new(Elements(n).ToJson(), "kv", "put", "k", "-", "--type", "json") },
+            Shell = new()
+            {
+                ["kv put"] = n => new(Elements(n).ToJson(), "kv", "put", "k", "-", "--type", "json"),
+                ["json put"] = n => new(Elements(n).ToJson(), "json", "put", "k", "-"),
+            },
             NotHere = { [Door.Commit] = Whole },
         },
         new(nameof(Limits.ObjectMembersMax), Low.ObjectMembersMax, Low)
@@ -395,7 +409,11 @@ internal static class LimitDoors
                 ["json.Merge"] = (_, run, n) => On(run, Members(n - 1)).Merge("k", Value.Object(("another", 1))),
             },
             Import = n => Trajectory(1, info: Value.Object(("many", Members(n)))),
-            Shell = new() { ["kv put"] = n => new(Members(n).ToJson(), "kv", "put", "k", "-", "--type", "json") },
+            Shell = new()
+            {
+                ["kv put"] = n => new(Members(n).ToJson(), "kv", "put", "k", "-", "--type", "json"),
+                ["json put"] = n => new(Members(n).ToJson(), "json", "put", "k", "-"),
+            },
             NotHere = { [Door.Commit] = Whole },
         },
         new(nameof(Limits.MetadataBytesMax), Low.MetadataBytesMax, Low)
@@ -476,6 +494,10 @@ internal static class LimitDoors
                 ["kv put-many"] = n => new("", ["kv", "put-many", .. Texts(n).Select(key => key + "=1")]),
                 ["kv put-many -"] = n => new(Members(n).ToJson(), "kv", "put-many", "-"),
                 ["kv get-many"] = n => new("", ["kv", "get-many", .. Texts(n)]),
+                ["json put-many"] = n => new("", ["json", "put-many", .. Texts(n).Select(id => id + "=1")]),
+                ["json put-many -"] = n => new(Members(n).ToJson(), "json", "put-many", "-"),
+                ["json get-many"] = n => new("", ["json", "get-many", .. Texts(n)]),
+                ["json set-many"] = n => new("", ["json", "set-many", "k", .. Texts(n).Select(name => $"/{name}=1")]),
                 ["kv delete"] = n => new("", ["kv", "delete", .. Texts(n)]),
                 ["events append-many"] = n => new(string.Concat(Texts(n).Select(_ => "{\"type\":\"t\"}\n")), "events", "append-many"),
             },
@@ -763,7 +785,12 @@ internal static class LimitDoors
                 ["JsonPatch.Parse"] = (db, _, n) => JsonPatch.Parse(
                     $$"""[{"op":"remove","path":"{{Repeated("/0", n)}}"}]""", db.Limits),
             },
-            NotHere = NoDocuments,
+            Shell = new()
+            {
+                ["json get"] = n => new("", "json", "get", "k", Repeated("/a", n)),
+                ["json query"] = n => new("", "json", "query", "k", "$" + Repeated(".a", n)),
+            },
+            NotHere = NotOfAValue,
         },
         new(nameof(Limits.FilterNodesMax), 7, new Limits { FilterNodesMax = 7 })
         {
@@ -803,7 +830,12 @@ internal static class LimitDoors
             {
                 ["JsonPath.Parse"] = (db, _, n) => JsonPath.Parse("$." + Text(n - 2), db.Limits),
             },
-            NotHere = NoDocuments,
+            Shell = new()
+            {
+                ["json query"] = n => new("", "json", "query", "k", "$." + Text(n - 2)),
+                ["json query-many"] = n => new("", "json", "query-many", "$." + Text(n - 2)),
+            },
+            NotHere = NotOfAValue,
         },
         new(nameof(Limits.QueryNodesMax), 20, new Limits { QueryNodesMax = 20 })
         {
@@ -814,7 +846,7 @@ internal static class LimitDoors
                 ["JsonPath.Evaluate, in a filter"] = (db, _, n) => JsonPath.Parse("$[?count(@.*)>1]").Evaluate(
                     Value.Array(Value.Array(new Value[n])), db.Limits),
             },
-            NotHere = NoDocuments,
+            NotHere = NoDocumentAtHand,
         },
         new(nameof(Limits.QueryStepsMax), 50, new Limits { QueryStepsMax = 50 })
         {
@@ -826,7 +858,7 @@ internal static class LimitDoors
                 // One step for the condition, one for each element.
                 ["Filter.Matches"] = (db, _, n) => Filter.Contains("$", 1).Matches(Value.Array(new Value[n - 1]), db.Limits),
             },
-            NotHere = NoDocuments,
+            NotHere = NoDocumentAtHand,
         },
         new(nameof(Limits.QueryDepthMax), Limits.QueryDepthMax, new Limits())
         {
@@ -835,7 +867,11 @@ internal static class LimitDoors
                 ["JsonPath.Parse"] = (db, _, n) => JsonPath.Parse(
                     $"$[?{Repeated("(", n - 1)}@{Repeated(")", n - 1)}]", db.Limits),
             },
-            NotHere = NoDocuments,
+            Shell = new()
+            {
+                ["json query"] = n => new("", "json", "query", "k", $"$[?{Repeated("(", n - 1)}@{Repeated(")", n - 1)}]"),
+            },
+            NotHere = NotOfAValue,
         },
         new(nameof(Limits.RegexBytesMax), 20, new Limits { RegexBytesMax = 20 })
         {
@@ -844,7 +880,11 @@ internal static class LimitDoors
                 ["JsonPath.Parse"] = (db, _, n) => JsonPath.Parse($"$[?match(@, '{Text(n)}')]", db.Limits),
                 ["JsonPath.Evaluate"] = (db, _, n) => JsonPath.Parse("$[?search(@, $[0])]").Evaluate(Value.Array(Text(n)), db.Limits),
             },
-            NotHere = NoDocuments,
+            Shell = new()
+            {
+                ["json query"] = n => new("", "json", "query", "k", $"$[?match(@, '{Text(n)}')]"),
+            },
+            NotHere = NotOfAValue,
         },
         new(nameof(Limits.RegexPositionsMax), Limits.RegexPositionsMax, new Limits())
         {
@@ -854,7 +894,11 @@ internal static class LimitDoors
                 ["JsonPath.Evaluate"] = (db, _, n) => JsonPath.Parse("$[?search(@, $[0])]").Evaluate(
                     Value.Array($"a{{{n}}}"), db.Limits),
             },
-            NotHere = NoDocuments,
+            Shell = new()
+            {
+                ["json query"] = n => new("", "json", "query", "k", $"$[?match(@, 'a{{{n}}}')]"),
+            },
+            NotHere = NotOfAValue,
         },
         new(nameof(Limits.PatchOperationsMax), 5, new Limits { PatchOperationsMax = 5 })
         {
@@ -863,7 +907,11 @@ internal static class LimitDoors
                 ["JsonPatch.FromValue"] = (db, _, n) => JsonPatch.FromValue(AddsOf(n).ToValue(), db.Limits),
                 ["JsonPatch.Apply"] = (db, _, n) => AddsOf(n).Apply(Value.Object(), db.Limits),
             },
-            NotHere = NoDocuments,
+            Shell = new()
+            {
+                ["json patch"] = n => new(AddsOf(n).ToJson(), "json", "patch", "k", "-"),
+            },
+            NotHere = NotOfAValue,
         },
         new(nameof(Limits.EventCausesMax), Limits.EventCausesMax, new Limits())
         {
@@ -882,9 +930,16 @@ internal static class LimitDoors
         },
     ];
 
+    // A path, a query or a patch is a value in memory until it is asked or done, in a transaction too.
+    private static Dictionary<Door, string> NotOfAValue => new[] { Door.Transaction, Door.Commit, Door.Import }
+        .ToDictionary(door => door, _ => "judged when its text is read; an import has none");
+
+    private static Dictionary<Door, string> NoDocumentAtHand =>
+        new(NotOfAValue) { [Door.Shell] = "json query is the same call; it needs a document of that size" };
+
     // What works on values in memory has no door of a database yet.
     private static Dictionary<Door, string> NoDocuments => new[] { Door.Transaction, Door.Commit, Door.Import, Door.Shell }
-        .ToDictionary(door => door, _ => "documents are not stored yet; paths and patches are for values in memory");
+        .ToDictionary(door => door, _ => "a filter is for values in memory; no listing takes one yet");
 
     private static string Repeated(string text, long count) => string.Concat(Enumerable.Repeat(text, (int)count));
 
@@ -917,6 +972,8 @@ internal static class LimitDoors
     {
         ["kv put --ttl"] = n => new("", "kv", "put", "k", "v", "--ttl", $"{n}ms"),
         ["kv expire"] = n => new("", "kv", "expire", "k", $"{n}ms"),
+        ["json put --ttl"] = n => new("", "json", "put", "k", "1", "--ttl", $"{n}ms"),
+        ["json expire"] = n => new("", "json", "expire", "k", $"{n}ms"),
         ["state set --ttl"] = n => new("", "state", "set", "c", "v", "--ttl", $"{n}ms"),
         ["state lease acquire"] = n => new("", "state", "lease", "acquire", "l", "me", $"{n}ms"),
     };

@@ -1,0 +1,98 @@
+using System.CommandLine;
+using System.Diagnostics;
+using Cairn.Cli.Demonstration;
+
+namespace Cairn.Cli.Verbs;
+
+/// <summary><c>cairn demo documents</c>.</summary>
+internal static class DocumentsDemoVerbs
+{
+    internal static Verb Demo()
+    {
+        var keep = new Option<bool>("--keep") { Description = "Keeps the directory and says where it is." };
+        return new Verb(
+            "documents", "Shows documents that many change at once: 64 writers of one plan without a conflict, two at one place and what "
+                + "the later one is told, a query. Some seconds.",
+            "cairn demo documents", Needs.Nothing,
+            call =>
+            {
+                var directory = System.IO.Directory.CreateTempSubdirectory("cairn-demo-").FullName;
+                try
+                {
+                    return Run(call, Path.Combine(directory, "db"), call.Get(keep));
+                }
+                finally
+                {
+                    if (!call.Get(keep))
+                        System.IO.Directory.Delete(directory, recursive: true);
+                }
+            },
+            keep);
+    }
+
+    private static int Run(Call call, string directory, bool keep)
+    {
+        var began = Stopwatch.GetTimestamp();
+        var page = call.IsJson ? null : new DocumentsDemoPage(call.Streams.Page);
+        var demo = new DocumentsDemo(directory);
+        page?.Title();
+        Planned planned;
+        Edited edited;
+        Claimed claimed;
+        Asked asked;
+        using (var database = CairnDatabase.Open(directory))
+        {
+            planned = demo.Plan(database);
+            page?.Planned(planned);
+            call.Streams.Out.Flush();
+            edited = demo.Edit(database);
+            page?.Edited(edited);
+            claimed = demo.Claim(database);
+            page?.Claimed(claimed);
+            asked = demo.Ask(database);
+            page?.Asked(asked);
+            call.Streams.Out.Flush();
+        }
+
+        var again = demo.OpenAgain();
+        page?.OpenedAgain(again);
+        var isGood = edited.IsWhole && claimed.IsTold && asked.IsRight && again.IsGood;
+        var time = Stopwatch.GetElapsedTime(began);
+        page?.End(isGood, time, keep ? directory : null);
+        if (page is null)
+            call.Answer("", Json(planned, edited, claimed, asked, again, isGood, time, keep ? directory : null));
+        return isGood ? ExitCodes.Ok : ExitCodes.Damaged;
+    }
+
+    private static (string Name, Value Value)[] Json(
+        Planned planned, Edited edited, Claimed claimed, Asked asked, OpenedAgain again, bool isGood, TimeSpan time, string? kept) =>
+    [
+        ("ok", isGood),
+        ("steps", planned.Steps),
+        ("writers", DocumentsDemo.Writers),
+        ("rounds", DocumentsDemo.Rounds),
+        ("commits", edited.Commits),
+        ("conflicts", edited.Conflicts),
+        ("record_bytes", edited.RecordBytes),
+        ("document_bytes", Value.Object(("begun", planned.Bytes), ("edited", edited.Bytes))),
+        ("conflict", claimed.Conflict is { } conflict
+            ? Value.Object(
+                ("region", conflict.Region), ("read", Failures.Number(conflict.ReadVersion)),
+                ("current", Failures.Number(conflict.CurrentVersion)), ("changed_by", claimed.ChangedBy), ("taken", claimed.Taken))
+            : Value.Null),
+        ("query", Value.Object(
+            ("text", DocumentsDemo.Query), ("right", asked.IsRight),
+            ("paths", Value.Array(asked.Found.Select(found => (Value)found.Path))))),
+        ("reviews", again.Reviews),
+        ("difference", again.Difference),
+        ("verified", again.Log.IsValid),
+        ("times_ms", Value.Object(
+            ("plan", Show.Milliseconds(planned.Time)),
+            ("edit", Show.Milliseconds(edited.Time)),
+            ("conflict", Show.Milliseconds(claimed.Time)),
+            ("query", Show.Milliseconds(asked.Time)),
+            ("again", Show.Milliseconds(again.Time)),
+            ("total", Show.Milliseconds(time)))),
+        ("kept", kept),
+    ];
+}
