@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -74,27 +73,9 @@ internal sealed class JsonPathPart(JsonRun run)
     // The first round warms up.
     private void Add(int round, Series series, Action<int> operation)
     {
-        var rate = Rate(operation);
+        var rate = run.Rate(operation);
         if (round >= 0)
             series.Add(rate);
-    }
-
-    private double Rate(Action<int> operation)
-    {
-        const int Batch = 256;
-        var start = Stopwatch.GetTimestamp();
-        var operations = 0;
-        TimeSpan elapsed;
-        do
-        {
-            for (var i = 0; i < Batch; i++)
-                operation(operations + i);
-            operations += Batch;
-            elapsed = Stopwatch.GetElapsedTime(start);
-        }
-        while (elapsed < run.Window);
-
-        return operations / elapsed.TotalSeconds;
     }
 
     private static byte[] Rewrite(byte[] text, int score)

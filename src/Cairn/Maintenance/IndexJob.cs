@@ -10,6 +10,8 @@ namespace Cairn.Maintenance;
 /// <remarks>Each step names the state that it goes on from, so two that come together do the work once.</remarks>
 internal sealed class IndexJob : MaintenanceJob
 {
+    private static readonly TimeSpan LongTurn = TimeSpan.FromMilliseconds(20);
+
     private readonly CommitPath _path;
     private readonly ConcurrentDictionary<RunId, bool> _waiting = new();
     private long _built;
@@ -34,7 +36,11 @@ internal sealed class IndexJob : MaintenanceJob
     /// <summary>Most things of a step.</summary>
     internal int StepMax { get; set; } = IndexOperations.StepMax;
 
-    internal override long Backlog => _waiting.Count;
+    /// <summary>Steps are done one behind the other for so long, and not much longer. Zero: one.</summary>
+    internal TimeSpan Turn { get; set; } = LongTurn;
+
+    // Queries scan until it is done, so it goes on at nearly the least interval; writers have the lock between steps.
+    internal override long Backlog => _waiting.IsEmpty ? 0 : 90;
 
     internal override long Capacity => 100;
 
@@ -45,16 +51,20 @@ internal sealed class IndexJob : MaintenanceJob
 
     internal override bool Step()
     {
-        if (_path.State.IsDiskFull)
-            return false;
-        foreach (var id in _waiting.Keys)
+        var began = _path.Clock.GetTimestamp();
+        while (!_waiting.IsEmpty && !_path.State.IsDiskFull)
         {
-            if (Stopping.IsCancellationRequested)
-                return false;
-            Work(id);
+            foreach (var id in _waiting.Keys)
+            {
+                if (Stopping.IsCancellationRequested)
+                    return false;
+                Work(id);
+                if (_path.Clock.GetElapsedTime(began) >= Turn)
+                    return !_waiting.IsEmpty;
+            }
         }
 
-        return !_waiting.IsEmpty;
+        return false;
     }
 
     // One commit. The mark is taken away before it is looked, so that who comes meanwhile is not forgotten.

@@ -127,7 +127,8 @@ internal static class Queries
     private sealed class Query(
         Scope scope, IndexedThings things, IndexTarget target, Filter? filter, IReadOnlyList<QueryOrder> order, int limit, byte[]? last)
     {
-        private readonly bool _seesVersion = things.TellsOfVersions && (order.Any(term => IsOfVersion(term.Path)) || (filter is not null && Mentions(filter)));
+        private readonly bool _seesVersion = things.TellsOfVersions
+            && (order.Any(term => IsOfVersion(term.Path)) || (filter is not null && Mentions(filter)));
 
         // The keys of things that the transaction itself has written, in order.
         private readonly PendingThings _pending = new(scope.Writes, things);
@@ -147,7 +148,7 @@ internal static class Queries
 
         internal void Run()
         {
-            var indexes = IndexSet.Read(scope.Run, scope.Sequence).All.Where(index => index.Target == target && IsUsable(index.State))
+            var indexes = IndexSet.At(scope.Run, scope.Sequence).All.Where(index => index.Target == target && IsUsable(index.State))
                 .OrderBy(index => index.Number).ToList();
             if (last is not null && order.Count > 0)
                 _after = Find(last) ?? throw Gone();

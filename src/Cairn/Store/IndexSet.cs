@@ -16,9 +16,14 @@ internal sealed class IndexSet
     private IndexSet(List<StoredIndex> all)
     {
         All = all;
+        Since = all.Count == 0 ? 0 : all.Max(index => index.Version);
         _byTarget = [.. Enum.GetValues<IndexTarget>().Select(
             target => all.Where(index => index.Target == target && index.IsMaintained).ToArray())];
     }
+
+    /// <summary>The last change that it knows of. (One that was cleared away altogether since is missing in it: whoever reads at an older
+    /// sequence does without.)</summary>
+    private ulong Since { get; }
 
     /// <summary>All, those that are being cleared included.</summary>
     internal IReadOnlyList<StoredIndex> All { get; }
@@ -33,6 +38,18 @@ internal sealed class IndexSet
 
     /// <summary>The indexes of a run; under its lock, or where nobody else writes.</summary>
     internal static IndexSet Of(RunState run) => run.Indexes ??= Read(run, ulong.MaxValue);
+
+    /// <summary>The indexes of a run for a query at a sequence.</summary>
+    internal static IndexSet At(RunState run, ulong sequence)
+    {
+        if (run.Indexes is not { } newest)
+        {
+            lock (run.CommitLock)
+                newest = Of(run);
+        }
+
+        return newest.Since <= sequence ? newest : Read(run, sequence);
+    }
 
     /// <summary>The indexes of a run at a sequence.</summary>
     internal static IndexSet Read(RunState run, ulong sequence)

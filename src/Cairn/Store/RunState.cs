@@ -13,6 +13,7 @@ internal sealed class RunState : IDisposable
     /// <summary>Stands for "no record of this run before".</summary>
     internal const ulong NoPosition = RunNumbers.NoPosition;
 
+    private IndexSet? _indexes;
     private RunNumbers _numbers = new();
     private FrozenNumbers? _frozen;
 
@@ -136,8 +137,12 @@ internal sealed class RunState : IDisposable
     internal RunInputs? Inputs { get; set; }
 
     /// <summary>The secondary indexes as the newest state has them; null as long as nobody has asked (<see cref="IndexSet.Of"/>), and
-    /// again when they change. Under the run's lock.</summary>
-    internal IndexSet? Indexes { get; set; }
+    /// again when they change. Written under the run's lock.</summary>
+    internal IndexSet? Indexes
+    {
+        get => Volatile.Read(ref _indexes);
+        set => Volatile.Write(ref _indexes, value);
+    }
 
     /// <summary>Keys written lately, once a transaction has read a range of this run.</summary>
     internal RecentWrites? Recent { get; set; }

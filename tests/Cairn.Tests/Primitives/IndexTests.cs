@@ -122,6 +122,7 @@ public class IndexTests
         Filter filter = Filter.Parse("metadata.a gte 35");
         Assert.Equal(QueryPlanKind.Scan, world.Run.Traces.Explain(filter).Kind);
         world.Db.Engine.IndexJob!.StepMax = 7;
+        world.Db.Engine.IndexJob.Turn = TimeSpan.Zero;
         world.Db.Engine.IndexJob.Step();
         Record(world.Run, ("a", -1));                        // ahead of the build
         Assert.Equal((IndexState.Building, 7L, Sequence.None), Told(world.Run));
@@ -230,6 +231,7 @@ public class IndexTests
         for (var step = 0; step < 120; step++)
         {
             world.Db.Engine.IndexJob!.StepMax = random.Next(1, 20);
+            world.Db.Engine.IndexJob.Turn = TimeSpan.Zero;
             var target = fork is { } other && random.Next(3) == 0 ? world.Db.Runs.Get(other)! : Life();
             switch (random.Next(12))
             {
