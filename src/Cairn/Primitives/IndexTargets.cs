@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Cairn.Store;
 using Cairn.Transactions;
 
@@ -16,9 +17,18 @@ internal abstract class IndexedThings
     /// <summary>Paths lead to <c>$version</c> and <c>$time</c> too.</summary>
     internal virtual bool TellsOfVersions => false;
 
-    /// <summary>A thing that is there, with what paths lead into.</summary>
-    /// <param name="version">Of its key.</param>
-    internal abstract StoredThing Read(Scope scope, byte[] thing, scoped in VersionView version);
+    /// <summary>A thing, with what paths lead into; false: it is not there.</summary>
+    internal virtual bool TryRead(Scope scope, byte[] thing, out StoredThing found)
+    {
+        Span<byte> key = stackalloc byte[1 + Limits.KeyBytesMax];
+        using var reader = scope.Run.Store.Read();
+        found = default;
+        return scope.TryGet(reader, StoreKeys.Of(key, Family, thing), out var version) && TryRead(scope, thing, version, out found);
+    }
+
+    /// <inheritdoc cref="TryRead(Scope, byte[], out StoredThing)"/>
+    /// <param name="version">Of its key, which was met in a scan.</param>
+    internal abstract bool TryRead(Scope scope, byte[] thing, scoped in VersionView version, out StoredThing found);
 
     /// <summary>The items of a thing in an index, as the newest state has it.</summary>
     internal abstract List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version);
@@ -45,8 +55,11 @@ internal static class IndexTargets
 
         internal override bool TellsOfVersions => true;
 
-        internal override StoredThing Read(Scope scope, byte[] thing, scoped in VersionView version) =>
-            new(Document(thing, version), version.Sequence, version.Time);
+        internal override bool TryRead(Scope scope, byte[] thing, scoped in VersionView version, out StoredThing found)
+        {
+            found = new(Document(thing, version), version.Sequence, version.Time);
+            return true;
+        }
 
         internal override List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version) =>
             IndexItems.Of(index, thing, Document(thing, version));
@@ -65,14 +78,21 @@ internal static class IndexTargets
         // Each change of a document writes its header.
         internal override byte WrittenFamily => StoreKeys.JsonHeader;
 
-        internal override StoredThing Read(Scope scope, byte[] thing, scoped in VersionView version)
+        internal override bool TryRead(Scope scope, byte[] thing, scoped in VersionView version, out StoredThing found) =>
+            TryRead(scope, thing, out found);
+
+        [SkipLocalsInit]
+        internal override bool TryRead(Scope scope, byte[] thing, out StoredThing found)
         {
             Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
             using var reader = scope.Run.Store.Read();
             var tree = DocumentTrees.Open(new ScopeNodes(scope, reader, scope.Sequence, scope.Time), buffer, thing, null);
-            Invariant.Check(tree.TryFind(default, Look.Read, out var root), "a document that is there has a root");
+            found = default;
+            if (!tree.TryFind(default, Look.Read, out var root))
+                return false;
             var header = tree.Header(Look.Blind);
-            return new(tree.Read(root), header.Sequence, header.Time);
+            found = new(tree.Read(root), header.Sequence, header.Time);
+            return true;
         }
 
         internal override List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version)

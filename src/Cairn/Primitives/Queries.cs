@@ -209,13 +209,12 @@ internal static class Queries
 
         private Row? Find(byte[] thing)
         {
-            using var reader = scope.Run.Store.Read();
-            return scope.TryGet(reader, [things.Family, .. thing], out var version) ? RowOf(thing, version) : null;
+            return things.TryRead(scope, thing, out var found) ? RowOf(thing, found) : null;
         }
 
-        private Row RowOf(byte[] thing, scoped in VersionView version)
+        private Row RowOf(byte[] thing, StoredThing found)
         {
-            var (document, sequence, time) = things.Read(scope, thing, version);
+            var (document, sequence, time) = found;
             if (_seesVersion)
             {
                 document = Value.Object(document.AsObject()
@@ -350,7 +349,9 @@ internal static class Queries
 
                 if (!scan.Version.IsLiveAt(scope.Time) || _pending.Contains(scan.Key))
                     continue;
-                rows.Add(RowOf(scan.Key[1..].ToArray(), scan.Version));
+                var thing = scan.Key[1..].ToArray();
+                if (things.TryRead(scope, thing, scan.Version, out var found))
+                    rows.Add(RowOf(thing, found));
             }
 
             var to = next ?? end;
