@@ -54,6 +54,9 @@ internal interface IDocumentNodes
 
     /// <summary>Number of the first node of a document that is made.</summary>
     ulong FirstNode { get; }
+
+    /// <summary>What a look says is noted, so that each has to be made; otherwise what was found once need not be looked up again.</summary>
+    bool NotesLooks { get; }
 }
 
 /// <summary>Keys and slots of some nodes, copied into one buffer.</summary>
@@ -118,10 +121,14 @@ internal struct DocumentHeader
     /// <summary>Of the canonical encoding of the whole document.</summary>
     internal long Bytes;
 
-    internal static DocumentHeader Read(ReadOnlySpan<byte> source) => new()
+    /// <summary>Of the document, and of the version that has the other two; 0 = none.</summary>
+    internal long Expiry;
+
+    internal static DocumentHeader Read(scoped in VersionView version) => new()
     {
-        NextNode = BinaryPrimitives.ReadUInt64LittleEndian(source),
-        Bytes = BinaryPrimitives.ReadInt64LittleEndian(source[8..]),
+        NextNode = BinaryPrimitives.ReadUInt64LittleEndian(version.Value),
+        Bytes = BinaryPrimitives.ReadInt64LittleEndian(version.Value[8..]),
+        Expiry = version.Expiry,
     };
 
     internal readonly ReadOnlySpan<byte> Write(Span<byte> target)
@@ -139,6 +146,8 @@ internal readonly ref struct ApplyNodes(ApplyContext context, StoreReader reader
     private readonly StoreReader _reader = reader;
 
     public ulong FirstNode => 1;
+
+    public bool NotesLooks => false;
 
     public bool TryGet(ReadOnlySpan<byte> key, Look look, out VersionView version) =>
         _reader.TryGetForApply(key, out version) && !version.IsTombstone;
@@ -210,6 +219,8 @@ internal readonly ref struct TrialNodes : IDocumentNodes
     }
 
     public ulong FirstNode => 1;
+
+    public bool NotesLooks => false;
 
     /// <summary>From here on what is written is looked at.</summary>
     internal void KeepWrites() => _trial.Written ??= new Dictionary<byte[], byte[]?>(ByteArrayComparer.Instance);
@@ -354,6 +365,8 @@ internal readonly ref struct PastNodes(StoreReader reader, ulong sequence, long 
     private readonly StoreReader _reader = reader;
 
     public ulong FirstNode => 1;
+
+    public bool NotesLooks => false;
 
     public bool TryGet(ReadOnlySpan<byte> key, Look look, out VersionView version) =>
         _reader.TryGet(key, sequence, out version) && version.IsLiveAt(time);

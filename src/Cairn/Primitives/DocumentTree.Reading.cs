@@ -20,11 +20,11 @@ internal ref partial struct DocumentTree<TNodes>
 
         var walk = new EncodedPath(path);
         var through = last is Look.Blind or Look.Path ? last : Look.Read;
-        if (!_nodes.TryGet(_keys.Root(), walk.IsAtEnd ? last : through, out found))
-            return false;
+        if (walk.IsAtEnd)
+            return _nodes.TryGet(_keys.Root(), last, out found);
+        scoped var slot = Root(through);
         while (walk.MoveNext(out var segment))
         {
-            var slot = SlotOf(found);
             var look = walk.IsAtEnd ? last : through;
             switch (slot.Kind)
             {
@@ -41,6 +41,9 @@ internal ref partial struct DocumentTree<TNodes>
                     found = default;
                     return false;
             }
+
+            if (!walk.IsAtEnd)
+                slot = SlotOf(found);
         }
 
         return true;
