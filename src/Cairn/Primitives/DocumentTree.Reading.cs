@@ -9,7 +9,8 @@ internal ref partial struct DocumentTree<TNodes>
 {
     /// <summary>Looks a place up.</summary>
     /// <param name="last">How the place itself is looked at.</param>
-    internal bool TryFind(scoped ReadOnlySpan<byte> path, Look last, out VersionView found)
+    /// <param name="trail">Is told where the path leads.</param>
+    internal bool TryFind(scoped ReadOnlySpan<byte> path, Look last, out VersionView found, PathTrail? trail = null)
     {
         found = default;
         if (!IsThere)
@@ -26,6 +27,7 @@ internal ref partial struct DocumentTree<TNodes>
         while (walk.MoveNext(out var segment))
         {
             var look = walk.IsAtEnd ? last : through;
+            trail?.Note(walk.Depth - 1, slot.Node);
             switch (slot.Kind)
             {
                 case ValueKind.Object when segment.IsName:

@@ -249,7 +249,8 @@ internal sealed class RunStore : IDisposable
     internal ulong PrefetchBucket(ReadOnlySpan<byte> key) => Memory.PrefetchBucket(key);
 
     /// <summary>The second half of the hint: the bucket has arrived, it says where the entry is.</summary>
-    internal void PrefetchEntry(ulong hash) => Memory.PrefetchEntry(hash);
+    /// <returns>Whether the key seems to be there.</returns>
+    internal bool PrefetchEntry(ulong hash) => Memory.PrefetchEntry(hash);
 
     /// <summary>Adds a version. <paramref name="expiry"/> 0 = never. Copies the spans. A second write of a key in one sequence
     /// replaces the first.</summary>

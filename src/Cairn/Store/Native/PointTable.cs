@@ -65,17 +65,19 @@ internal sealed unsafe class PointTable
     }
 
     /// <summary>Begins to load the entry that stands in that bucket, and the first version behind it.</summary>
-    internal void PrefetchEntry(ulong hash)
+    /// <returns>False: there is no such key, or it stands in another bucket.</returns>
+    internal bool PrefetchEntry(ulong hash)
     {
         if (!Sse.IsSupported || Volatile.Read(ref _directory) == 0)
-            return;
+            return false;
         var slots = BucketOf(hash);
         var matches = Bucket.Match(slots, Tag(hash), out _);
         if (matches == 0)
-            return;
+            return false;
         var entry = (byte*)(Volatile.Read(ref slots[BitOperations.TrailingZeroCount(matches)]) & Entry.PointerMask);
         Sse.Prefetch0(entry);
         Sse.Prefetch0(entry + 64);
+        return true;
     }
 
     private ulong* BucketOf(ulong hash)

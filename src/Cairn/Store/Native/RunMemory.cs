@@ -130,12 +130,12 @@ internal sealed unsafe class RunMemory : IDisposable
         return hash;
     }
 
-    internal void PrefetchEntry(ulong hash)
+    internal bool PrefetchEntry(ulong hash)
     {
         var epoch = Epoch.Enter();
-        if (!IsClosed)
-            _table.PrefetchEntry(hash);
+        var isThere = !IsClosed && _table.PrefetchEntry(hash);
         Epoch.Exit(epoch);
+        return isThere;
     }
 
     /// <param name="isContent">The value is what <see cref="Version"/> keeps of one: the address of its bytes, and its reference.</param>
