@@ -55,7 +55,7 @@ internal interface IDocumentNodes
     /// <summary>Number of the first node of a document that is made.</summary>
     ulong FirstNode { get; }
 
-    /// <summary>What a look says is noted, so that each has to be made; otherwise what was found once need not be looked up again.</summary>
+    /// <summary>What a look says is noted, so each has to be made; otherwise what was found need not be looked up again.</summary>
     bool NotesLooks { get; }
 }
 
@@ -201,11 +201,15 @@ internal readonly ref struct TrialNodes : IDocumentNodes
     private readonly RunStore _store;
     private readonly StoreKeyVisitor? _visit;
     private readonly Trial _trial;
+    private readonly bool _isDecision;
     private readonly bool _holdsContents;
 
+    /// <param name="isDecision">Under the run's lock, and Apply follows.</param>
     /// <param name="holdsContents">Large values that are looked at stay at hand until the commit is applied.</param>
-    internal TrialNodes(StoreReader reader, RunStore store, StoreKeyVisitor? visit, bool keepsWrites, bool holdsContents = false)
+    internal TrialNodes(
+        StoreReader reader, RunStore store, StoreKeyVisitor? visit, bool keepsWrites, bool isDecision = false, bool holdsContents = false)
     {
+        _isDecision = isDecision;
         _holdsContents = holdsContents;
         _reader = reader;
         _store = store;
@@ -243,7 +247,7 @@ internal readonly ref struct TrialNodes : IDocumentNodes
         }
 
         _visit?.Invoke(_store, key);
-        if (!_reader.TryGetNewest(key, out version) || version.IsTombstone)
+        if (!(_isDecision ? _reader.TryGetForTrial(key, out version) : _reader.TryGetNewest(key, out version)) || version.IsTombstone)
             return false;
         if (_holdsContents && version.IsContent)
             _store.HoldContent(key);

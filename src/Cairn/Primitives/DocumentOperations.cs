@@ -70,7 +70,8 @@ internal sealed class DocumentOperations : OperationSet
         Span<byte> part, RunState run, Catalogue catalogue, long time, Limits limits, out WriteCount writes)
     {
         using var reader = run.Store.Read();
-        var nodes = new TrialNodes(reader, run.Store, visit: null, HasSeveral(part), holdsContents: ReadsValues(part));
+        var nodes = new TrialNodes(
+            reader, run.Store, visit: null, HasSeveral(part), isDecision: true, holdsContents: ReadsValues(part));
         CairnException? refused = null;
         try
         {
