@@ -32,7 +32,7 @@ internal ref struct DocumentFetch(RunStore store, Span<ulong> hashes)
         foreach (var node in trail.Nodes)
         {
             walk.MoveNext(out var segment);
-            if (segment.Kind == SegmentKind.Name)
+            if (segment is { Kind: SegmentKind.Name, Name.Length: <= DocumentKeys.NameBytesMax })
                 Add(keys.Member(node, segment.Name));
             else if (segment is { Kind: SegmentKind.Index, CountsFromEnd: false })
                 Add(keys.Element(node, segment.IndexIn(0)));

@@ -331,7 +331,8 @@ internal sealed unsafe class RunMemory : IDisposable
     internal void RemoveKey(byte* entry, byte* tombstone)
     {
         var key = Entry.Key(entry);
-        _foundCount = 0;
+        if (!Mutant.Is("found-outlives-its-key"))
+            _foundCount = 0;
         ForgetCount(key);
         if (Volatile.Read(ref _isOrdered))
         {
