@@ -12,6 +12,8 @@ public sealed class DocumentPath : IEquatable<DocumentPath>
 {
     private readonly PathSegment[] _segments;
     private byte[]? _encoded;
+    private PathTrail? _trail;
+    private bool _isUsed;
 
     internal DocumentPath(PathSegment[] segments) => _segments = segments;
 
@@ -25,6 +27,18 @@ public sealed class DocumentPath : IEquatable<DocumentPath>
 
     /// <summary>As an operation in the log has it.</summary>
     internal byte[] Encoded => _encoded ??= EncodedPath.Write(_segments);
+
+    /// <summary>Where it led before; null at its first use, because one that is parsed for each call has no other.</summary>
+    internal PathTrail? Trail
+    {
+        get
+        {
+            if (_isUsed)
+                return _trail ??= new PathTrail(_segments.Length);
+            _isUsed = true;
+            return null;
+        }
+    }
 
     /// <summary>The path of a text; see <see cref="Parse"/>.</summary>
     [SuppressMessage("Usage", "CA2225", Justification = "Parse is the named form.")]

@@ -532,9 +532,23 @@ public sealed class Json : JsonView
             return Sequence.None;
         }
 
+        Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+        var fetch = new DocumentFetch(Scope.Run.Store, stackalloc ulong[DocumentFetch.KeysMax]);
+        fetch.Begin(buffer, storeKey[1..], path, forChange: true);
         var batch = Scope.BeginSingle();
         Fill(batch, code, storeKey[1..], path.Encoded, value, 0);
-        return new Sequence(Scope.CommitSingle(batch).Sequence);
+        var isRight = fetch.End();
+        var placed = Scope.CommitSingle(batch);
+        if (!isRight)
+            Learn(buffer, storeKey[1..], path);
+        return new Sequence(placed.Sequence);
+    }
+
+    // The walks of a commit know no trail: they have the path from the operation.
+    private void Learn(Span<byte> buffer, ReadOnlySpan<byte> id, DocumentPath path)
+    {
+        using var look = new DocumentLook(Engine.Pins, Scope);
+        DocumentTrees.Open(look.Nodes, buffer, id, null).TryFind(path.Encoded, Look.Blind, out _, path.Trail);
     }
 
     private Sequence Write(OperationCode code, ReadOnlySpan<byte> id, byte[]? path, byte[] rest)

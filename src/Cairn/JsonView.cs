@@ -60,10 +60,17 @@ public class JsonView
     public bool TryGet(string id, DocumentPath? path, out Value value)
     {
         using var timing = Scope.BeginRead();
-        using var look = new DocumentLook(Engine.Pins, Scope);
+        Span<byte> key = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKey = KeyRules.EncodeBehind(StoreKeys.Json, id, isWrite: false, key);
         Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
-        var tree = Open(look.Nodes, id, buffer);
-        var isFound = tree.TryFind(EncodedOf(path), Look.Read, out var found);
+        var fetch = new DocumentFetch(Scope.Run.Store, stackalloc ulong[DocumentFetch.KeysMax]);
+        if (path is not null)
+            fetch.Begin(buffer, storeKey[1..], path, forChange: false);
+        fetch.End();
+
+        using var look = new DocumentLook(Engine.Pins, Scope);
+        var tree = DocumentTrees.Open(look.Nodes, buffer, storeKey[1..], null);
+        var isFound = tree.TryFind(EncodedOf(path), Look.Read, out var found, fetch.Trail);
         value = isFound ? tree.Read(found) : default;
         return isFound;
     }

@@ -73,6 +73,8 @@ internal readonly ref struct DocumentSlot
         return true;
     }
 
+    internal static DocumentSlot Container(ValueKind kind, ulong node) => new(kind, node, default, default);
+
     /// <summary>The kind of what is stored, without looking at a name or a content.</summary>
     internal static bool TryReadKind(ReadOnlySpan<byte> stored, out ValueKind kind)
     {

@@ -42,16 +42,7 @@ internal readonly ref struct DocumentKeys
         _from = buffer.Slice(KeyBytesMax, RangeBytesMax);
         _to = buffer.Slice(KeyBytesMax + RangeBytesMax, RangeBytesMax);
         _id = id.Length;
-        Begin(_key, id);
-        Begin(_from, id);
-        Begin(_to, id);
-    }
-
-    private static void Begin(Span<byte> part, ReadOnlySpan<byte> id)
-    {
-        part[0] = StoreKeys.JsonNode;
-        id.CopyTo(part[1..]);
-        part[1 + id.Length] = 0;
+        id.CopyTo(_key[1..]);
     }
 
     internal ReadOnlySpan<byte> Root() => Of(StoreKeys.Json);
@@ -104,6 +95,7 @@ internal readonly ref struct DocumentKeys
     /// <summary>All keys of a node. Both ends stay until the next range is asked for.</summary>
     internal void OfNode(ulong node, out ReadOnlySpan<byte> from, out ReadOnlySpan<byte> to)
     {
+        BeginRange();
         from = _from[..Node(_from, node)];
         to = _to[..Node(_to, node + 1)];
     }
@@ -111,9 +103,18 @@ internal readonly ref struct DocumentKeys
     /// <summary>All nodes of the document.</summary>
     internal void OfNodes(out ReadOnlySpan<byte> from, out ReadOnlySpan<byte> to)
     {
+        BeginRange();
         from = _from[..Node(_from, 0)];
+        _to[0] = StoreKeys.JsonNode;
         _to[1 + _id] = 1;
         to = _to[..(2 + _id)];
+    }
+
+    private void BeginRange()
+    {
+        var id = _key.Slice(1, _id);
+        id.CopyTo(_from[1..]);
+        id.CopyTo(_to[1..]);
     }
 
     private ReadOnlySpan<byte> Of(byte family)

@@ -54,6 +54,9 @@ internal interface IDocumentNodes
 
     /// <summary>Number of the first node of a document that is made.</summary>
     ulong FirstNode { get; }
+
+    /// <summary>What a look says is noted, so each has to be made; otherwise what was found need not be looked up again.</summary>
+    bool NotesLooks { get; }
 }
 
 /// <summary>Keys and slots of some nodes, copied into one buffer.</summary>
@@ -118,10 +121,14 @@ internal struct DocumentHeader
     /// <summary>Of the canonical encoding of the whole document.</summary>
     internal long Bytes;
 
-    internal static DocumentHeader Read(ReadOnlySpan<byte> source) => new()
+    /// <summary>Of the document, and of the version that has the other two; 0 = none.</summary>
+    internal long Expiry;
+
+    internal static DocumentHeader Read(scoped in VersionView version) => new()
     {
-        NextNode = BinaryPrimitives.ReadUInt64LittleEndian(source),
-        Bytes = BinaryPrimitives.ReadInt64LittleEndian(source[8..]),
+        NextNode = BinaryPrimitives.ReadUInt64LittleEndian(version.Value),
+        Bytes = BinaryPrimitives.ReadInt64LittleEndian(version.Value[8..]),
+        Expiry = version.Expiry,
     };
 
     internal readonly ReadOnlySpan<byte> Write(Span<byte> target)
@@ -139,6 +146,8 @@ internal readonly ref struct ApplyNodes(ApplyContext context, StoreReader reader
     private readonly StoreReader _reader = reader;
 
     public ulong FirstNode => 1;
+
+    public bool NotesLooks => false;
 
     public bool TryGet(ReadOnlySpan<byte> key, Look look, out VersionView version) =>
         _reader.TryGetForApply(key, out version) && !version.IsTombstone;
@@ -192,11 +201,15 @@ internal readonly ref struct TrialNodes : IDocumentNodes
     private readonly RunStore _store;
     private readonly StoreKeyVisitor? _visit;
     private readonly Trial _trial;
+    private readonly bool _isDecision;
     private readonly bool _holdsContents;
 
+    /// <param name="isDecision">Under the run's lock, and Apply follows.</param>
     /// <param name="holdsContents">Large values that are looked at stay at hand until the commit is applied.</param>
-    internal TrialNodes(StoreReader reader, RunStore store, StoreKeyVisitor? visit, bool keepsWrites, bool holdsContents = false)
+    internal TrialNodes(
+        StoreReader reader, RunStore store, StoreKeyVisitor? visit, bool keepsWrites, bool isDecision = false, bool holdsContents = false)
     {
+        _isDecision = isDecision;
         _holdsContents = holdsContents;
         _reader = reader;
         _store = store;
@@ -211,6 +224,8 @@ internal readonly ref struct TrialNodes : IDocumentNodes
     }
 
     public ulong FirstNode => 1;
+
+    public bool NotesLooks => false;
 
     /// <summary>From here on what is written is looked at.</summary>
     internal void KeepWrites() => _trial.Written ??= new Dictionary<byte[], byte[]?>(ByteArrayComparer.Instance);
@@ -260,7 +275,7 @@ internal readonly ref struct TrialNodes : IDocumentNodes
         }
 
         _visit?.Invoke(_store, key);
-        if (!_reader.TryGetNewest(key, out version) || version.IsTombstone)
+        if (!(_isDecision ? _reader.TryGetForTrial(key, out version) : _reader.TryGetNewest(key, out version)) || version.IsTombstone)
             return false;
         if (_holdsContents && version.IsContent)
             _store.HoldContent(key);
@@ -384,6 +399,8 @@ internal readonly ref struct PastNodes(StoreReader reader, ulong sequence, long 
     private readonly StoreReader _reader = reader;
 
     public ulong FirstNode => 1;
+
+    public bool NotesLooks => false;
 
     public bool TryGet(ReadOnlySpan<byte> key, Look look, out VersionView version) =>
         _reader.TryGet(key, sequence, out version) && version.IsLiveAt(time);

@@ -72,7 +72,7 @@ internal sealed class DocumentOperations : OperationSet
         using var reader = run.Store.Read();
         var indexes = IndexSet.Of(run);
         var nodes = new TrialNodes(
-            reader, run.Store, visit: null, HasSeveral(part),
+            reader, run.Store, visit: null, HasSeveral(part), isDecision: true,
             holdsContents: ReadsValues(part) || !indexes.On(IndexTarget.Documents).IsEmpty);
         CairnException? refused = null;
         try
@@ -179,7 +179,8 @@ internal sealed class DocumentOperations : OperationSet
             var fill = holes.IsEmpty ? default : holes[(at - operation.Body.Length)..at];
             Invariant.Check(DocumentBody.TryRead(operation, out var body), "an operation on a document is written as it is read");
             // What has expired is absent, but for the maintainer, who takes it away.
-            var isThere = nodes.TryGet(new DocumentKeys(buffer, operation.Key).Root(), Look.Blind, out var root)
+            var keys = new DocumentKeys(buffer, operation.Key);
+            var isThere = nodes.TryGet(keys.Root(), Look.Blind, out var root)
                 && (root.IsLiveAt(time) || (OperationCode)operation.Code == OperationCode.JsonDestroy);
             if (!fill.IsEmpty)
                 DocumentBody.SetThere(fill, isThere);
@@ -188,7 +189,7 @@ internal sealed class DocumentOperations : OperationSet
             if (!isThere || reached is not null)
                 nodes.KeepWrites();
             var before = reached is null ? null : DocumentItems.Of(reached, nodes, operation.Key);
-            var tree = new DocumentTree<TrialNodes>(nodes, buffer, operation.Key, isThere, limits);
+            var tree = new DocumentTree<TrialNodes>(nodes, keys, isThere, root, limits);
             if ((OperationCode)operation.Code == OperationCode.JsonIncrement)
             {
                 var sum = Sum(ref tree, body.Path, body.By);
@@ -247,11 +248,13 @@ internal sealed class DocumentOperations : OperationSet
         Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
         using var reader = context.Read();
         var nodes = new ApplyNodes(context, reader);
-        if (body.IsThere && !nodes.TryGet(new DocumentKeys(buffer, operation.Key).Root(), Look.Blind, out _))
+        var keys = new DocumentKeys(buffer, operation.Key);
+        scoped VersionView root = default;
+        if (body.IsThere && !nodes.TryGet(keys.Root(), Look.Blind, out root))
             return false;
         var reached = DocumentItems.Reached(IndexSet.Of(context.Run), operation, body, body.IsThere);
         var before = reached is null ? null : DocumentItems.Of(reached, nodes, operation.Key);
-        var tree = new DocumentTree<ApplyNodes>(nodes, buffer, operation.Key, body.IsThere, limits: null);
+        var tree = new DocumentTree<ApplyNodes>(nodes, keys, body.IsThere, root, limits: null);
         try
         {
             Do(ref tree, operation, body);

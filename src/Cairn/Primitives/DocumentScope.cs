@@ -39,6 +39,8 @@ internal readonly ref struct ScopeNodes(Scope scope, StoreReader reader, ulong s
 
     public ulong FirstNode => 1UL << 47;
 
+    public bool NotesLooks => scope.Writes is not null;
+
     // What a write looks at it rests on, at each level of isolation.
     private ReadSet Reads => own is null || Mutant.Is("json-writes-rest-on-none") ? scope.Transaction!.Reads : scope.Transaction!.Rests;
 

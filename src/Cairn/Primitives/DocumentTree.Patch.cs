@@ -63,7 +63,7 @@ internal ref partial struct DocumentTree<TNodes>
         var encoded = value.Encode();
         if (path.IsEmpty)
         {
-            Replace(encoded, _expiry);
+            Replace(encoded, Head.Expiry);
             return;
         }
 
@@ -97,7 +97,7 @@ internal ref partial struct DocumentTree<TNodes>
         var encoded = value.Encode();
         if (path.IsEmpty)
         {
-            Replace(encoded, _expiry);
+            Replace(encoded, Head.Expiry);
             return;
         }
 

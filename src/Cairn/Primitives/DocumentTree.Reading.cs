@@ -9,7 +9,8 @@ internal ref partial struct DocumentTree<TNodes>
 {
     /// <summary>Looks a place up.</summary>
     /// <param name="last">How the place itself is looked at.</param>
-    internal bool TryFind(scoped ReadOnlySpan<byte> path, Look last, out VersionView found)
+    /// <param name="trail">Is told where the path leads.</param>
+    internal bool TryFind(scoped ReadOnlySpan<byte> path, Look last, out VersionView found, PathTrail? trail = null)
     {
         found = default;
         if (!IsThere)
@@ -20,12 +21,13 @@ internal ref partial struct DocumentTree<TNodes>
 
         var walk = new EncodedPath(path);
         var through = last is Look.Blind or Look.Path ? last : Look.Read;
-        if (!_nodes.TryGet(_keys.Root(), walk.IsAtEnd ? last : through, out found))
-            return false;
+        if (walk.IsAtEnd)
+            return _nodes.TryGet(_keys.Root(), last, out found);
+        scoped var slot = Root(through);
         while (walk.MoveNext(out var segment))
         {
-            var slot = SlotOf(found);
             var look = walk.IsAtEnd ? last : through;
+            trail?.Note(walk.Depth - 1, slot.Node);
             switch (slot.Kind)
             {
                 case ValueKind.Object when segment.IsName:
@@ -41,6 +43,9 @@ internal ref partial struct DocumentTree<TNodes>
                     found = default;
                     return false;
             }
+
+            if (!walk.IsAtEnd)
+                slot = SlotOf(found);
         }
 
         return true;

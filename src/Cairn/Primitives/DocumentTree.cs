@@ -33,6 +33,7 @@
 // The algorithms are here once, and run over four kinds of nodes (IDocumentNodes): Apply's, a trial's, the past's, a transaction's.
 
 using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
 using Cairn.Codec;
 using Cairn.Documents;
 
@@ -48,34 +49,51 @@ internal ref partial struct DocumentTree<TNodes>
     private readonly DocumentKeys _keys;
     private readonly Limits? _limits;
     private DocumentHeader _header;
-    private long _expiry;
+    private bool _hasHeader;
     private bool _isChanged;
+    private ValueKind _rootKind;
+    private ulong _rootNode;                                 // 0: the root is none, or was not looked at
 
-    /// <param name="buffer">At least <see cref="DocumentKeys.BufferBytes"/>.</param>
     /// <param name="isThere">Whether the document lives; the caller knows the time (DT5).</param>
+    /// <param name="root">What was found under the root's key.</param>
     /// <param name="limits">Null: nothing is refused for its size.</param>
-    internal DocumentTree(TNodes nodes, Span<byte> buffer, scoped ReadOnlySpan<byte> id, bool isThere, Limits? limits)
+    internal DocumentTree(TNodes nodes, DocumentKeys keys, bool isThere, scoped in VersionView root, Limits? limits)
     {
         _nodes = nodes;
-        var keys = new DocumentKeys(buffer, id);
         _keys = keys;
         _limits = limits;
         IsThere = isThere;
+        _hasHeader = !isThere;
         _header = new DocumentHeader { NextNode = nodes.FirstNode };
-        if (isThere)
-        {
-            Invariant.Check(nodes.TryGet(keys.Header(), Look.Blind, out var version), "a document has a header");
-            _header = DocumentHeader.Read(version.Value);
-            _header.NextNode = Math.Max(_header.NextNode, nodes.FirstNode);
-            _expiry = version.Expiry;
-        }
+        if (isThere && !root.IsContent)
+            KeepRoot(root.Value);
     }
 
     /// <summary>There is a document, by now.</summary>
     internal bool IsThere { get; private set; }
 
     /// <summary>Of the document; 0 = none.</summary>
-    internal readonly long Expiry => _expiry;
+    internal long Expiry => Head.Expiry;
+
+    // A key like any other, so it is read when it is first asked for: whoever looks a place up does not ask.
+    [UnscopedRef]
+    private ref DocumentHeader Head
+    {
+        get
+        {
+            if (!_hasHeader)
+                ReadHeader();
+            return ref _header;
+        }
+    }
+
+    private void ReadHeader()
+    {
+        Invariant.Check(_nodes.TryGet(_keys.Header(), Look.Blind, out var version), "a document has a header");
+        _header = DocumentHeader.Read(version);
+        _header.NextNode = Math.Max(_header.NextNode, _nodes.FirstNode);
+        _hasHeader = true;
+    }
 
     /// <summary>The header's version is the document's.</summary>
     internal readonly VersionView Header(Look look)
@@ -104,9 +122,9 @@ internal ref partial struct DocumentTree<TNodes>
     internal void Replace(scoped ReadOnlySpan<byte> value, long expiry)
     {
         Clear();
-        _expiry = expiry;
+        Head.Expiry = expiry;
         PutRoot(value);
-        _header.Bytes = value.Length;
+        Head.Bytes = value.Length;
         Changed();
     }
 
@@ -116,7 +134,7 @@ internal ref partial struct DocumentTree<TNodes>
         var walk = new EncodedPath(path);
         if (walk.IsAtEnd)
         {
-            Replace(value, IsThere ? _expiry : 0);
+            Replace(value, IsThere ? Head.Expiry : 0);
             return;
         }
 
@@ -221,6 +239,7 @@ internal ref partial struct DocumentTree<TNodes>
         Clear();
         _nodes.DeleteRoot(_keys.Root());
         _nodes.Delete(_keys.Header());
+        _rootNode = 0;
         IsThere = false;
         _isChanged = false;
     }
@@ -296,13 +315,13 @@ internal ref partial struct DocumentTree<TNodes>
             return;
         _isChanged = false;
         Span<byte> header = stackalloc byte[DocumentHeader.Size];
-        _nodes.PutHeader(_keys.Header(), _header.Write(header), _expiry);
+        _nodes.PutHeader(_keys.Header(), Head.Write(header), Head.Expiry);
     }
 
     /// <summary>The document has another expiry; 0 = none.</summary>
     internal void SetExpiry(long expiry)
     {
-        _expiry = expiry;
+        Head.Expiry = expiry;
         _nodes.ExpireRoot(_keys.Root(), expiry);
         _isChanged = true;
     }
@@ -312,8 +331,8 @@ internal ref partial struct DocumentTree<TNodes>
     private void Changed()
     {
         _isChanged = true;
-        if (_limits is { } limits && _header.Bytes > limits.ValueBytesMax && !Mutant.Is("json-growth-unchecked"))
-            throw new LimitException(nameof(Limits.ValueBytesMax), limits.ValueBytesMax, _header.Bytes, "bytes");
+        if (_limits is { } limits && Head.Bytes > limits.ValueBytesMax && !Mutant.Is("json-growth-unchecked"))
+            throw new LimitException(nameof(Limits.ValueBytesMax), limits.ValueBytesMax, Head.Bytes, "bytes");
     }
 
     // A path into a document that is not there makes it, as an object.
@@ -323,9 +342,9 @@ internal ref partial struct DocumentTree<TNodes>
             return;
         _nodes.TryGet(_keys.Root(), Look.Path, out _);
         Clear();
-        _expiry = 0;
+        Head.Expiry = 0;
         PutRoot([0x80]);
-        _header.Bytes = 1;
+        Head.Bytes = 1;
     }
 
     // Everything but root and header goes; DT5.
@@ -347,12 +366,21 @@ internal ref partial struct DocumentTree<TNodes>
         var at = 0;
         var inner = MakeBelow(value, ref at, out var kind);
         var slot = inner == 0 ? value : DocumentSlot.WriteContainer(container, kind, inner);
-        _nodes.PutRoot(_keys.Root(), slot, _expiry);
+        _nodes.PutRoot(_keys.Root(), slot, Head.Expiry);
+        KeepRoot(slot);
         IsThere = true;
+    }
+
+    private void KeepRoot(scoped ReadOnlySpan<byte> stored)
+    {
+        var slot = SlotOf(stored);
+        (_rootKind, _rootNode) = (slot.Kind, slot.Node);
     }
 
     private readonly DocumentSlot Root(Look look)
     {
+        if (_rootNode != 0 && (look == Look.Blind || !_nodes.NotesLooks))
+            return DocumentSlot.Container(_rootKind, _rootNode);
         _nodes.TryGet(_keys.Root(), look, out var root);
         return SlotOf(root);
     }
@@ -402,7 +430,7 @@ internal ref partial struct DocumentTree<TNodes>
             PutMember(node, segment.Name, DocumentSlot.WriteContainer(container, ValueKind.Object, inner));
             PutCount(inner, 0);
             AddMember(node, segment.Name);
-            _header.Bytes += 1;
+            Head.Bytes += 1;
             node = inner;
             walk.MoveNext(out segment);
         }
@@ -413,7 +441,7 @@ internal ref partial struct DocumentTree<TNodes>
         var key = _keys.Member(node, name);
         var exists = _nodes.TryGet(key, Look.Blind, out var old);
         if (exists)
-            _header.Bytes -= Drop(old);
+            Head.Bytes -= Drop(old);
         else
             AddMember(node, name);
         Span<byte> container = stackalloc byte[DocumentSlot.ContainerBytes];
@@ -421,7 +449,7 @@ internal ref partial struct DocumentTree<TNodes>
         var inner = MakeBelow(value, ref at, out var kind);
         var slot = inner == 0 ? value : DocumentSlot.WriteContainer(container, kind, inner);
         PutMember(node, name, slot);
-        _header.Bytes += value.Length;
+        Head.Bytes += value.Length;
     }
 
     private void PutMember(ulong node, scoped ReadOnlySpan<byte> name, scoped ReadOnlySpan<byte> slot)
@@ -438,7 +466,7 @@ internal ref partial struct DocumentTree<TNodes>
         var count = CountOf(node, Look.Blind);
         AtMost(nameof(Limits.ObjectMembersMax), _limits?.ObjectMembersMax, count + 1, "members");
         PutCount(node, count + 1);
-        _header.Bytes += ValueWriter.StringHeaderLength(name.Length) + name.Length
+        Head.Bytes += ValueWriter.StringHeaderLength(name.Length) + name.Length
             + ValueWriter.ObjectHeaderLength(count + 1) - ValueWriter.ObjectHeaderLength(count);
     }
 
@@ -446,7 +474,7 @@ internal ref partial struct DocumentTree<TNodes>
     {
         var count = CountOf(node, Look.Blind);
         _nodes.TryGet(_keys.Member(node, name), Look.Blind, out var old);
-        _header.Bytes -= Drop(old) + ValueWriter.StringHeaderLength(name.Length) + name.Length
+        Head.Bytes -= Drop(old) + ValueWriter.StringHeaderLength(name.Length) + name.Length
             + ValueWriter.ObjectHeaderLength(count) - ValueWriter.ObjectHeaderLength(count - 1);
         _nodes.Delete(_keys.Member(node, name));
         PutCount(node, count - 1);
@@ -455,13 +483,13 @@ internal ref partial struct DocumentTree<TNodes>
     private void SetElement(ulong node, long index, scoped ReadOnlySpan<byte> value)
     {
         Invariant.Check(_nodes.TryGet(_keys.Element(node, index), Look.Blind, out var old), "an array has its elements");
-        _header.Bytes -= Drop(old);
+        Head.Bytes -= Drop(old);
         Span<byte> container = stackalloc byte[DocumentSlot.ContainerBytes];
         var at = 0;
         var inner = MakeBelow(value, ref at, out var kind);
         var slot = inner == 0 ? value : DocumentSlot.WriteContainer(container, kind, inner);
         _nodes.Put(_keys.Element(node, index), slot);
-        _header.Bytes += value.Length;
+        Head.Bytes += value.Length;
     }
 
     private void Append(ulong node, int count, scoped ReadOnlySpan<byte> value) => Insert(node, count, null, 1, value, 0);
@@ -486,7 +514,7 @@ internal ref partial struct DocumentTree<TNodes>
             _nodes.Put(_keys.Element(node, at + n), slot);
         }
 
-        _header.Bytes += from - first + ValueWriter.ArrayHeaderLength(count + more) - ValueWriter.ArrayHeaderLength(count);
+        Head.Bytes += from - first + ValueWriter.ArrayHeaderLength(count + more) - ValueWriter.ArrayHeaderLength(count);
         PutCount(node, count + more);
     }
 
@@ -507,7 +535,7 @@ internal ref partial struct DocumentTree<TNodes>
         for (var index = at; index < at + less; index++)
         {
             _nodes.TryGet(_keys.Element(node, index), Look.Blind, out var old);
-            _header.Bytes -= Drop(old);
+            Head.Bytes -= Drop(old);
         }
 
         Span<byte> source = stackalloc byte[_keys.NodeKeyBytes + 5];
@@ -519,7 +547,7 @@ internal ref partial struct DocumentTree<TNodes>
 
         for (var index = count - less; index < count; index++)
             _nodes.Delete(_keys.Element(node, index));
-        _header.Bytes += ValueWriter.ArrayHeaderLength(count - less) - ValueWriter.ArrayHeaderLength(count);
+        Head.Bytes += ValueWriter.ArrayHeaderLength(count - less) - ValueWriter.ArrayHeaderLength(count);
         PutCount(node, count - less);
         if (less > 0)
             WriteOrder(node);
@@ -541,8 +569,8 @@ internal ref partial struct DocumentTree<TNodes>
 
     private ulong NewNode()
     {
-        Invariant.Check(_header.NextNode < DocumentSlot.NodeMax, "a document has numbers left for its nodes");
-        return _header.NextNode++;
+        Invariant.Check(Head.NextNode < DocumentSlot.NodeMax, "a document has numbers left for its nodes");
+        return Head.NextNode++;
     }
 
     // Takes the next value and writes all that is below it. Gives the node that it is, or 0 for a scalar, whose slot is its encoding.
@@ -779,10 +807,12 @@ internal static class NodeLists
 internal static class DocumentTrees
 {
     /// <summary>A document as the nodes have it; they judge expiry.</summary>
+    /// <param name="buffer">At least <see cref="DocumentKeys.BufferBytes"/>.</param>
     internal static DocumentTree<TNodes> Open<TNodes>(TNodes nodes, Span<byte> buffer, scoped ReadOnlySpan<byte> id, Limits? limits)
         where TNodes : IDocumentNodes, allows ref struct
     {
-        var isThere = nodes.TryGet(new DocumentKeys(buffer, id).Root(), Look.Blind, out _);
-        return new DocumentTree<TNodes>(nodes, buffer, id, isThere, limits);
+        var keys = new DocumentKeys(buffer, id);
+        var isThere = nodes.TryGet(keys.Root(), Look.Blind, out var root);
+        return new DocumentTree<TNodes>(nodes, keys, isThere, root, limits);
     }
 }

@@ -135,6 +135,8 @@ internal sealed class HeldNodes : IDocumentNodes
 
     public ulong FirstNode => 1;
 
+    public bool NotesLooks => false;
+
     internal void Clear()
     {
         _values.Clear();

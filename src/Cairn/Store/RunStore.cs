@@ -44,6 +44,7 @@
 // S12 A point of a fork holds versions of the parent as a pin does (S3), also in a load and in tables, and nobody validates there (S5, S10
 //     ask pins alone). Reads at a point go on to the image when memory has later versions of a key only: a held version may be in the
 //     image alone. All that is newer than a pin is in memory, held or not.
+// S13 The entries that a trial leaves for Apply are good as long as no key has left the indexes, and never beyond the commit.
 //
 // Version chains, drawn
 // ---------------------
@@ -249,7 +250,8 @@ internal sealed class RunStore : IDisposable
     internal ulong PrefetchBucket(ReadOnlySpan<byte> key) => Memory.PrefetchBucket(key);
 
     /// <summary>The second half of the hint: the bucket has arrived, it says where the entry is.</summary>
-    internal void PrefetchEntry(ulong hash) => Memory.PrefetchEntry(hash);
+    /// <returns>Whether the key seems to be there.</returns>
+    internal bool PrefetchEntry(ulong hash) => Memory.PrefetchEntry(hash);
 
     /// <summary>Adds a version. <paramref name="expiry"/> 0 = never. Copies the spans. A second write of a key in one sequence
     /// replaces the first.</summary>

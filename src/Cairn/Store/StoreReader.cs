@@ -42,6 +42,10 @@ internal readonly ref struct StoreReader
     /// <summary>The newest version, visible or not: for deciding under the run's lock.</summary>
     internal bool TryGetNewest(ReadOnlySpan<byte> key, out VersionView version) => _memory.TryGet(key, ulong.MaxValue, out version);
 
+    /// <summary>The same, for the trial of a commit that <c>Apply</c> will follow, under the same lock: what is found is handed on to
+    /// it.</summary>
+    internal bool TryGetForTrial(ReadOnlySpan<byte> key, out VersionView version) => _memory.TryGetForTrial(key, out version);
+
     /// <summary>The newest version, for <c>Apply</c>: of a key that was named before the sequence (OperationSet.EachKey) the image is not
     /// asked.</summary>
     internal bool TryGetForApply(ReadOnlySpan<byte> key, out VersionView version) => _memory.TryGetForApply(key, out version);

@@ -34,6 +34,40 @@ public class DocumentWriteTests
         });
     }
 
+    /// <summary>A path remembers where it led, to fetch what it needs at once: whatever it remembers, it leads where it leads.</summary>
+    [Theory]
+    [ClassData(typeof(AllModes))]
+    public void One_path_through_documents_of_many_shapes(Durability mode)
+    {
+        using var database = new TestDatabase(mode);
+        var json = database.Run.Json;
+        var random = new Random(11);
+        var expected = new Dictionary<string, Value>();
+        DocumentPath[] paths = ["$.a.b[1].c", "/a/b/1/c", "$.a.b[-1].c", "$.deep.d.e.f.g.h.i.j.k"];
+        for (var round = 0; round < 2_000; round++)
+        {
+            var id = $"d{random.Next(12)}";
+            var path = paths[random.Next(paths.Length)];
+            if (!expected.TryGetValue(id, out var document) || random.Next(8) == 0)
+            {
+                var before = string.Concat(Enumerable.Range(0, random.Next(4)).Select(n => $"\"{(char)('A' + n)}\":{{}},"));
+                document = Value.FromJson($"{{{before}\"a\":{{\"b\":[{{}},{{\"c\":{round}}}]}}}}");
+                json.Put(id, document);
+            }
+            else
+            {
+                document = path.Set(document, round);
+                json.Set(id, path, round);
+            }
+
+            expected[id] = document;
+            foreach (var other in paths)
+                Assert.Equal(other.TryGet(document, out var value) ? value : default(Value?), json.Get(id, other));
+        }
+
+        database.NowAndAfterReopening(() => Assert.All(expected, pair => Assert.Equal(pair.Value, database.Run.Json.Get(pair.Key))));
+    }
+
     /// <summary>The version of a part was looked for below a large text as if that were a container, and the look ended in a broken
     /// invariant.</summary>
     [Theory]

@@ -59,6 +59,27 @@ public class StoreSweepTests
     }
 
     [Fact]
+    public void What_a_trial_found_is_not_found_again_once_its_key_has_gone()
+    {
+        using var bed = new StoreTestBed();
+        bed.Commit("a", "1", 1);
+        using (var reader = bed.Store.Read())
+        {
+            Assert.True(reader.TryGetForTrial(StoreTestBed.Bytes("a"), out var found));
+            Assert.True(reader.TryGetForApply(StoreTestBed.Bytes("a"), out var again));
+            Assert.Equal(found.Sequence, again.Sequence);
+        }
+
+        bed.Delete("a", 2);
+        bed.Visible.Publish(2);
+        Assert.Equal(0, bed.SweepAll());
+        Assert.Equal(0, bed.Store.EntryCount);
+        bed.Commit("a", "2", 3);
+        Assert.Equal("2", bed.GetVisible("a"));
+        Assert.Equal(["a=2"], bed.Scan("", "", 3));
+    }
+
+    [Fact]
     public void A_version_held_by_two_pins_stays_until_the_second_goes()
     {
         using var bed = new StoreTestBed();

@@ -65,17 +65,23 @@ internal sealed unsafe class PointTable
     }
 
     /// <summary>Begins to load the entry that stands in that bucket, and the first version behind it.</summary>
-    internal void PrefetchEntry(ulong hash)
+    /// <returns>False: there is no such key. True: it seems to be there, or stands in another bucket.</returns>
+    internal bool PrefetchEntry(ulong hash)
     {
-        if (!Sse.IsSupported || Volatile.Read(ref _directory) == 0)
-            return;
+        if (Volatile.Read(ref _directory) == 0)
+            return false;
         var slots = BucketOf(hash);
-        var matches = Bucket.Match(slots, Tag(hash), out _);
+        var matches = Bucket.Match(slots, Tag(hash), out var hasEmpty);
         if (matches == 0)
-            return;
+            return !hasEmpty;
         var entry = (byte*)(Volatile.Read(ref slots[BitOperations.TrailingZeroCount(matches)]) & Entry.PointerMask);
-        Sse.Prefetch0(entry);
-        Sse.Prefetch0(entry + 64);
+        if (Sse.IsSupported)
+        {
+            Sse.Prefetch0(entry);
+            Sse.Prefetch0(entry + 64);
+        }
+
+        return true;
     }
 
     private ulong* BucketOf(ulong hash)

@@ -31,6 +31,8 @@ internal sealed unsafe class RunMemory : IDisposable
     private ulong _since;                                 // where a space begins its list of dirty keys
     private long _expectedKeys;                           // of a load
     private long _leftLine;                               // drawn when another memory took the place; 0 = none has
+    private FoundEntries _found;                          // by the trial of the commit under way, in their order
+    private int _foundCount;
 
     internal RunMemory(
         SnapshotRegistry pins, VisibleSequence visible, ulong runTag, bool debug, ContentStore? content = null, Residency? below = null,
@@ -118,7 +120,11 @@ internal sealed unsafe class RunMemory : IDisposable
         _order.Ensure(writes);
     }
 
-    internal void EndReserve() => _space?.EndReserve();
+    internal void EndReserve()
+    {
+        _foundCount = 0;
+        _space?.EndReserve();
+    }
 
     internal ulong PrefetchBucket(ReadOnlySpan<byte> key)
     {
@@ -130,12 +136,12 @@ internal sealed unsafe class RunMemory : IDisposable
         return hash;
     }
 
-    internal void PrefetchEntry(ulong hash)
+    internal bool PrefetchEntry(ulong hash)
     {
         var epoch = Epoch.Enter();
-        if (!IsClosed)
-            _table.PrefetchEntry(hash);
+        var isThere = !IsClosed && _table.PrefetchEntry(hash);
         Epoch.Exit(epoch);
+        return isThere;
     }
 
     /// <param name="isContent">The value is what <see cref="Version"/> keeps of one: the address of its bytes, and its reference.</param>
@@ -146,6 +152,9 @@ internal sealed unsafe class RunMemory : IDisposable
     {
         Invariant.Check(key.Length is > 0 and <= Entry.KeyBytesMax, "a stored key has 1 to 32,767 bytes");
         var space = Space;
+        var entry = FoundBefore(key);
+        if (entry != null)
+            return Update(space, entry, value, sequence, time, expiry, isTombstone, isContent);
         var hash = KeyHash.Of(key);
         _table.Prefetch(hash);
         // Where the last key of the family was new, this one will be too: then both indexes are fetched at once.
@@ -154,31 +163,40 @@ internal sealed unsafe class RunMemory : IDisposable
         var isSought = (space.InsertsExpected & family) != 0 && Volatile.Read(ref _isOrdered);
         if (isSought)
             _order.Seek(key, ref place);
-        var entry = _table.Find(hash, key);
+        entry = _table.Find(hash, key);
         if (entry == null && Below is { IsWhole: false })
             entry = isNew ? CheckNew(key) : BringLate(hash, key);
-        var previous = default(PreviousVersion);
-        if (entry == null)
-        {
-            space.InsertsExpected |= family;
-            if (!_isLoading)
-                EnsureOrdered();
-            if (!isSought && _isOrdered)
-                _order.Seek(key, ref place);
-            entry = Insert(space, hash, key, value, sequence, time, expiry, isTombstone, ref place, isContent);
-        }
-        else
+        if (entry != null)
         {
             space.InsertsExpected &= ~family;
-            var newest = Entry.Newest(entry);
-            previous = new PreviousVersion(true, Version.IsTombstone(newest), Version.Expiry(newest));
-            Add(space, entry, value, sequence, time, expiry, isTombstone, isContent);
+            return Update(space, entry, value, sequence, time, expiry, isTombstone, isContent);
         }
 
+        space.InsertsExpected |= family;
+        if (!_isLoading)
+            EnsureOrdered();
+        if (!isSought && _isOrdered)
+            _order.Seek(key, ref place);
+        entry = Insert(space, hash, key, value, sequence, time, expiry, isTombstone, ref place, isContent);
+        Written(space, entry, isContent);
+        return default;
+    }
+
+    private PreviousVersion Update(
+        RunSpace space, byte* entry, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry, bool isTombstone, bool isContent)
+    {
+        var newest = Entry.Newest(entry);
+        var previous = new PreviousVersion(true, Version.IsTombstone(newest), Version.Expiry(newest));
+        Add(space, entry, value, sequence, time, expiry, isTombstone, isContent);
+        Written(space, entry, isContent);
+        return previous;
+    }
+
+    private static void Written(RunSpace space, byte* entry, bool isContent)
+    {
         if (isContent && Version.Attached(Entry.Newest(entry)) is var block && block != null)
             Native.AttachedBytes.SetVersion(block, Entry.Newest(entry));
         space.AfterWrite();
-        return previous;
     }
 
     internal void AddCount(byte family, long delta, ulong sequence, long time)
@@ -313,6 +331,8 @@ internal sealed unsafe class RunMemory : IDisposable
     internal void RemoveKey(byte* entry, byte* tombstone)
     {
         var key = Entry.Key(entry);
+        if (!Mutant.Is("found-outlives-its-key"))
+            _foundCount = 0;
         ForgetCount(key);
         if (Volatile.Read(ref _isOrdered))
         {
@@ -594,8 +614,13 @@ internal sealed unsafe class RunMemory : IDisposable
 
     internal bool TryGet(ReadOnlySpan<byte> key, ulong sequence, out VersionView version)
     {
+        return TryRead(_table.Find(KeyHash.Of(key), key), key, sequence, out version);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool TryRead(byte* entry, ReadOnlySpan<byte> key, ulong sequence, out VersionView version)
+    {
         version = default;
-        var entry = _table.Find(KeyHash.Of(key), key);
         if (entry == null)
             return Below is not null && TryGetBelow(key, sequence, out version);
         var found = NewestAt(Entry.Newest(entry), sequence);
@@ -606,9 +631,32 @@ internal sealed unsafe class RunMemory : IDisposable
         return true;
     }
 
+    /// <summary>The newest version, for the trial of a commit, under the run's lock. Apply will ask for the same keys: entries do not move,
+    /// so it finds the first few again without a look into the index, until the commit ends or one of them goes.</summary>
+    internal bool TryGetForTrial(ReadOnlySpan<byte> key, out VersionView version)
+    {
+        var entry = _table.Find(KeyHash.Of(key), key);
+        if (entry != null && _foundCount < FoundEntries.Most)
+            _found[_foundCount++] = (nint)entry;
+        return TryRead(entry, key, ulong.MaxValue, out version);
+    }
+
+    private byte* FoundBefore(ReadOnlySpan<byte> key)
+    {
+        for (var i = 0; i < _foundCount; i++)
+        {
+            if (KeyOf(_found[i]).SequenceEqual(key))
+                return (byte*)_found[i];
+        }
+
+        return null;
+    }
+
     /// <summary>The newest version, for the writer behind its sequence: what was looked for in vain is not looked for again.</summary>
     internal bool TryGetForApply(ReadOnlySpan<byte> key, out VersionView version)
     {
+        if (TryRead(FoundBefore(key), ulong.MaxValue, out version))
+            return true;
         var hash = KeyHash.Of(key);
         var entry = _table.Find(hash, key);
         if (TryRead(entry, ulong.MaxValue, out version))
@@ -1083,4 +1131,13 @@ internal sealed unsafe class RunMemory : IDisposable
             Volatile.Write(ref _isOrdered, true);
         }
     }
+}
+
+/// <summary>Entries that a trial has found.</summary>
+[InlineArray(Most)]
+internal struct FoundEntries
+{
+    internal const int Most = 8;
+
+    private nint _first;
 }
