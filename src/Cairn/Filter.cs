@@ -118,6 +118,9 @@ public sealed class Filter : IEquatable<Filter>
     /// <summary>How deep it is; a condition alone has depth one.</summary>
     public int Depth { get; }
 
+    /// <summary>It looks at that, somewhere.</summary>
+    internal bool AsksFor(FilterField field) => (_fields >> (int)field & 1) != 0;
+
     internal ReadOnlySpan<Filter> PartSpan => _parts;
 
     internal ReadOnlySpan<Value> ValueSpan => _values;
@@ -255,7 +258,7 @@ public sealed class Filter : IEquatable<Filter>
         // Before anything is evaluated: what a filter may ask does not depend on the values that it meets.
         for (var field = FilterField.Key; field <= FilterField.Time; field++)
         {
-            if ((_fields >> (int)field & 1) != 0 && !subject.TryGet(field, out _))
+            if (AsksFor(field) && !subject.TryGet(field, out _))
                 throw new CairnException(
                     ErrorCode.InvalidFilter,
                     $"The filter asks for {FilterPath.NameOf(field)}, and what it is asked about has none. Give it a FilterItem that "

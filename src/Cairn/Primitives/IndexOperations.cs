@@ -152,11 +152,7 @@ internal sealed class IndexOperations : OperationSet
             Build(run, unique, int.MaxValue, (_, items) => count = count.And(items));
         if (operation.Code != (byte)OperationCode.IndexBuild || !TryFind(operation, IndexSet.Of(run), out var index, out var most))
             return count;
-        if (index.State == StoredIndexState.Clearing)
-            Clear(run.Store, index, most, item => count = count.And([item]));
-        else
-            Build(run, index, most, (_, items) => count = count.And(items));
-        return count;
+        return count.And(StepOf(run, index, most).Items);
     }
 
     // ---- behind it -------------------------------------------------------------------------------------------------------------
@@ -238,36 +234,21 @@ internal sealed class IndexOperations : OperationSet
         var run = context.Run;
         if (!TryFind(operation, IndexSet.Of(run), out var index, out var most))
             return false;
-        byte[] cursor = [];
-        var made = new List<byte[]>();
-        bool isDone;
-        if (index.State == StoredIndexState.Clearing)
+        var step = StepOf(run, index, most);
+        foreach (var item in step.Items)
         {
-            isDone = Clear(run.Store, index, most, made.Add);
-            foreach (var item in made)
+            if (index.State == StoredIndexState.Clearing)
                 context.Delete(item);
-            if (isDone)
-                context.Delete(StateKey(index.Number));
             else
-                cursor = made[^1];
-        }
-        else
-        {
-            isDone = Build(
-                run, index, most,
-                (thing, items) =>
-                {
-                    cursor = thing;
-                    made.AddRange(items);
-                });
-            foreach (var item in made)
                 context.PutNew(item, default);
-            if (isDone)
-                context.Put(StateKey(index.Number), [(byte)StoredIndexState.Ready]);
         }
 
-        if (!isDone)
-            context.Put(StateKey(index.Number), [(byte)index.State, .. cursor]);
+        if (!step.IsDone)
+            context.Put(StateKey(index.Number), [(byte)index.State, .. step.Cursor]);
+        else if (index.State == StoredIndexState.Clearing)
+            context.Delete(StateKey(index.Number));
+        else
+            context.Put(StateKey(index.Number), [(byte)StoredIndexState.Ready]);
         run.Indexes = null;
         Mark(context, IndexSet.Of(run).HasWork);
         return true;
@@ -294,6 +275,33 @@ internal sealed class IndexOperations : OperationSet
         most = (int)Math.Min(int.MaxValue, BinaryPrimitives.ReadUInt32LittleEndian(operation.Body[sizeof(uint)..]));
         index = all.All.FirstOrDefault(one => one.Number == number)!;
         return index is not null && index.State != StoredIndexState.Ready && most > 0;
+    }
+
+    // What a step comes to: found when it is counted, and again by Apply unless the run has had no commit since.
+    private static IndexStep StepOf(RunState run, StoredIndex index, int most)
+    {
+        if (index.Step is { } counted && counted.After == run.LastSequence && counted.Most == most)
+            return counted;
+        byte[] cursor = [];
+        var found = new List<byte[]>();
+        bool isDone;
+        if (index.State == StoredIndexState.Clearing)
+        {
+            isDone = Clear(run.Store, index, most, found.Add);
+            cursor = isDone ? [] : found[^1];
+        }
+        else
+        {
+            isDone = Build(
+                run, index, most,
+                (thing, items) =>
+                {
+                    cursor = thing;
+                    found.AddRange(items);
+                });
+        }
+
+        return index.Step = new IndexStep(run.LastSequence, most, cursor, found, isDone);
     }
 
     // The next things behind the cursor, with their items. True: there are no more.

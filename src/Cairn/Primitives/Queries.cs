@@ -67,13 +67,12 @@ internal static class Queries
         var limit = KeyRange.PageLimit(options.Limit, limits);
         scope.ThrowIfNotReadable();
         using var timing = scope.Path.BeginTiming(OperationClass.Scan);
-        var request = RequestOf(filter, options.OrderBy);
         byte[]? last = null;
         var at = scope;
         SnapshotPin pin = default;
         if (options.Cursor is { } cursor)
         {
-            Cursors.Parse(cursor, listing, request, out var sequence, out var time, out last);
+            Cursors.Parse(cursor, listing, RequestOf(filter, options.OrderBy), out var sequence, out var time, out last);
             if (scope.IsLive)
             {
                 pin = cursors.Resume(scope.Run, sequence);
@@ -101,6 +100,7 @@ internal static class Queries
             string? next = null;
             if (query.HasMore)
             {
+                var request = RequestOf(filter, options.OrderBy);
                 next = scope.IsLive
                     ? cursors.Keep(listing, scope.Run, at.Sequence, at.Time, query.Found[^1].Thing, request)
                     : Cursors.Format(listing, at.Sequence, at.Time, query.Found[^1].Thing, request);
@@ -127,8 +127,10 @@ internal static class Queries
     private sealed class Query(
         Scope scope, IndexedThings things, IndexTarget target, Filter? filter, IReadOnlyList<QueryOrder> order, int limit, byte[]? last)
     {
-        private readonly bool _seesVersion = things.TellsOfVersions
-            && (order.Any(term => IsOfVersion(term.Path)) || (filter is not null && Mentions(filter)));
+        private readonly bool _seesVersion = Sees(things, filter, order);
+
+        private readonly bool _asksForVersion = Sees(things, filter, order)
+            || (filter is not null && (filter.AsksFor(FilterField.Version) || filter.AsksFor(FilterField.Time)));
 
         // The keys of things that the transaction itself has written, in order.
         private readonly PendingThings _pending = new(scope.Writes, things);
@@ -142,6 +144,9 @@ internal static class Queries
         internal bool HasMore { get; private set; }
 
         internal QueryPlan? Plan { get; private set; }
+
+        private static bool Sees(IndexedThings things, Filter? filter, IReadOnlyList<QueryOrder> order) => things.TellsOfVersions
+            && (order.Any(term => IsOfVersion(term.Path)) || (filter is not null && Mentions(filter)));
 
         private static bool Mentions(Filter filter) =>
             (filter.Path is { } path && (IsOfVersion(path) || path.Count == 0)) || filter.Parts.Any(Mentions);
@@ -209,7 +214,7 @@ internal static class Queries
 
         private Row? Find(byte[] thing)
         {
-            return things.TryRead(scope, thing, out var found) ? RowOf(thing, found) : null;
+            return things.TryRead(scope, thing, _asksForVersion, out var found) ? RowOf(thing, found) : null;
         }
 
         private Row RowOf(byte[] thing, StoredThing found)
@@ -232,7 +237,7 @@ internal static class Queries
             _thingsRead++;
             if (filter is null)
                 return true;
-            var (_, key) = scope.Path.Operations.Describe([things.Family, .. row.Thing]);
+            var key = filter.AsksFor(FilterField.Key) ? scope.Path.Operations.Describe([things.Family, .. row.Thing]).Key : "";
             return filter.Matches(
                 new FilterItem(row.Document, key, new Sequence(row.Version), CommitClock.Time(row.Time)), scope.Path.Limits);
         }
@@ -350,7 +355,7 @@ internal static class Queries
                 if (!scan.Version.IsLiveAt(scope.Time) || _pending.Contains(scan.Key))
                     continue;
                 var thing = scan.Key[1..].ToArray();
-                if (things.TryRead(scope, thing, scan.Version, out var found))
+                if (things.TryRead(scope, thing, scan.Version, _asksForVersion, out var found))
                     rows.Add(RowOf(thing, found));
             }
 
@@ -386,8 +391,11 @@ internal static class Queries
                 named!.Add(key[1..]);
             var keys = named!.ToArray();
             Array.Sort(keys, ByteArrayComparer.Instance);
-            foreach (var key in keys)
+            for (var i = 0; i < keys.Length; i++)
             {
+                if (i % IndexedThings.FetchMax == 0)
+                    things.Fetch(scope.Run.Store, keys.AsSpan(i, Math.Min(IndexedThings.FetchMax, keys.Length - i)));
+                var key = keys[i];
                 if (last is not null && order.Count == 0 && key.AsSpan().SequenceCompareTo(last) <= 0)
                     continue;
                 if (Find(key) is { } row)

@@ -92,6 +92,11 @@ internal enum StoredIndexState : byte
     Clearing = 2,
 }
 
+/// <summary>What a step of building or clearing does to the state behind a run's last commit.</summary>
+/// <param name="Items">That come, or go.</param>
+/// <param name="IsDone">There is nothing behind them.</param>
+internal sealed record IndexStep(ulong After, int Most, byte[] Cursor, List<byte[]> Items, bool IsDone);
+
 /// <summary>One index. The value of its definition is its number as u32 and a canonical object of target and paths; the value of its
 /// state is the state as u8 and the cursor: the key of the last thing, or item, that was done.</summary>
 internal sealed class StoredIndex
@@ -125,6 +130,9 @@ internal sealed class StoredIndex
     internal StoredIndexState State { get; }
 
     internal byte[] Cursor { get; }
+
+    /// <summary>The last step that was looked at. Under the run's lock.</summary>
+    internal IndexStep? Step { get; set; }
 
     /// <summary>Sequence of the commit that wrote the state.</summary>
     internal ulong Version { get; }
