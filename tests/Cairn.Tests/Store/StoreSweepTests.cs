@@ -73,8 +73,10 @@ public class StoreSweepTests
         }
 
         // No commit between the trial and the sweep: it would have ended what the trial left.
+        Assert.Equal(1, bed.Store.Memory.Found);
         Assert.Equal(0, bed.SweepAll());
         Assert.Equal(0, bed.Store.EntryCount);
+        Assert.Equal(0, bed.Store.Memory.Found);
         bed.Commit("a", "2", 3);
         Assert.Equal("2", bed.GetVisible("a"));
         Assert.Equal(["a=2"], bed.Scan("", "", 3));

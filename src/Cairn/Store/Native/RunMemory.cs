@@ -641,6 +641,9 @@ internal sealed unsafe class RunMemory : IDisposable
         return TryRead(entry, key, ulong.MaxValue, out version);
     }
 
+    /// <summary>Entries that a trial has left to be found again.</summary>
+    internal int Found => _foundCount;
+
     private byte* FoundBefore(ReadOnlySpan<byte> key)
     {
         for (var i = 0; i < _foundCount; i++)
