@@ -72,11 +72,13 @@ public sealed class Indexes
     public IndexInfo? Get(string name)
     {
         KeyRules.EncodeNameForRead(name, stackalloc byte[Limits.NameBytesMax], out _);
-        return List().FirstOrDefault(info => info.Name == name);
+        return List(index => index.Name == name).FirstOrDefault();
     }
 
     /// <summary>The indexes of the run, in order of the names' UTF-8 bytes. In a transaction: those there were when it began.</summary>
-    public IReadOnlyList<IndexInfo> List()
+    public IReadOnlyList<IndexInfo> List() => List(static _ => true);
+
+    private List<IndexInfo> List(Predicate<StoredIndex> isAsked)
     {
         using var pinned = new PinnedScope(_engine.Pins, _scope);
         var scope = pinned.Scope;
@@ -84,7 +86,7 @@ public sealed class Indexes
         var found = new List<IndexInfo>();
         foreach (var index in IndexSet.Read(scope.Run, scope.Sequence).All)
         {
-            if (index.State == StoredIndexState.Clearing)
+            if (index.State == StoredIndexState.Clearing || !isAsked(index))
                 continue;
             if (index.State == StoredIndexState.Building)
                 _engine.IndexesChanged(scope.Run.Id);

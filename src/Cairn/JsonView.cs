@@ -279,7 +279,7 @@ public class JsonView
     /// another query.</exception>
     /// <exception cref="LimitException">The filter, the order or the page is too large.</exception>
     public Page<KeyValuePair<string, Value>> Query(Filter? filter = null, QueryOptions? options = null) =>
-        Select(Find(filter, options), static document => document);
+        Find(null, filter, options);
 
     /// <summary>As <see cref="Query(Filter, QueryOptions)"/>, and of each document only some places.</summary>
     /// <param name="paths">The places; at most <see cref="Limits.ManyItemsMax"/>.</param>
@@ -289,28 +289,25 @@ public class JsonView
     /// is has no member.</returns>
     /// <inheritdoc cref="Query(Filter, QueryOptions)" path="/exception"/>
     public Page<KeyValuePair<string, Value>> Select(
-        IReadOnlyList<DocumentPath> paths, Filter? filter = null, QueryOptions? options = null)
-    {
-        var places = SelectedPlaces.Of(paths, Engine.Limits);
-        return Select(Find(filter, options), places.In);
-    }
+        IReadOnlyList<DocumentPath> paths, Filter? filter = null, QueryOptions? options = null) =>
+        Find(SelectedPlaces.Of(paths, Engine.Limits), filter, options);
 
     /// <summary>How a page of a query is made: makes it, and tells.</summary>
     /// <param name="filter">Null = all.</param>
     /// <param name="options">Order and page; null = the first page by id.</param>
     /// <inheritdoc cref="Query(Filter, QueryOptions)" path="/exception"/>
-    public QueryPlan Explain(Filter? filter = null, QueryOptions? options = null) => Find(filter, options).Plan;
+    public QueryPlan Explain(Filter? filter = null, QueryOptions? options = null) => Run(filter, options, null).Plan;
 
-    private QueryPage Find(Filter? filter, QueryOptions? options) => Queries.Run(
-        Scope, Engine.Cursors, Engine.Pins, IndexTarget.Documents, ListingQuery, filter, options ?? QueryOptions.None, null);
-
-    private static Page<KeyValuePair<string, Value>> Select(QueryPage found, Func<Value, Value> part)
+    private Page<KeyValuePair<string, Value>> Find(SelectedPlaces? places, Filter? filter, QueryOptions? options)
     {
-        var rows = new List<KeyValuePair<string, Value>>(found.Things.Count);
-        for (var i = 0; i < found.Things.Count; i++)
-            rows.Add(new(Utf8.GetTrustedString(found.Things[i]), part(found.Documents[i])));
-        return new Page<KeyValuePair<string, Value>>(rows, found.Cursor, new Sequence(found.Sequence));
+        var rows = new List<KeyValuePair<string, Value>>();
+        var page = Run(filter, options, (at, things, thing, asked) =>
+            rows.Add(new(Utf8.GetTrustedString(thing), things.Read(at, thing, asked, places))));
+        return new Page<KeyValuePair<string, Value>>(rows, page.Cursor, new Sequence(page.Sequence));
     }
+
+    private QueryPage Run(Filter? filter, QueryOptions? options, Action<Scope, IndexedThings, byte[], AskedThing>? each) => Queries.Run(
+        Scope, Engine.Cursors, Engine.Pins, IndexTarget.Documents, ListingQuery, filter, options ?? QueryOptions.None, each);
 
     /// <summary>Versions of a document, or of a place in it, newest first, deletions included; what was committed, not what a transaction
     /// itself has written. Reads the log, and does again what was done since the last write of the whole document before: the cost follows

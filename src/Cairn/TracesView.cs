@@ -123,7 +123,8 @@ public class TracesView
     public Page<TraceRecord> Query(Filter? filter = null, QueryOptions? options = null)
     {
         var traces = new List<TraceRecord>();
-        var found = Find(filter, options, (at, thing) => traces.Add(new TracesView(Engine, at).Get(TraceId.Read(thing))!));
+        var found = Find(
+            filter, options, (at, _, thing, _) => traces.Add(new TracesView(Engine, at).Get(TraceId.Read(thing))!));
         return new Page<TraceRecord>(traces, found.Cursor, new Sequence(found.Sequence));
     }
 
@@ -137,8 +138,9 @@ public class TracesView
     public Page<Value> Select(IReadOnlyList<DocumentPath> paths, Filter? filter = null, QueryOptions? options = null)
     {
         var places = SelectedPlaces.Of(paths, Engine.Limits);
-        var found = Find(filter, options, null);
-        return new Page<Value>(found.Documents.ConvertAll(places.In), found.Cursor, new Sequence(found.Sequence));
+        var rows = new List<Value>();
+        var found = Find(filter, options, (at, things, thing, asked) => rows.Add(things.Read(at, thing, asked, places)));
+        return new Page<Value>(rows, found.Cursor, new Sequence(found.Sequence));
     }
 
     /// <summary>How a page of a query is made: makes it, and tells.</summary>
@@ -147,7 +149,8 @@ public class TracesView
     /// <inheritdoc cref="Query" path="/exception"/>
     public QueryPlan Explain(Filter? filter = null, QueryOptions? options = null) => Find(filter, options, null).Plan;
 
-    private QueryPage Find(Filter? filter, QueryOptions? options, Action<Scope, byte[]>? each) => Queries.Run(
+    private QueryPage Find(
+        Filter? filter, QueryOptions? options, Action<Scope, IndexedThings, byte[], AskedThing>? each) => Queries.Run(
         Scope, Engine.Cursors, Engine.Pins, IndexTarget.Traces, ListingQuery, filter, options ?? QueryOptions.None, each);
 
     // A bound between two microseconds stands before the later one.

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Cairn.Documents;
 using Cairn.Store;
 using Cairn.Transactions;
 
@@ -31,20 +32,22 @@ internal abstract class IndexedThings
             store.PrefetchEntry(hash);
     }
 
-    /// <summary>A thing, with what paths lead into; false: it is not there.</summary>
-    /// <param name="withVersion">Version and time are asked for.</param>
-    internal virtual bool TryRead(Scope scope, byte[] thing, bool withVersion, out StoredThing found)
+    /// <summary>Asks a thing; false: it is not there. In a transaction that is a read of what the answer depended on.</summary>
+    internal virtual bool TryAsk(Scope scope, byte[] thing, QueryAsk ask, out AskedThing asked)
     {
         Span<byte> key = stackalloc byte[1 + Limits.KeyBytesMax];
         using var reader = scope.Run.Store.Read();
-        found = default;
-        return scope.TryGet(reader, StoreKeys.Of(key, Family, thing), out var version)
-            && TryRead(scope, thing, version, withVersion, out found);
+        asked = default;
+        return scope.TryGet(reader, StoreKeys.Of(key, Family, thing), out var version) && TryAsk(scope, thing, version, ask, out asked);
     }
 
-    /// <inheritdoc cref="TryRead(Scope, byte[], bool, out StoredThing)"/>
+    /// <inheritdoc cref="TryAsk(Scope, byte[], QueryAsk, out AskedThing)"/>
     /// <param name="version">Of its key, which was met in a scan.</param>
-    internal abstract bool TryRead(Scope scope, byte[] thing, scoped in VersionView version, bool withVersion, out StoredThing found);
+    internal abstract bool TryAsk(Scope scope, byte[] thing, scoped in VersionView version, QueryAsk ask, out AskedThing asked);
+
+    /// <summary>Reads a thing that was found.</summary>
+    /// <param name="places">Only these; null = all of it.</param>
+    internal abstract Value Read(Scope scope, byte[] thing, in AskedThing asked, SelectedPlaces? places);
 
     /// <summary>The items of a thing in an index, as the newest state has it.</summary>
     internal abstract List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version);
@@ -53,10 +56,32 @@ internal abstract class IndexedThings
     internal virtual long Count(scoped in StoreReader reader, ulong sequence) => reader.Count(Family, sequence);
 }
 
-/// <summary>A thing as it is stored.</summary>
-/// <param name="Version">Sequence of the commit that wrote it, where that is asked for.</param>
-/// <param name="Time">Of that commit, in microseconds.</param>
-internal readonly record struct StoredThing(Value Document, ulong Version, long Time);
+/// <summary>What a query asks of each thing.</summary>
+internal sealed class QueryAsk(Filter? filter, IReadOnlyList<QueryOrder> order, IndexedThings things, CommitPath path)
+{
+    internal IReadOnlyList<QueryOrder> Order => order;
+
+    /// <summary>The stored version has to be told of, among the places.</summary>
+    internal bool SeesVersion { get; } = things.TellsOfVersions
+        && (order.Any(term => Queries.IsOfVersion(term.Path)) || (filter is not null && Queries.MentionsVersion(filter)));
+
+    internal bool Holds(in Value document, byte[] thing, ulong version, long time) => filter is null || filter.Matches(
+        new FilterItem(document, KeyOf(thing), new Sequence(version), CommitClock.Time(time)), path.Limits);
+
+    internal bool Holds<TSubject>(TSubject subject)
+        where TSubject : IFilterSubject => filter is null || filter.Matches(ref subject, path.Limits);
+
+    internal string KeyOf(byte[] thing) =>
+        filter?.AsksFor(FilterField.Key) == true ? path.Operations.Describe([things.Family, .. thing]).Key : "";
+
+    /// <summary>What a value counts as in an order; null = nothing, which comes last.</summary>
+    internal static byte[]? OrderOf(in Value value) => IndexItems.TryScalar(value, int.MaxValue);
+}
+
+/// <summary>What a thing answered.</summary>
+/// <param name="Order">For each term of the order.</param>
+/// <param name="Document">As far as it had to be read anyway.</param>
+internal readonly record struct AskedThing(bool Holds, byte[]?[] Order, Value Document);
 
 /// <summary>The kinds.</summary>
 internal static class IndexTargets
@@ -71,12 +96,24 @@ internal static class IndexTargets
 
         internal override bool TellsOfVersions => true;
 
-        internal override bool TryRead(
-            Scope scope, byte[] thing, scoped in VersionView version, bool withVersion, out StoredThing found)
+        internal override bool TryAsk(Scope scope, byte[] thing, scoped in VersionView version, QueryAsk ask, out AskedThing asked)
         {
-            found = new(Document(thing, version), version.Sequence, version.Time);
+            var document = Document(thing, version);
+            if (ask.SeesVersion)
+            {
+                document = Value.Object(document.AsObject()
+                    .Append(new("$version", (long)version.Sequence)).Append(new("$time", version.Time)));
+            }
+
+            var order = new byte[]?[ask.Order.Count];
+            for (var i = 0; i < order.Length; i++)
+                order[i] = ask.Order[i].Path.TryGet(document, out var value) ? QueryAsk.OrderOf(value) : null;
+            asked = new(ask.Holds(document, thing, version.Sequence, version.Time), order, document);
             return true;
         }
+
+        internal override Value Read(Scope scope, byte[] thing, in AskedThing asked, SelectedPlaces? places) =>
+            places is null ? asked.Document : places.In(asked.Document);
 
         internal override List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version) =>
             IndexItems.Of(index, thing, Document(thing, version));
@@ -95,30 +132,91 @@ internal static class IndexTargets
         // Each change of a document writes its header.
         internal override byte WrittenFamily => StoreKeys.JsonHeader;
 
-        internal override bool TryRead(
-            Scope scope, byte[] thing, scoped in VersionView version, bool withVersion, out StoredThing found) =>
-            TryRead(scope, thing, withVersion, out found);
+        internal override bool TryAsk(Scope scope, byte[] thing, scoped in VersionView version, QueryAsk ask, out AskedThing asked) =>
+            TryAsk(scope, thing, ask, out asked);
+
+        // Only the places that are asked for are read; the rest of a document may be large.
+        [SkipLocalsInit]
+        internal override bool TryAsk(Scope scope, byte[] thing, QueryAsk ask, out AskedThing asked)
+        {
+            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+            asked = default;
+            byte[]?[] order;
+            using (var reader = scope.Run.Store.Read())
+            {
+                var tree = DocumentTrees.Open(new ScopeNodes(scope, reader, scope.Sequence, scope.Time), buffer, thing, null);
+                if (!tree.TryFind(default, Look.Presence, out _))
+                    return false;
+                order = new byte[]?[ask.Order.Count];
+                for (var i = 0; i < order.Length; i++)
+                {
+                    if (tree.TryFind(ask.Order[i].Path.Encoded, Look.Read, out var found)
+                        && tree.KindOf(found) is not (ValueKind.Array or ValueKind.Object))
+                        order[i] = QueryAsk.OrderOf(tree.Read(found));
+                }
+            }
+
+            asked = new(ask.Holds(new DocumentSubject(scope, thing, ask.KeyOf(thing))), order, default);
+            return true;
+        }
 
         [SkipLocalsInit]
-        internal override bool TryRead(Scope scope, byte[] thing, bool withVersion, out StoredThing found)
+        internal override Value Read(Scope scope, byte[] thing, in AskedThing asked, SelectedPlaces? places)
         {
             Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
             using var reader = scope.Run.Store.Read();
             var tree = DocumentTrees.Open(new ScopeNodes(scope, reader, scope.Sequence, scope.Time), buffer, thing, null);
-            found = default;
-            if (!tree.TryFind(default, Look.Read, out var root))
-                return false;
-            scoped VersionView header = default;
-            if (withVersion)
-                header = tree.Header(Look.Blind);
-            found = new(tree.Read(root), header.Sequence, header.Time);
-            return true;
+            if (places is null)
+            {
+                Invariant.Check(tree.TryFind(default, Look.Read, out var root), "what was found is there");
+                return tree.Read(root);
+            }
+
+            var members = new List<KeyValuePair<string, Value>>();
+            foreach (var (path, name) in places.All)
+            {
+                if (tree.TryFind(path.Encoded, Look.Read, out var found))
+                    members.Add(new(name, tree.Read(found)));
+            }
+
+            return Value.Object(members);
         }
 
         internal override List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version)
         {
             using var reader = run.Store.Read();
             return DocumentItems.Of([index], new PastNodes(reader, ulong.MaxValue, long.MinValue), thing)[0];
+        }
+    }
+
+    /// <summary>A stored document that a filter is asked about, place by place.</summary>
+    private readonly struct DocumentSubject(Scope scope, byte[] id, string key) : IFilterSubject
+    {
+        [SkipLocalsInit]
+        public bool TryGet(DocumentPath path, out Value value)
+        {
+            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+            using var reader = scope.Run.Store.Read();
+            var tree = DocumentTrees.Open(new ScopeNodes(scope, reader, scope.Sequence, scope.Time), buffer, id, null);
+            var isThere = tree.TryFind(path.Encoded, Look.Read, out var found);
+            value = isThere ? tree.Read(found) : default;
+            return isThere;
+        }
+
+        public bool TryGet(FilterField field, out Value value)
+        {
+            if (field == FilterField.Key)
+            {
+                value = key;
+                return true;
+            }
+
+            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+            using var reader = scope.Run.Store.Read();
+            var tree = DocumentTrees.Open(new ScopeNodes(scope, reader, scope.Sequence, scope.Time), buffer, id, null);
+            var header = tree.Header(Look.Blind);
+            value = field == FilterField.Version ? (long)header.Sequence : header.Time;
+            return true;
         }
     }
 }

@@ -4,9 +4,8 @@ using Cairn.Transactions;
 
 namespace Cairn.Primitives;
 
-/// <summary>A page of a query: what was found, in its order, and how that was done.</summary>
-/// <param name="Things">Their keys.</param>
-internal sealed record QueryPage(List<byte[]> Things, List<Value> Documents, string? Cursor, ulong Sequence, QueryPlan Plan);
+/// <summary>A page of a query, whose things were told one by one: how to go on, and how it was done.</summary>
+internal sealed record QueryPage(string? Cursor, ulong Sequence, QueryPlan Plan);
 
 /// <summary>Places that are wanted of what a query finds, each once, by their texts.</summary>
 internal sealed class SelectedPlaces
@@ -24,6 +23,8 @@ internal sealed class SelectedPlaces
         Many.CheckCount(paths.Count, limits);
         return new([.. paths.Distinct().Select(path => (path, path.ToString()))]);
     }
+
+    internal IReadOnlyList<(DocumentPath Path, string Name)> All => _places;
 
     /// <summary>An Object of what stands there.</summary>
     internal Value In(Value document)
@@ -54,10 +55,15 @@ internal static class Queries
     /// <summary>The path leads to what is told of the stored version.</summary>
     internal static bool IsOfVersion(DocumentPath path) => path == VersionPath || path == TimePath;
 
-    /// <param name="each">Told the key of each thing on the page while it can be read, in the scope of the query.</param>
+    /// <summary>A condition looks at what is told of the stored version, or at all there is.</summary>
+    internal static bool MentionsVersion(Filter filter) =>
+        (filter.Path is { } path && (IsOfVersion(path) || path.Count == 0)) || filter.Parts.Any(MentionsVersion);
+
+    /// <param name="each">Told the key of each thing on the page while it can be read, in the scope of the query, and what it answered.
+    /// </param>
     internal static QueryPage Run(
         Scope scope, Cursors cursors, SnapshotRegistry pins, IndexTarget target, byte listing, Filter? filter, QueryOptions options,
-        Action<Scope, byte[]>? each)
+        Action<Scope, IndexedThings, byte[], AskedThing>? each)
     {
         var limits = scope.Path.Limits;
         filter?.Check(limits);
@@ -93,10 +99,11 @@ internal static class Queries
         try
         {
             using var use = at.Use();
-            var query = new Query(at, IndexTargets.Of(target), target, filter, options.OrderBy, limit, last);
+            var things = IndexTargets.Of(target);
+            var query = new Query(at, things, target, filter, options.OrderBy, limit, last);
             query.Run();
             foreach (var row in query.Found)
-                each?.Invoke(at, row.Thing);
+                each?.Invoke(at, things, row.Thing, row.Asked);
             string? next = null;
             if (query.HasMore)
             {
@@ -106,8 +113,7 @@ internal static class Queries
                     : Cursors.Format(listing, at.Sequence, at.Time, query.Found[^1].Thing, request);
             }
 
-            return new QueryPage(
-                query.Found.ConvertAll(row => row.Thing), query.Found.ConvertAll(row => row.Document), next, at.Sequence, query.Plan!);
+            return new QueryPage(next, at.Sequence, query.Plan!);
         }
         finally
         {
@@ -122,15 +128,12 @@ internal static class Queries
         return Crc32C.Of(Utf8.GetBytes(text));
     }
 
-    private sealed record Row(byte[] Thing, Value Document, ulong Version, long Time, byte[]?[] Order);
+    private sealed record Row(byte[] Thing, AskedThing Asked);
 
     private sealed class Query(
         Scope scope, IndexedThings things, IndexTarget target, Filter? filter, IReadOnlyList<QueryOrder> order, int limit, byte[]? last)
     {
-        private readonly bool _seesVersion = Sees(things, filter, order);
-
-        private readonly bool _asksForVersion = Sees(things, filter, order)
-            || (filter is not null && (filter.AsksFor(FilterField.Version) || filter.AsksFor(FilterField.Time)));
+        private readonly QueryAsk _ask = new(filter, order, things, scope.Path);
 
         // The keys of things that the transaction itself has written, in order.
         private readonly PendingThings _pending = new(scope.Writes, things);
@@ -144,12 +147,6 @@ internal static class Queries
         internal bool HasMore { get; private set; }
 
         internal QueryPlan? Plan { get; private set; }
-
-        private static bool Sees(IndexedThings things, Filter? filter, IReadOnlyList<QueryOrder> order) => things.TellsOfVersions
-            && (order.Any(term => IsOfVersion(term.Path)) || (filter is not null && Mentions(filter)));
-
-        private static bool Mentions(Filter filter) =>
-            (filter.Path is { } path && (IsOfVersion(path) || path.Count == 0)) || filter.Parts.Any(Mentions);
 
         internal void Run()
         {
@@ -214,39 +211,20 @@ internal static class Queries
 
         private Row? Find(byte[] thing)
         {
-            return things.TryRead(scope, thing, _asksForVersion, out var found) ? RowOf(thing, found) : null;
-        }
-
-        private Row RowOf(byte[] thing, StoredThing found)
-        {
-            var (document, sequence, time) = found;
-            if (_seesVersion)
-            {
-                document = Value.Object(document.AsObject()
-                    .Append(new("$version", (long)sequence)).Append(new("$time", time)));
-            }
-
-            var keys = new byte[]?[order.Count];
-            for (var i = 0; i < keys.Length; i++)
-                keys[i] = order[i].Path.TryGet(document, out var value) ? IndexItems.TryScalar(value, int.MaxValue) : null;
-            return new Row(thing, document, sequence, time, keys);
+            return things.TryAsk(scope, thing, _ask, out var asked) ? new Row(thing, asked) : null;
         }
 
         private bool Matches(Row row)
         {
             _thingsRead++;
-            if (filter is null)
-                return true;
-            var key = filter.AsksFor(FilterField.Key) ? scope.Path.Operations.Describe([things.Family, .. row.Thing]).Key : "";
-            return filter.Matches(
-                new FilterItem(row.Document, key, new Sequence(row.Version), CommitClock.Time(row.Time)), scope.Path.Limits);
+            return row.Asked.Holds;
         }
 
         private int Compare(Row left, Row right)
         {
             for (var i = 0; i < order.Count; i++)
             {
-                var (one, other) = (left.Order[i], right.Order[i]);
+                var (one, other) = (left.Asked.Order[i], right.Asked.Order[i]);
                 if (one is null || other is null)
                 {
                     if (one is null != other is null)
@@ -355,8 +333,8 @@ internal static class Queries
                 if (!scan.Version.IsLiveAt(scope.Time) || _pending.Contains(scan.Key))
                     continue;
                 var thing = scan.Key[1..].ToArray();
-                if (things.TryRead(scope, thing, scan.Version, _asksForVersion, out var found))
-                    rows.Add(RowOf(thing, found));
+                if (things.TryAsk(scope, thing, scan.Version, _ask, out var asked))
+                    rows.Add(new Row(thing, asked));
             }
 
             var to = next ?? end;
@@ -445,7 +423,7 @@ internal static class Queries
             byte[]? after = null;
             if (_after is not null)
             {
-                if (_after.Order[0] is not { } part || part.Length > IndexItems.KeptBytes / 2)
+                if (_after.Asked.Order[0] is not { } part || part.Length > IndexItems.KeptBytes / 2)
                     return false;
                 after = [.. IndexItems.Prefix(leaf.Index.Number), .. part, .. _after.Thing];
             }

@@ -157,7 +157,8 @@ internal sealed class QueryPlanner(Scope scope, IndexedThings things, List<Store
         var found = new List<IndexAccess>();
         foreach (var index in indexes)
         {
-            if (Leaf(index, conditions) is { } leaf)
+            // Two over the same paths name the same.
+            if (!found.Exists(access => access.Leaves[0].Index.Paths.SequenceEqual(index.Paths)) && Leaf(index, conditions) is { } leaf)
                 found.Add(new IndexAccess([leaf]));
         }
 

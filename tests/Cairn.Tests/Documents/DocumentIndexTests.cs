@@ -328,6 +328,24 @@ public class DocumentIndexTests
         }
     }
 
+    [Fact]
+    [Trait("Requirement", "IDX-9")]
+    public void IDX_9_Of_two_indexes_over_the_same_paths_one_is_read()
+    {
+        using var world = new TestDatabase(Durability.InMemory);
+        for (var n = 0; n < 2_000; n++)
+            world.Run.Json.Create($"d{n}", Value.Object(("a", n / 100), ("b", n % 100)));
+        world.Run.Indexes.Define("one", Over("$.a"));
+        world.Run.Indexes.Define("two", Over("$.a"));
+        world.Run.Indexes.Define("other", Over("$.b"));
+        Build(world.Db);
+        var plan = world.Run.Json.Explain(Filter.Parse("a eq 3"), new QueryOptions { Limit = 1_000 });
+        Assert.Equal((QueryPlanKind.Index, 100L), (plan.Kind, plan.ItemsRead));
+        Assert.Equal(["one"], plan.Indexes);
+        var both = world.Run.Json.Explain(Filter.Parse("a eq 3 and b eq 5"));
+        Assert.Equal((QueryPlanKind.Index, 1), (both.Kind, both.Rows));
+    }
+
     // ---- unique -----------------------------------------------------------------------------------------------------------------
 
     [Theory, ClassData(typeof(AllModes))]
