@@ -161,23 +161,26 @@ internal static class IndexVerbs
 
                 // Things without a value at the first place have no item: the bar may end early, and never late.
                 progress?.Report(new TransferProgress("", now.Items, Math.Max(things, now.Items + 1)));
-                ThrowIfStuck(call, name);
+                ThrowIfStuck(call, run, name);
                 var rest = Stopwatch.GetElapsedTime(began) * RestPerLook;
                 if (cancellationToken.WaitHandle.WaitOne(rest > LookInterval ? rest : LookInterval))
                 {
                     throw new RefusedException(
                         ErrorCode.Cancelled,
-                        $"The index '{name}' is defined and not built yet. {GoesOn(name)}");
+                        $"The index '{name}' is defined and not built yet. {GoesOn(run, name)}");
                 }
             }
         });
     }
 
-    private static string GoesOn(string name) =>
-        $"Whoever has the database open for writing next goes on; 'cairn index wait {name}' does nothing else.";
+    private static string GoesOn(Run run, string name)
+    {
+        var of = run.Id == RunId.Default ? "" : $" --of {RunNames.Show(run.Info)}";
+        return $"Whoever has the database open for writing next goes on; 'cairn index wait {name}{of}' does nothing else.";
+    }
 
     // What cannot go on is told; waiting for it would have no end.
-    private static void ThrowIfStuck(Call call, string name)
+    private static void ThrowIfStuck(Call call, Run run, string name)
     {
         var health = call.Database.Health;
         if (!health.AcceptsWrites)
@@ -185,14 +188,14 @@ internal static class IndexVerbs
             var bad = health.Parts.FirstOrDefault(part => part.Status != HealthStatus.Healthy);
             throw new RefusedException(
                 bad?.Name == "disk" ? ErrorCode.DiskFull : ErrorCode.DatabaseFailed,
-                $"The index '{name}' is defined and cannot be built: {bad?.Reason} {GoesOn(name)}");
+                $"The index '{name}' is defined and cannot be built: {bad?.Reason} {GoesOn(run, name)}");
         }
 
         if (call.Database.Maintenance.FirstOrDefault(job => job.Name == "indexes") is { Failures: >= FailuresMost } failing)
         {
             throw new RefusedException(
                 ErrorCode.Timeout,
-                $"The index '{name}' is defined, and its build failed {failing.Failures} times: {failing.LastError} {GoesOn(name)}");
+                $"The index '{name}' is defined, and its build failed {failing.Failures} times: {failing.LastError} {GoesOn(run, name)}");
         }
     }
 
