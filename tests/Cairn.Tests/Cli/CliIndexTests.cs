@@ -81,11 +81,16 @@ public class CliIndexTests
         Assert.Equal(1, bed.Run("index", "get", "u").Exit);
     }
 
+    public static TheoryData<string, string> Writes => new()
+    {
+        { "index create owner /owner --on documents", "@2" },
+        { "index create owner /owner --on documents --no-wait", "@2" },
+        { "index drop first", "dropped" },
+    };
+
     [Theory]
     [Trait("Requirement", "CON-14")]
-    [InlineData("index create owner /owner --on documents", "@2")]
-    [InlineData("index create owner /owner --on documents --no-wait", "@2")]
-    [InlineData("index drop first", "dropped")]
+    [MemberData(nameof(Writes))]
     public void A_repeat_writes_nothing_and_prints_the_first_answer(string line, string answer)
     {
         using var bed = new CliBed();
