@@ -57,6 +57,8 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
 
     internal Traces Traces => Once?.Transaction.Traces ?? Run.Traces;
 
+    internal Indexes Indexes => Once?.Transaction.Run.Indexes ?? Run.Indexes;
+
     internal Subscriptions Subscriptions => Once?.Transaction.Subscriptions ?? Run.Subscriptions;
 
     /// <summary>The whole standard input, read once.</summary>

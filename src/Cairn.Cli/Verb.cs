@@ -59,6 +59,10 @@ internal sealed class Verb : Command
 
     internal Needs Needs { get; }
 
+    /// <summary>What it does behind its answer and its commit, with the database still open; of a repeat under <c>--once</c>
+    /// too.</summary>
+    internal Action<Call>? Afterwards { get; init; }
+
     internal bool Writes => Needs is Needs.WriteDatabase or Needs.WriteRun;
 
     internal bool UsesRun => Needs is Needs.ReadRun or Needs.WriteRun;
@@ -85,7 +89,9 @@ internal sealed class Verb : Command
         RefuseMeaningless(parsed, GlobalOptions.Db, Needs != Needs.Nothing, "it opens no database");
         using var call = new Call(this, parsed, streams);
         var (key, guards) = (parsed.GetValue(GlobalOptions.Once), parsed.GetValue(GlobalOptions.Require) ?? []);
-        return key is null && guards.Length == 0 ? _run(call) : OnceAnswer.Run(call, key, guards, _run);
+        var exit = key is null && guards.Length == 0 ? _run(call) : OnceAnswer.Run(call, key, guards, _run);
+        Afterwards?.Invoke(call);
+        return exit;
     }
 
     // An option that would have no effect is refused, not ignored.

@@ -6,9 +6,10 @@
 //                 line to the one list of reviews and adds to the one number of them
 //      conflict   two that claim one step: what the later one is told, who it was, and that it goes on by itself with another step
 //      query      JSONPath over the plan, compared with what the recordings hold; it reads the document, and no index
-//      again      the directory opened again: every review is there, the list has all of them and the number is right
-//
-// An indexed query, with the explanation of its plan, has its place behind the query: see Ask.
+//      index      the steps as many small documents, some hundred attempts of each; a filter asked for without an index and with one,
+//                 what each way read, and that both find what the recordings hold; a unique index, and what it refuses
+//      again      the directory opened again: every review is there, the list has all of them and the number is right; the index is
+//                 ready, and finds the same
 //
 // Every figure that is shown was measured in this very execution. If anything is not as it should be, the exit code is 6.
 
@@ -28,10 +29,19 @@ internal sealed class DocumentsDemo(string directory)
     /// <summary>The steps that some writer found to change files, and that are about a test or a reproduction.</summary>
     internal const string Query = "$.steps[?@.reviews[?@.verdict == 'changes'] && search(@.action, 'test|reproduce')].action";
 
+    /// <summary>Small documents, each an attempt at a step.</summary>
+    internal const int Attempts = 20_000;
+
+    internal const string Filter = "tool = 'submit' and attempt < 3";
+    internal const string Index = "tool";
+    internal const string UniqueIndex = "place";
+
     internal static readonly string[] FileNames =
     [
         "marshmallow-1867-default.traj", "marshmallow-1867-function-calling.traj", "marshmallow-1867-xml.traj", "pydicom-1458.traj",
     ];
+
+    private const int LookMilliseconds = 5;
 
     // What an agent of the recordings changes files with.
     private static readonly string[] ChangingTools = ["create", "edit", "insert", "rm", "str_replace_editor"];
@@ -158,7 +168,7 @@ internal sealed class DocumentsDemo(string directory)
         return step;
     }
 
-    /// <summary>Asks the plan. What an index answers, and how it came to the answer, is shown beside this.</summary>
+    /// <summary>Asks the plan.</summary>
     internal Asked Ask(CairnDatabase database)
     {
         var query = JsonPath.Parse(Query);
@@ -175,6 +185,69 @@ internal sealed class DocumentsDemo(string directory)
         return new Asked(
             [.. found.Select(match => (match.ToString(), match.Value.AsString()))],
             expected.SequenceEqual(found.Select(match => match.ToString())), time);
+    }
+
+    /// <summary>Writes many small documents and asks them without an index and with one.</summary>
+    internal Indexed AskMany(CairnDatabase database)
+    {
+        var run = database.Default;
+        var began = Stopwatch.GetTimestamp();
+        foreach (var some in Enumerable.Range(0, Attempts).Chunk(database.Limits.ManyItemsMax))
+            run.Json.PutMany([.. some.Select(n => KeyValuePair.Create(IdOf(n), AttemptOf(n)))]);
+        var written = Stopwatch.GetElapsedTime(began);
+        var without = Find(database);
+
+        began = Stopwatch.GetTimestamp();
+        run.Indexes.Define(Index, new IndexDefinition { Target = IndexTarget.Documents, Paths = ["$.tool", "$.attempt"] });
+        while (run.Indexes.Get(Index) is { State: IndexState.Building })
+            Thread.Sleep(LookMilliseconds);
+        var built = Stopwatch.GetElapsedTime(began);
+        var items = run.Indexes.Get(Index)!.Items;
+        var with = Find(database);
+        return new Indexed(written, without, built, items, with, without.Ids.SequenceEqual(Expected) && with.Ids.SequenceEqual(Expected));
+    }
+
+    // What the filter asks, of the recordings themselves.
+    private IEnumerable<string> Expected => Enumerable.Range(0, Attempts)
+        .Where(n => _steps[n % _steps.Count].Step.Tool == "submit" && n / _steps.Count < 3).Select(IdOf);
+
+    private static string IdOf(int attempt) => $"attempt/{attempt:00000}";
+
+    private Value AttemptOf(int n)
+    {
+        var (agent, step) = _steps[n % _steps.Count];
+        return Value.Object(
+            ("agent", agent), ("step", n % _steps.Count), ("attempt", n / _steps.Count), ("tool", step.Tool),
+            ("words", step.Thought.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Length));
+    }
+
+    private static Found Find(CairnDatabase database)
+    {
+        var (filter, page) = (Cairn.Filter.Parse(Filter), new QueryOptions { Limit = database.Limits.PageSizeMax });
+        var plan = database.Default.Json.Explain(filter, page);
+        var began = Stopwatch.GetTimestamp();
+        var found = database.Default.Json.Query(filter, page);
+        return new Found([.. found.Select(pair => pair.Key)], plan, Stopwatch.GetElapsedTime(began));
+    }
+
+    /// <summary>A unique index: one document of each step and attempt. A second one is refused, and nothing is written.</summary>
+    internal Refused Refuse(CairnDatabase database)
+    {
+        const int Taken = 10;
+        var run = database.Default;
+        var began = Stopwatch.GetTimestamp();
+        run.Indexes.Define(
+            UniqueIndex, new IndexDefinition { Target = IndexTarget.Documents, Paths = ["$.step", "$.attempt"], IsUnique = true });
+        var built = Stopwatch.GetElapsedTime(began);
+        try
+        {
+            run.Json.Put("another", AttemptOf(Taken));
+            return new Refused(built, null, IdOf(Taken), run.Json.Exists("another"));
+        }
+        catch (CairnException refused) when (refused.Code == ErrorCode.ConstraintViolation)
+        {
+            return new Refused(built, refused.Message, IdOf(Taken), run.Json.Exists("another"));
+        }
     }
 
     /// <summary>Opens the directory again and compares the plan with what the writers must have made of it.</summary>
@@ -195,6 +268,9 @@ internal sealed class DocumentsDemo(string directory)
             .FirstOrDefault();
         if (listed.Count != Writers * Rounds || plan["reviewed"].AsInt64() != Writers * Rounds)
             difference ??= $"the list has {listed.Count} reviews and the number says {plan["reviewed"].AsInt64()}";
+        var indexed = Find(database);
+        if (!indexed.IsBy(Index) || !indexed.Ids.SequenceEqual(Expected))
+            difference ??= $"the index '{Index}' finds {indexed.Ids.Count} documents, by the plan {indexed.Plan.Kind}";
         return new OpenedAgain(listed.Count, difference, database.VerifyLog(), Stopwatch.GetElapsedTime(began));
     }
 
@@ -231,6 +307,33 @@ internal sealed record Claimed(
 /// <summary>What the query found.</summary>
 /// <param name="IsRight">It is what the recordings hold.</param>
 internal sealed record Asked(IReadOnlyList<(string Path, string Action)> Found, bool IsRight, TimeSpan Time);
+
+/// <summary>What a filter found.</summary>
+/// <param name="Plan">How, told by the database.</param>
+internal sealed record Found(IReadOnlyList<string> Ids, QueryPlan Plan, TimeSpan Time)
+{
+    internal bool IsBy(string index) => Plan.Kind == QueryPlanKind.Index && Plan.Indexes.SequenceEqual([index]);
+}
+
+/// <summary>Many documents, asked twice.</summary>
+/// <param name="Written">How long writing them took.</param>
+/// <param name="Built">How long the index took, from its definition until it was ready.</param>
+/// <param name="Items">In it.</param>
+/// <param name="IsSame">Both times it was what the recordings hold.</param>
+internal sealed record Indexed(TimeSpan Written, Found Without, TimeSpan Built, long Items, Found With, bool IsSame)
+{
+    internal bool IsGood => IsSame && Without.Plan.Kind == QueryPlanKind.Scan && Without.Plan.ThingsRead > DocumentsDemo.Attempts
+        && With.IsBy(DocumentsDemo.Index) && With.Plan.ThingsRead == With.Ids.Count;
+}
+
+/// <summary>A document that a unique index does not let in.</summary>
+/// <param name="Message">What the writer was told; null = it was let in.</param>
+/// <param name="Holder">Who has the value.</param>
+/// <param name="IsThere">It was written nevertheless.</param>
+internal sealed record Refused(TimeSpan Built, string? Message, string Holder, bool IsThere)
+{
+    internal bool IsGood => !IsThere && Message?.Contains(Holder, StringComparison.Ordinal) == true;
+}
 
 /// <summary>The plan after another opening.</summary>
 /// <param name="Difference">The first thing that is not as it must be; null = none.</param>

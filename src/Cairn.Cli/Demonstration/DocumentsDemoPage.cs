@@ -56,11 +56,49 @@ internal sealed class DocumentsDemoPage(IAnsiConsole page) : NumberedPage(page)
             found.Time);
     }
 
+    internal void Indexed(Indexed found)
+    {
+        Part($"{Show.Number(DocumentsDemo.Attempts)} small documents, and a question to all of them");
+        Result(true, $"written in transactions of {Show.Number(new Limits().ManyItemsMax)}", found.Written);
+        Line(DocumentsDemo.Filter);
+        Way("without an index", found.Without);
+        Result(
+            found.Items > 0, $"an index over $.tool and $.attempt, built in the background: {Show.Number(found.Items)} items", found.Built);
+        Way("with the index", found.With);
+        Result(
+            found.IsGood,
+            found.IsGood ? $"{found.With.Ids.Count} documents both times, as in the recordings" : "NOT what it should be both times");
+    }
+
+    private void Way(string how, Found found)
+    {
+        var plan = found.Plan;
+        var items = plan.ItemsRead == 0 ? "" : $" behind {Show.Number(plan.ItemsRead)} items";
+        Line($"cairn explain, {how}: {plan.Kind}, {Show.Number(plan.ThingsRead)} documents read{items}; "
+            + $"the query took {Show.Duration(found.Time)}");
+        Page.Write(new Text($"   {plan.Reason}", Quiet));
+        Page.WriteLine();
+    }
+
+    internal void Refused(Refused found)
+    {
+        Part("A unique index: one document of each step and attempt");
+        Result(true, "built by the commit that defines it", found.Built);
+        Line("another document with the step and the attempt of one that is there:");
+        foreach (var line in found.Message?.Split(". ")[0].Split(": ", 2) ?? [])
+            Line("   " + line);
+        Result(
+            found.IsGood,
+            found.IsGood ? "a second one is refused, and nothing is written" : "a second one was NOT refused as it should be");
+    }
+
     internal void OpenedAgain(OpenedAgain found)
     {
         Part("Open the directory again");
         Result(found.Log.IsValid, found.Log.Damage?.Message ?? $"log: {found.Log.Records} records, every checksum is right");
-        Result(found.Difference is null, found.Difference ?? $"{found.Reviews} reviews: every one is there, once", found.Time);
+        Result(
+            found.Difference is null, found.Difference ?? $"{found.Reviews} reviews: every one is there, once; the index finds the same",
+            found.Time);
     }
 
     internal void End(bool isGood, TimeSpan time, string? kept)
@@ -70,7 +108,7 @@ internal sealed class DocumentsDemoPage(IAnsiConsole page) : NumberedPage(page)
             isGood, isGood ? "Many wrote one document, and nobody overwrote anybody." : "The demo FAILED: please report what you see.",
             time);
         Line(kept is not null
-            ? $"kept: cairn json get {DocumentsDemo.Id} /reviews --db {kept}"
+            ? $"kept: cairn explain \"{DocumentsDemo.Filter}\" --on documents --db {kept}"
             : "Look around in it: cairn demo documents --keep");
         Page.WriteLine();
     }

@@ -12,7 +12,7 @@ internal static class DocumentsDemoVerbs
         var keep = new Option<bool>("--keep") { Description = "Keeps the directory and says where it is." };
         return new Verb(
             "documents", "Shows documents that many change at once: 64 writers of one plan without a conflict, two at one place and what "
-                + "the later one is told, a query. Some seconds.",
+                + "the later one is told, queries without an index and with one. Some seconds.",
             "cairn demo documents", Needs.Nothing,
             call =>
             {
@@ -40,6 +40,8 @@ internal static class DocumentsDemoVerbs
         Edited edited;
         Claimed claimed;
         Asked asked;
+        Indexed indexed;
+        Refused refused;
         using (var database = CairnDatabase.Open(directory))
         {
             planned = demo.Plan(database);
@@ -52,20 +54,26 @@ internal static class DocumentsDemoVerbs
             asked = demo.Ask(database);
             page?.Asked(asked);
             call.Streams.Out.Flush();
+            indexed = demo.AskMany(database);
+            page?.Indexed(indexed);
+            refused = demo.Refuse(database);
+            page?.Refused(refused);
+            call.Streams.Out.Flush();
         }
 
         var again = demo.OpenAgain();
         page?.OpenedAgain(again);
-        var isGood = edited.IsWhole && claimed.IsTold && asked.IsRight && again.IsGood;
+        var isGood = edited.IsWhole && claimed.IsTold && asked.IsRight && indexed.IsGood && refused.IsGood && again.IsGood;
         var time = Stopwatch.GetElapsedTime(began);
         page?.End(isGood, time, keep ? directory : null);
         if (page is null)
-            call.Answer("", Json(planned, edited, claimed, asked, again, isGood, time, keep ? directory : null));
+            call.Answer("", Json(planned, edited, claimed, asked, indexed, refused, again, isGood, time, keep ? directory : null));
         return isGood ? ExitCodes.Ok : ExitCodes.Damaged;
     }
 
     private static (string Name, Value Value)[] Json(
-        Planned planned, Edited edited, Claimed claimed, Asked asked, OpenedAgain again, bool isGood, TimeSpan time, string? kept) =>
+        Planned planned, Edited edited, Claimed claimed, Asked asked, Indexed indexed, Refused refused, OpenedAgain again, bool isGood,
+        TimeSpan time, string? kept) =>
     [
         ("ok", isGood),
         ("steps", planned.Steps),
@@ -83,6 +91,10 @@ internal static class DocumentsDemoVerbs
         ("query", Value.Object(
             ("text", DocumentsDemo.Query), ("right", asked.IsRight),
             ("paths", Value.Array(asked.Found.Select(found => (Value)found.Path))))),
+        ("indexed", Value.Object(
+            ("documents", DocumentsDemo.Attempts), ("filter", DocumentsDemo.Filter), ("right", indexed.IsSame), ("items", indexed.Items),
+            ("without", Way(indexed.Without)), ("with", Way(indexed.With)))),
+        ("unique", Value.Object(("refused", refused.Message), ("right", refused.IsGood))),
         ("reviews", again.Reviews),
         ("difference", again.Difference),
         ("verified", again.Log.IsValid),
@@ -91,8 +103,16 @@ internal static class DocumentsDemoVerbs
             ("edit", Show.Milliseconds(edited.Time)),
             ("conflict", Show.Milliseconds(claimed.Time)),
             ("query", Show.Milliseconds(asked.Time)),
+            ("documents", Show.Milliseconds(indexed.Written)),
+            ("index", Show.Milliseconds(indexed.Built)),
+            ("unique", Show.Milliseconds(refused.Built)),
             ("again", Show.Milliseconds(again.Time)),
             ("total", Show.Milliseconds(time)))),
         ("kept", kept),
     ];
+
+    private static Value Way(Found found) => Value.Object(
+        ("kind", found.Plan.Kind.ToString()), ("indexes", Value.Array(found.Plan.Indexes.Select(name => (Value)name))),
+        ("rows", found.Ids.Count), ("rows_estimated", found.Plan.EstimatedRows), ("items_read", found.Plan.ItemsRead),
+        ("things_read", found.Plan.ThingsRead), ("reason", found.Plan.Reason), ("time_ms", Show.Milliseconds(found.Time)));
 }

@@ -181,7 +181,8 @@ internal static class JsonVerbs
     {
         var (id, query, at) = (Id(), QueryArgument(), PastTime.Option());
         return new Verb(
-            "query", "Prints what a JSONPath query finds in a document, with the place of each; no such document: exit code 1.",
+            "query", "Prints what a JSONPath query finds in a document, with the place of each; no such document: exit code 1. Documents "
+                + "that a filter holds for: 'cairn query'.",
             "cairn json query plan '$.steps[?@.cost > 3].title'", Needs.ReadRun,
             call => Read(call, at, documents => documents.Query(call.Get(id), JsonPath.Parse(call.Get(query))) is { } found
                 ? call.List(
@@ -198,7 +199,7 @@ internal static class JsonVerbs
         var (query, range, at) = (QueryArgument(), new ScanRange("id", "ids"), PastTime.Option());
         return new Verb(
             "query-many", "Prints what a JSONPath query finds in each of several documents; --limit counts documents in which it finds "
-                + "anything. Reads all of them.",
+                + "anything. Reads all of them; 'cairn query' uses indexes.",
             "cairn json query-many '$..author' --prefix book/", Needs.ReadRun,
             call => Read(call, at, documents =>
             {

@@ -12,6 +12,15 @@ internal static class TraceVerbs
         ("error", TraceType.Error), ("custom", TraceType.Custom),
     ];
 
+    /// <summary>A trace as a row.</summary>
+    internal static Column<TraceRecord>[] Columns =>
+    [
+        new("id", trace => trace.Id.ToString()),
+        Column<TraceRecord>.OfTime("time", trace => trace.Timestamp),
+        new("type", trace => NameOf(trace.Type)),
+        new("step", Steps.Brief),
+    ];
+
     internal static Group Group() => new(
         "trace",
         "Traces of a run: typed steps of an agent, as trees.",
@@ -186,10 +195,7 @@ internal static class TraceVerbs
                 call.Pages(call.Get(limit), (count, cursor) => read(call,
                     new TracePage { Limit = count, Cursor = cursor, Reverse = call.Get(reverse) })),
                 Members,
-                new Column<TraceRecord>("id", trace => trace.Id.ToString()),
-                Column<TraceRecord>.OfTime("time", trace => trace.Timestamp),
-                new Column<TraceRecord>("type", trace => NameOf(trace.Type)),
-                new Column<TraceRecord>("step", Steps.Brief)),
+                Columns),
             [.. arguments, limit, reverse]);
     }
 
@@ -222,7 +228,7 @@ internal static class TraceVerbs
     private static Value Nested(TraceNode node) =>
         Value.Object([.. Members(node.Trace), ("children", Value.Array(node.Children.Select(Nested)))]);
 
-    private static (string Name, Value Value)[] Members(TraceRecord trace) =>
+    internal static (string Name, Value Value)[] Members(TraceRecord trace) =>
     [
         ("id", trace.Id.ToString()),
         ("parent", trace.Parent?.ToString()),

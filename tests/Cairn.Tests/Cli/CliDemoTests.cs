@@ -99,6 +99,7 @@ public class CliDemoTests
     [Fact]
     [Trait("Requirement", "JS-21")]
     [Trait("Requirement", "TX-12")]
+    [Trait("Requirement", "IDX-9")]
     public void The_documents_demo_has_64_writers_of_one_document_without_a_conflict_and_explains_the_one_that_there_is()
     {
         var (exit, output, error) = RunTool("demo", "documents", "--json");
@@ -115,7 +116,16 @@ public class CliDemoTests
         Assert.True(result["query"]["right"].AsBool());
         Assert.Equal(8, result["query"]["paths"].Count);
         Assert.InRange(result["record_bytes"].AsInt64(), 1, result["document_bytes"]["begun"].AsInt64() / 20);
+        var indexed = result["indexed"];
+        Assert.True(indexed["right"].AsBool());
+        Assert.Equal(("Scan", 20_001, 0), WayOf(indexed["without"]));
+        Assert.Equal(("Index", 12, 12), WayOf(indexed["with"]));
+        Assert.True(result["unique"]["right"].AsBool());
+        Assert.Contains("'attempt/00010' has it", result["unique"]["refused"].AsString(), StringComparison.Ordinal);
         Assert.True(result["verified"].AsBool());
+
+        static (string, long, long) WayOf(Value way) =>
+            (way["kind"].AsString(), way["things_read"].AsInt64(), way["items_read"].AsInt64());
     }
 
     [Fact]
@@ -127,6 +137,9 @@ public class CliDemoTests
         Assert.All(output.Split('\n'), line => Assert.True(line.TrimEnd('\r').Length <= 100, line));
         Assert.Contains("256 commits, each on the device; no conflict", output, StringComparison.Ordinal);
         Assert.Contains("writer-02 sees that writer-01 has it and takes step 4", output, StringComparison.Ordinal);
+        Assert.Contains("without an index: Scan, 20,001 documents read;", output, StringComparison.Ordinal);
+        Assert.Contains("with the index: Index, 12 documents read behind 12 items;", output, StringComparison.Ordinal);
+        Assert.Contains("a second one is refused, and nothing is written", output, StringComparison.Ordinal);
     }
 
     private static (int Exit, string Output, string Error) RunTool(params string[] args)

@@ -259,6 +259,9 @@ internal static class LimitDoors
                 ["events consumers commit"] = n => new("", "events", "consumers", "commit", Text(n), "0"),
                 ["trace record --tag"] = n => new("", "trace", "record", "thought", "{\"content\":\"x\"}", "--tag", Text(n)),
                 ["state lease acquire"] = n => new("", "state", "lease", "acquire", "lease", Text(n), "1h"),
+                ["index create"] = n => new("", "index", "create", Text(n), "/a", "--on", "documents"),
+                ["index get"] = n => new("", "index", "get", Text(n)),
+                ["index drop"] = n => new("", "index", "drop", Text(n)),
             },
             NotHere =
             {
@@ -634,12 +637,15 @@ internal static class LimitDoors
         new(nameof(Limits.IndexesMax), Low.IndexesMax, Low)
         {
             OutsideCalls = new() { ["indexes.Define"] = (_, run, n) => DefineIndexes(run.Indexes, n) },
-            Elsewhere = { [Door.Transaction] = "IndexTests.LIM_28_A_transaction_defines_no_more_indexes_than_a_run_may_have" },
+            Elsewhere =
+            {
+                [Door.Transaction] = "IndexTests.LIM_28_A_transaction_defines_no_more_indexes_than_a_run_may_have",
+                [Door.Shell] = "CliIndexTests.LIM_28_The_last_index_that_a_run_may_have_and_the_one_behind_it",
+            },
             NotHere =
             {
                 [Door.Commit] = Whole,
                 [Door.Import] = Fixed,
-                [Door.Shell] = OneVerb,
             },
         },
         new(nameof(Limits.TimeToLiveMin), 1, Low)
@@ -789,21 +795,41 @@ internal static class LimitDoors
             {
                 ["json get"] = n => new("", "json", "get", "k", Repeated("/a", n)),
                 ["json query"] = n => new("", "json", "query", "k", "$" + Repeated(".a", n)),
+                ["query"] = n => new("", "query", "a" + Repeated(".a", n - 1) + " exists", "--on", "documents"),
+                ["query --order"] = n => new("", "query", "--on", "documents", "--order", Repeated("/a", n) + ":desc"),
+                ["query --select"] = n => new("", "query", "--on", "traces", "--select", Repeated("/a", n)),
+                ["index create"] = n => new("", "index", "create", "i", Repeated("/a", n), "--on", "documents"),
             },
             NotHere = NotOfAValue,
         },
         new(nameof(Limits.FilterNodesMax), 7, new Limits { FilterNodesMax = 7 })
         {
+            Calls = new()
+            {
+                ["json.Query"] = (at, n) => at.Json.Query(WideFilter(n)),
+                ["traces.Query"] = (at, n) => at.Traces.Query(WideFilter(n)),
+            },
             OutsideCalls = new()
             {
                 ["Filter.Parse"] = (db, _, n) => Filter.Parse("a exists" + Repeated(" or a exists", n - 2), db.Limits),
                 ["Filter.FromValue"] = (db, _, n) => Filter.FromValue(WideFilter(n).ToValue(), db.Limits),
                 ["Filter.Matches"] = (db, _, n) => WideFilter(n).Matches(Value.Null, db.Limits),
             },
-            NotHere = NoDocuments,
+            Shell = new()
+            {
+                ["query"] = n => new("", "query", "a exists" + Repeated(" or a exists", n - 2), "--on", "documents"),
+                ["query -"] = n => new("a exists" + Repeated(" or a exists", n - 2), "query", "-", "--on", "traces"),
+                ["explain"] = n => new("", "explain", "a exists" + Repeated(" or a exists", n - 2), "--on", "traces"),
+            },
+            NotHere = NotInAFilter,
         },
         new(nameof(Limits.FilterDepthMax), 5, new Limits { FilterDepthMax = 5 })
         {
+            Calls = new()
+            {
+                ["json.Query"] = (at, n) => at.Json.Query(DeepFilter(n)),
+                ["traces.Query"] = (at, n) => at.Traces.Query(DeepFilter(n)),
+            },
             OutsideCalls = new()
             {
                 ["Filter.Parse"] = (db, _, n) => Filter.Parse(Repeated("not ", n - 1) + "a exists", db.Limits),
@@ -812,17 +838,34 @@ internal static class LimitDoors
                 ["Filter.FromValue"] = (db, _, n) => Filter.FromValue(DeepFilter(n).ToValue(), db.Limits),
                 ["Filter.Matches"] = (db, _, n) => DeepFilter(n).Matches(Value.Null, db.Limits),
             },
-            NotHere = NoDocuments,
+            Shell = new()
+            {
+                ["query"] = n => new("", "query", Repeated("not ", n - 1) + "a exists", "--on", "documents"),
+                ["query -"] = n => new(Repeated("not ", n - 1) + "a exists", "query", "-", "--on", "traces"),
+                ["explain"] = n => new("", "explain", Repeated("not ", n - 1) + "a exists", "--on", "traces"),
+            },
+            NotHere = NotInAFilter,
         },
         new(nameof(Limits.FilterValuesMax), 6, new Limits { FilterValuesMax = 6 })
         {
+            Calls = new()
+            {
+                ["json.Query"] = (at, n) => at.Json.Query(!Filter.In("$.a", new Value[n])),
+                ["traces.Query"] = (at, n) => at.Traces.Query(!Filter.In("$.a", new Value[n])),
+            },
             OutsideCalls = new()
             {
                 ["Filter.Parse"] = (db, _, n) => Filter.Parse("not (a in [0" + Repeated(",0", n - 1) + "])", db.Limits),
                 ["Filter.FromValue"] = (db, _, n) => Filter.FromValue(Filter.NotIn("$.a", new Value[n]).ToValue(), db.Limits),
                 ["Filter.Matches"] = (db, _, n) => (!Filter.In("$.a", new Value[n])).Matches(Value.Null, db.Limits),
             },
-            NotHere = NoDocuments,
+            Shell = new()
+            {
+                ["query"] = n => new("", "query", "not (a in [0" + Repeated(",0", n - 1) + "])", "--on", "documents"),
+                ["query -"] = n => new("not (a in [0" + Repeated(",0", n - 1) + "])", "query", "-", "--on", "traces"),
+                ["explain"] = n => new("", "explain", "not (a in [0" + Repeated(",0", n - 1) + "])", "--on", "traces"),
+            },
+            NotHere = NotInAFilter,
         },
         new(nameof(Limits.QueryBytesMax), 40, new Limits { QueryBytesMax = 40 })
         {
@@ -937,9 +980,8 @@ internal static class LimitDoors
     private static Dictionary<Door, string> NoDocumentAtHand =>
         new(NotOfAValue) { [Door.Shell] = "json query is the same call; it needs a document of that size" };
 
-    // What works on values in memory has no door of a database yet.
-    private static Dictionary<Door, string> NoDocuments => new[] { Door.Transaction, Door.Commit, Door.Import, Door.Shell }
-        .ToDictionary(door => door, _ => "a filter is for values in memory; no listing takes one yet");
+    private static Dictionary<Door, string> NotInAFilter => new[] { Door.Commit, Door.Import }
+        .ToDictionary(door => door, _ => "a filter writes nothing; an import has none");
 
     private static string Repeated(string text, long count) => string.Concat(Enumerable.Repeat(text, (int)count));
 
