@@ -252,7 +252,7 @@ public sealed class Filter : IEquatable<Filter>
 
     /// <summary>True when the filter holds for what answers place by place.</summary>
     internal bool Matches<TSubject>(ref TSubject subject, Limits limits)
-        where TSubject : IFilterSubject
+        where TSubject : IFilterSubject, allows ref struct
     {
         Check(limits);
         // Before anything is evaluated: what a filter may ask does not depend on the values that it meets.
@@ -265,7 +265,7 @@ public sealed class Filter : IEquatable<Filter>
                     + "has, or leave the condition out.");
         }
 
-        return new FilterEvaluation<TSubject>(ref subject, limits).Holds(this);
+        return new FilterEvaluation<TSubject>(subject, limits).Holds(this);
     }
 
     /// <summary>The value of the filter's JSON; see <see cref="FromValue"/>.</summary>

@@ -49,17 +49,17 @@ internal readonly struct ItemSubject(in FilterItem item) : IFilterSubject
 /// <summary>Says whether a filter holds (VEC-14), within the steps that the limits allow: a step for each condition and segment, for
 /// each value that is compared with, and for sixteen bytes of what is compared or searched. Recursion is as deep as the filter.</summary>
 internal ref struct FilterEvaluation<TSubject>
-    where TSubject : IFilterSubject
+    where TSubject : IFilterSubject, allows ref struct
 {
     private const int BytesOfStep = 16;
 
-    private readonly ref TSubject _subject;
+    private TSubject _subject;
     private readonly int _stepsMax;
     private long _steps;
 
-    internal FilterEvaluation(ref TSubject subject, Limits limits)
+    internal FilterEvaluation(TSubject subject, Limits limits)
     {
-        _subject = ref subject;
+        _subject = subject;
         _stepsMax = limits.QueryStepsMax;
     }
 

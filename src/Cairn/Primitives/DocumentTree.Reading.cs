@@ -51,6 +51,9 @@ internal ref partial struct DocumentTree<TNodes>
         return true;
     }
 
+    /// <summary>The whole document, which is there.</summary>
+    internal readonly Value ReadWhole() => Read(Root(Look.Read));
+
     /// <summary>The value at a place that was found.</summary>
     internal readonly Value Read(scoped in VersionView found) => Read(SlotOf(found));
 

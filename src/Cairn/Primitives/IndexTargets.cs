@@ -69,7 +69,7 @@ internal sealed class QueryAsk(Filter? filter, IReadOnlyList<QueryOrder> order, 
         new FilterItem(document, KeyOf(thing), new Sequence(version), CommitClock.Time(time)), path.Limits);
 
     internal bool Holds<TSubject>(TSubject subject)
-        where TSubject : IFilterSubject => filter is null || filter.Matches(ref subject, path.Limits);
+        where TSubject : IFilterSubject, allows ref struct => filter is null || filter.Matches(ref subject, path.Limits);
 
     internal string KeyOf(byte[] thing) =>
         filter?.AsksFor(FilterField.Key) == true ? path.Operations.Describe([things.Family, .. thing]).Key : "";
@@ -140,23 +140,22 @@ internal static class IndexTargets
         internal override bool TryAsk(Scope scope, byte[] thing, QueryAsk ask, out AskedThing asked)
         {
             Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+            using var reader = scope.Run.Store.Read();
+            var tree = DocumentTrees.Open(new ScopeNodes(scope, reader, scope.Sequence, scope.Time), buffer, thing, null);
             asked = default;
-            byte[]?[] order;
-            using (var reader = scope.Run.Store.Read())
+            if (scope.Writes is not null)
+                tree.TryFind(default, Look.Presence, out _);    // whoever is told has read it
+            if (!tree.IsThere)
+                return false;
+            var order = new byte[]?[ask.Order.Count];
+            for (var i = 0; i < order.Length; i++)
             {
-                var tree = DocumentTrees.Open(new ScopeNodes(scope, reader, scope.Sequence, scope.Time), buffer, thing, null);
-                if (!tree.TryFind(default, Look.Presence, out _))
-                    return false;
-                order = new byte[]?[ask.Order.Count];
-                for (var i = 0; i < order.Length; i++)
-                {
-                    if (tree.TryFind(ask.Order[i].Path.Encoded, Look.Read, out var found)
-                        && tree.KindOf(found) is not (ValueKind.Array or ValueKind.Object))
-                        order[i] = QueryAsk.OrderOf(tree.Read(found));
-                }
+                if (tree.TryFind(ask.Order[i].Path.Encoded, Look.Read, out var found)
+                    && tree.KindOf(found) is not (ValueKind.Array or ValueKind.Object))
+                    order[i] = QueryAsk.OrderOf(tree.Read(found));
             }
 
-            asked = new(ask.Holds(new DocumentSubject(scope, thing, ask.KeyOf(thing))), order, default);
+            asked = new(ask.Holds(new DocumentSubject(tree, ask.KeyOf(thing))), order, default);
             return true;
         }
 
@@ -166,12 +165,9 @@ internal static class IndexTargets
             Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
             using var reader = scope.Run.Store.Read();
             var tree = DocumentTrees.Open(new ScopeNodes(scope, reader, scope.Sequence, scope.Time), buffer, thing, null);
+            Invariant.Check(tree.IsThere, "what was found is there");
             if (places is null)
-            {
-                Invariant.Check(tree.TryFind(default, Look.Read, out var root), "what was found is there");
-                return tree.Read(root);
-            }
-
+                return tree.ReadWhole();
             var members = new List<KeyValuePair<string, Value>>();
             foreach (var (path, name) in places.All)
             {
@@ -190,32 +186,26 @@ internal static class IndexTargets
     }
 
     /// <summary>A stored document that a filter is asked about, place by place.</summary>
-    private readonly struct DocumentSubject(Scope scope, byte[] id, string key) : IFilterSubject
+    private ref struct DocumentSubject(DocumentTree<ScopeNodes> tree, string key) : IFilterSubject
     {
-        [SkipLocalsInit]
+        private DocumentTree<ScopeNodes> _tree = tree;
+
         public bool TryGet(DocumentPath path, out Value value)
         {
-            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
-            using var reader = scope.Run.Store.Read();
-            var tree = DocumentTrees.Open(new ScopeNodes(scope, reader, scope.Sequence, scope.Time), buffer, id, null);
-            var isThere = tree.TryFind(path.Encoded, Look.Read, out var found);
-            value = isThere ? tree.Read(found) : default;
+            var isThere = _tree.TryFind(path.Encoded, Look.Read, out var found);
+            value = isThere ? _tree.Read(found) : default;
             return isThere;
         }
 
-        public bool TryGet(FilterField field, out Value value)
+        public readonly bool TryGet(FilterField field, out Value value)
         {
-            if (field == FilterField.Key)
+            var header = field == FilterField.Key ? default : _tree.Header(Look.Blind);
+            value = field switch
             {
-                value = key;
-                return true;
-            }
-
-            Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
-            using var reader = scope.Run.Store.Read();
-            var tree = DocumentTrees.Open(new ScopeNodes(scope, reader, scope.Sequence, scope.Time), buffer, id, null);
-            var header = tree.Header(Look.Blind);
-            value = field == FilterField.Version ? (long)header.Sequence : header.Time;
+                FilterField.Key => key,
+                FilterField.Version => (long)header.Sequence,
+                _ => header.Time,
+            };
             return true;
         }
     }
