@@ -10,7 +10,7 @@ internal static class IndexVerbs
     // Chosen: a small index is there at the first or second look.
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(20);
 
-    // A look counts the items of all indexes. Looking takes at most a fifth of the time, however many there are.
+    // A look counts the items of the index. Looking takes at most a fifth of the time, however many there are.
     private const int RestPerLook = 4;
 
     // Chosen: with the pauses of the maintainer between them, some seconds.

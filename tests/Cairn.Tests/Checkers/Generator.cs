@@ -16,10 +16,12 @@ namespace Cairn.Tests.Checkers;
 /// <param name="ForkEvery">Every n-th forks a run, with runs; 0 = none. Nor for that.</param>
 /// <param name="ForksPast">Two of three forks are of a past point. That takes a log.</param>
 /// <param name="MergeEvery">Every n-th merges a run into what it was forked from; 0 = none. Nothing is drawn for it.</param>
+/// <param name="DocumentShare">Of 100 operations on runs, how many are on documents; 0 = none, and nothing is drawn for it.</param>
 public sealed record GeneratorOptions(
     int RestartEvery = 500, int Keys = 12, int TransactionShare = 15, bool WithRuns = true, bool WithBadArguments = true,
     int MaintainEvery = 29, int SyncEvery = 0, int CheckpointEvery = 0, int CompactEvery = 0, int BackUpEvery = 0,
-    int TrimEvery = 47, int ForkEvery = 43, bool ForksPast = false, int MergeEvery = 0);
+    int TrimEvery = 47, int ForkEvery = 43, bool ForksPast = false, int MergeEvery = 0,
+    int DocumentShare = 0);
 
 /// <summary>An endless list of operations from a seed: the same seed gives the same list, for ever (<see cref="Random"/> with a seed
 /// keeps its algorithm). Lists are data: print them, shrink them, run them on the model and on the engine.</summary>
@@ -114,6 +116,8 @@ public sealed class Generator(int seed, GeneratorOptions? options = null)
 
     private RunOperation One(int run, bool isInside)
     {
+        if (_options.DocumentShare > 0 && Chance(_options.DocumentShare))
+            return DocumentOperation(run);
         var pick = _random.Next(100);
         return pick switch
         {
@@ -124,6 +128,26 @@ public sealed class Generator(int seed, GeneratorOptions? options = null)
             _ => _options.WithRuns && !isInside ? RunsOperation() : KvOperation(run, isInside),
         };
     }
+
+    private RunOperation DocumentOperation(int run) => _random.Next(10) switch
+    {
+        0 => new DocumentGet(run, Key()),
+        1 or 2 => new DocumentPut(run, Key(), Plain.Map(("a", Part()), ("b", Plain.Map(("c", Part()))), ("n", (long)_random.Next(100)))),
+        3 or 4 or 5 => new DocumentSet(run, Key(), Chance(50) ? "a" : "b", Part()),
+        6 or 7 => new DocumentIncrement(run, Key(), _random.Next(-5, 6)),
+        8 => new DocumentDrop(run, Key(), Chance(50) ? "a" : "n"),
+        _ => new DocumentDelete(run, Key()),
+    };
+
+    private Plain Part() => _random.Next(6) switch
+    {
+        0 => (long)_random.Next(200),
+        1 => Text(),
+        2 => new string('y', Pick(new[] { 32, 300, 5_000 })),
+        3 => Plain.Array(1L, Text(), Plain.Map(("x", Plain.Null))),
+        4 => Plain.Map(),
+        _ => Plain.Map(("é", Text()), ("list", Plain.Array(Plain.True, 2L))),
+    };
 
     private RunOperation KvOperation(int run, bool isInside) => _random.Next(isInside ? 1 : 0, 22) switch
     {

@@ -64,6 +64,8 @@ public sealed record RunState(string? Name, int? Parent, RunStatusName Status, I
     public ImmutableSortedDictionary<string, CellEntry> Cells { get; init; } = ImmutableSortedDictionary.Create<string, CellEntry>(Utf8Order.Instance);
 
     public ImmutableList<TraceEntry> Traces { get; init; } = [];
+
+    public ImmutableSortedDictionary<string, Plain> Documents { get; init; } = ImmutableSortedDictionary.Create<string, Plain>(Utf8Order.Instance);
 }
 
 public sealed record World(ulong LastSequence, long LastCommitTime, ImmutableSortedDictionary<int, RunState> Runs)
@@ -268,6 +270,13 @@ public sealed class Model(ModelRules? rules = null)
         StateAcquire o => Acquire(o),
         StateRenew o => Renew(o),
         StateRelease o => Holds(WritableAt(o.Run, o.Name), o.Name, o.Owner) && DeleteCell(o.Run, o.Name).Equals(Plain.True),
+
+        DocumentGet o => Get(o.Run).Documents.GetValueOrDefault(ReadKey(o.Id), Plain.Absent),
+        DocumentPut o => SetDocument(o.Run, WriteKey(o.Id), o.Value),
+        DocumentSet o => SetMember(o.Run, WriteKey(o.Id), o.Member, o.Value),
+        DocumentIncrement o => Increment(o),
+        DocumentDrop o => Drop(o),
+        DocumentDelete o => DeleteDocument(o.Run, WriteKey(o.Id)),
 
         TracesRecord o => Record(o),
         TracesGet o => Get(o.Run).Traces.ElementAtOrDefault(o.Ordinal) is { } t
@@ -507,6 +516,48 @@ public sealed class Model(ModelRules? rules = null)
         return Plain.Done;
     }
 
+    // --- Documents ----------------------------------------------------------------------------------------------------
+
+    private Plain SetDocument(int run, string id, Plain value)
+    {
+        var state = Writable(run);
+        Save(run, state with { Documents = state.Documents.SetItem(id, value) });
+        return Plain.Done;
+    }
+
+    private Plain SetMember(int run, string id, string member, Plain? value)
+    {
+        var members = Writable(run).Documents.TryGetValue(id, out var document) ? document.Members! : new Dictionary<string, Plain>();
+        var others = members.Where(pair => pair.Key != member).Select(pair => (pair.Key, pair.Value));
+        return SetDocument(run, id, Plain.Map(value is null ? others : others.Append((member, value))));
+    }
+
+    private Plain Increment(DocumentIncrement o)
+    {
+        var document = Writable(o.Run).Documents.GetValueOrDefault(WriteKey(o.Id));
+        var old = document is not null && document.Members!.TryGetValue("n", out var number) ? number.AsInt64!.Value : 0;
+        Plain sum = old + o.Delta;
+        SetMember(o.Run, o.Id, "n", sum);
+        return sum;
+    }
+
+    private Plain Drop(DocumentDrop o)
+    {
+        if (!Writable(o.Run).Documents.TryGetValue(WriteKey(o.Id), out var document) || !document.Members!.ContainsKey(o.Member))
+            return false;
+        SetMember(o.Run, o.Id, o.Member, null);
+        return true;
+    }
+
+    private Plain DeleteDocument(int run, string id)
+    {
+        var state = Writable(run);
+        if (!state.Documents.ContainsKey(id))
+            return false;
+        Save(run, state with { Documents = state.Documents.Remove(id) });
+        return true;
+    }
+
     // --- State --------------------------------------------------------------------------------------------------------
 
     private CellEntry? LiveCell(int run, string name) => CellIn(Get(run), name);
@@ -722,7 +773,8 @@ public sealed class Model(ModelRules? rules = null)
         return Plain.Array([isClean, .. counts.Cast<long>().Select(count => (Plain)count)]);
     }
 
-    // What the rules above say of these is more than this model knows: trimmed and redacted events, and traces that get another ordinal.
+    // What the rules above say of these is more than this model knows: trimmed and redacted events, traces that get another ordinal, and
+    // documents, whose places are merged one by one (DocumentMergeTests, RunMergeModelTests).
     private static void SkipUnlessPlain(RunState source, RunState target, RunState known)
     {
         var shared = known.Events.Count;
@@ -730,7 +782,7 @@ public sealed class Model(ModelRules? rules = null)
             || !source.Events.Take(shared).Select(e => e.Payload is null).SequenceEqual(known.Events.Select(e => e.Payload is null));
         var times = source.Traces.Skip(known.Traces.Count).Select(t => t.Timestamp).ToList();
         if (source.EventFloor > 0 || target.EventFloor > 0 || isRedacted || target.Traces.Count != known.Traces.Count
-            || !times.Order().SequenceEqual(times))
+            || !times.Order().SequenceEqual(times) || !source.Documents.SequenceEqual(known.Documents))
             throw new Skipped();
     }
 

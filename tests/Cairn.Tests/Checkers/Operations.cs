@@ -143,6 +143,27 @@ public sealed record KvScan(int Run, string From, string? To, int Limit, bool Re
 /// <summary>Number; prefix null = all.</summary>
 public sealed record KvCount(int Run, string? Prefix) : RunOperation(Run);
 
+// --- Documents --------------------------------------------------------------------------------------------------------------
+// Objects whose members "a" and "b" are anything, and "n" a number.
+
+/// <summary>The document, or absent.</summary>
+public sealed record DocumentGet(int Run, string Id) : RunOperation(Run);
+
+/// <summary>Done.</summary>
+public sealed record DocumentPut(int Run, string Id, Plain Value) : RunOperation(Run);
+
+/// <summary>Done. Makes a document that is not there.</summary>
+public sealed record DocumentSet(int Run, string Id, string Member, Plain Value) : RunOperation(Run);
+
+/// <summary>The new number. Makes what is not there.</summary>
+public sealed record DocumentIncrement(int Run, string Id, long Delta) : RunOperation(Run);
+
+/// <summary>Was it there.</summary>
+public sealed record DocumentDrop(int Run, string Id, string Member) : RunOperation(Run);
+
+/// <summary>Was it there.</summary>
+public sealed record DocumentDelete(int Run, string Id) : RunOperation(Run);
+
 // --- Events -----------------------------------------------------------------------------------------------------------------
 // An event in an answer: [number, type, payload], and [number, type] when redacted.
 

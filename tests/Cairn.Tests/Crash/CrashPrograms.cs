@@ -25,6 +25,15 @@ internal static class CrashPrograms
                 new KvPut(0, "a", 1L), new KvPut(0, "b", 2L), new Sync(), new KvPut(0, "a", 3L), new EventsAppend(0, "note", Fields(1)),
                 new StateSet(0, "cell", 4L), new KvDelete(0, "b"), new Sync(), new KvPut(0, "c", 5L),
             ]),
+            ["documents"] = (Durability.Strict,
+            [
+                new DocumentPut(0, "d", Plain.Map(("a", Plain.Map(("x", 1L))), ("b", Large))),
+                new DocumentSet(0, "d", "a", Plain.Array(1L, 2L)),
+                Together(
+                    new DocumentIncrement(0, "d", 2), new DocumentSet(0, "e", "b", 1L), new DocumentDrop(0, "d", "b"),
+                    new KvPut(0, "a", 1L)),
+                new Checkpoint(), new DocumentIncrement(0, "d", 3), new DocumentDelete(0, "e"), new DocumentSet(0, "e", "a", 5L),
+            ]),
             ["transactions over two runs"] = (Durability.Strict,
             [
                 new RunsBegin(1, "alpha", null, [], Plain.Map()),

@@ -64,6 +64,8 @@ internal sealed class RecoveredWorld
             Items[$"{at}/kv/{key}"] = $"{EngineSubject.ToPlain(found.Value)} @{version(found.Version)} {Expiry(found.Expiry)}";
         foreach (var (name, cell) in EngineSubject.All(cursor => run.State.Scan(new ScanOptions { Limit = 100, Cursor = cursor })))
             Items[$"{at}/state/{name}"] = $"{Holder(cell.Value)} #{cell.Counter.Value} {Expiry(cell.Expiry)}";
+        foreach (var (id, document) in EngineSubject.All(cursor => run.Json.Scan(new ScanOptions { Limit = 100, Cursor = cursor })))
+            Items[$"{at}/json/{id}"] = EngineSubject.ToPlain(document).ToString();
         AddEvents(run.Events, at);
         AddTraces(run.Traces, number, at);
     }
@@ -114,6 +116,8 @@ internal sealed class RecoveredWorld
                 all[$"{at}/kv/{key}"] = $"{e.Value} @{(Plain)e.Version} {e.Expiry}";
             foreach (var (name, cell) in run.Cells.Where(pair => pair.Value.Value is not null && !(pair.Value.Expiry <= live)))
                 all[$"{at}/state/{name}"] = $"{cell.Value} #{cell.Counter} {cell.Expiry}";
+            foreach (var (id, document) in run.Documents)
+                all[$"{at}/json/{id}"] = document.ToString();
             foreach (var e in run.KeptEvents)
                 all[$"{at}/events/{e.Number}"] = $"{e.Type} {(e.Payload is { } payload ? payload : "redacted")}";
             all[$"{at}/chain"] = $"{true} {run.KeptEvents.Count()}";

@@ -237,7 +237,7 @@ public class DocumentIndexTests
         var filter = random.Next(8) == 0 ? null : Random(random, 2);
         var order = Enumerable.Range(0, random.Next(3))
             .Select(_ => new QueryOrder(Paths[random.Next(Paths.Length)], random.Next(2) == 0)).ToList();
-        var all = json.Scan().ToDictionary(pair => pair.Key, pair => pair.Value);
+        var all = json.Scan(new ScanOptions { Limit = 1_000 }).ToDictionary(pair => pair.Key, pair => pair.Value);
         var expected = all.Where(pair => filter?.Matches(pair.Value) ?? true).Select(pair => pair.Key).ToHashSet();
         var options = new QueryOptions { OrderBy = order, Limit = random.Next(1, 4) };
         var plan = json.Explain(filter, options);
@@ -344,6 +344,36 @@ public class DocumentIndexTests
         Assert.Equal(["one"], plan.Indexes);
         var both = world.Run.Json.Explain(Filter.Parse("a eq 3 and b eq 5"));
         Assert.Equal((QueryPlanKind.Index, 1), (both.Kind, both.Rows));
+    }
+
+    // ---- many at once -----------------------------------------------------------------------------------------------------------
+
+    [Fact]
+    [Trait("Requirement", "IDX-2")]
+    public async Task IDX_2_Documents_are_indexed_while_others_change_them()
+    {
+        using var db = CairnDatabase.OpenInMemory(new CairnOptions { RandomSeed = 5 });
+        db.Engine.IndexJob!.StepMax = 3;
+        for (var n = 0; n < 400; n++)
+            db.Default.Json.Create($"e{n}", Value.Object(("a", n % 10), ("list", Value.Array(n % 3, "t1"))));
+        foreach (var path in new DocumentPath[] { "$.a", "$.list", "$.b" })
+            db.Default.Indexes.Define("by " + path, Over(path));
+        await Task.WhenAll(Enumerable.Range(0, 4).Select(writer => Task.Run(() =>
+        {
+            var random = new Random(writer);
+            for (var n = 0; n < 300; n++)
+            {
+                Do(random, db.Default.Json);
+                db.Default.Json.Set($"e{random.Next(400)}", random.Next(2) == 0 ? "$.a" : "$.list[0]", random.Next(10));
+            }
+        })));
+        while (db.Default.Indexes.List().Any(index => index.State == IndexState.Building))
+            await Task.Delay(5, TestContext.Current.CancellationToken);
+
+        CheckItems(db, db.Default.Id, "behind the writers");
+        var random = new Random(9);
+        for (var n = 0; n < 10; n++)
+            CheckAnswer(db.Default.Json, random, []);
     }
 
     // ---- unique -----------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ namespace Cairn.Tests.Transactions;
 [Trait("Model", "State")]
 [Trait("Model", "Traces")]
 [Trait("Model", "Runs")]
+[Trait("Model", "Json")]
 public sealed class EngineModelTests(ITestOutputHelper output)
 {
     private const int Operations = 7_000;
@@ -24,7 +25,8 @@ public sealed class EngineModelTests(ITestOutputHelper output)
         var seed = Seeds.Begin(nameof(M1_The_engine_answers_every_program_as_the_model_does));
         var program = Program(
             seed, Seeds.Scaled(Operations), new GeneratorOptions(
-                CheckpointEvery: 37, CompactEvery: 101, BackUpEvery: 997, ForksPast: mode != Durability.InMemory, MergeEvery: 13));
+                CheckpointEvery: 37, CompactEvery: 101, BackUpEvery: 997, ForksPast: mode != Durability.InMemory, MergeEvery: 13,
+                DocumentShare: 10));
         var clock = System.Diagnostics.Stopwatch.StartNew();
         Answers(program, mode);
         Ledger.Add("M1", $"operations as the model, {mode}", seed, program.Count, clock.Elapsed);
@@ -119,7 +121,8 @@ public sealed class EngineModelTests(ITestOutputHelper output)
         var seed = kept != 0 ? kept : Seeds.Begin(nameof(M1_A_budget_of_memory_is_invisible));
         var program = Program(
             seed, Seeds.Scaled(Operations / 2),
-            new GeneratorOptions(RestartEvery: 300, CheckpointEvery: 61, CompactEvery: 151, BackUpEvery: 997));
+            new GeneratorOptions(
+                RestartEvery: 300, CheckpointEvery: 61, CompactEvery: 151, BackUpEvery: 997, DocumentShare: kept == 0 ? 10 : 0));
         var clock = System.Diagnostics.Stopwatch.StartNew();
         var first = default(EngineSubject);
         Answers(

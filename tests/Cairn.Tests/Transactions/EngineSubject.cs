@@ -212,7 +212,7 @@ internal sealed class EngineSubject : IModelSubject
                 return new Result(ErrorCode.None, answer);
             if (_slots.GetValueOrDefault(operation.Run) is not { Run: { } run } slot)
                 throw new NoHandleException();
-            var door = new Door(this, slot, run.Kv, run.Events, run.State, run.Traces, null, isInside: false);
+            var door = new Door(this, slot, run.Kv, run.Events, run.State, run.Traces, run.Json, null, isInside: false);
             return new Result(ErrorCode.None, door.Answer(operation, expected)());
         }
         catch (HistoryTrimmedException) when (operation is RunsMerge)
@@ -248,7 +248,7 @@ internal sealed class EngineSubject : IModelSubject
         var doors = numbers.ToDictionary(number => number, number =>
         {
             var inside = transaction.On(_slots[number].Id);
-            return new Door(this, _slots[number], inside.Kv, inside.Events, inside.State, inside.Traces, inside, isInside: true);
+            return new Door(this, _slots[number], inside.Kv, inside.Events, inside.State, inside.Traces, inside.Json, inside, isInside: true);
         });
         var answers = operation.Body.Select((o, i) => One(doors[o.Run], o, expected.Inner![i])).ToList();
         var refusal = ErrorCode.None;
@@ -475,7 +475,7 @@ internal sealed class EngineSubject : IModelSubject
     // ---- primitives ----------------------------------------------------------------------------------------------------------
 
     /// <summary>The primitives of one run, outside a transaction or in one.</summary>
-    private sealed class Door(EngineSubject subject, Slot slot, Kv kv, Events events, State state, Traces traces, TransactionRun? run, bool isInside)
+    private sealed class Door(EngineSubject subject, Slot slot, Kv kv, Events events, State state, Traces traces, Json json, TransactionRun? run, bool isInside)
     {
         internal bool HasBrokenRequirement { get; private set; }
 
@@ -500,7 +500,8 @@ internal sealed class EngineSubject : IModelSubject
                     var changed = state.CompareAndSet(o.Name, Expected(expected), ToValue(o.Value));
                     return () => (long)changed.Counter.Value;
                 default:
-                    var answer = OfKv(operation, expected) ?? OfEvents(operation) ?? OfState(operation, expected) ?? OfTraces(operation) ?? OfRun(operation);
+                    var answer = OfKv(operation, expected) ?? OfEvents(operation) ?? OfState(operation, expected) ?? OfTraces(operation)
+                        ?? OfDocuments(operation) ?? OfRun(operation);
                     return () => answer;
             }
         }
@@ -659,6 +660,29 @@ internal sealed class EngineSubject : IModelSubject
         private static Plain Show(TransitionResult result) => Plain.Array(ToPlain(result.Value), (long)result.Counter.Value);
 
         private Counter Token(string name, string owner) => slot.Tokens.GetValueOrDefault((name, owner), Nowhere);
+
+        private Plain? OfDocuments(RunOperation operation)
+        {
+            switch (operation)
+            {
+                case DocumentGet o:
+                    return ToPlain(json.Get(o.Id));
+                case DocumentPut o:
+                    json.Put(o.Id, ToValue(o.Value));
+                    return Plain.Done;
+                case DocumentSet o:
+                    json.Set(o.Id, $"$.{o.Member}", ToValue(o.Value));
+                    return Plain.Done;
+                case DocumentIncrement o:
+                    return ToPlain(json.Increment(o.Id, "$.n", o.Delta));
+                case DocumentDrop o:
+                    return json.Delete(o.Id, $"$.{o.Member}");
+                case DocumentDelete o:
+                    return json.Delete(o.Id);
+                default:
+                    return null;
+            }
+        }
 
         private Plain? OfTraces(RunOperation operation)
         {
