@@ -346,6 +346,32 @@ public class DocumentIndexTests
         Assert.Equal((QueryPlanKind.Index, 1), (both.Kind, both.Rows));
     }
 
+    // ---- building ---------------------------------------------------------------------------------------------------------------
+
+    // A build was told as a job at nine tenths of what it can do, so that it went on soon: and health told people to look after it.
+    [Fact]
+    [Trait("Requirement", "IDX-2")]
+    public void IDX_2_An_index_that_is_being_built_is_no_reason_to_worry()
+    {
+        using var world = new TestDatabase(Durability.Buffered);
+        for (var n = 0; n < 60; n++)
+            world.Run.Json.Create($"d{n}", Value.Object(("a", n)));
+        world.Db.Engine.IndexJob!.StepMax = 1;
+        world.Db.Engine.IndexJob.Turn = TimeSpan.Zero;
+        world.Run.Indexes.Define("by-a", Over("$.a"));
+        for (var turn = 0; turn < 40; turn++)
+        {
+            world.Clock.Advance(TimeSpan.FromMilliseconds(50));
+            world.Maintain();
+            var job = world.Db.Maintenance.Single(one => one.Name == "indexes");
+            Assert.False(job.IsWarned);
+            Assert.True(job.Recommendation is JobRecommendation.Excellent or JobRecommendation.Good, $"{job.Recommendation}");
+            Assert.Equal(HealthStatus.Healthy, world.Db.Health.Status);
+        }
+
+        Assert.Equal(IndexState.Building, world.Run.Indexes.Get("by-a")!.State);
+    }
+
     // ---- many at once -----------------------------------------------------------------------------------------------------------
 
     [Fact]
