@@ -285,7 +285,8 @@ public sealed class ModelTests(ITestOutputHelper output)
                     (outcomes.TryGetValue(operation.GetType().Name, out var set) ? set : outcomes[operation.GetType().Name] = []).Add(result.Code);
             }
 
-            var options = new GeneratorOptions(SyncEvery: 41, CheckpointEvery: 43, CompactEvery: 97, BackUpEvery: 389, ForkEvery: 53, MergeEvery: 59);
+            var options = new GeneratorOptions(
+                SyncEvery: 41, CheckpointEvery: 43, CompactEvery: 97, BackUpEvery: 389, ForkEvery: 53, MergeEvery: 59, DocumentShare: 10);
             foreach (var operation in new Generator(seed, options).Take(4_000))
             {
                 var result = model.Execute(operation);
