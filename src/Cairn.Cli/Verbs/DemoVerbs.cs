@@ -14,19 +14,7 @@ internal static class DemoVerbs
         var demo = new Verb(
             "demo", "Shows Cairn at work in a few seconds: two recorded agents, a killed process, and everything that was acknowledged.",
                 "cairn demo", Needs.Nothing,
-            call =>
-            {
-                var directory = System.IO.Directory.CreateTempSubdirectory("cairn-demo-").FullName;
-                try
-                {
-                    return Run(call, directory, call.Get(keep));
-                }
-                finally
-                {
-                    if (!call.Get(keep))
-                        System.IO.Directory.Delete(directory, recursive: true);
-                }
-            },
+            call => InDirectory(call.Get(keep), (directory, isKept) => Run(call, directory, isKept)),
             keep);
         demo.Add(StorageDemoVerbs.Demo());
         demo.Add(ReplayDemoVerbs.Demo());
@@ -48,6 +36,21 @@ internal static class DemoVerbs
         {
             Hidden = true,
         };
+    }
+
+    /// <summary>Gives a demo a directory of its own, and takes that away again unless it is kept.</summary>
+    internal static int InDirectory(bool isKept, Func<string, bool, int> run)
+    {
+        var directory = System.IO.Directory.CreateTempSubdirectory("cairn-demo-").FullName;
+        try
+        {
+            return run(directory, isKept);
+        }
+        finally
+        {
+            if (!isKept)
+                System.IO.Directory.Delete(directory, recursive: true);
+        }
     }
 
     private static int Run(Call call, string directory, bool keep)

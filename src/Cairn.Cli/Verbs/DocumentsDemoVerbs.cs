@@ -14,19 +14,7 @@ internal static class DocumentsDemoVerbs
             "documents", "Shows documents that many change at once: 64 writers of one plan without a conflict, two at one place and what "
                 + "the later one is told, queries without an index and with one. Some seconds.",
             "cairn demo documents", Needs.Nothing,
-            call =>
-            {
-                var directory = System.IO.Directory.CreateTempSubdirectory("cairn-demo-").FullName;
-                try
-                {
-                    return Run(call, Path.Combine(directory, "db"), call.Get(keep));
-                }
-                finally
-                {
-                    if (!call.Get(keep))
-                        System.IO.Directory.Delete(directory, recursive: true);
-                }
-            },
+            call => DemoVerbs.InDirectory(call.Get(keep), (directory, isKept) => Run(call, Path.Combine(directory, "db"), isKept)),
             keep);
     }
 

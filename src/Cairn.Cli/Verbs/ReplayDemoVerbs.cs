@@ -14,19 +14,7 @@ internal static class ReplayDemoVerbs
             "replay", "Shows what can be done with the past of a run, on three recorded agents that solve one task: timeline, diff "
                 + "by action, what if, replay with its proof. Some seconds.",
             "cairn demo replay", Needs.Nothing,
-            call =>
-            {
-                var directory = System.IO.Directory.CreateTempSubdirectory("cairn-demo-").FullName;
-                try
-                {
-                    return Run(call, Path.Combine(directory, "db"), call.Get(keep));
-                }
-                finally
-                {
-                    if (!call.Get(keep))
-                        System.IO.Directory.Delete(directory, recursive: true);
-                }
-            },
+            call => DemoVerbs.InDirectory(call.Get(keep), (directory, isKept) => Run(call, Path.Combine(directory, "db"), isKept)),
             keep);
     }
 

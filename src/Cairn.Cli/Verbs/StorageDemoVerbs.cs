@@ -28,16 +28,7 @@ internal static class StorageDemoVerbs
                 var count = call.Get(memories);
                 if (count is < Memories.CountMin or > Memories.CountMax)
                     throw new UsageException($"--memories is {count}: give {Memories.CountMin} to {Memories.CountMax}.");
-                var directory = System.IO.Directory.CreateTempSubdirectory("cairn-demo-").FullName;
-                try
-                {
-                    return Run(call, new Memories(count), directory, call.Get(keep));
-                }
-                finally
-                {
-                    if (!call.Get(keep))
-                        System.IO.Directory.Delete(directory, recursive: true);
-                }
+                return DemoVerbs.InDirectory(call.Get(keep), (directory, isKept) => Run(call, new Memories(count), directory, isKept));
             },
             memories, keep);
     }

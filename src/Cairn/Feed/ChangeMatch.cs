@@ -94,7 +94,8 @@ internal sealed class ChangeMatch
     private bool TakesTrace(in Operation operation)
     {
         var order = OrderOf(operation);
-        return (_types is null || _types.Takes(Utf8.GetBytes(NameOf(order.Type)))) && (_tags is null || order.Tags.Any(_tags.Contains));
+        return (_types is null || _types.Takes(Utf8.GetBytes(TraceContent.WordOf(order.Type))))
+            && (_tags is null || order.Tags.Any(_tags.Contains));
     }
 
     /// <summary>The key of the operation is that of a key-value or a state cell, or the id of a document.</summary>
@@ -109,16 +110,6 @@ internal sealed class ChangeMatch
         Fields.TryRead(operation.Body, out var fields) && TraceContent.TryReadOrder(fields, out var order)
             ? order
             : throw new MalformedPayloadException("a trace");
-
-    internal static string NameOf(TraceType type) => type switch
-    {
-        TraceType.ToolCall => "tool_call",
-        TraceType.Decision => "decision",
-        TraceType.Query => "query",
-        TraceType.Thought => "thought",
-        TraceType.Error => "error",
-        _ => "custom",
-    };
 }
 
 /// <summary>Makes changes of operations. Total over what <see cref="TransactionPayload"/> lets through: what is not an operation of this
@@ -157,7 +148,7 @@ internal readonly struct ChangeDecoder(OperationTable operations, ChangeOptions 
                 break;
             case OperationCode.TraceRecord:
                 var order = ChangeMatch.OrderOf(operation);
-                change = change with { Type = ChangeMatch.NameOf(order.Type), Tags = order.Tags };
+                change = change with { Type = TraceContent.WordOf(order.Type), Tags = order.Tags };
                 break;
             case OperationCode.KvIncrement:
                 var kept = BinaryPrimitives.ReadInt64LittleEndian(operation.Body[16..]);

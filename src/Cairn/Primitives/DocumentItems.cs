@@ -118,7 +118,10 @@ internal sealed class UniqueRows
         {
             if (!_items[item] || Mutant.Is("unique-unchecked"))
                 continue;                                    // it went again
-            if (!IsRival(index, item, id))
+            var isRival = IsRival(index, item, id, out var unfit);
+            if (unfit is not null)
+                throw unfit;
+            if (!isRival)
                 continue;
             var row = item[..^id.Length];
             if (holders.TryGetValue(row, out var other) && !other.AsSpan().SequenceEqual(id))
@@ -151,7 +154,10 @@ internal sealed class UniqueRows
                 continue;
             foreach (var item in items)
             {
-                if (IsRival(index, item, id) && !holders.TryAdd(item[..^id.Length], id) && found.Count < NamedMax + 1)
+                var isRival = IsRival(index, item, id, out var unfit);
+                if (unfit is not null)
+                    return unfit;
+                if (isRival && !holders.TryAdd(item[..^id.Length], id) && found.Count < NamedMax + 1)
                     found.Add($"'{Text(holders[item[..^id.Length]])}' and '{Text(id)}'");
             }
         }
@@ -172,15 +178,17 @@ internal sealed class UniqueRows
     }
 
     // What is cut, or more than are kept, could not be told apart.
-    private static bool IsRival(StoredIndex index, byte[] item, ReadOnlySpan<byte> id)
+    private static bool IsRival(StoredIndex index, byte[] item, ReadOnlySpan<byte> id, out CairnException? unfit)
     {
+        unfit = null;
         var rest = item.AsSpan(IndexItems.PrefixBytes);
         if (rest[0] == IndexItems.Overflow)
         {
-            throw new CairnException(
+            unfit = new CairnException(
                 ErrorCode.ConstraintViolation,
                 $"Document '{Text(id)}' has more than {IndexItems.ItemsMax} values at {Paths(index)}, and the index '{index.Name}' is "
                     + "unique. Keep fewer there, or drop the index.");
+            return false;
         }
 
         for (var i = 0; i < index.Paths.Length; i++)
@@ -190,10 +198,11 @@ internal sealed class UniqueRows
                 return false;
             if (IndexItems.IsCut(part[0] == IndexItems.Element ? part[1..] : part))
             {
-                throw new CairnException(
+                unfit = new CairnException(
                     ErrorCode.ConstraintViolation,
                     $"Document '{Text(id)}' has a value of more than {IndexItems.KeptBytes / index.Paths.Length} bytes at {Paths(index)}, "
                         + $"and the index '{index.Name}' is unique. Keep a shorter one, or drop the index.");
+                return false;
             }
 
             rest = rest[part.Length..];

@@ -110,6 +110,22 @@ internal sealed class NodeList
     private readonly record struct Item(ulong Node, int At, int PartBytes, int KeptBytes, int StoredBytes, bool IsValueKept);
 }
 
+/// <summary>Lists that are used again, of the thread.</summary>
+internal static class NodeLists
+{
+    [ThreadStatic]
+    private static Stack<NodeList>? _free;
+
+    internal static NodeList Rent()
+    {
+        var list = _free is { Count: > 0 } free ? free.Pop() : new NodeList();
+        list.Clear();
+        return list;
+    }
+
+    internal static void Return(NodeList list) => (_free ??= new Stack<NodeList>()).Push(list);
+}
+
 /// <summary>What is known of a document as a whole. Little-endian: u64 next node, i64 bytes of its canonical encoding.</summary>
 internal struct DocumentHeader
 {

@@ -787,22 +787,6 @@ internal ref partial struct DocumentTree<TNodes>
     }
 }
 
-/// <summary>Lists that are used again, of the thread.</summary>
-internal static class NodeLists
-{
-    [ThreadStatic]
-    private static Stack<NodeList>? _free;
-
-    internal static NodeList Rent()
-    {
-        var list = _free is { Count: > 0 } free ? free.Pop() : new NodeList();
-        list.Clear();
-        return list;
-    }
-
-    internal static void Return(NodeList list) => (_free ??= new Stack<NodeList>()).Push(list);
-}
-
 /// <summary>Opens documents.</summary>
 internal static class DocumentTrees
 {

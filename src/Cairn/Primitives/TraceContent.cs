@@ -95,7 +95,7 @@ internal static class TraceContent
 
     /// <summary>A type as text has it: <c>tool_call</c>, <c>decision</c>, <c>query</c>, <c>thought</c>, <c>error</c>,
     /// <c>custom</c>.</summary>
-    private static string WordOf(TraceType type) => type switch
+    internal static string WordOf(TraceType type) => type switch
     {
         TraceType.ToolCall => "tool_call",
         TraceType.Decision => "decision",

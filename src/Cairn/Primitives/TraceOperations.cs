@@ -166,7 +166,7 @@ internal sealed class TraceOperations : OperationSet
 
     internal override WriteCount CountIndexWrites(in Operation operation, RunState run)
     {
-        if (operation.Key.Length != TraceId.Size)
+        if (IndexSet.Of(run).IsEmpty || operation.Key.Length != TraceId.Size)
             return default;
         var id = TraceId.Read(operation.Key);
         if (operation.Code == (byte)OperationCode.TraceRedact)

@@ -75,7 +75,7 @@ internal abstract class OperationSet
     /// looked at: a fork of the past that only begins, or ends, reads nothing of it.</summary>
     internal virtual bool HasItems => false;
 
-    /// <summary>Under the run's lock, of a run with secondary indexes: what <see cref="Apply"/> will write into them.</summary>
+    /// <summary>Under the run's lock: what <see cref="Apply"/> will write into the run's secondary indexes.</summary>
     internal virtual WriteCount CountIndexWrites(in Operation operation, RunState run) => default;
 
     /// <summary>Changes the store. A function of the operation, the sequence, the time and the store alone. False when the bytes
@@ -391,9 +391,7 @@ internal sealed class OperationTable
 
     /// <summary>Under the run's lock: what one operation will write into them.</summary>
     internal WriteCount CountIndexWrites(in Operation operation, RunState run) =>
-        Find((OperationCode)operation.Code) is { HasItems: true } set && !IndexSet.Of(run).IsEmpty
-            ? set.CountIndexWrites(operation, run)
-            : default;
+        Find((OperationCode)operation.Code) is { HasItems: true } set ? set.CountIndexWrites(operation, run) : default;
 
     /// <summary>Without a lock: brings the large values that the operations of a part will look at into the cache.</summary>
     internal void ReadAhead(Span<byte> part, RunState run)

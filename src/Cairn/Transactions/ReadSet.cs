@@ -47,10 +47,10 @@ internal sealed class ReadSet(ulong sequence)
         {
             if (written.AsSpan().SequenceCompareTo(from) < 0 || (to.Length > 0 && written.AsSpan().SequenceCompareTo(to) >= 0))
                 continue;
-            if (written[0] == StoreKeys.JsonNode)
-                AddRange(run, from, to);
-            else
+            if (written[0] != StoreKeys.JsonNode)
                 AddPoint(run, written);
+            else if (!For(run).Ranges.Contains((from, to)))
+                For(run).Ranges.Add((from, to));             // once, however many of its keys are written
         }
     }
 

@@ -1,6 +1,7 @@
 using Cairn.Codec;
 using Cairn.Documents;
 using Cairn.Primitives;
+using Cairn.Tests.Documents;
 using Cairn.Tests.Transactions;
 using Xunit;
 
@@ -494,16 +495,7 @@ public class IndexTests
     private static Filter Random(Random random, int depth)
     {
         if (depth > 0 && random.Next(2) == 0)
-        {
-            var parts = Enumerable.Range(0, random.Next(2, 4)).Select(_ => Random(random, depth - 1)).ToList();
-            return random.Next(5) switch
-            {
-                0 => Filter.Not(parts[0]),
-                < 3 => Filter.Or(parts),
-                _ => Filter.And(parts),
-            };
-        }
-
+            return RandomFilters.Join(random, () => Random(random, depth - 1));
         Value[] values = [.. Pool, "red", "green", "m1", "thought"];
         var (path, value) = (Paths[random.Next(Paths.Length)], values[random.Next(values.Length)]);
         return random.Next(11) switch
