@@ -25,8 +25,8 @@ public sealed record IndexDefinition
     /// what an Object holds is not.</summary>
     public required IReadOnlyList<DocumentPath> Paths { get; init; }
 
-    /// <summary>Of documents alone: no two of a run may have the same values at all the paths, and of an Array there each element
-    /// counts. It is checked where a commit ends, under the run's lock; one that would break it is refused with
+    /// <summary>Of documents alone: no two of a run may have the same values at all the paths, and of an Array there each element counts,
+    /// against those of other Arrays. It is checked where a commit ends, under the run's lock; one that would break it is refused with
     /// <see cref="ErrorCode.ConstraintViolation"/>, which names the document that has the value. A document with nothing at one of the
     /// paths, or an Array's Array or an Object, is nobody's rival. Such an index is built by the commit that defines it, which other
     /// writers of the run wait for.</summary>
