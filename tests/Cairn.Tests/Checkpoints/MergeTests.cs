@@ -336,24 +336,39 @@ public class MergeTests
         Check(test, held);
     }
 
-    [Fact]
-    public void The_maintainer_merges_by_itself()
+    // A merge waits until readers have left, and the epoch that they stand in is that of the process: a reader of another test can hold
+    // it through all the turns that were given here, and the files that it replaces go behind a later checkpoint. So this failed twice in
+    // whole runs (seeds 78425388942057 and 74182267353634, which pass alone); with a reader that stands there on purpose it fails each time
+    // unless the life goes on a little when the reader has left.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_maintainer_merges_by_itself(bool isHeldUp)
     {
+        using var elsewhere = new TestDatabase(Durability.InMemory);
         var random = new Random((int)Seeds.Begin("merges by itself"));
         var held = new Dictionary<string, string>();
         using var test = new TestDatabase(Durability.Buffered, Small);
+        var reader = isHeldUp ? elsewhere.Db.Engine.Find(elsewhere.Run.Id).Store.Read() : default;
         for (var i = 0; i < 30; i++)
+            Live();
+        if (isHeldUp)
+            reader.Dispose();
+        var until = Environment.TickCount64 + 20_000;
+        while (Files(test.Storage).Count > 10 && Environment.TickCount64 < until)
+            Live();
+        Assert.True(test.Db.Engine.Merger!.Merges >= (isHeldUp ? 1 : 4));
+        Assert.InRange(Files(test.Storage).Count, 1, 10);
+        var job = test.Db.Maintenance.Single(job => job.Name == "merge");
+        Assert.Equal((test.Db.Engine.Merger!.Merges, test.Db.Engine.Merger!.BytesWritten), (job.Items, job.BytesWritten));
+        Check(test, held);
+
+        void Live()
         {
             Fill(test, 1, random, held);
             for (var turn = 0; turn < 12; turn++)
                 test.Maintain();
         }
-
-        Assert.True(test.Db.Engine.Merger!.Merges > 3);
-        Assert.InRange(Files(test.Storage).Count, 1, 10);
-        var job = test.Db.Maintenance.Single(job => job.Name == "merge");
-        Assert.Equal((test.Db.Engine.Merger!.Merges, test.Db.Engine.Merger!.BytesWritten), (job.Items, job.BytesWritten));
-        Check(test, held);
     }
 
     [Fact]
