@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using Cairn.Codec;
@@ -16,6 +17,7 @@ namespace Cairn;
 public class EventsView
 {
     private const byte ListingTypes = StoreKeys.EventStream + 1;
+    private const byte ListingQuery = 0x3F;
 
     /// <summary>Events that a follower reads at a time.</summary>
     private const int FollowChunk = 256;
@@ -160,6 +162,52 @@ public class EventsView
             at.ThrowIfNotReadable();
         }
     }
+
+    /// <summary>Events that a filter holds for, a page at a time. Paths lead into an object of <c>number</c>, <c>type</c>, <c>time</c>
+    /// (microseconds: commit time, of an imported event the time that it had), <c>payload</c>, <c>causes</c> (numbers) and
+    /// <c>redacted</c>; and to <c>$key</c> (the number as <c>#5</c>), <c>$version</c> (the commit that appended it) and <c>$time</c> (as
+    /// time), which are no parts of the whole. A redacted event has no payload, and what was not said is not there. What retention has let
+    /// go of is not found. Indexes (<see cref="Run.Indexes"/>) make it quicker and change no answer; <see cref="Explain"/> tells how it is
+    /// done. In a transaction it has read what it looked at: a redaction and a trim of that are conflicts, and an append is one where it
+    /// comes into what an index was asked for, or where the query saw the end.</summary>
+    /// <param name="filter">Null = all.</param>
+    /// <param name="options">Order and page; null = the first page by number.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.CursorExpired"/>; <see cref="ErrorCode.InvalidArgument"/>: a cursor of
+    /// another query.</exception>
+    /// <exception cref="LimitException">The filter, the order or the page is too large.</exception>
+    public Page<EventRecord> Query(Filter? filter = null, QueryOptions? options = null)
+    {
+        var records = new List<EventRecord>();
+        var found = Find(
+            filter, options,
+            (at, _, thing, _) => records.Add(new EventsView(Engine, at).Get(BinaryPrimitives.ReadUInt64BigEndian(thing))!));
+        return new Page<EventRecord>(records, found.Cursor, new Sequence(found.Sequence));
+    }
+
+    /// <summary>As <see cref="Query"/>, and of each event only some places.</summary>
+    /// <param name="paths">The places; at most <see cref="Limits.ManyItemsMax"/>.</param>
+    /// <param name="filter">Null = all.</param>
+    /// <param name="options">Order and page; null = the first page by number.</param>
+    /// <returns>An Object for each: what is at the places, by their texts (<see cref="DocumentPath.ToString"/>). A place where nothing
+    /// is has no member.</returns>
+    /// <inheritdoc cref="Query" path="/exception"/>
+    public Page<Value> Select(IReadOnlyList<DocumentPath> paths, Filter? filter = null, QueryOptions? options = null)
+    {
+        var places = SelectedPlaces.Of(paths, Engine.Limits);
+        var rows = new List<Value>();
+        var found = Find(filter, options, (at, things, thing, asked) => rows.Add(things.Read(at, thing, asked, places)));
+        return new Page<Value>(rows, found.Cursor, new Sequence(found.Sequence));
+    }
+
+    /// <summary>How a page of a query is made: makes it, and tells.</summary>
+    /// <param name="filter">Null = all.</param>
+    /// <param name="options">Order and page; null = the first page by number.</param>
+    /// <inheritdoc cref="Query" path="/exception"/>
+    public QueryPlan Explain(Filter? filter = null, QueryOptions? options = null) => Find(filter, options, null).Plan;
+
+    private QueryPage Find(
+        Filter? filter, QueryOptions? options, Action<Scope, IndexedThings, byte[], AskedThing>? each) => Queries.Run(
+        Scope, Engine.Cursors, Engine.Pins, IndexTarget.Events, ListingQuery, filter, options ?? QueryOptions.None, each);
 
     /// <summary>Number of events that are kept. Costs the same at any size.</summary>
     public long Count()

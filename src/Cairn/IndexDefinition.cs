@@ -9,6 +9,9 @@ public enum IndexTarget
     /// <summary>Documents (<see cref="Run.Json"/>): what stands at places of them; see
     /// <see cref="JsonView.Query(Filter, QueryOptions)"/>.</summary>
     Documents = 1,
+
+    /// <summary>Events: number, type, time and what is in the payload; see <see cref="EventsView.Query"/>.</summary>
+    Events = 2,
 }
 
 /// <summary>What an index is over, and which places in it.</summary>

@@ -6,7 +6,7 @@ using Cairn.Transactions;
 namespace Cairn;
 
 /// <summary>Secondary indexes of a run: they make queries quicker (<see cref="TracesView.Query"/>,
-/// <see cref="JsonView.Query(Filter, QueryOptions)"/>) and never change an answer. Defining
+/// <see cref="JsonView.Query(Filter, QueryOptions)"/>, <see cref="EventsView.Query"/>) and never change an answer. Defining
 /// one is quick; it is built in the background, and kept by every commit from then on. On <see cref="Run.Indexes"/> each call is a
 /// transaction of its own; on <see cref="Transaction"/> it takes part in that. A fork inherits them. Thread-safe on a run; a
 /// transaction belongs to one thread at a time.</summary>
@@ -28,7 +28,7 @@ public sealed class Indexes
     /// <returns>Sequence of the commit; <see cref="Sequence.None"/> inside a transaction.</returns>
     /// <exception cref="CairnException"><see cref="ErrorCode.AlreadyExists"/>; <see cref="ErrorCode.InvalidName"/>;
     /// <see cref="ErrorCode.InvalidArgument"/>: no path, more than <see cref="IndexDefinition.PathsMax"/>, one twice, the whole
-    /// document, of traces a place that only a query knows (<c>$version</c>, <c>$time</c>) or uniqueness, a unique one inside a
+    /// document, of traces and events a place that only a query knows (<c>$version</c>, <c>$time</c>) or uniqueness, a unique one inside a
     /// transaction; <see cref="ErrorCode.ConstraintViolation"/>: it would be unique, and documents have the same value, which are named;
     /// <see cref="ErrorCode.RunClosed"/>.</exception>
     /// <exception cref="LimitException">The run has <see cref="Limits.IndexesMax"/>, or the name is too long.</exception>

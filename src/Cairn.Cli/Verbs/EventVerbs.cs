@@ -363,11 +363,13 @@ internal static class EventVerbs
         yield return ("hash", record.Hash.ToString());
     }
 
-    private static int Table(Call call, IEnumerable<EventRecord> events) => call.List(
-        events,
-        Members,
-        new Column<EventRecord>("number", record => record.Number.ToString(), Justify.Right),
+    private static int Table(Call call, IEnumerable<EventRecord> events) => call.List(events, Members, Columns);
+
+    internal static Column<EventRecord>[] Columns =>
+    [
+        new("number", record => record.Number.ToString(), Justify.Right),
         Column<EventRecord>.OfTime("time", record => record.Time),
-        new Column<EventRecord>("type", record => record.Type),
-        new Column<EventRecord>("payload", record => record.Payload is { } payload ? payload.ToJson() : "(redacted)"));
+        new("type", record => record.Type),
+        new("payload", record => record.Payload is { } payload ? payload.ToJson() : "(redacted)"),
+    ];
 }

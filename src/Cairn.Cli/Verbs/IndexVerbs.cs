@@ -40,7 +40,9 @@ internal static class IndexVerbs
         };
         return new Verb(
             "create", "Defines an index and waits until it is built.",
-            "cairn index create owner /owner /due --on documents\ncairn index create mail /mail --on documents --unique", Needs.WriteRun,
+            "cairn index create owner /owner /due --on documents\ncairn index create mail /mail --on documents --unique\n"
+                + "cairn index create total /payload/total --on events",
+            Needs.WriteRun,
             call =>
             {
                 if (call.Get(unique) && call.Get(noWait))
@@ -151,8 +153,12 @@ internal static class IndexVerbs
         call.Streams.Out.Flush();
         call.Watched($"building {name}", (progress, cancellationToken) =>
         {
-            var things = progress is null ? 0
-                : index.Definition.Target == IndexTarget.Documents ? run.Json.Count() : run.Traces.Count();
+            var things = progress is null ? 0 : index.Definition.Target switch
+            {
+                IndexTarget.Documents => run.Json.Count(),
+                IndexTarget.Events => run.Events.Count(),
+                _ => run.Traces.Count(),
+            };
             while (true)
             {
                 var began = Stopwatch.GetTimestamp();
@@ -204,7 +210,7 @@ internal static class IndexVerbs
     /// <summary>What an index or a query is over.</summary>
     internal static Option<string> Target()
     {
-        var target = new Option<string>("--on") { Description = "documents or traces.", HelpName = "KIND", Required = true };
+        var target = new Option<string>("--on") { Description = "documents, traces or events.", HelpName = "KIND", Required = true };
         target.AcceptOnlyFromAmong([.. Enum.GetValues<IndexTarget>().Select(NameOf).Order(StringComparer.Ordinal)]);
         return target;
     }

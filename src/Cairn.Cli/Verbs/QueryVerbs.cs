@@ -3,7 +3,8 @@ using System.Globalization;
 
 namespace Cairn.Cli.Verbs;
 
-/// <summary><c>cairn query</c> and <c>cairn explain</c>: the documents or traces that a filter holds for, and how they are found.</summary>
+/// <summary><c>cairn query</c> and <c>cairn explain</c>: the documents, traces or events that a filter holds for, and how they are
+/// found.</summary>
 internal static class QueryVerbs
 {
     // Chosen: a page of whole documents is in memory at once, and each of them may be large. A page in an order looks at all that the
@@ -11,6 +12,7 @@ internal static class QueryVerbs
     private const int PageDocuments = 100;
 
     private static readonly DocumentPath Key = DocumentPath.Root.Member("$key");
+    private static readonly DocumentPath Number = DocumentPath.Root.Member("number");
 
     internal static Verb Query()
     {
@@ -21,9 +23,11 @@ internal static class QueryVerbs
             HelpName = "PATH",
         };
         return new Verb(
-            "query", "Prints the documents or traces that a filter holds for. What JSONPath finds within documents: 'cairn json query'.",
+            "query", "Prints the documents, traces or events that a filter holds for. What JSONPath finds within documents: "
+                + "'cairn json query'.",
             "cairn query \"owner = 'ada' and cost > 3\" --on documents --order /cost:desc --limit 20\n"
-                + "cairn query \"type = 'tool_call' and tags contains 'crm'\" --on traces --select /step/tool --select /duration",
+                + "cairn query \"type = 'tool_call' and tags contains 'crm'\" --on traces --select /step/tool --select /duration\n"
+                + "cairn query \"type = 'order' and payload.total gte 100\" --on events --order /payload/total:desc",
             Needs.ReadRun,
             call =>
             {
@@ -45,19 +49,29 @@ internal static class QueryVerbs
                             .. places.Select(place => new Column<KeyValuePair<string, Value>>(
                                 place.ToString(), pair => At(pair.Value, place))),
                         ]),
+                    (IndexTarget.Events, 0) => Print(
+                        call, parts, options, page => moment.Events.Query(filter, page), EventVerbs.Members, EventVerbs.Columns),
+                    (IndexTarget.Events, _) => PrintPlaces(
+                        call, parts, options, page => moment.Events.Select([Number, .. places], filter, page), "number", Number, places),
                     (_, 0) => Print(
                         call, parts, options, page => moment.Traces.Query(filter, page), TraceVerbs.Members, TraceVerbs.Columns),
-                    _ => Print(
-                        call, parts, options, page => moment.Traces.Select([Key, .. places], filter, page),
-                        trace => [("id", trace[Key.ToString()]), ("values", Without(trace, places.Contains(Key)))],
-                        [
-                            new Column<Value>("id", trace => trace[Key.ToString()].AsString()),
-                            .. places.Select(place => new Column<Value>(place.ToString(), trace => At(trace, place))),
-                        ]),
+                    _ => PrintPlaces(
+                        call, parts, options, page => moment.Traces.Select([Key, .. places], filter, page), "id", Key, places),
                 });
             },
             [.. parts.All, select]);
     }
+
+    // Each row is an object of the places, of which one says what the row is of.
+    private static int PrintPlaces(
+        Call call, QueryParts parts, QueryOptions options, Func<QueryOptions, Page<Value>> read, string name, DocumentPath key,
+        List<DocumentPath> places) => Print(
+        call, parts, options, read,
+        row => [(name, row[key.ToString()]), ("values", places.Contains(key) ? row : Without(row, key))],
+        [
+            new Column<Value>(name, row => Show.Text(row[key.ToString()])),
+            .. places.Select(place => new Column<Value>(place.ToString(), row => At(row, place))),
+        ]);
 
     internal static Verb Explain()
     {
@@ -76,9 +90,12 @@ internal static class QueryVerbs
                 };
                 return parts.Read(call, moment => Print(
                     call, options.Limit,
-                    IndexVerbs.TargetOf(call, parts.Target) == IndexTarget.Documents
-                        ? moment.Documents.Explain(filter, options)
-                        : moment.Traces.Explain(filter, options)));
+                    IndexVerbs.TargetOf(call, parts.Target) switch
+                    {
+                        IndexTarget.Documents => moment.Documents.Explain(filter, options),
+                        IndexTarget.Events => moment.Events.Explain(filter, options),
+                        _ => moment.Traces.Explain(filter, options),
+                    }));
             },
             [.. parts.All]);
     }
@@ -143,14 +160,13 @@ internal static class QueryVerbs
     private static string At(Value values, DocumentPath place) =>
         values.TryGetMember(place.ToString(), out var value) ? Show.Text(value) : "";
 
-    private static Value Without(Value values, bool isKeyWanted) => isKeyWanted
-        ? values
-        : Value.Object(values.AsObject().Where(member => member.Key != Key.ToString()));
+    private static Value Without(Value values, DocumentPath key) =>
+        Value.Object(values.AsObject().Where(member => member.Key != key.ToString()));
 
     // ---- parts ----------------------------------------------------------------------------------------------------------------
 
     /// <summary>Where a query is asked: now, or as it was.</summary>
-    private readonly record struct Moment(JsonView Documents, TracesView Traces);
+    private readonly record struct Moment(JsonView Documents, TracesView Traces, EventsView Events);
 
     /// <summary>Where a query goes on, as one text: the engine's cursor, and the commit that it stands at, behind which another process
     /// finds the same state again.</summary>
@@ -178,7 +194,7 @@ internal static class QueryVerbs
 
         private readonly Option<string[]> _order = new("--order")
         {
-            Description = "Order by this place, largest first with :desc; may be given up to 4 times. Default: by id.",
+            Description = "Order by this place, largest first with :desc; may be given up to 4 times. Default: by id or number.",
             HelpName = "PATH[:desc]",
         };
 
@@ -225,11 +241,11 @@ internal static class QueryVerbs
             {
                 using var now = call.Run.Snapshot();
                 if (cursor is null || cursor.Sequence == now.Sequence)
-                    return read(new Moment(now.Json, now.Traces));
+                    return read(new Moment(now.Json, now.Traces, now.Events));
             }
 
             using var view = at is null ? call.Run.At(cursor!.Sequence) : at.Read(call.Run.At, call.Run.At);
-            return read(new Moment(view.Json, view.Traces));
+            return read(new Moment(view.Json, view.Traces, view.Events));
         }
 
         // A place that ends so itself is written as a query: $['a:desc'].

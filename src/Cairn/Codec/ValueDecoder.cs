@@ -69,18 +69,8 @@ internal static class ValueDecoder
         {
             reader.Read(out var found);
             var start = reader.Offset;
-            for (var pending = 1L; pending > 0; pending--)
-            {
-                if (reader.Read(out var item) != DecodeFault.None)
-                    return false;
-                pending += item.Kind switch
-                {
-                    ValueKind.Array => item.Bits,
-                    ValueKind.Object => 2 * item.Bits,
-                    _ => 0,
-                };
-            }
-
+            if (!TryPass(ref reader))
+                return false;
             if (!found.Content.SequenceEqual(name))
                 continue;
             member = canonical[start..reader.Offset];
@@ -88,6 +78,52 @@ internal static class ValueDecoder
         }
 
         return false;
+    }
+
+    /// <summary>The encoding of an array's element, as it stands in the encoding of the array.</summary>
+    /// <param name="canonical">Judged before.</param>
+    /// <param name="index">Which; outside of the array there is none.</param>
+    /// <returns>False when it is no array or has no such element.</returns>
+    internal static bool TryFindElement(ReadOnlySpan<byte> canonical, long index, out ReadOnlySpan<byte> element)
+    {
+        element = default;
+        if (index < 0 || index >= ElementCount(canonical))
+            return false;
+        var reader = new ValueReader(canonical);
+        reader.Read(out _);
+        for (; index > 0; index--)
+        {
+            if (!TryPass(ref reader))
+                return false;
+        }
+
+        var start = reader.Offset;
+        if (!TryPass(ref reader))
+            return false;
+        element = canonical[start..reader.Offset];
+        return true;
+    }
+
+    /// <summary>Elements of an encoded array; 0 when it is none.</summary>
+    internal static long ElementCount(ReadOnlySpan<byte> canonical) =>
+        new ValueReader(canonical).Read(out var top) == DecodeFault.None && top.Kind == ValueKind.Array ? top.Bits : 0;
+
+    // One value, with all that is in it.
+    private static bool TryPass(ref ValueReader reader)
+    {
+        for (var pending = 1L; pending > 0; pending--)
+        {
+            if (reader.Read(out var item) != DecodeFault.None)
+                return false;
+            pending += item.Kind switch
+            {
+                ValueKind.Array => item.Bits,
+                ValueKind.Object => 2 * item.Bits,
+                _ => 0,
+            };
+        }
+
+        return true;
     }
 
     private static Value Build(ReadOnlySpan<byte> canonical)

@@ -91,8 +91,7 @@ internal sealed class IndexJob : MaintenanceJob
 
     private void Place(RunState run, StoredIndex index)
     {
-        var most = Math.Min(BatchMax, StepMax);
-        IndexOperations.ReadAhead(run, index, most);
+        var most = IndexOperations.ReadAhead(run, index, Math.Min(BatchMax, StepMax));
         var batch = Batch.RentOwned();
         batch.IsAllowedWhenClosed = true;
         batch.IsUpkeep = true;

@@ -12,6 +12,7 @@
 //   text          the type, and every string in the payload (EV-16)
 //   diff          length of the common prefix, then both tails; merge: appended to the end (RPL-31)
 //   replay        an Append is the event, its hash included: nothing is computed again
+//   indexes       of the run hold what an event has at their places; a redaction and a trim take it away (IndexedEvents.cs)
 //
 // E1  Numbers are dense from 0, or from the floor. Number, previous hash and hash are holes: filled under the run's lock, when the commit has its place.
 // E2  hash = SHA-256(number, type, time, SHA-256(salt, payload), previous hash); Codec/EventHash.cs is the one routine.
@@ -75,7 +76,10 @@ internal sealed class EventOperations : OperationSet
 
     internal override string Name => "events";
 
-    internal override long CountItems(scoped in StoreReader reader, ulong sequence)
+    internal override long CountItems(scoped in StoreReader reader, ulong sequence) => CountKept(reader, sequence);
+
+    /// <summary>Events from the floor on.</summary>
+    internal static long CountKept(scoped in StoreReader reader, ulong sequence)
     {
         if (!reader.TryGet([StoreKeys.EventHead], sequence, out var head))
             return 0;
@@ -134,6 +138,7 @@ internal sealed class EventOperations : OperationSet
             case OperationCode.EventConsumerCommit when holes[8] == 0:
                 return CheckMonotone(operation, holes, run);
             case OperationCode.EventTrim:
+                IndexedEvents.HoldTrimmed(operation.FullBody, run);
                 return EventTrim.Resolve(operation.FullBody, run);
             default:
                 return null;
@@ -146,7 +151,7 @@ internal sealed class EventOperations : OperationSet
             : default;
 
     /// <summary>An event that comes from elsewhere and keeps its time (E6).</summary>
-    private static bool IsCarried(in Operation operation) =>
+    internal static bool IsCarried(in Operation operation) =>
         operation.Code == (byte)OperationCode.EventAppend ? operation.HasExpiry : !operation.Key.IsEmpty;
 
     // E6. The hole of the previous hash says behind which event the first one of a commit belongs.
@@ -219,10 +224,17 @@ internal sealed class EventOperations : OperationSet
                 EventTrim.EachKey(operation.FullBody, run, visit);
                 break;
             default:
-                visit(run.Store, StoreKeys.Of(key, StoreKeys.Event, BinaryPrimitives.ReadUInt64LittleEndian(operation.FullBody)));
+                var number = BinaryPrimitives.ReadUInt64LittleEndian(operation.FullBody);
+                visit(run.Store, StoreKeys.Of(key, StoreKeys.Event, number));
+                if (run.Indexes is { IsEmpty: false })
+                    IndexedEvents.CountRedaction(number, run, visit);
                 break;
         }
     }
+
+    internal override bool HasItems => true;
+
+    internal override WriteCount CountIndexWrites(in Operation operation, RunState run) => IndexedEvents.CountWrites(operation, run);
 
     private static long TimeOf(in Operation operation, long commitTime) => operation.Code == (byte)OperationCode.EventRedact
         ? BinaryPrimitives.ReadInt64LittleEndian(operation.FullBody[^(8 + Hash256.Size)..])
@@ -271,6 +283,7 @@ internal sealed class EventOperations : OperationSet
         run.NextEvent = stored.Number + 1;
         run.EventHead = stored.Hash;
         PutHead(context);
+        IndexedEvents.Add(context, stored, time);
         return true;
     }
 
@@ -306,6 +319,7 @@ internal sealed class EventOperations : OperationSet
         var storeKey = StoreKeys.Of(key, StoreKeys.Event, BinaryPrimitives.ReadUInt64LittleEndian(operation.FullBody));
         byte[] redacted;
         int length;
+        (List<byte[]> Gone, List<byte[]> Come)? items;
         using (var reader = context.Read())
         {
             if (!reader.TryGetForApply(storeKey, out var version) || !StoredEvent.TryRead(version.Value, out var stored))
@@ -317,10 +331,13 @@ internal sealed class EventOperations : OperationSet
             stored.Body[..kept].CopyTo(body);
             BinaryPrimitives.WriteInt64LittleEndian(body[kept..], stored.TimeIn(version.Time));
             operation.FullBody[8..].CopyTo(body[(kept + 8)..]);
+            items = IndexedEvents.ItemsOfRedaction(context.Run, stored, stored.TimeIn(version.Time));
         }
 
         context.Put(storeKey, redacted.AsSpan(0, length));
         ArrayPool<byte>.Shared.Return(redacted);
+        if (items is { } changed)
+            IndexMaintenance.Change(context, changed);
         return true;
     }
 

@@ -47,6 +47,9 @@ internal ref struct EventScan
 
     internal readonly Hash256 Hash => _stored.Hash;
 
+    /// <summary>Of the operation that it is.</summary>
+    internal readonly int Bytes => _stored.Type.Length + _stored.Body.Length;
+
     internal readonly BorrowedEvent Borrowed => new(_stored, Number, Time, Sequence, IsRedacted);
 
     private readonly bool IsRedacted => _stored.IsRedacted || _events.IsRedactedHere(Number);

@@ -16,6 +16,7 @@
 // M4  In a run that never had an event, the floor is where its events will begin: how an import or a salvage goes on from where another
 //     run's were trimmed.
 // M5  Consumers keep their positions. Who reads from below the floor is told, and told where to go on; so nobody misses events unseen.
+// M6  What indexes have of an event goes with it, and is found by reading the event: so a step has a bound of bytes, too.
 
 using System.Buffers.Binary;
 using Cairn.Store;
@@ -70,6 +71,10 @@ internal sealed record EventTrim(ulong From, TrimFloor To, IReadOnlyList<Trimmed
     /// <summary>Most events in one operation. Chosen: some hundred microseconds under the run's lock.</summary>
     internal const int EventsMax = 256;
 
+    /// <summary>An operation ends behind the event that brings what goes to so many bytes: what indexes hold of events is found by
+    /// reading them. Chosen: some milliseconds.</summary>
+    internal const int BytesMax = 4 << 20;
+
     private const int NumbersPerReader = 1_024;
     private const int TypesOffset = TrimFloor.Size + 2;
 
@@ -109,13 +114,15 @@ internal sealed record EventTrim(ulong From, TrimFloor To, IReadOnlyList<Trimmed
             if (to <= from)
                 return null;
             floor = default;
+            var bytes = 0L;
             var scan = new EventScan(events, from, to, reverse: false, stackalloc byte[EventScan.BoundsBytes]);
-            while (scan.MoveNext())
+            while (bytes < BytesMax && scan.MoveNext())
             {
                 var type = scan.Type.ToArray();
                 gone[type] = gone.GetValueOrDefault(type) + 1;
-                if (scan.Number == to - 1)
-                    floor = new TrimFloor(to, scan.Hash, scan.Time);
+                bytes += scan.Bytes;
+                if (scan.Number == to - 1 || bytes >= BytesMax)
+                    floor = new TrimFloor(to = scan.Number + 1, scan.Hash, scan.Time);
             }
 
             Invariant.Check(floor.Number == to, "events have no gaps above their floor");
@@ -223,6 +230,21 @@ internal sealed record EventTrim(ulong From, TrimFloor To, IReadOnlyList<Trimmed
         return each.IsWhole && to.Number > 0 && goes <= EventsMax;
     }
 
+    /// <summary>The events that go: [from, to).</summary>
+    internal static bool TryReadNumbers(ReadOnlySpan<byte> body, out ulong from, out ulong to)
+    {
+        from = 0;
+        to = 0;
+        if (!TryRead(body, out var floor, out var types))
+            return false;
+        var goes = 0UL;
+        while (types.MoveNext())
+            goes += types.Gone;
+        to = floor.Number;
+        from = to - Math.Min(goes, to);
+        return goes > 0;
+    }
+
     /// <summary>M2: null, or that it has to be planned again.</summary>
     internal static CairnException? Resolve(ReadOnlySpan<byte> body, RunState run)
     {
@@ -263,6 +285,10 @@ internal sealed record EventTrim(ulong From, TrimFloor To, IReadOnlyList<Trimmed
 
         for (var number = to.Number - Math.Min(goes, to.Number); number < to.Number; number++)
             visit(run.Store, StoreKeys.Of(key, StoreKeys.Event, number));
+        if (run.Indexes is not { IsEmpty: false })
+            return;
+        foreach (var item in IndexedEvents.ItemsOfTrim(body, run))
+            visit(run.Store, item);
     }
 
     internal static bool Apply(ReadOnlySpan<byte> body, in ApplyContext context)
@@ -276,7 +302,7 @@ internal sealed record EventTrim(ulong From, TrimFloor To, IReadOnlyList<Trimmed
                 return false;
             ApplyBeginning(to, context);
         }
-        else if (!TryApply(to, types, context))
+        else if (!TryApply(to, types, IndexedEvents.ItemsOfTrim(body, run), context))
         {
             return false;
         }
@@ -295,7 +321,7 @@ internal sealed record EventTrim(ulong From, TrimFloor To, IReadOnlyList<Trimmed
         EventOperations.PutHead(context);
     }
 
-    private static bool TryApply(in TrimFloor to, TrimmedTypes types, in ApplyContext context)
+    private static bool TryApply(in TrimFloor to, TrimmedTypes types, List<byte[]> items, in ApplyContext context)
     {
         var from = 0UL;
         using (var reader = context.Read())
@@ -321,6 +347,12 @@ internal sealed record EventTrim(ulong From, TrimFloor To, IReadOnlyList<Trimmed
         {
             if (!Mutant.Is("trim-leaves-events"))
                 context.Delete(StoreKeys.Of(key, StoreKeys.Event, number));
+        }
+
+        foreach (var item in items)
+        {
+            if (!Mutant.Is("index-keeps-trimmed-events"))
+                context.Delete(item);
         }
 
         return true;

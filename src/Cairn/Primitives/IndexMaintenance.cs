@@ -9,70 +9,91 @@ namespace Cairn.Primitives;
 internal static class IndexMaintenance
 {
     /// <summary>A thing that was not there has been written: its items are new too.</summary>
-    internal static void Add(in ApplyContext context, IndexTarget target, ReadOnlySpan<byte> thingKey, in Value document)
+    internal static void Add<TPlaces>(in ApplyContext context, IndexTarget target, ReadOnlySpan<byte> thingKey, TPlaces places)
+        where TPlaces : IIndexedPlaces, allows ref struct
     {
         foreach (var index in IndexSet.Of(context.Run).On(target))
         {
             if (!index.Has(thingKey))
                 continue;
-            foreach (var item in IndexItems.Of(index, thingKey, document))
+            foreach (var item in IndexItems.Of(index, thingKey, places))
                 context.PutNew(item, default);
         }
     }
 
-    /// <summary>A thing that was there is another now.</summary>
-    internal static void Change(in ApplyContext context, IndexTarget target, ReadOnlySpan<byte> thingKey, in Value before, in Value after)
-    {
-        foreach (var index in IndexSet.Of(context.Run).On(target))
-        {
-            if (!index.Has(thingKey))
-                continue;
-            Change(context, IndexItems.Of(index, thingKey, before), IndexItems.Of(index, thingKey, after));
-        }
-    }
-
-    /// <summary>A thing has other items in an index now.</summary>
-    internal static void Change(in ApplyContext context, List<byte[]> before, List<byte[]> after)
-    {
-        var (gone, come) = IndexItems.Differences(before, after);
-        foreach (var item in gone)
-        {
-            if (!Mutant.Is("index-item-not-removed"))
-                context.Delete(item);
-        }
-
-        foreach (var item in come)
-            context.Put(item, default);
-    }
-
     /// <summary>Writes of <see cref="Add"/>.</summary>
-    internal static WriteCount CountAdd(RunState run, IndexTarget target, ReadOnlySpan<byte> thingKey, in Value document)
+    internal static WriteCount CountAdd<TPlaces>(RunState run, IndexTarget target, ReadOnlySpan<byte> thingKey, TPlaces places)
+        where TPlaces : IIndexedPlaces, allows ref struct
     {
         var count = default(WriteCount);
         foreach (var index in IndexSet.Of(run).On(target))
         {
             if (index.Has(thingKey))
-                count = count.And(IndexItems.Of(index, thingKey, document));
+                count = count.And(IndexItems.Of(index, thingKey, places));
         }
 
         return count;
     }
 
-    /// <summary>Writes when a thing becomes another, with their keys.</summary>
-    internal static WriteCount CountChange(
-        RunState run, IndexTarget target, ReadOnlySpan<byte> thingKey, in Value before, in Value after, StoreKeyVisitor? visit = null)
+    /// <summary>The items of a thing as it is stored, in all indexes that have reached it.</summary>
+    internal static void ItemsOf<TPlaces>(
+        RunState run, IndexTarget target, ReadOnlySpan<byte> thingKey, TPlaces places, List<byte[]> items)
+        where TPlaces : IIndexedPlaces, allows ref struct
     {
-        var count = default(WriteCount);
+        foreach (var index in IndexSet.Of(run).On(target))
+        {
+            if (index.Has(thingKey))
+                items.AddRange(IndexItems.Of(index, thingKey, places));
+        }
+    }
+
+    /// <summary>What goes and what comes when a thing that is there becomes another.</summary>
+    internal static (List<byte[]> Gone, List<byte[]> Come) Differences<TBefore, TAfter>(
+        RunState run, IndexTarget target, ReadOnlySpan<byte> thingKey, TBefore before, TAfter after)
+        where TBefore : IIndexedPlaces, allows ref struct
+        where TAfter : IIndexedPlaces, allows ref struct
+    {
+        List<byte[]> gone = [], come = [];
         foreach (var index in IndexSet.Of(run).On(target))
         {
             if (!index.Has(thingKey))
                 continue;
-            var (gone, come) = IndexItems.Differences(IndexItems.Of(index, thingKey, before), IndexItems.Of(index, thingKey, after));
-            count = count.And(gone).And(come);
-            foreach (var item in gone.Concat(come))
-                visit?.Invoke(run.Store, item);
+            var (less, more) = IndexItems.Differences(IndexItems.Of(index, thingKey, before), IndexItems.Of(index, thingKey, after));
+            gone.AddRange(less);
+            come.AddRange(more);
         }
 
-        return count;
+        return (gone, come);
+    }
+
+    /// <summary>A thing has other items now; outside of a reader.</summary>
+    internal static void Change(in ApplyContext context, (List<byte[]> Gone, List<byte[]> Come) items)
+    {
+        foreach (var item in items.Gone)
+        {
+            if (!Mutant.Is("index-item-not-removed"))
+                context.Delete(item);
+        }
+
+        foreach (var item in items.Come)
+            context.Put(item, default);
+    }
+
+    /// <inheritdoc cref="Change(in ApplyContext, ValueTuple{List{byte[]}, List{byte[]}})"/>
+    internal static void Change(in ApplyContext context, List<byte[]> before, List<byte[]> after) =>
+        Change(context, IndexItems.Differences(before, after));
+
+    /// <summary>Writes of <see cref="Change(in ApplyContext, ValueTuple{List{byte[]}, List{byte[]}})"/>, with their keys.</summary>
+    internal static WriteCount Count((List<byte[]> Gone, List<byte[]> Come) items, RunState run, StoreKeyVisitor? visit)
+    {
+        if (visit is not null)
+        {
+            foreach (var item in items.Gone)
+                visit(run.Store, item);
+            foreach (var item in items.Come)
+                visit(run.Store, item);
+        }
+
+        return default(WriteCount).And(items.Gone).And(items.Come);
     }
 }

@@ -40,6 +40,9 @@ internal sealed class IndexOperations : OperationSet
     /// <summary>Most things or items of one step. Chosen: a millisecond or so under the run's lock.</summary>
     internal const int StepMax = 256;
 
+    /// <summary>A step ends behind the thing that brings what is large to so many bytes. Chosen: some milliseconds to read.</summary>
+    private const int StepBytesMax = 4 << 20;
+
     /// <summary>Body of a Build: number u32, most u32.</summary>
     internal const int BuildBytes = 2 * sizeof(uint);
 
@@ -309,12 +312,13 @@ internal sealed class IndexOperations : OperationSet
     {
         var things = 0;
         var target = IndexTargets.Of(index.Target);
-        byte[] from = index.Cursor.Length == 0 ? [target.Family] : [target.Family, .. index.Cursor, 0];
         byte[] to = [(byte)(target.Family + 1)];
         using var reader = run.Store.Read();
-        var scan = reader.Scan(from, to, ulong.MaxValue);
+        var scan = reader.Scan(FirstOf(target, index), to, ulong.MaxValue);
         while (scan.MoveNext())
         {
+            if (!target.IsThing(scan.Key))
+                continue;
             if (things == most)
                 return false;
             things++;
@@ -346,11 +350,42 @@ internal sealed class IndexOperations : OperationSet
 
     /// <summary>Without a lock: brings what a step will look at from the disk, so that nobody waits for it under the run's
     /// lock.</summary>
-    internal static void ReadAhead(RunState run, StoredIndex index, int most = int.MaxValue)
+    /// <returns>Things for one step: as many as asked for, or fewer when they are large.</returns>
+    internal static int ReadAhead(RunState run, StoredIndex index, int most = int.MaxValue)
     {
-        if (index.State == StoredIndexState.Building && !run.Store.IsWhole)
+        if (index.State != StoredIndexState.Building)
+            return most;
+        most = Weigh(run, index, most, out var isAtHand);
+        if (!isAtHand)
             Build(run, index, most, static (_, _) => { });
+        return most;
     }
+
+    // What is large is read as a whole, for the places in it.
+    private static int Weigh(RunState run, StoredIndex index, int most, out bool isAtHand)
+    {
+        isAtHand = run.Store.IsWhole;
+        if (most == int.MaxValue)                            // all in one commit, whatever it takes
+            return most;
+
+        var (things, bytes) = (0, 0L);
+        var target = IndexTargets.Of(index.Target);
+        using var reader = run.Store.Read();
+        var scan = reader.Scan(FirstOf(target, index), [(byte)(target.Family + 1)], ulong.MaxValue);
+        while (things < most && bytes < StepBytesMax && scan.MoveNext())
+        {
+            things += target.IsThing(scan.Key) ? 1 : 0;
+            if (!scan.Version.IsContent)
+                continue;
+            bytes += scan.Version.ValueLength;
+            isAtHand &= scan.Version.IsValueAtHand;
+        }
+
+        return bytes < StepBytesMax ? most : things;
+    }
+
+    private static byte[] FirstOf(IndexedThings target, StoredIndex index) =>
+        index.Cursor.Length == 0 ? [target.Family] : [target.Family, .. index.Cursor, 0];
 
     // ---- writing operations ----------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,14 @@ internal abstract class IndexedThings
     /// <summary>First byte of the store keys that a transaction's writes to a thing have among them; the rest is its key.</summary>
     internal virtual byte WrittenFamily => Family;
 
+    /// <summary>A key of the family is that of a thing.</summary>
+    internal virtual bool IsThing(ReadOnlySpan<byte> storeKey) => true;
+
+    /// <summary>A transaction's query shows what that has written itself.</summary>
+    internal virtual void NoteOwn(Scope scope)
+    {
+    }
+
     /// <summary>Paths lead to <c>$version</c> and <c>$time</c> too.</summary>
     internal virtual bool TellsOfVersions => false;
 
@@ -86,7 +94,7 @@ internal readonly record struct AskedThing(bool Holds, byte[]?[] Order, Value Do
 /// <summary>The kinds.</summary>
 internal static class IndexTargets
 {
-    private static readonly IndexedThings[] Things = [new IndexedTraces(), new IndexedDocuments()];
+    private static readonly IndexedThings[] Things = [new IndexedTraces(), new IndexedDocuments(), new IndexedEvents()];
 
     internal static IndexedThings Of(IndexTarget target) => Things[(int)target];
 

@@ -152,6 +152,8 @@ internal static class Queries
         {
             var indexes = IndexSet.At(scope.Run, scope.Sequence).All.Where(index => index.Target == target && IsUsable(index.State))
                 .OrderBy(index => index.Number).ToList();
+            if (_pending.Count > 0)
+                things.NoteOwn(scope);
             if (last is not null && order.Count > 0)
                 _after = Find(last) ?? throw Gone();
             var plan = new QueryPlanner(scope, things, indexes).Choose(filter, order, limit, mayWalk: _pending.Count == 0);
@@ -330,7 +332,7 @@ internal static class Queries
                     break;
                 }
 
-                if (!scan.Version.IsLiveAt(scope.Time) || _pending.Contains(scan.Key))
+                if (!things.IsThing(scan.Key) || !scan.Version.IsLiveAt(scope.Time) || _pending.Contains(scan.Key))
                     continue;
                 var thing = scan.Key[1..].ToArray();
                 if (things.TryAsk(scope, thing, scan.Version, _ask, out var asked))

@@ -125,8 +125,12 @@ internal sealed class TraceOperations : OperationSet
         context.PutNew(TraceKeys.Parent(key, order.Parent, order.Time, id), default);
         foreach (var tag in order.Tags)
             context.PutNew(TraceKeys.Tag(key, tag, order.Time, id), default);
-        if (!IndexSet.Of(context.Run).IsEmpty)
-            IndexMaintenance.Add(context, IndexTarget.Traces, TraceKeys.Trace(key, id)[1..], TraceContent.Document(fields, id));
+        if (!IndexSet.Of(context.Run).On(IndexTarget.Traces).IsEmpty)
+        {
+            IndexMaintenance.Add(
+                context, IndexTarget.Traces, TraceKeys.Trace(key, id)[1..], new ValuePlaces(TraceContent.Document(fields, id)));
+        }
+
         return true;
     }
 
@@ -134,8 +138,7 @@ internal sealed class TraceOperations : OperationSet
     {
         Span<byte> key = stackalloc byte[TraceKeys.LengthMax];
         TraceOrder order;
-        Value before = default;
-        var isIndexed = !IndexSet.Of(context.Run).IsEmpty;
+        (List<byte[]> Gone, List<byte[]> Come)? items = null;
         using (var reader = context.Read())
         {
             if (!reader.TryGetForApply(TraceKeys.Trace(key, id), out var version) || version.IsTombstone
@@ -144,35 +147,39 @@ internal sealed class TraceOperations : OperationSet
                 return false;
             }
 
-            if (isIndexed)
-                before = TraceContent.Document(fields, id);
+            if (!IndexSet.Of(context.Run).On(IndexTarget.Traces).IsEmpty)
+                items = ItemsOfRedaction(context.Run, id, fields, order);
         }
 
         context.Put(TraceKeys.Trace(key, id), TraceContent.Redacted(order).Encode());
         foreach (var tag in order.Tags)
             context.Delete(TraceKeys.Tag(key, tag, order.Time, id));
-        if (isIndexed)
-            IndexMaintenance.Change(context, IndexTarget.Traces, TraceKeys.Trace(key, id)[1..], before, DocumentOfRedacted(order, id));
+        if (items is { } changed)
+            IndexMaintenance.Change(context, changed);
         return true;
     }
 
-    private static Value DocumentOfRedacted(in TraceOrder order, TraceId id)
+    private static (List<byte[]> Gone, List<byte[]> Come) ItemsOfRedaction(
+        RunState run, TraceId id, in Fields fields, in TraceOrder order)
     {
-        Invariant.Check(Fields.TryRead(TraceContent.Redacted(order), out var fields), "a trace is an object");
-        return TraceContent.Document(fields, id);
+        Span<byte> key = stackalloc byte[TraceKeys.LengthMax];
+        Invariant.Check(Fields.TryRead(TraceContent.Redacted(order), out var redacted), "a trace is an object");
+        return IndexMaintenance.Differences(
+            run, IndexTarget.Traces, TraceKeys.Trace(key, id)[1..], new ValuePlaces(TraceContent.Document(fields, id)),
+            new ValuePlaces(TraceContent.Document(redacted, id)));
     }
 
     internal override bool HasItems => true;
 
     internal override WriteCount CountIndexWrites(in Operation operation, RunState run)
     {
-        if (IndexSet.Of(run).IsEmpty || operation.Key.Length != TraceId.Size)
+        if (IndexSet.Of(run).On(IndexTarget.Traces).IsEmpty || operation.Key.Length != TraceId.Size)
             return default;
         var id = TraceId.Read(operation.Key);
         if (operation.Code == (byte)OperationCode.TraceRedact)
             return ItemsOfRedaction(id, run, null);
         return Fields.TryRead(operation.Body, out var fields)
-            ? IndexMaintenance.CountAdd(run, IndexTarget.Traces, operation.Key, TraceContent.Document(fields, id))
+            ? IndexMaintenance.CountAdd(run, IndexTarget.Traces, operation.Key, new ValuePlaces(TraceContent.Document(fields, id)))
             : default;
     }
 
@@ -184,8 +191,7 @@ internal sealed class TraceOperations : OperationSet
         if (!reader.TryGetNewest(storeKey, out var version) || version.IsTombstone
             || !Fields.TryRead(version.Value, out var fields) || !TraceContent.TryReadOrder(fields, out var order))
             return default;
-        return IndexMaintenance.CountChange(
-            run, IndexTarget.Traces, storeKey[1..], TraceContent.Document(fields, id), DocumentOfRedacted(order, id), visit);
+        return IndexMaintenance.Count(ItemsOfRedaction(run, id, fields, order), run, visit);
     }
 
     internal override void Encode(Batch batch, PendingWrite write)

@@ -153,6 +153,33 @@ public class CliIndexTests
         Assert.Equal([thought, call], bed.Json("query", "--on", "traces", "--order", "/$version:desc").Select(row => row["id"].AsString()));
     }
 
+    [Fact]
+    [Trait("Requirement", "IDX-1")]
+    [Trait("Requirement", "IDX-10")]
+    public void Events_by_a_filter()
+    {
+        using var bed = new CliBed();
+        bed.Good("events", "append", "order", """{"total":120,"item":"lamp"}""");
+        bed.Good("events", "append", "note", """{"text":"late"}""");
+        bed.Good("events", "append", "order", """{"total":80,"item":"chair"}""", "--cause", "1");
+        Assert.Equal(bed.Good("events", "by-type", "order"), bed.Good("query", "type = 'order'", "--on", "events"));
+        bed.Good("index", "create", "total", "/payload/total", "--on", "events");
+        var total = bed.Json("index", "get", "total")[0];
+        Assert.Equal((2, "events"), (total["items"].AsInt64(), total["on"].AsString()));
+        Assert.Equal(
+            bed.Good("events", "get", "0", "--json").Replace("\"found\":true,", "", StringComparison.Ordinal),
+            bed.Good("query", "payload.total gte 100", "--on", "events", "--json"));
+        Assert.Equal("2\tchair\n0\tlamp", bed.Good(
+            "query", "payload exists and type = 'order'", "--on", "events", "--order", "/payload/total", "--select", "/payload/item"));
+        Assert.Equal("""{"number":2,"values":{"/causes/0":1}}""", bed.Good(
+            "query", "causes exists", "--on", "events", "--select", "/causes/0", "--json"));
+        Assert.Equal("1\t1", bed.Good("query", "type = 'note'", "--on", "events", "--select", "/number"));
+        Assert.Equal("Scan", bed.Json("explain", "payload.text exists", "--on", "events")[0]["kind"].AsString());
+        bed.Good("events", "redact", "0", "a name");
+        Assert.Equal("", bed.Good("query", "payload.total gte 100", "--on", "events"));
+        Assert.Equal(3, bed.Run("index", "create", "u", "/type", "--on", "events", "--unique").Exit);
+    }
+
     [Theory]
     [Trait("Requirement", "IDX-10")]
     [InlineData("")]

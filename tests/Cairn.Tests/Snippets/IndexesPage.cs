@@ -19,6 +19,9 @@ public class IndexesPage
         run.Json.Put("t1", Value.Object(("owner", "ada"), ("due", 20261130), ("title", "write"), ("mail", "t1@x")));
         run.Json.Put("t2", Value.Object(("owner", "ada"), ("due", 20261130), ("title", "sleep"), ("state", "done")));
 
+        run.Events.Append("order", new { total = 80 });
+        run.Events.Append("order", new { total = 120 });
+
         run.Indexes.Define("owner", new() { Target = IndexTarget.Documents, Paths = ["$.owner", "$.due"] });
         run.Indexes.Define("mail", new() { Target = IndexTarget.Documents, Paths = ["$.mail"], IsUnique = true });
 
@@ -32,6 +35,10 @@ public class IndexesPage
             new QueryOptions { OrderBy = [new("$.metadata.cost", IsDescending: true)], Limit = 20 });
 
         var plan = run.Traces.Explain(Filter.Parse("metadata.cost gte 3"));
+
+        run.Indexes.Define("total", new() { Target = IndexTarget.Events, Paths = ["$.payload.total"] });
+        var large = run.Events.Query(Filter.Parse("type eq 'order' and payload.total gte 100"));
+        Assert.Equal(1UL, Assert.Single(large).Number.Value);
         Assert.Equal([8L, 6, 4], page.Select(trace => trace.Metadata["cost"].AsInt64()));
         Assert.Equal((7, 10L), (plan.Rows, plan.Things));
         var tasks = run.Json.Query(Filter.Parse("owner eq 'ada' and due lt 20261201 and not state eq 'done'"));
