@@ -162,7 +162,7 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
         var table = new Table { Border = TableBorder.Simple };
         foreach (var column in shown)
         {
-            table.AddColumn(new TableColumn(new Text(column.Title, new Style(decoration: Decoration.Bold)))
+            table.AddColumn(new TableColumn(new PlainText(column.Title, new Style(decoration: Decoration.Bold)))
             {
                 Alignment = column.Alignment,
                 NoWrap = column != shown[^1],
@@ -170,7 +170,7 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
         }
 
         foreach (var item in items)
-            table.AddRow(shown.Select(column => new Text(Streams.OneLine((column.Short ?? column.Text)(item)))));
+            table.AddRow(shown.Select(column => new PlainText(Streams.OneLine((column.Short ?? column.Text)(item)))));
         streams.Page.Write(table);
         return ExitCodes.Ok;
     }
@@ -193,7 +193,7 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
 
         var grid = new Grid().AddColumn(new GridColumn().NoWrap()).AddColumn();
         foreach (var (name, text) in lines)
-            grid.AddRow(new Text(name, new Style(Color.Grey)), new Text(Streams.OneLine(text)));
+            grid.AddRow(new PlainText(name, new Style(Color.Grey)), new PlainText(Streams.OneLine(text)));
         streams.Page.Write(grid);
         return ExitCodes.Ok;
     }

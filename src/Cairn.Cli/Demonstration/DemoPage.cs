@@ -70,19 +70,20 @@ internal sealed class DemoPage(IAnsiConsole page) : NumberedPage(page)
     {
         Page.WriteLine();
         var name = demo.Sources[0].Name;
-        var tree = new Tree(new Text(name, Strong)) { Style = Quiet, Guide = TreeGuide.Line };
+        var tree = new Tree(new PlainText(name, Strong)) { Style = Quiet, Guide = TreeGuide.Line };
         var isAfter = false;
         foreach (var step in found.Timeline)
         {
             if (!isAfter && step.Sequence > before.Sequence)
             {
-                tree.AddNode(new Text($"✗ process {before.Child.Pid} was killed here; what follows was written by another opening", Bad));
+                tree.AddNode(new PlainText(
+                    $"✗ process {before.Child.Pid} was killed here; what follows was written by another opening", Bad));
                 isAfter = true;
             }
 
             var node = tree.AddNode(Columns(step.Number.ToString(), FirstLine(step.Action, TextWidth - 6), Strong));
             if (step.Thought.Length > 0)
-                node.AddNode(new Text(FirstLine(step.Thought, TextWidth - 4), Quiet));
+                node.AddNode(new PlainText(FirstLine(step.Thought, TextWidth - 4), Quiet));
         }
 
         Page.Write(tree);
@@ -99,7 +100,7 @@ internal sealed class DemoPage(IAnsiConsole page) : NumberedPage(page)
     {
         Page.WriteLine();
         Result(isGood, isGood ? "Nothing that was acknowledged was lost." : "The demo FAILED: please report what you see above.", time);
-        Page.Write(new Text("   A kill is the crash that can be shown here. Power loss is simulated by the tests: ./test", Quiet));
+        Page.Write(new PlainText("   A kill is the crash that can be shown here. Power loss is simulated by the tests: ./test", Quiet));
         Page.WriteLine();
         Line(kept is not null
             ? $"kept: cairn run list --db {kept}"

@@ -76,7 +76,7 @@ internal sealed class DocumentsDemoPage(IAnsiConsole page) : NumberedPage(page)
         var items = plan.ItemsRead == 0 ? "" : $" behind {Show.Number(plan.ItemsRead)} items";
         Line($"cairn explain, {how}: {plan.Kind}, {Show.Number(plan.ThingsRead)} documents read{items}; "
             + $"the query took {Show.Duration(found.Time)}");
-        Page.Write(new Text($"   {plan.Reason}", Quiet));
+        Page.Write(new PlainText($"   {plan.Reason}", Quiet));
         Page.WriteLine();
     }
 

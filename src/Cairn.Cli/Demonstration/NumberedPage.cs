@@ -39,7 +39,7 @@ internal abstract class NumberedPage(IAnsiConsole page)
 
     protected void Line(string text)
     {
-        Page.Write(new Text("   " + text));
+        Page.Write(new PlainText("   " + text));
         Page.WriteLine();
     }
 

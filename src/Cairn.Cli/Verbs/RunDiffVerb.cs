@@ -49,7 +49,7 @@ internal static class RunDiffVerb
         foreach (var line in lines)
         {
             if (streams.IsTerminal)
-                streams.Page.Write(new Text(line + "\n", StyleOf(line)));
+                streams.Page.Write(new PlainText(line + "\n", StyleOf(line)));
             else
                 streams.Out.WriteLine(line);
         }

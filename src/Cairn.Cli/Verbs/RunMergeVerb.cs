@@ -71,7 +71,7 @@ internal static class RunMergeVerb
         {
             var style = line.StartsWith("  !", StringComparison.Ordinal) ? new Style(Color.Red) : Style.Plain;
             if (streams.IsTerminal)
-                streams.Page.Write(new Text(line + "\n", style));
+                streams.Page.Write(new PlainText(line + "\n", style));
             else
                 streams.Out.WriteLine(line);
         }

@@ -221,7 +221,7 @@ internal static class TraceVerbs
             Fill(drawn.AddNode(Label(child)), child);
     }
 
-    private static Text Label(TraceNode node) =>
+    private static PlainText Label(TraceNode node) =>
         new(Demonstration.DemoPage.FirstLine($"{NameOf(node.Trace.Type)}: {Steps.Brief(node.Trace)}",
             Math.Max(20, Streams.PageWidth - 6 - 4 * Math.Min(node.Depth, 10))));
 

@@ -44,7 +44,7 @@ public class FolderOrderTests
     private static readonly HashSet<string> Values = new(StringComparer.Ordinal)
     {
         "CommitClock", "RandomSource", "StorageFailures", "OptionRules", "Page`1", "EventRecord",
-        "DocumentPath", "JsonPatch", "JsonPatchOperation", "Filter", "FilterPath", "FilterItem",
+        "DocumentPath", "JsonPatch", "JsonPatchOperation", "Filter", "FilterPath", "FilterItem", "TextAnalysis",
     };
 
     [Fact]
