@@ -324,24 +324,121 @@ public class JsonView
     public IReadOnlyList<HistoryItem<Value>> History(string id, DocumentPath? path = null, int limit = 0, Sequence? before = null)
     {
         var most = Primitives.History.MostOf(limit, Engine.Limits);
-        Scope.ThrowIfNotReadable();
-        Span<byte> key = stackalloc byte[1 + Limits.KeyBytesMax];
-        var owned = KeyRules.EncodeBehind(StoreKeys.JsonHeader, id, isWrite: false, key).ToArray();
-        Scope.NotePoint(owned);
+        using var past = Past(id, long.MaxValue, out var owned);
         if (before is { Value: 0 })
             return [];
-        using var pinned = new PinnedScope(Engine.Pins, Scope);
-        var upTo = Math.Min(before is { } bound ? bound.Value - 1 : ulong.MaxValue, pinned.Scope.Sequence);
+        var upTo = Math.Min(before is { } bound ? bound.Value - 1 : ulong.MaxValue, past.Sequence);
+        return past.Log is null
+            ? NewestAlone(id, path, most, upTo)
+            : DocumentHistory.Read(past, SourceOf(past), owned, EncodedOf(path).ToArray(), most, upTo, Engine.Limits);
+    }
+
+    /// <summary>The document, or what stood at a path of it, right after a commit; null when it was absent then: not written, deleted, or
+    /// expired by the time of that commit. Of a document that was not changed since it costs what <see cref="Get"/> does; otherwise what
+    /// the run wrote since the last write of the whole document before, and what was done to the document is done again.</summary>
+    /// <param name="id">1 to 1,024 bytes of UTF-8, no NUL.</param>
+    /// <param name="sequence">A commit of the database, up to the present one (a snapshot's or transaction's own).</param>
+    /// <param name="path">The place; null for the whole document.</param>
+    /// <exception cref="HistoryTrimmedException">It is no longer kept: retention has let a record of the run go since the last write of the
+    /// whole document, and no checkpoint has what it was; in memory only the newest version is kept.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the sequence is not there yet;
+    /// <see cref="ErrorCode.InvalidKey"/>.</exception>
+    /// <exception cref="LimitException">What was done since the last write of the whole document is larger than
+    /// <see cref="Limits.ViewBytesMax"/>, or the id too long.</exception>
+    public Value? GetAt(string id, Sequence sequence, DocumentPath? path = null)
+    {
+        Scope.ThrowIfNotReadable();
+        var last = Primitives.History.LastOf(Scope, sequence);
+        // Without a log the times of others' commits are not kept: not expired by the last of them is not expired by that one.
+        using var past = Past(id, Scope.Path.Log.Device is SegmentedLog ? long.MaxValue : Scope.Path.Log.LastTime, out var owned);
+        if (sequence == Sequence.None)
+            return null;
+        var point = ReplayPoint.At(Math.Min(sequence.Value, past.Sequence));
+        if (Unchanged(past, owned, path, point, out var value))
+            return value;
+        if (past.Log is not { } log)
+            return sequence.Value == last && NewestOf(past, owned) is null ? null : throw Trimmed(past, owned, sequence.Value);
+        if (DocumentHistory.At(past, SourceOf(past), owned, EncodedOf(path).ToArray(), point, Engine.Limits, out var near)
+            is not { } found)
+            return null;
+        return Primitives.History.IsLiveAt(log, found.Expiry, (found.Sequence, found.Time), (near.Before, near.Behind), sequence.Value)
+            ? found.Value
+            : default(Value?);
+    }
+
+    /// <summary>The document, or what stood at a path of it, at a time: after the last commit of the run whose commit time is at or before
+    /// it, and not expired then; null when it was absent. Costs as <see cref="GetAt(string, Sequence, DocumentPath?)"/>.</summary>
+    /// <param name="id">1 to 1,024 bytes of UTF-8, no NUL.</param>
+    /// <param name="time">Compared with commit times, to the microsecond.</param>
+    /// <param name="path">The place; null for the whole document.</param>
+    /// <exception cref="HistoryTrimmedException">It is no longer kept, as there.</exception>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidKey"/>: empty, NUL or not valid UTF-8.</exception>
+    /// <inheritdoc cref="GetAt(string, Sequence, DocumentPath?)" path="/exception[@cref='LimitException']"/>
+    public Value? GetAt(string id, DateTimeOffset time, DocumentPath? path = null)
+    {
+        Scope.ThrowIfNotReadable();
+        var asked = CommitClock.Microseconds(time);
+        using var past = Past(id, asked, out var owned);
+        var point = ReplayPoint.AtTime(asked);
+        if (Unchanged(past, owned, path, point, out var value))
+            return value;
+        if (past.Log is null)
+            return asked >= Scope.Path.Log.LastTime ? null : throw Trimmed(past, owned, past.Sequence);
+        return DocumentHistory.At(past, SourceOf(past), owned, EncodedOf(path).ToArray(), point, Engine.Limits, out _) is { } found
+            && (found.Expiry == 0 || found.Expiry > asked)
+            ? found.Value
+            : default(Value?);
+    }
+
+    // What was committed of a run, from where its records are walked back. A transaction has read all of the document.
+    private DiffEnd Past(string id, long time, out byte[] owned)
+    {
+        Scope.ThrowIfNotReadable();
+        Span<byte> key = stackalloc byte[1 + Limits.KeyBytesMax];
+        var header = KeyRules.EncodeBehind(StoreKeys.JsonHeader, id, isWrite: false, key).ToArray();
+        owned = header[1..];
+        Scope.NotePoint(header);
         var live = Engine.Catalogue.Find(Scope.Run.Id) ?? Scope.Run;
-        if (Scope.Path.Log.Device is not SegmentedLog)
-            return NewestAlone(id, path, most, upTo);
+        VisibleNumbers(live);                                // what can be asked for is visible, and then pinned
+        var pin = Scope.IsLive ? new PinHold(Engine.Pins, Engine.Pins.Take(Scope.Run.Visible, Scope.Run.Store.RunTag)) : null;
+        var numbers = VisibleNumbers(live);
+        var now = Scope.IsLive ? Scope.Path.ReadTime() : Scope.Time;
+        var past = Scope.Snapshot(Scope.Path, Scope.Run, pin?.Sequence ?? Scope.Sequence, time == long.MaxValue ? now : time);
+        return new DiffEnd(past, new Lifecycle(Engine, past).Info, live, numbers, pin);
+    }
+
+    // What is visible is written: from there records can be walked back.
+    private RunNumbers VisibleNumbers(RunState live)
+    {
         RunNumbers numbers;
         lock (live.CommitLock)
             numbers = live.Numbers;
-        Engine.Path.Log.WaitVisible(numbers.LastSequence);
-        var past = Scope.Snapshot(Scope.Path, Scope.Run, pinned.Scope.Sequence, pinned.Scope.Time);
-        var end = new DiffEnd(past, new Lifecycle(Engine, past).Info, live, numbers, null);
-        return DocumentHistory.Read(end, owned[1..], EncodedOf(path).ToArray(), most, upTo, Engine.Limits);
+        if (Engine.Path.Log.Device is not null)              // in memory, what is applied is shown by who applied it
+            Engine.Path.Log.WaitVisible(numbers.LastSequence);
+        return numbers;
+    }
+
+    private ReplaySource SourceOf(DiffEnd past) =>
+        new(past.Log!, Engine.Path.Log, past.Live, Engine.Path.Operations, Engine.Catalogue.Content!, Engine.Limits)
+        {
+            Pins = Engine.Pins,
+        };
+
+    // The newest version never goes, and may be the answer.
+    private static bool Unchanged(DiffEnd past, byte[] id, DocumentPath? path, ReplayPoint point, out Value? value)
+    {
+        value = null;
+        using var reader = past.Run.Store.Read();
+        Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+        var tree = DocumentTrees.Open(new PastNodes(reader, past.Sequence, past.Time), buffer, id, null);
+        if (!tree.IsThere)
+            return false;
+        var header = tree.Header(Look.Blind);
+        if (!point.Covers(header.Sequence, header.Time))
+            return false;
+        if (tree.TryFind(EncodedOf(path), Look.Blind, out var found))
+            value = tree.Read(found);
+        return true;
     }
 
     private List<HistoryItem<Value>> NewestAlone(string id, DocumentPath? path, int most, ulong upTo)
@@ -352,6 +449,17 @@ public class JsonView
             throw new HistoryTrimmedException(new Sequence(newest.Version.Value - 1), newest.Version);
         return [new HistoryItem<Value>(newest.Value, false, newest.Version, newest.Time, newest.Expiry)];
     }
+
+    private static ulong? NewestOf(DiffEnd past, byte[] id)
+    {
+        using var reader = past.Run.Store.Read();
+        Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+        var tree = DocumentTrees.Open(new PastNodes(reader, past.Sequence, past.Time), buffer, id, null);
+        return tree.IsThere ? tree.Header(Look.Blind).Sequence : null;
+    }
+
+    private static HistoryTrimmedException Trimmed(DiffEnd past, byte[] id, ulong asked) =>
+        new(new Sequence(asked), new Sequence(NewestOf(past, id) ?? past.Sequence));
 
     private protected static ReadOnlySpan<byte> EncodedOf(DocumentPath? path) => path is null ? default : path.Encoded;
 

@@ -80,13 +80,7 @@ internal static class History
     internal static PastVersion? At(Scope scope, byte[] storeKey, Sequence sequence)
     {
         Enter(scope, storeKey);
-        var last = scope.IsLive ? scope.Path.Log.LastSequence : scope.Sequence;
-        if (sequence.Value > last)
-        {
-            throw new CairnException(
-                ErrorCode.InvalidArgument, $"Sequence {sequence} is not there yet: the last one that can be asked for is @{last}.");
-        }
-
+        var last = LastOf(scope, sequence);
         if (sequence == Sequence.None)
             return null;
         PastVersion version;
@@ -95,7 +89,9 @@ internal static class History
             var past = Walk(scope, log, storeKey, Math.Min(sequence.Value, scope.Sequence), long.MaxValue, 1);
             if (Answer(scope, past, storeKey, sequence.Value, long.MaxValue) is not { IsDeletion: false } found)
                 return null;
-            return IsLiveAt(log, found, past, sequence.Value) ? found : null;
+            return IsLiveAt(log, found.Expiry, (found.Sequence, found.Time), (past.TimeBefore, past.TimeBehind), sequence.Value)
+                ? found
+                : null;
         }
 
         var kept = sequence.Value == last ? Current(scope, storeKey) : Newest(scope, storeKey, sequence.Value);
@@ -126,6 +122,17 @@ internal static class History
         }
 
         return found is { } version && version.IsLiveAt(time) ? version : null;
+    }
+
+    /// <summary>The last sequence that a scope can be asked about.</summary>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: this one is later.</exception>
+    internal static ulong LastOf(Scope scope, Sequence asked)
+    {
+        var last = scope.IsLive ? scope.Path.Log.LastSequence : scope.Sequence;
+        return asked.Value <= last
+            ? last
+            : throw new CairnException(
+                ErrorCode.InvalidArgument, $"Sequence {asked} is not there yet: the last one that can be asked for is @{last}.");
     }
 
     private static void Enter(Scope scope, byte[] storeKey)
@@ -301,19 +308,23 @@ internal static class History
         return scope.TryGetCommitted(reader, storeKey, out var version) ? PastVersion.Of(version) : null;
     }
 
-    // TTL-3, at the time of a commit. That may be another run's, so no walk of this one meets it: the segment that holds it is read up to
-    // there; and if it was given up, the commits of this run before and behind it, or the first one that the log has, may still tell.
-    private static bool IsLiveAt(SegmentedLog log, in PastVersion version, Backwards past, ulong sequence)
+    /// <summary>TTL-3, at the time of a commit. That may be another run's, so no walk of this one meets it: the segment that holds it is
+    /// read up to there; and if it was given up, the commits of this run before and behind it, or the first one that the log has, may still
+    /// tell.</summary>
+    /// <exception cref="HistoryTrimmedException">They do not.</exception>
+    internal static bool IsLiveAt(
+        SegmentedLog log, long expiry, (ulong Sequence, long Time) version, (long Before, long Behind) near, ulong sequence)
     {
-        if (version.Expiry == 0 || version.Sequence == sequence)
-            return version.Expiry == 0 || version.Expiry > version.Time;
+        if (expiry == 0 || version.Sequence == sequence)
+            return expiry == 0 || expiry > version.Time;
         if (TimeOf(log, sequence) is { } time)
-            return version.Expiry > time;
-        if (version.Expiry <= Math.Max(version.Time, past.TimeBefore))
+            return expiry > time;
+        if (expiry <= Math.Max(version.Time, near.Before))
             return false;
-        if (version.Expiry > past.TimeBehind || version.Expiry > TimeOf(log, log.SegmentAt(log.FirstPosition).FirstSequence))
+        var first = log.SegmentAt(log.FirstPosition).FirstSequence;
+        if (expiry > near.Behind || expiry > TimeOf(log, first))
             return true;
-        throw new HistoryTrimmedException(new Sequence(sequence), new Sequence(log.SegmentAt(log.FirstPosition).FirstSequence));
+        throw new HistoryTrimmedException(new Sequence(sequence), new Sequence(first));
     }
 
     private static long? TimeOf(SegmentedLog log, ulong sequence)

@@ -42,8 +42,9 @@
 // Policies and deletions are read as visible. The caller syncs the log before it lets anything go, so no power cut gives back a run or a
 // policy whose records are gone.
 //
-// A document is what all operations on it have made, and a question about its past needs all records since a write of the whole document,
-// or an image: so none of its operations is kept for itself, and where records are let go the question is refused.
+// A document is what all operations on it have made, and a question about its past needs all of them since a write of the whole document.
+// Kept for themselves, those of a document that is only changed by path would keep the log for ever; so none is kept, and behind a gap the
+// past begins with the image of the older checkpoint (DocumentHistory.cs).
 //
 // It needs nothing of events, traces, consumers, idempotency keys and a run's own record: nobody can ask for older versions of them. The
 // store has the events that are kept.

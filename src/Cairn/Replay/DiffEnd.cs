@@ -74,6 +74,9 @@ internal sealed class DiffChain(DiffEnd end, CommonPoint? common) : IDisposable
     /// <summary>Whose record it is.</summary>
     internal RunId Run => Owner.Id;
 
+    /// <summary>What the run above it reads through to, when the walk has come down from a fork.</summary>
+    internal ForkBase? Above { get; private set; }
+
     internal RecordHeader Header => _chain!.Header;
 
     internal ulong Position => _chain!.Position;
@@ -107,7 +110,7 @@ internal sealed class DiffChain(DiffEnd end, CommonPoint? common) : IDisposable
             numbers.LastPosition = Owner.Numbers.BasePosition;
             numbers.LastSequence = below.At;
             _chain.Dispose();
-            Owner = below.Owner;
+            (Owner, Above) = (below.Owner, below);
             _chain = new RunChain(end.Log!, Owner.Id, numbers, Math.Min(below.At, end.Sequence));
         }
 

@@ -16,6 +16,9 @@ internal readonly record struct StoredDocument(Value Value, ulong Sequence, long
         Expiry = Expiry == 0 ? null : CommitClock.Time(Expiry),
     };
 
+    internal HistoryItem<Value> ToItem() =>
+        new(Value, false, new Sequence(Sequence), CommitClock.Time(Time), Versions.ToExpiry(Expiry));
+
     /// <summary>Null: there is none.</summary>
     /// <param name="sequence">Pinned by the caller.</param>
     /// <param name="time">At which expiry is judged.</param>

@@ -22,7 +22,7 @@ public class BadInputTests
         "state.Exists",
         "state.Require", "state.History", "state.GetAt", "events.CountByType", "events.StreamInfo", "events.ByType", "consumers.Position",
         "traces.ByTag", "state.Acquire owner", "json.Get", "json.GetVersioned", "json.Exists", "json.KindOf", "json.ArrayLength",
-        "json.ObjectKeys", "json.GetMany", "json.Query", "json.History",
+        "json.ObjectKeys", "json.GetMany", "json.Query", "json.History", "json.GetAt",
     ];
 
     public static TheoryData<string> Keyed => [.. LimitDoors.KeyCalls.Keys];

@@ -140,6 +140,7 @@ internal static class LimitDoors
         ["json.Count"] = (at, key) => at.Json.Count(key),
         ["json.Query"] = (at, key) => at.Json.Query(key, JsonPath.Parse("$.a")),
         ["json.History"] = (at, key) => at.Json.History(key),
+        ["json.GetAt"] = (at, key) => at.Json.GetAt(key, DateTimeOffset.MaxValue),
         ["state.Init"] = (at, key) => at.State.Init(key, 1),
         ["state.Set"] = (at, key) => at.State.Set(key, 1),
         ["state.CompareAndSet"] = (at, key) => at.State.CompareAndSet(key, Counter.None, 1),
