@@ -25,9 +25,10 @@ public sealed partial class CairnDatabase
         }
     }
 
-    /// <summary>Compares the living state with the log, at the newest commit: every ended segment with its digest, every record with its
-    /// checks, the state with what the log gives when it is applied anew, counts and orders with the state, event chains with
-    /// their heads. Runs beside commits; costs a read of the log and the memory of a second state. Changes nothing.</summary>
+    /// <summary>Compares the living state with the log, at the newest commit: every ended segment with its digest, every record with
+    /// its checks, the state with what the log gives when it is applied anew, counts and orders with the state, event chains with their
+    /// heads, trees of documents with their rules, items of indexes with what is stored. Runs beside commits; costs a read of the log
+    /// and the memory of a second state. Changes nothing.</summary>
     /// <returns>What was found; damage is a finding and not an exception.</returns>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the database is in memory and has no log.</exception>
     /// <exception cref="DatabaseFailedException">The database failed before its newest commits became visible.</exception>
@@ -119,6 +120,6 @@ public sealed record Verification
 }
 
 /// <summary>One thing that is not as it must be.</summary>
-/// <param name="Part">Where: segment, file, log, content, runs, state, order or events.</param>
+/// <param name="Part">Where: segment, file, log, content, runs, state, order, events, documents or index.</param>
 /// <param name="Text">What; names files, runs and numbers, never keys or values.</param>
 public sealed record VerificationFinding(string Part, string Text);

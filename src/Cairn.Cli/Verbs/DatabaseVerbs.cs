@@ -12,16 +12,41 @@ internal static class DatabaseVerbs
         {
             Description = "Also the state hash: SHA-256 of everything in the database. The same log gives the same hash, on every machine.",
         };
+        var counts = new Option<bool>("--counts")
+        {
+            Description = "Also how many keys, state cells, events, traces and documents all runs have together. Looks at every run.",
+        };
         return new("stat", "Says what the database holds and what opening it found: runs, sequence, log, memory, recovery.",
-            "cairn stat --hash", Needs.ReadDatabase, call => Stat(call, call.Get(hash)), hash);
+            "cairn stat --hash\ncairn stat --counts", Needs.ReadDatabase,
+            call => Stat(call, call.Get(hash), call.Get(counts)), hash, counts);
     }
 
-    private static int Stat(Call call, bool withHash)
+    // In the order of the primitives.
+    private static List<(string Name, long Count)> Counts(Call call)
     {
+        var (kv, state, events, traces, json) = (0L, 0L, 0L, 0L, 0L);
+        foreach (var id in ReplayVerbs.AllRuns(call))
+        {
+            if (call.Database.Runs.Get(id) is not { } run)
+                continue;                                    // deleted meanwhile
+            kv += run.Kv.Count();
+            state += run.State.Count();
+            events += run.Events.Count();
+            traces += run.Traces.Count();
+            json += run.Json.Count();
+        }
+
+        return [("keys", kv), ("state_cells", state), ("events", events), ("traces", traces), ("documents", json)];
+    }
+
+    private static int Stat(Call call, bool withHash, bool withCounts)
+    {
+        var counts = withCounts ? Counts(call) : [];
         var (metrics, recovery) = (call.Database.Metrics, call.Database.Recovery);
         var hash = withHash ? call.Database.StateHash().ToString() : null;
         var json = Value.Object(
             ("state_hash", hash is null ? Value.Null : hash),
+            ("counts", withCounts ? Value.Object([.. counts.Select(count => (count.Name, (Value)count.Count))]) : Value.Null),
             ("directory", call.Directory),
             ("read_only", call.Database.Options.IsReadOnly),
             ("runs", metrics.Runs),
@@ -49,6 +74,7 @@ internal static class DatabaseVerbs
         [
             ("directory", call.Directory),
             ("runs", Show.Number(metrics.Runs)),
+            .. counts.Select(count => (count.Name.Replace('_', ' '), Show.Number(count.Count))),
             ("sequence", call.Database.Sequence.ToString()),
             .. hash is null ? [] : new[] { ("state hash", hash) },
             ("log", $"{Show.Bytes(metrics.LogBytesKept)} in {Show.Number(metrics.LogSegments)} segment(s)"),
@@ -224,7 +250,8 @@ internal static class DatabaseVerbs
     {
         var deep = new Option<bool>("--deep")
         {
-            Description = "Also apply the whole log anew and compare the state with it, and every count and order with the state.",
+            Description = "Also apply the whole log anew and compare the state with it, and every count and order with the state; and "
+                + "check the trees of documents and the items of indexes by their rules.",
         };
         var quick = new Option<bool>("--quick")
         {

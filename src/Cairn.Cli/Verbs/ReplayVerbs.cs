@@ -187,7 +187,7 @@ internal static class ReplayVerbs
             runs, all, until);
     }
 
-    private static IEnumerable<RunId> AllRuns(Call call) => call
+    internal static IEnumerable<RunId> AllRuns(Call call) => call
         .Pages(null, (limit, cursor) => call.Database.Runs.List(new RunFilter { Limit = limit, Cursor = cursor }))
         .Select(info => info.Id).Prepend(RunId.Default);
 

@@ -5,7 +5,7 @@
 //      {"plan": {"steps": ["a", {"b": 1}]}, "n": 7}          document "d", keys behind its id
 //
 //      20 d                          object, node 1          the root
-//      22 d                          next node 5, 27 bytes   the header
+//      22 d                          next node 5, 23 bytes   the header
 //      21 d 00 1                     2 members               how many node 1 has
 //      21 d 00 1 01 "n"              7
 //      21 d 00 1 01 "plan"           object, node 2

@@ -60,6 +60,11 @@ internal abstract class IndexedThings
     /// <summary>The items of a thing in an index, as the newest state has it.</summary>
     internal abstract List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version);
 
+    /// <summary>The items of a thing as it was at a sequence, which the caller pins.</summary>
+    /// <param name="version">Of its key there.</param>
+    internal virtual List<byte[]> ItemsAt(
+        RunState run, StoredIndex index, byte[] thing, scoped in VersionView version, ulong sequence) => Items(run, index, thing, version);
+
     /// <summary>Things there are, for estimates.</summary>
     internal virtual long Count(scoped in StoreReader reader, ulong sequence) => reader.Count(Family, sequence);
 }
@@ -186,10 +191,14 @@ internal static class IndexTargets
             return Value.Object(members);
         }
 
-        internal override List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version)
+        internal override List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version) =>
+            ItemsAt(run, index, thing, version, ulong.MaxValue);
+
+        internal override List<byte[]> ItemsAt(
+            RunState run, StoredIndex index, byte[] thing, scoped in VersionView version, ulong sequence)
         {
             using var reader = run.Store.Read();
-            return DocumentItems.Of([index], new PastNodes(reader, ulong.MaxValue, long.MinValue), thing)[0];
+            return DocumentItems.Of([index], new PastNodes(reader, sequence, long.MinValue), thing)[0];
         }
     }
 

@@ -6,6 +6,7 @@
 //   state      the same records through the one Apply into an empty store, or above that checkpoint's image; its state hash = the living
 //              one's (G5, G10), and run by run the hash of everything else too: counts and orders that follow from the state
 //   chains     the event chain of every run
+//   rules      what documents and the items of indexes have to be to the rest of the state (DerivedRules.cs)
 //
 // Runs beside commits, at a cut. Costs the memory of a second state, a read of the log and of both states. Changes nothing; what
 // it finds is data, not an exception.
@@ -53,7 +54,10 @@ internal sealed class DeepVerification(IStorage storage, SegmentedLog log, Cut c
         if (isWhole)
             Reading(() => Compare(replayed.Catalogue));
         foreach (var id in _hash.RunsOf(cut.Catalogue))
+        {
             Reading(() => VerifyChain(path, Living(id)));
+            Reading(() => new DerivedRules(Living(id), cut.Sequence, Find, CancellationToken).Check());
+        }
     }
 
     // Values that are read from the log on the way: every reference that the state holds resolves, or that is found.

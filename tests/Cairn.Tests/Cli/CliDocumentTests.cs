@@ -280,6 +280,20 @@ public class CliDocumentTests
     }
 
     [Fact]
+    public void Stat_counts_documents_and_all_else_over_all_runs()
+    {
+        using var bed = new CliBed();
+        bed.Good("json", "put", "plan", "1");
+        bed.Good("kv", "put", "a", "1");
+        bed.Good("run", "begin", "other");
+        bed.Good("json", "put", "plan", "{}", "--run", "other");
+        bed.Good("events", "append", "note", "{}", "--run", "other");
+        var counts = bed.Json("stat", "--counts")[0]["counts"];
+        Assert.Equal("""{"documents":2,"events":1,"keys":1,"state_cells":0,"traces":0}""", counts.ToJson());
+        Assert.Equal(Value.Null, bed.Json("stat")[0]["counts"]);
+    }
+
+    [Fact]
     public void A_text_without_quotes_is_no_JSON_and_what_to_do_is_said()
     {
         using var bed = new CliBed();

@@ -87,6 +87,8 @@ public class DocumentIndexTests
                 Assert.True(world.LateReads <= late, $"step {step} of seed {seed}: a definition or a build read behind its sequence");
             foreach (var id in new[] { run, fork ?? run })
                 CheckItems(world.Db, id, $"step {step} of seed {seed}");
+            if (step % 60 == 59 && world.HasLog)
+                Assert.Empty(world.Db.VerifyDeep().Findings);
             if (step % 5 == 4)
                 CheckAnswers(world.Db.Runs.Get(random.Next(2) == 0 && fork is { } also ? also : run)!, random, kinds);
         }

@@ -47,6 +47,8 @@ public sealed class StoredDocumentTests(ITestOutputHelper output)
 
             world.CheckSnapshots();
             world.Check(database.Run.Json, world.Documents);
+            if (mode != Durability.InMemory)
+                Assert.Empty(database.Db.VerifyDeep().Findings);
         }
     }
 
