@@ -207,7 +207,7 @@ public class EventsView
 
     private QueryPage Find(
         Filter? filter, QueryOptions? options, Action<Scope, IndexedThings, byte[], AskedThing>? each) => Queries.Run(
-        Scope, Engine.Cursors, Engine.Pins, IndexTarget.Events, ListingQuery, filter, options ?? QueryOptions.None, each);
+        Scope, Engine.Cursors, Engine.Pins, IndexTargets.Of(IndexTarget.Events), ListingQuery, filter, options ?? QueryOptions.None, each);
 
     /// <summary>Number of events that are kept. Costs the same at any size.</summary>
     public long Count()

@@ -307,7 +307,8 @@ public class JsonView
     }
 
     private QueryPage Run(Filter? filter, QueryOptions? options, Action<Scope, IndexedThings, byte[], AskedThing>? each) => Queries.Run(
-        Scope, Engine.Cursors, Engine.Pins, IndexTarget.Documents, ListingQuery, filter, options ?? QueryOptions.None, each);
+        Scope, Engine.Cursors, Engine.Pins, IndexTargets.Of(IndexTarget.Documents), ListingQuery, filter, options ?? QueryOptions.None,
+        each);
 
     /// <summary>Versions of a document, or of a place in it, newest first, deletions included; what was committed, not what a transaction
     /// itself has written. Reads the log, and does again what was done since the last write of the whole document before: the cost follows

@@ -151,7 +151,7 @@ public class TracesView
 
     private QueryPage Find(
         Filter? filter, QueryOptions? options, Action<Scope, IndexedThings, byte[], AskedThing>? each) => Queries.Run(
-        Scope, Engine.Cursors, Engine.Pins, IndexTarget.Traces, ListingQuery, filter, options ?? QueryOptions.None, each);
+        Scope, Engine.Cursors, Engine.Pins, IndexTargets.Of(IndexTarget.Traces), ListingQuery, filter, options ?? QueryOptions.None, each);
 
     // A bound between two microseconds stands before the later one.
     private static long Ceiling(DateTimeOffset time)

@@ -208,10 +208,15 @@ internal static class IndexVerbs
     // ---- parts ----------------------------------------------------------------------------------------------------------------
 
     /// <summary>What an index or a query is over.</summary>
-    internal static Option<string> Target()
+    /// <param name="more">What only a query is over.</param>
+    internal static Option<string> Target(params string[] more)
     {
-        var target = new Option<string>("--on") { Description = "documents, traces or events.", HelpName = "KIND", Required = true };
-        target.AcceptOnlyFromAmong([.. Enum.GetValues<IndexTarget>().Select(NameOf).Order(StringComparer.Ordinal)]);
+        string[] kinds = [.. Enum.GetValues<IndexTarget>().Select(NameOf).Concat(more).Order(StringComparer.Ordinal)];
+        var target = new Option<string>("--on")
+        {
+            Description = $"{string.Join(", ", kinds[..^1])} or {kinds[^1]}.", HelpName = "KIND", Required = true,
+        };
+        target.AcceptOnlyFromAmong(kinds);
         return target;
     }
 

@@ -3,8 +3,8 @@ using System.Globalization;
 
 namespace Cairn.Cli.Verbs;
 
-/// <summary><c>cairn query</c> and <c>cairn explain</c>: the documents, traces or events that a filter holds for, and how they are
-/// found.</summary>
+/// <summary><c>cairn query</c> and <c>cairn explain</c>: the documents, traces, events or runs that a filter holds for, and how they
+/// are found.</summary>
 internal static class QueryVerbs
 {
     // Chosen: a page of whole documents is in memory at once, and each of them may be large. A page in an order looks at all that the
@@ -23,25 +23,26 @@ internal static class QueryVerbs
             HelpName = "PATH",
         };
         return new Verb(
-            "query", "Prints the documents, traces or events that a filter holds for. What JSONPath finds within documents: "
+            "query", "Prints the documents, traces, events or runs that a filter holds for. What JSONPath finds within documents: "
                 + "'cairn json query'.",
             "cairn query \"owner = 'ada' and cost > 3\" --on documents --order /cost:desc --limit 20\n"
                 + "cairn query \"type = 'tool_call' and tags contains 'crm'\" --on traces --select /step/tool --select /duration\n"
-                + "cairn query \"type = 'order' and payload.total gte 100\" --on events --order /payload/total:desc",
+                + "cairn query \"type = 'order' and payload.total gte 100\" --on events --order /payload/total:desc\n"
+                + "cairn query \"status = 'failed' and metadata.model prefix 'gpt'\" --on runs --select /name --select /error",
             Needs.ReadRun,
             call =>
             {
                 List<DocumentPath> places = [.. (call.Get(select) ?? []).Select(path => DocumentPath.Parse(path))];
                 var options = parts.Options(call);
                 var filter = parts.Filter(call);
-                return parts.Read(call, moment => (IndexVerbs.TargetOf(call, parts.Target), places.Count) switch
+                return parts.Read(call, moment => (parts.Kind(call), places.Count) switch
                 {
-                    (IndexTarget.Documents, 0) => Print(
+                    (QueryParts.Documents, 0) => Print(
                         call, parts, options, page => moment.Documents.Query(filter, page),
                         pair => [("id", pair.Key), ("value", pair.Value)],
                         new Column<KeyValuePair<string, Value>>("id", pair => pair.Key),
                         new Column<KeyValuePair<string, Value>>("value", pair => Show.Text(pair.Value))),
-                    (IndexTarget.Documents, _) => Print(
+                    (QueryParts.Documents, _) => Print(
                         call, parts, options, page => moment.Documents.Select(places, filter, page),
                         pair => [("id", pair.Key), ("values", pair.Value)],
                         [
@@ -49,10 +50,14 @@ internal static class QueryVerbs
                             .. places.Select(place => new Column<KeyValuePair<string, Value>>(
                                 place.ToString(), pair => At(pair.Value, place))),
                         ]),
-                    (IndexTarget.Events, 0) => Print(
+                    (QueryParts.Events, 0) => Print(
                         call, parts, options, page => moment.Events.Query(filter, page), EventVerbs.Members, EventVerbs.Columns),
-                    (IndexTarget.Events, _) => PrintPlaces(
+                    (QueryParts.Events, _) => PrintPlaces(
                         call, parts, options, page => moment.Events.Select([Number, .. places], filter, page), "number", Number, places),
+                    (QueryParts.Runs, 0) => Print(
+                        call, parts, options, page => call.Database.Runs.Query(filter, page), RunVerbs.Json, RunVerbs.Columns),
+                    (QueryParts.Runs, _) => PrintPlaces(
+                        call, parts, options, page => call.Database.Runs.Select([Key, .. places], filter, page), "id", Key, places),
                     (_, 0) => Print(
                         call, parts, options, page => moment.Traces.Query(filter, page), TraceVerbs.Members, TraceVerbs.Columns),
                     _ => PrintPlaces(
@@ -90,10 +95,11 @@ internal static class QueryVerbs
                 };
                 return parts.Read(call, moment => Print(
                     call, options.Limit,
-                    IndexVerbs.TargetOf(call, parts.Target) switch
+                    parts.Kind(call) switch
                     {
-                        IndexTarget.Documents => moment.Documents.Explain(filter, options),
-                        IndexTarget.Events => moment.Events.Explain(filter, options),
+                        QueryParts.Documents => moment.Documents.Explain(filter, options),
+                        QueryParts.Events => moment.Events.Explain(filter, options),
+                        QueryParts.Runs => call.Database.Runs.Explain(filter, options),
                         _ => moment.Traces.Explain(filter, options),
                     }));
             },
@@ -132,12 +138,12 @@ internal static class QueryVerbs
         string? more = null;
         call.List(
             Rows(),
-            row => row.Cursor is { } cursor ? [.. members(row.Item), ("cursor", cursor)] : members(row.Item),
+            row => row.Cursor is { Length: > 0 } cursor ? [.. members(row.Item), ("cursor", cursor)] : members(row.Item),
             [.. columns.Select(column => new Column<(T Item, string? Cursor)>(
                 column.Title, row => column.Text(row.Item), column.Alignment,
                 column.Short is { } shorter ? row => shorter(row.Item) : null))]);
         if (more is not null && !call.IsJson)
-            call.Streams.Error.WriteLine($"cairn: there is more: --cursor {more}");
+            call.Streams.Error.WriteLine(more.Length == 0 ? "cairn: there is more" : $"cairn: there is more: --cursor {more}");
         return ExitCodes.Ok;
 
         IEnumerable<(T Item, string? Cursor)> Rows()
@@ -149,7 +155,7 @@ internal static class QueryVerbs
                 var page = read(options with { Limit = Math.Min(left, parts.PageMost(call, options)), Cursor = cursor });
                 left -= page.Count;
                 cursor = page.Cursor;
-                more = left == 0 && cursor is not null ? QueryCursor.Of(page.Sequence, cursor) : null;
+                more = left > 0 || cursor is null ? null : parts.Kind(call) == QueryParts.Runs ? "" : QueryCursor.Of(page.Sequence, cursor);
                 for (var i = 0; i < page.Count; i++)
                     yield return (page[i], i == page.Count - 1 ? more : null);
             }
@@ -185,6 +191,10 @@ internal static class QueryVerbs
     /// <summary>What both verbs are given.</summary>
     private sealed class QueryParts
     {
+        internal const string Documents = "documents";
+        internal const string Events = "events";
+        internal const string Runs = "runs";
+
         private readonly Argument<string?> _filter = new("filter")
         {
             Description = "A filter: \"owner = 'ada' and (cost > 3 or tags contains 'urgent') and not done exists\"; - reads standard "
@@ -206,11 +216,13 @@ internal static class QueryVerbs
 
         private readonly Option<PastTime?> _at = PastTime.Option();
 
-        internal Option<string> Target { get; } = IndexVerbs.Target();
+        private readonly Option<string> _kind = IndexVerbs.Target(Runs);
+
+        internal string Kind(Call call) => call.Get(_kind)!;
 
         internal Option<int?> Limit { get; } = Parts.Limit("rows");
 
-        internal Symbol[] All => [_filter, Target, _order, Limit, _cursor, _at];
+        internal Symbol[] All => [_filter, _kind, _order, Limit, _cursor, _at];
 
         internal Filter? Filter(Call call) => call.Get(_filter) switch
         {
@@ -227,7 +239,7 @@ internal static class QueryVerbs
         };
 
         internal int PageMost(Call call, QueryOptions options) =>
-            options.OrderBy.Count == 0 && IndexVerbs.TargetOf(call, Target) == IndexTarget.Documents
+            options.OrderBy.Count == 0 && Kind(call) == Documents
                 ? PageDocuments
                 : call.Database.Limits.PageSizeMax;
 
@@ -237,6 +249,12 @@ internal static class QueryVerbs
             var (at, cursor) = (call.Get(_at), Cursor(call));
             if (at is not null && cursor is not null)
                 throw new UsageException("--at has no meaning with --cursor: a cursor knows the commit that it stands at.");
+            if (Kind(call) == Runs && (at is not null || cursor is not null))
+            {
+                throw new UsageException(
+                    "Runs are listed as they are now, so --on runs goes with neither --at nor --cursor. Ask with a larger --limit.");
+            }
+
             if (at is null)
             {
                 using var now = call.Run.Snapshot();

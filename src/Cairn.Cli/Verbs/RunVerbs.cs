@@ -348,15 +348,17 @@ internal static class RunVerbs
 
     private static Argument<string[]> Tags() => new("tag") { Description = "One or more tags.", Arity = ArgumentArity.OneOrMore };
 
-    private static int Table(Call call, IEnumerable<RunInfo> runs) => call.List(
-        runs,
-        Json,
-        new Column<RunInfo>("run", RunNames.Show),
-        new Column<RunInfo>("status", info => info.IsOrphaned ? "Orphaned" : info.Status.ToString()),
+    private static int Table(Call call, IEnumerable<RunInfo> runs) => call.List(runs, Json, Columns);
+
+    internal static Column<RunInfo>[] Columns =>
+    [
+        new("run", RunNames.Show),
+        new("status", info => info.IsOrphaned ? "Orphaned" : info.Status.ToString()),
         Column<RunInfo>.OfTime("begun", info => info.Created),
-        new Column<RunInfo>("events", info => Cli.Show.Plain(info.EventCount), Justify.Right),
-        new Column<RunInfo>("last", info => info.LastSequence.ToString(), Justify.Right),
-        new Column<RunInfo>("tags", info => string.Join(' ', info.Tags)));
+        new("events", info => Cli.Show.Plain(info.EventCount), Justify.Right),
+        new("last", info => info.LastSequence.ToString(), Justify.Right),
+        new("tags", info => string.Join(' ', info.Tags)),
+    ];
 
     internal static (string Name, Value Value)[] Json(RunInfo info) =>
     [

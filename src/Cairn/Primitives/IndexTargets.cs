@@ -12,6 +12,9 @@ internal abstract class IndexedThings
     /// <summary>First byte of their store keys; the rest is the key of the thing.</summary>
     internal abstract byte Family { get; }
 
+    /// <summary>The indexes of a run that are over them.</summary>
+    internal bool IsOver(StoredIndex index) => IndexTargets.Of(index.Target) == this;
+
     /// <summary>First byte of the store keys that a transaction's writes to a thing have among them; the rest is its key.</summary>
     internal virtual byte WrittenFamily => Family;
 
@@ -65,6 +68,20 @@ internal abstract class IndexedThings
     internal virtual List<byte[]> ItemsAt(
         RunState run, StoredIndex index, byte[] thing, scoped in VersionView version, ulong sequence) => Items(run, index, thing, version);
 
+    /// <summary>The built-in orders that conditions, which all have to hold, name something of (BO1).</summary>
+    internal virtual List<IndexLeaf> BuiltIn(List<Filter> conditions) => [];
+
+    /// <summary>The built-in order by a place, within what conditions that all have to hold leave of it; null = there is none.</summary>
+    internal virtual IndexLeaf? OrderBy(DocumentPath path, List<Filter> conditions) => null;
+
+    /// <summary>The order by a place is that of the keys.</summary>
+    internal virtual bool IsKeyOrder(DocumentPath path) => false;
+
+    /// <summary>The stretch of keys that is enough to look at for conditions that all have to hold (BO2).</summary>
+    /// <param name="hasOwn">The transaction has written things itself.</param>
+    internal virtual KeyStretch Stretch(Scope scope, scoped in StoreReader reader, List<Filter> conditions, bool hasOwn) =>
+        new([Family], [(byte)(Family + 1)], Count(reader, scope.Sequence), []);
+
     /// <summary>Things there are, for estimates.</summary>
     internal virtual long Count(scoped in StoreReader reader, ulong sequence) => reader.Count(Family, sequence);
 }
@@ -103,40 +120,8 @@ internal static class IndexTargets
 
     internal static IndexedThings Of(IndexTarget target) => Things[(int)target];
 
-    private sealed class IndexedTraces : IndexedThings
-    {
-        internal override byte Family => StoreKeys.Trace;
-
-        internal override bool TellsOfVersions => true;
-
-        internal override bool TryAsk(Scope scope, byte[] thing, scoped in VersionView version, QueryAsk ask, out AskedThing asked)
-        {
-            var document = Document(thing, version);
-            if (ask.SeesVersion)
-            {
-                document = Value.Object(document.AsObject()
-                    .Append(new("$version", (long)version.Sequence)).Append(new("$time", version.Time)));
-            }
-
-            var order = new byte[]?[ask.Order.Count];
-            for (var i = 0; i < order.Length; i++)
-                order[i] = ask.Order[i].Path.TryGet(document, out var value) ? QueryAsk.OrderOf(value) : null;
-            asked = new(ask.Holds(document, thing, version.Sequence, version.Time), order, document);
-            return true;
-        }
-
-        internal override Value Read(Scope scope, byte[] thing, in AskedThing asked, SelectedPlaces? places) =>
-            places is null ? asked.Document : places.In(asked.Document);
-
-        internal override List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version) =>
-            IndexItems.Of(index, thing, Document(thing, version));
-
-        private static Value Document(ReadOnlySpan<byte> thing, scoped in VersionView version)
-        {
-            Invariant.Check(Fields.TryRead(version.Value, out var fields), "a stored trace reads back");
-            return TraceContent.Document(fields, TraceId.Read(thing));
-        }
-    }
+    /// <summary>Runs are queried, in the orders that are built in, and have no indexes.</summary>
+    internal static IndexedThings Runs { get; } = new IndexedRuns();
 
     private sealed class IndexedDocuments : IndexedThings
     {

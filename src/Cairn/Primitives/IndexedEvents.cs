@@ -134,6 +134,11 @@ internal readonly ref struct EventPlaces : IIndexedPlaces, IFilterSubject
 /// <summary>Events as things that indexes are over: the floor, which stands before them, is none.</summary>
 internal sealed class IndexedEvents : IndexedThings
 {
+    private static readonly DocumentPath Number = DocumentPath.Root.Member("number");
+    private static readonly DocumentPath Type = DocumentPath.Root.Member("type");
+    private static readonly DocumentPath Time = DocumentPath.Root.Member("time");
+    private static readonly DocumentPath CommitTime = DocumentPath.Root.Member("$time");
+
     internal override byte Family => StoreKeys.Event;
 
     internal override bool TellsOfVersions => true;
@@ -214,6 +219,61 @@ internal sealed class IndexedEvents : IndexedThings
     }
 
     internal override long Count(scoped in StoreReader reader, ulong sequence) => EventOperations.CountKept(reader, sequence);
+
+    // ---- the order that they are in ---------------------------------------------------------------------------------------------
+
+    // Times never go back.
+    internal override bool IsKeyOrder(DocumentPath path) => path == Number || path == Time || path == CommitTime;
+
+    internal override KeyStretch Stretch(Scope scope, scoped in StoreReader reader, List<Filter> conditions, bool hasOwn)
+    {
+        Span<byte> key = stackalloc byte[1 + Limits.NameBytesMax];
+        var events = new EventReader(scope, reader, key);
+        var (from, to) = (events.Floor().Number, ulong.MaxValue);
+        var names = new List<string>();
+        if (TimeBounds.Of(conditions, Number) is { IsAll: false } numbers)
+        {
+            names.Add("$number");
+            from = Math.Max(from, (ulong)Math.Max(0, numbers.From));
+            to = numbers.IsEmpty || numbers.To < 0 ? 0 : (ulong)numbers.To + 1;
+        }
+
+        foreach (var path in (DocumentPath[])[Time, CommitTime])
+        {
+            if (TimeBounds.Of(conditions, path) is not { IsAll: false } times)
+                continue;
+            names.Add("$time");
+            from = Math.Max(from, times.IsEmpty ? ulong.MaxValue : events.FirstAt(times.From));
+            if (!times.IsEmpty && times.To < long.MaxValue && events.FirstAt(times.To + 1) is var end && end < events.End)
+                to = Math.Min(to, end);                      // what is appended next may have that time too
+        }
+
+        if (!hasOwn && TextConditions.EqualTo(conditions, Type) is [var type])
+        {
+            names.Add("$type");
+            var stream = default(EventStream);
+            if (TextConditions.IsName(type))
+            {
+                var streamKey = key[..(1 + Utf8.GetBytes(type, key[1..]))];
+                key[0] = StoreKeys.EventStream;
+                if (!Mutant.Is("index-type-not-read"))
+                    scope.NotePoint(streamKey);              // one more of the type is a phantom
+                if (scope.TryGetCommitted(reader, streamKey, out var version) && !version.IsTombstone)
+                    stream = EventStream.Read(version.Value);
+            }
+
+            from = Math.Max(from, stream.First);
+            to = Math.Min(to, stream.Count == 0 ? 0 : stream.Last + 1);
+        }
+
+        var things = from >= to ? 0 : Math.Min(to, events.End) is var most && most > from ? most - from : 0;
+        return new KeyStretch(
+            StoreKeys.Of(stackalloc byte[EventReader.KeyBytes], StoreKeys.Event, from).ToArray(),
+            from >= to ? [StoreKeys.Event] : to == ulong.MaxValue
+                ? [StoreKeys.Event + 1]
+                : StoreKeys.Of(stackalloc byte[EventReader.KeyBytes], StoreKeys.Event, to).ToArray(),
+            (long)things, names);
+    }
 
     // ---- what commits do to the items -------------------------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ internal static class Queries
     /// <param name="each">Told the key of each thing on the page while it can be read, in the scope of the query, and what it answered.
     /// </param>
     internal static QueryPage Run(
-        Scope scope, Cursors cursors, SnapshotRegistry pins, IndexTarget target, byte listing, Filter? filter, QueryOptions options,
+        Scope scope, Cursors cursors, SnapshotRegistry pins, IndexedThings things, byte listing, Filter? filter, QueryOptions options,
         Action<Scope, IndexedThings, byte[], AskedThing>? each)
     {
         var limits = scope.Path.Limits;
@@ -99,8 +99,7 @@ internal static class Queries
         try
         {
             using var use = at.Use();
-            var things = IndexTargets.Of(target);
-            var query = new Query(at, things, target, filter, options.OrderBy, limit, last);
+            var query = new Query(at, things, filter, options.OrderBy, limit, last);
             query.Run();
             foreach (var row in query.Found)
                 each?.Invoke(at, things, row.Thing, row.Asked);
@@ -131,7 +130,7 @@ internal static class Queries
     private sealed record Row(byte[] Thing, AskedThing Asked);
 
     private sealed class Query(
-        Scope scope, IndexedThings things, IndexTarget target, Filter? filter, IReadOnlyList<QueryOrder> order, int limit, byte[]? last)
+        Scope scope, IndexedThings things, Filter? filter, IReadOnlyList<QueryOrder> order, int limit, byte[]? last)
     {
         private readonly QueryAsk _ask = new(filter, order, things, scope.Path);
 
@@ -141,6 +140,12 @@ internal static class Queries
         private long _itemsRead;
         private long _thingsRead;
         private Row? _after;
+        private KeyStretch _stretch = null!;
+
+        // What is found comes in the order of the keys, up or down.
+        private bool IsByKey => order.Count == 0 || (order.Count == 1 && things.IsKeyOrder(order[0].Path));
+
+        private bool IsDown => order.Count > 0 && order[0].IsDescending;
 
         internal List<Row> Found { get; } = [];
 
@@ -150,14 +155,15 @@ internal static class Queries
 
         internal void Run()
         {
-            var indexes = IndexSet.At(scope.Run, scope.Sequence).All.Where(index => index.Target == target && IsUsable(index.State))
+            var indexes = IndexSet.At(scope.Run, scope.Sequence).All.Where(index => things.IsOver(index) && IsUsable(index.State))
                 .OrderBy(index => index.Number).ToList();
             if (_pending.Count > 0)
                 things.NoteOwn(scope);
-            if (last is not null && order.Count > 0)
+            if (last is not null && !IsByKey)
                 _after = Find(last) ?? throw Gone();
             var plan = new QueryPlanner(scope, things, indexes).Choose(filter, order, limit, mayWalk: _pending.Count == 0);
-            var isSorted = order.Count > 0;
+            _stretch = plan.Stretch;
+            var isSorted = plan.IsSorted;
             if (plan.Kind == QueryPlanKind.OrderedIndex)
             {
                 if (TryWalk(plan))
@@ -188,11 +194,13 @@ internal static class Queries
             }
 
             var names = plan.Accesses.SelectMany(access => access.Leaves).Concat(plan.Ordered is { } ordered ? [ordered] : [])
-                .Select(leaf => leaf.Index.Name).Distinct();
+                .Select(leaf => leaf.Source.Name);
+            if (plan.Kind == QueryPlanKind.Scan)
+                names = plan.Stretch.Names;
             Plan = new QueryPlan
             {
                 Kind = plan.Kind,
-                Indexes = [.. names],
+                Indexes = [.. names.Distinct()],
                 Things = plan.Things,
                 EstimatedRows = plan.Rows,
                 ItemsRead = _itemsRead,
@@ -289,41 +297,57 @@ internal static class Queries
 
         private IEnumerable<Row> Scan()
         {
-            byte[] start = last is not null && order.Count == 0 ? [things.Family, .. last, 0] : [things.Family];
-            byte[] end = [(byte)(things.Family + 1)];
-            var from = start;
-            var read = end;
+            var (low, high) = (_stretch.From, _stretch.To);
+            if (last is not null && IsByKey)
+                (low, high) = Behind(low, high, [things.Family, .. last]);
+            byte[]? read = null;
+            var (from, to) = (low, high);
             try
             {
-                while (true)
+                while (from.AsSpan().SequenceCompareTo(to) < 0)
                 {
-                    var rows = Read(from, end, Math.Clamp(limit + 1, 16, 256), out var next);
+                    var rows = Read(from, to, Math.Clamp(limit + 1, 16, 256), out var next);
                     foreach (var row in rows)
                     {
-                        read = [things.Family, .. row.Thing, 0];
+                        read = [things.Family, .. row.Thing];
                         yield return row;
                     }
 
                     if (next is null)
                         break;
-                    from = next;
+                    (from, to) = IsDown && IsByKey ? (from, [.. next, 0]) : (next, to);
                 }
 
-                read = end;
+                read = null;
             }
             finally
             {
-                scope.NoteRange(start, read);
+                if (read is null)
+                    scope.NoteRange(low, high);
+                else if (IsDown && IsByKey)
+                    scope.NoteRange(read, high);
+                else
+                    scope.NoteRange(low, [.. read, 0]);
             }
         }
 
-        // Some rows from a key on, and where to go on; null = there are no more.
-        private List<Row> Read(byte[] from, byte[] end, int most, out byte[]? next)
+        // What is left behind a key, in the direction of the order.
+        private (byte[] Low, byte[] High) Behind(byte[] low, byte[] high, byte[] key)
+        {
+            if (IsDown)
+                return (low, key.AsSpan().SequenceCompareTo(high) < 0 ? key : high);
+            byte[] next = [.. key, 0];
+            return (next.AsSpan().SequenceCompareTo(low) > 0 ? next : low, high);
+        }
+
+        // Some rows from one end of an interval on, and where to go on: the first key that was not looked at; null = there are no more.
+        private List<Row> Read(byte[] from, byte[] to, int most, out byte[]? next)
         {
             var rows = new List<Row>();
+            var isDown = IsDown && IsByKey;
             next = null;
             using var reader = scope.Run.Store.Read();
-            var scan = reader.Scan(from, end, scope.Sequence);
+            var scan = reader.Scan(from, to, scope.Sequence, isDown);
             while (scan.MoveNext())
             {
                 if (rows.Count == most)
@@ -339,15 +363,16 @@ internal static class Queries
                     rows.Add(new Row(thing, asked));
             }
 
-            var to = next ?? end;
-            foreach (var key in _pending.Between(from, to))
+            if (_pending.Count == 0)
+                return rows;
+            var (low, high) = next is null ? (from, to) : isDown ? ([.. next, 0], to) : (from, next);
+            foreach (var key in _pending.Between(low, high))
             {
                 if (Find(key[1..]) is { } own)
                     rows.Add(own);
             }
 
-            if (_pending.Count > 0)
-                rows.Sort((left, right) => left.Thing.AsSpan().SequenceCompareTo(right.Thing));
+            rows.Sort((left, right) => left.Thing.AsSpan().SequenceCompareTo(right.Thing) * (isDown ? -1 : 1));
             return rows;
         }
 
@@ -371,12 +396,15 @@ internal static class Queries
                 named!.Add(key[1..]);
             var keys = named!.ToArray();
             Array.Sort(keys, ByteArrayComparer.Instance);
+            var isDown = IsDown && IsByKey;
+            if (isDown)
+                Array.Reverse(keys);
             for (var i = 0; i < keys.Length; i++)
             {
                 if (i % IndexedThings.FetchMax == 0)
                     things.Fetch(scope.Run.Store, keys.AsSpan(i, Math.Min(IndexedThings.FetchMax, keys.Length - i)));
                 var key = keys[i];
-                if (last is not null && order.Count == 0 && key.AsSpan().SequenceCompareTo(last) <= 0)
+                if (last is not null && IsByKey && key.AsSpan().SequenceCompareTo(last) * (isDown ? -1 : 1) <= 0)
                     continue;
                 if (Find(key) is { } row)
                     yield return row;
@@ -385,7 +413,7 @@ internal static class Queries
 
         private void Collect(IndexLeaf leaf, HashSet<byte[]> named)
         {
-            NoteUse(leaf.Index);
+            leaf.Source.NoteUse(scope);
             foreach (var interval in leaf.Intervals)
             {
                 if (!Mutant.Is("index-interval-not-read"))
@@ -405,14 +433,11 @@ internal static class Queries
                         }
 
                         _itemsRead++;
-                        named.Add(IndexItems.ThingOf(scan.Key, leaf.Index.Paths.Length).ToArray());
+                        named.Add(leaf.Source.ThingOf(scan.Key, scan.Version));
                     }
                 }
             }
         }
-
-        // Once it is ready its state is written when it is dropped, and not before: from then on writes leave no trace in it.
-        private void NoteUse(StoredIndex index) => scope.NotePoint(IndexOperations.StateKey(index.Number));
 
         // ---- in the order of an index -------------------------------------------------------------------------------------------
 
@@ -421,14 +446,10 @@ internal static class Queries
         {
             var leaf = plan.Ordered!;
             var isDown = order[0].IsDescending;
-            NoteUse(leaf.Index);
+            leaf.Source.NoteUse(scope);
             byte[]? after = null;
-            if (_after is not null)
-            {
-                if (_after.Asked.Order[0] is not { } part || part.Length > IndexItems.KeptBytes / 2)
-                    return false;
-                after = [.. IndexItems.Prefix(leaf.Index.Number), .. part, .. _after.Thing];
-            }
+            if (_after is not null && !leaf.Source.TryAfter(_after.Thing, _after.Asked, out after))
+                return false;
 
             foreach (var interval in isDown ? Enumerable.Reverse(leaf.Intervals) : leaf.Intervals)
             {
@@ -439,7 +460,7 @@ internal static class Queries
                     from = after.AsSpan().SequenceCompareTo(from) >= 0 ? [.. after, 0] : from;
                 if (from.AsSpan().SequenceCompareTo(to) >= 0)
                     continue;
-                if (!TryWalk(from, to, isDown))
+                if (!TryWalk(leaf.Source, from, to, isDown))
                     return Again();
                 if (HasMore)
                     return true;
@@ -455,30 +476,29 @@ internal static class Queries
             return false;
         }
 
-        private bool TryWalk(byte[] from, byte[] to, bool isDown)
+        private bool TryWalk(QuerySource source, byte[] from, byte[] to, bool isDown)
         {
             var (low, high) = (from, to);
             while (true)
             {
-                var items = new List<byte[]>();
+                var items = new List<(byte[] Key, byte[] Thing)>();
                 using (var reader = scope.Run.Store.Read())
                 {
                     var scan = reader.Scan(low, high, scope.Sequence, isDown);
                     while (items.Count < Math.Clamp(limit + 1, 16, 256) && scan.MoveNext())
-                        items.Add(scan.Key.ToArray());
+                        items.Add((scan.Key.ToArray(), source.ThingOf(scan.Key, scan.Version)));
                 }
 
-                foreach (var item in items)
+                foreach (var (item, thing) in items)
                 {
                     _itemsRead++;
-                    var part = item.AsSpan(IndexItems.PrefixBytes, IndexItems.PartLength(item.AsSpan(IndexItems.PrefixBytes)));
-                    if (IndexItems.IsCut(part))
+                    if (source.IsUnordered(item))
                         return false;
                     if (isDown)
                         high = item;
                     else
                         low = [.. item, 0];
-                    if (Find(IndexItems.ThingOf(item, 1).ToArray()) is not { } row || !Matches(row))
+                    if (Find(thing) is not { } row || !Matches(row))
                         continue;
                     if (Found.Count == limit)
                     {

@@ -5,6 +5,7 @@
 //                                          index b: cost       -> 400 items      read too when that spares enough things: an intersection
 //      tags contains "red" or cost > 90    index t and index b ->  their union; if one part of an "or" has no index, there is none
 //      not (status = "open")               no index knows what is not there: all are looked at
+//      type = "note" and number >= 9       of events: a stretch of their keys is scanned (QueryOrders.cs)
 //
 // Estimates are counts, taken from the index itself at the query's own sequence, up to a bound that grows until one index is within it.
 // So they cost less than what they spare, and the plan is a function of the snapshot, the query and the definitions: deterministic
@@ -12,8 +13,8 @@
 //
 // Costs are in reads of an item; a thing costs four, for it is read and decoded:
 //
-//      scan, by key        4 x things until the page is full: (page + 1) x things / rows, at most all
-//      scan, sorted        4 x all
+//      scan, by key        4 x things of the stretch until the page is full: (page + 1) x things / rows, at most all
+//      scan, sorted        4 x all of the stretch
 //      index               items, and 4 x (page + 1) of the things named; sorted: 4 x all of them
 //      ordered index       5 x things in its order until the page is full
 
@@ -22,8 +23,8 @@ using Cairn.Transactions;
 
 namespace Cairn.Primitives;
 
-/// <summary>Some intervals of one index.</summary>
-internal sealed record IndexLeaf(StoredIndex Index, List<KeyInterval> Intervals);
+/// <summary>Some intervals of one index, or of an order that is built in.</summary>
+internal sealed record IndexLeaf(QuerySource Source, List<KeyInterval> Intervals);
 
 /// <summary>A set of things that holds all that a condition can hold for: what its leaves name together.</summary>
 internal sealed class IndexAccess(List<IndexLeaf> leaves)
@@ -41,8 +42,11 @@ internal sealed class IndexAccess(List<IndexLeaf> leaves)
 /// <param name="Accesses">What names the things; each of them names all that are wanted.</param>
 /// <param name="Ordered">An index that is walked in its order, or null.</param>
 /// <param name="IsWhole">All that is wanted is in the ordered intervals.</param>
+/// <param name="Stretch">What a scan looks at.</param>
+/// <param name="IsSorted">What is found has to be put in order.</param>
 internal sealed record ChosenPlan(
-    QueryPlanKind Kind, List<IndexAccess> Accesses, IndexLeaf? Ordered, bool IsWhole, long Things, long Rows, string Reason);
+    QueryPlanKind Kind, List<IndexAccess> Accesses, IndexLeaf? Ordered, bool IsWhole, KeyStretch Stretch, bool IsSorted, long Things,
+    long Rows, string Reason);
 
 /// <summary>See the essay above.</summary>
 internal sealed class QueryPlanner(Scope scope, IndexedThings things, List<StoredIndex> indexes)
@@ -54,17 +58,22 @@ internal sealed class QueryPlanner(Scope scope, IndexedThings things, List<Store
     internal ChosenPlan Choose(Filter? filter, IReadOnlyList<QueryOrder> order, int limit, bool mayWalk)
     {
         long all;
+        KeyStretch stretch;
         using (var reader = scope.Run.Store.Read())
+        {
+            stretch = things.Stretch(scope, reader, Conditions(filter), hasOwn: !mayWalk);
             all = Math.Max(1, things.Count(reader, scope.Sequence));
+        }
+
+        var scanned = Math.Clamp(stretch.Things, 1, all);
         var accesses = filter is null ? [] : Find(filter);
         Count(accesses, all);
         var best = accesses.Where(access => access.IsExact).OrderBy(access => access.Items).FirstOrDefault();
-        var rows = best?.Items ?? (filter is null ? all : all / 8 + 1);
+        var rows = Math.Min(scanned, best?.Items ?? (filter is null ? scanned : scanned / 8 + 1));
         var page = limit + 1L;
-        var needed = Math.Min(all, page * all / Math.Max(1, rows));
-        var isSorted = order.Count > 0;
-        var scanCost = CostOfThing * (isSorted ? all : needed);
-        var choice = new ChosenPlan(QueryPlanKind.Scan, [], null, false, all, rows, $"scan {scanCost}");
+        var isSorted = order.Count > 1 || (order.Count == 1 && !things.IsKeyOrder(order[0].Path));
+        var scanCost = CostOfThing * (isSorted ? scanned : Needed(page, scanned, rows));
+        var choice = new ChosenPlan(QueryPlanKind.Scan, [], null, false, stretch, isSorted, all, rows, "");
         var cost = scanCost;
         var told = $"costs: scan {scanCost}";
         if (best is not null)
@@ -82,9 +91,9 @@ internal sealed class QueryPlanner(Scope scope, IndexedThings things, List<Store
             }
         }
 
-        if (order.Count == 1 && mayWalk && Walk(filter, order[0].Path, out var isWhole) is { } walked)
+        if (isSorted && order.Count == 1 && mayWalk && Walk(filter, order[0].Path, out var isWhole) is { } walked)
         {
-            var walkCost = (CostOfThing + 1) * needed;
+            var walkCost = (CostOfThing + 1) * Needed(page, Expected(walked, accesses, all), rows);
             told += $", ordered index {walkCost}";
             if (walkCost < cost)
                 choice = choice with { Kind = QueryPlanKind.OrderedIndex, Accesses = [], Ordered = walked, IsWhole = isWhole };
@@ -92,6 +101,18 @@ internal sealed class QueryPlanner(Scope scope, IndexedThings things, List<Store
 
         return choice with { Reason = told + $"; {all} thing(s), {rows} row(s) expected" };
     }
+
+    // Of so many things, of which so many are rows, those that are looked at until the page is full.
+    private static long Needed(long page, long things, long rows) => Math.Min(things, page * things / Math.Max(1, rows));
+
+    // Things in what is walked: all, unless its intervals were counted for another reason.
+    private static long Expected(IndexLeaf walked, List<IndexAccess> accesses, long all) => accesses.Find(
+        access => access.IsExact && access.Leaves is [var leaf] && leaf.Source.Name == walked.Source.Name)?.Items ?? all;
+
+    // What all have to fulfil.
+    private static List<Filter> Conditions(Filter? filter) => filter is null ? []
+        : filter.Kind == FilterKind.And ? [.. filter.Parts.Where(part => part.Path is not null)]
+        : filter.Path is not null ? [filter] : [];
 
     // Another one is worth its items when it spares more things than that.
     private static List<IndexAccess> Intersect(IndexAccess best, List<IndexAccess> accesses, long all, long read)
@@ -153,13 +174,16 @@ internal sealed class QueryPlanner(Scope scope, IndexedThings things, List<Store
         if (filter.Kind == FilterKind.Or)
             return Union(filter) is { } union ? [union] : [];
         var parts = filter.Kind == FilterKind.And ? [.. filter.Parts] : new List<Filter> { filter };
-        var conditions = parts.Where(part => part.Path is not null).ToList();
-        var found = new List<IndexAccess>();
+        var conditions = Conditions(filter);
+        List<IndexAccess> found = [.. things.BuiltIn(conditions).Select(leaf => new IndexAccess([leaf]))];
+        var met = new List<StoredIndex>();
         foreach (var index in indexes)
         {
             // Two over the same paths name the same.
-            if (!found.Exists(access => access.Leaves[0].Index.Paths.SequenceEqual(index.Paths)) && Leaf(index, conditions) is { } leaf)
-                found.Add(new IndexAccess([leaf]));
+            if (met.Exists(other => other.Paths.SequenceEqual(index.Paths)) || Leaf(index, conditions) is not { } leaf)
+                continue;
+            met.Add(index);
+            found.Add(new IndexAccess([leaf]));
         }
 
         foreach (var part in parts.Where(part => part.Kind is FilterKind.Or or FilterKind.And))
@@ -210,7 +234,7 @@ internal sealed class QueryPlanner(Scope scope, IndexedThings things, List<Store
         byte[] overflow = [.. IndexItems.Prefix(index.Number), IndexItems.Overflow];
         if (!Mutant.Is("index-forgets-overflow"))
             intervals = KeyInterval.Union([.. intervals, KeyInterval.Of(overflow)]);
-        return new IndexLeaf(index, intervals);
+        return new IndexLeaf(new IndexSource(index), intervals);
     }
 
     // What all conditions on one path leave. A thing may answer "contains" with one item and the others with another, so it stands alone.
@@ -230,7 +254,9 @@ internal sealed class QueryPlanner(Scope scope, IndexedThings things, List<Store
     // An index whose order is the one wanted. It has all that have a scalar there; that is all when the filter asks for one.
     private IndexLeaf? Walk(Filter? filter, DocumentPath path, out bool isWhole)
     {
-        isWhole = false;
+        isWhole = things.OrderBy(path, Conditions(filter)) is not null;
+        if (isWhole)
+            return things.OrderBy(path, Conditions(filter));
         if (indexes.Find(index => index.Paths.Length == 1 && index.Paths[0] == path) is not { } found)
             return null;
         byte[] row = IndexItems.Prefix(found.Number);
@@ -244,6 +270,6 @@ internal sealed class QueryPlanner(Scope scope, IndexedThings things, List<Store
                 || (part.Kind == FilterKind.Eq && IndexItems.TryScalar(part.Value, IndexItems.KeptBytes) is not null);
         }
 
-        return new IndexLeaf(found, intervals);
+        return new IndexLeaf(new IndexSource(found), intervals);
     }
 }

@@ -180,6 +180,28 @@ public class CliIndexTests
         Assert.Equal(3, bed.Run("index", "create", "u", "/type", "--on", "events", "--unique").Exit);
     }
 
+    [Fact]
+    [Trait("Requirement", "IDX-10")]
+    [Trait("Requirement", "IDX-11")]
+    public void Runs_by_a_filter()
+    {
+        using var bed = new CliBed();
+        bed.Good("run", "begin", "first", "--tag", "night", "--meta", """{"model":"m1"}""");
+        bed.Good("run", "begin", "second", "--tag", "night");
+        bed.Good("run", "fail", "second", "no answer");
+        Assert.Equal(bed.Good("run", "list", "--tag", "night"), bed.Good("query", "tags contains 'night'", "--on", "runs"));
+        Assert.Equal(bed.Json("run", "list", "--status", "failed")[0], bed.Json("query", "status = 'failed'", "--on", "runs")[0]);
+        Assert.Equal("no answer", bed.Good("query", "name = 'second'", "--on", "runs", "--select", "/error").Split('\t')[1]);
+        Assert.Equal("first", bed.Json("query", "metadata.model prefix 'm'", "--on", "runs")[0]["name"].AsString());
+        var plan = bed.Json("explain", "name prefix 'sec'", "--on", "runs")[0];
+        Assert.Equal(("Index", "$name"), (plan["kind"].AsString(), plan["indexes"][0].AsString()));
+        var some = bed.Run("query", "--on", "runs", "--limit", "1", "--select", "/name");
+        Assert.Equal((0, "cairn: there is more\n"), (some.Exit, some.Error));
+        Assert.Single(bed.Json("query", "--on", "runs", "--limit", "1"));
+        Assert.Equal(2, bed.Run("query", "--on", "runs", "--at", "1").Exit);
+        Assert.Equal(2, bed.Run("index", "create", "model", "/metadata/model", "--on", "runs").Exit);
+    }
+
     [Theory]
     [Trait("Requirement", "IDX-10")]
     [InlineData("")]
@@ -291,7 +313,8 @@ public class CliIndexTests
 
     [Theory]
     [InlineData("query x=1", 2)]
-    [InlineData("query x=1 --on runs", 2)]
+    [InlineData("query x=1 --on states", 2)]
+    [InlineData("query x=1 --on runs --cursor 1.x", 2)]
     [InlineData("query x=1 --on documents --limit 0", 2)]
     [InlineData("query x=1 --on documents --once k", 2)]
     [InlineData("explain x=1 --on documents --select /a", 2)]
