@@ -21,6 +21,9 @@ public sealed record CairnOptions
     /// <summary>When false, a directory without a database is refused instead of made into one. Default true.</summary>
     public bool CreateIfMissing { get; init; } = true;
 
+    /// <summary>A vector that is written to a collection which is not there makes it. False refuses it. Default true.</summary>
+    public bool CreateCollections { get; init; } = true;
+
     /// <summary>After an I/O failure, reads go on at the last visible sequence. False refuses them too. Default true.</summary>
     public bool ReadsAfterFailure { get; init; } = true;
 

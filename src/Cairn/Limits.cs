@@ -52,8 +52,8 @@ public sealed record Limits
     /// <summary>LIM-11: longest regular expression of a JSONPath query, in bytes of UTF-8. Default 1 KiB, at most 4 KiB.</summary>
     public int RegexBytesMax { get; init; } = 1 << 10;
 
-    /// <summary>LIM-14: largest metadata of a trace or run, encoded, in bytes; also a run's error, the reason of a redaction, the
-    /// answer of a transaction that is done once, and the attributes of a commit. Default 64 KiB, at most 1 MiB.</summary>
+    /// <summary>LIM-14: largest metadata of a trace, a vector or a run, encoded, in bytes; also a run's error, the reason of a redaction,
+    /// the answer of a transaction that is done once, and the attributes of a commit. Default 64 KiB, at most 1 MiB.</summary>
     public int MetadataBytesMax { get; init; } = 64 << 10;
 
     /// <summary>LIM-14: most tags on one thing. Default 64, at most 1,024.</summary>
@@ -97,6 +97,15 @@ public sealed record Limits
     /// <summary>LIM-27: most who wait for events of one run at a time, most streams of changes that a database has open, and
     /// most subscriptions of a run. Default 100, at most 10,000.</summary>
     public int SubscriptionsMax { get; init; } = 100;
+
+    /// <summary>LIM-13: most elements of a vector. Default 8,192, at most 65,536.</summary>
+    public int VectorDimensionMax { get; init; } = 8_192;
+
+    /// <summary>LIM-20: most matches of one search for vectors. Default 1,000, at most 10,000.</summary>
+    public int VectorMatchesMax { get; init; } = 1_000;
+
+    /// <summary>LIM-28: most collections of vectors of one run. Default 1,024, at most 65,536.</summary>
+    public int CollectionsMax { get; init; } = 1_024;
 
     /// <summary>LIM-28: most triggers of one run. Default 64, at most 1,024.</summary>
     public int TriggersMax { get; init; } = 64;

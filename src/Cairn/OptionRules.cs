@@ -89,6 +89,9 @@ internal static class OptionRules
         Range(nameof(limits.PageSize), limits.PageSize, 1, limits.PageSizeMax);
         Range(nameof(limits.CursorsMax), limits.CursorsMax, 1, 10_000);
         Range(nameof(limits.SubscriptionsMax), limits.SubscriptionsMax, 1, 10_000);
+        Range(nameof(limits.VectorDimensionMax), limits.VectorDimensionMax, 1, 65_536);
+        Range(nameof(limits.VectorMatchesMax), limits.VectorMatchesMax, 1, 10_000);
+        Range(nameof(limits.CollectionsMax), limits.CollectionsMax, 1, 65_536);
         Range(nameof(limits.TriggersMax), limits.TriggersMax, 1, 1_024);
         Range(nameof(limits.IndexesMax), limits.IndexesMax, 1, 1_024);
         Range(nameof(limits.HistoryVersionsMax), limits.HistoryVersionsMax, 1, 10_000);

@@ -27,6 +27,7 @@ public sealed partial class Run
         Events = new Events(engine, scope);
         State = new State(engine, scope);
         Json = new Json(engine, scope);
+        Vectors = new VectorCollections(engine, scope);
         Traces = new Traces(engine, scope);
         Retention = new RunRetention(engine, scope, _life);
         Subscriptions = new Subscriptions(engine, scope);
@@ -64,6 +65,9 @@ public sealed partial class Run
 
     /// <summary>Documents.</summary>
     public Json Json { get; }
+
+    /// <summary>Vectors in named collections.</summary>
+    public VectorCollections Vectors { get; }
 
     /// <summary>Steps of the agent.</summary>
     public Traces Traces { get; }

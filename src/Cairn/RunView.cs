@@ -28,6 +28,7 @@ public sealed class RunView : IDisposable
         Events = new EventsView(engine, _scope);
         State = new StateView(engine, _scope);
         Json = new JsonView(engine, _scope);
+        Vectors = new VectorCollectionsView(engine, _scope);
         Traces = new TracesView(engine, _scope);
         _bytes = replay?.MemoryBytes ?? 0;
         engine.Views.Opened(_bytes);
@@ -53,6 +54,9 @@ public sealed class RunView : IDisposable
 
     /// <summary>Documents.</summary>
     public JsonView Json { get; }
+
+    /// <summary>Vectors in named collections.</summary>
+    public VectorCollectionsView Vectors { get; }
 
     /// <summary>Steps of the agent.</summary>
     public TracesView Traces { get; }

@@ -37,6 +37,9 @@ public readonly struct Snapshot : IDisposable, IEquatable<Snapshot>
     /// <summary>Documents.</summary>
     public JsonView Json => Hold.Views(_taken).Json;
 
+    /// <summary>Vectors in named collections.</summary>
+    public VectorCollectionsView Vectors => Hold.Views(_taken).Vectors;
+
     /// <summary>Steps of the agent.</summary>
     public TracesView Traces => Hold.Views(_taken).Traces;
 
@@ -157,6 +160,8 @@ internal sealed class SnapshotViews(Engine engine, Scope scope)
     internal StateView State { get; } = new(engine, scope);
 
     internal JsonView Json { get; } = new(engine, scope);
+
+    internal VectorCollectionsView Vectors { get; } = new(engine, scope);
 
     internal TracesView Traces { get; } = new(engine, scope);
 }

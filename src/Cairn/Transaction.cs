@@ -39,6 +39,10 @@ public sealed class Transaction : IDisposable
     /// <inheritdoc cref="Kv" path="/exception"/>
     public Json Json => Only().Json;
 
+    /// <summary>Vectors of the transaction's one run.</summary>
+    /// <exception cref="InvalidOperationException">It has several.</exception>
+    public VectorCollections Vectors => Only().Vectors;
+
     /// <summary>Traces of the transaction's one run.</summary>
     /// <inheritdoc cref="Kv" path="/exception"/>
     public Traces Traces => Only().Traces;
@@ -103,6 +107,7 @@ public sealed class TransactionRun
         Events = new Events(engine, scope);
         State = new State(engine, scope);
         Json = new Json(engine, scope);
+        Vectors = new VectorCollections(engine, scope);
         Traces = new Traces(engine, scope);
         Indexes = new Indexes(engine, scope);
         Subscriptions = new Subscriptions(engine, scope);
@@ -122,6 +127,9 @@ public sealed class TransactionRun
 
     /// <summary>Documents.</summary>
     public Json Json { get; }
+
+    /// <summary>Vectors in named collections.</summary>
+    public VectorCollections Vectors { get; }
 
     /// <summary>Steps of the agent.</summary>
     public Traces Traces { get; }

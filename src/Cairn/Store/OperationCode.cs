@@ -47,6 +47,12 @@ internal enum OperationCode : byte
     RunMerge = 0x66,
     RunArchive = 0x67,
 
+    VectorCreate = 0x70,
+    VectorDrop = 0x71,
+    VectorUpsert = 0x72,
+    VectorSetMetadata = 0x73,
+    VectorDelete = 0x74,
+
     IndexDefine = 0x90,
     IndexDrop = 0x91,
     TriggerDefine = 0x92,
@@ -62,7 +68,8 @@ internal enum OperationCode : byte
 /// <summary>What is true of a code by itself.</summary>
 internal static class OperationCodes
 {
-    private static readonly string[] Primitives = ["Kv", "Json", "Event", "State", "Trace", "Run", "Subscription", "Trigger", "Index"];
+    private static readonly string[] Primitives =
+        ["Kv", "Json", "Event", "State", "Trace", "Run", "Vector", "Subscription", "Trigger", "Index"];
 
     /// <summary>Primitive and operation: <c>KvCompareAndSet</c> is <c>kv.compare_and_set</c>.</summary>
     internal static string NameOf(OperationCode code)
@@ -87,5 +94,6 @@ internal static class OperationCodes
     /// <summary>It only takes away: a full disk still takes it (DUR-9). Redacting an event is none, because it appends one.</summary>
     internal static bool IsDeletion(this OperationCode code) => code is OperationCode.KvDelete or OperationCode.StateDelete
         or OperationCode.TraceRedact or OperationCode.EventTrim or OperationCode.RunDelete
-        or OperationCode.JsonDestroy or OperationCode.JsonDeletePath or OperationCode.JsonArrayRemove;
+        or OperationCode.JsonDestroy or OperationCode.JsonDeletePath or OperationCode.JsonArrayRemove
+        or OperationCode.VectorDrop or OperationCode.VectorDelete;
 }

@@ -15,6 +15,7 @@ namespace Cairn.Store;
 ///  50 id                 traces; 51 time id; 52 type 0 time id; 53 tag 0 time id; 54 parent time id: their orders
 ///  60 id                 runs (catalogue); 61 name; 62 parent id; 63 tag 0 id; 64 status id; 65 id: its result;
 ///     66 id: its policy of retention; 67 base id: forks by the run that they read through to
+///  70 name               collections of vectors; 71 name 00 key: heads; 72 name 00 id: rows; 73 name: numbers (VectorKeys.cs)
 ///  92 name               triggers; 94 name: where each stands; 68 id (catalogue): runs that have some
 ///  69 id                 where a run was merged from, by the source; 6A number: events that came with a merge
 ///  6B id                 (catalogue) runs with indexes that are being built or cleared
@@ -53,6 +54,10 @@ internal static class StoreKeys
     internal const byte Merged = 0x69;
     internal const byte MergedEvents = 0x6A;
     internal const byte RunIndexes = 0x6B;
+    internal const byte VectorCollection = 0x70;
+    internal const byte VectorHead = 0x71;
+    internal const byte VectorRow = 0x72;
+    internal const byte VectorNumbers = 0x73;
     internal const byte Index = 0x90;
     internal const byte IndexItem = 0x91;
     internal const byte Trigger = 0x92;

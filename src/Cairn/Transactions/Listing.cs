@@ -37,8 +37,9 @@ internal ref struct Listing : IDisposable
     /// <param name="from">First store key, inclusive.</param>
     /// <param name="to">End, exclusive; empty = no upper bound.</param>
     /// <param name="filter">What else the caller looks at: a cursor is good with the same only.</param>
+    /// <param name="hidesStore">Of what was committed nothing is left in the transaction.</param>
     internal Listing(Scope scope, Cursors cursors, SnapshotRegistry pins, byte listing, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to,
-        int limit, string? cursor, bool reverse, ReadOnlySpan<byte> filter = default)
+        int limit, string? cursor, bool reverse, ReadOnlySpan<byte> filter = default, bool hidesStore = false)
     {
         scope.ThrowIfNotReadable();
         _timing = scope.Path.BeginTiming(OperationClass.Scan);
@@ -84,7 +85,7 @@ internal ref struct Listing : IDisposable
         _reader = scope.Run.Store.Read();
         try
         {
-            Begin();
+            Begin(hidesStore);
         }
         catch when (!Mutant.Is("listing-stays-inside"))
         {
@@ -93,13 +94,13 @@ internal ref struct Listing : IDisposable
         }
     }
 
-    private void Begin()
+    private void Begin(bool hidesStore)
     {
         _ended = _to.Length > 0 && _from.AsSpan().SequenceCompareTo(_to) >= 0;
         if (_ended)
             return;
         _scan = _reader.Scan(_from, _to, Sequence, _reverse);
-        _scanHas = _scan.MoveNext();
+        _scanHas = !hidesStore && _scan.MoveNext();
         if (_scope.Writes is { Count: > 0 } writes)
         {
             _pending = writes.Range(_from, _to, _reverse).GetEnumerator();

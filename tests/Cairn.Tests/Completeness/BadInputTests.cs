@@ -14,7 +14,7 @@ public class BadInputTests
 
     // Ranges begin and end where they like; they only have to be text.
     private static readonly string[] Ranges = ["kv.List prefix", "kv.Scan from", "kv.Scan to", "kv.Count", "state.List", "json.List prefix",
-        "json.Scan from", "json.Count"];
+        "json.Scan from", "json.Count", "vectors.Keys prefix"];
 
     private static readonly string[] Reads =
     [
@@ -23,6 +23,8 @@ public class BadInputTests
         "state.Require", "state.History", "state.GetAt", "events.CountByType", "events.StreamInfo", "events.ByType", "consumers.Position",
         "traces.ByTag", "state.Acquire owner", "json.Get", "json.GetVersioned", "json.Exists", "json.KindOf", "json.ArrayLength",
         "json.ObjectKeys", "json.GetMany", "json.Query", "json.History", "json.GetAt",
+        "vectors.Get", "vectors.GetMany", "vectors.Exists",
+        "vectors.GetCollection", "vectors.Search collection",
     ];
 
     public static TheoryData<string> Keyed => [.. LimitDoors.KeyCalls.Keys];

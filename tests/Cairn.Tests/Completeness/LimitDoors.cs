@@ -24,13 +24,14 @@ public enum Door
 
 /// <summary>What a call of a row may use: the faces of a run, or of a transaction on it.</summary>
 internal sealed record Faces(
-    Kv Kv, Json Json, State State, Events Events, Traces Traces, Func<string[], object> AddTags, Func<Value, object> AddMetadata)
+    Kv Kv, Json Json, State State, Events Events, Traces Traces, VectorCollections Vectors, Func<string[], object> AddTags,
+    Func<Value, object> AddMetadata)
 {
     internal static Faces Of(Run run) => new(
-        run.Kv, run.Json, run.State, run.Events, run.Traces, tags => run.AddTags(tags), patch => run.UpdateMetadata(patch));
+        run.Kv, run.Json, run.State, run.Events, run.Traces, run.Vectors, tags => run.AddTags(tags), patch => run.UpdateMetadata(patch));
 
     internal static Faces Of(Transaction transaction) => new(
-        transaction.Kv, transaction.Json, transaction.State, transaction.Events, transaction.Traces,
+        transaction.Kv, transaction.Json, transaction.State, transaction.Events, transaction.Traces, transaction.Vectors,
         tags =>
         {
             transaction.Run.AddTags(tags);
@@ -141,6 +142,15 @@ internal static class LimitDoors
         ["json.Query"] = (at, key) => at.Json.Query(key, JsonPath.Parse("$.a")),
         ["json.History"] = (at, key) => at.Json.History(key),
         ["json.GetAt"] = (at, key) => at.Json.GetAt(key, DateTimeOffset.MaxValue),
+        ["vectors.Upsert"] = (at, key) => at.Vectors["notes"].Upsert(key, [1]),
+        ["vectors.UpsertMany"] = (at, key) => at.Vectors["notes"].UpsertMany([new(key, new float[] { 1 })]),
+        ["vectors.UpdateMetadata"] = (at, key) => at.Vectors["notes"].UpdateMetadata(key, Value.Object()),
+        ["vectors.Delete"] = (at, key) => at.Vectors["notes"].Delete(key),
+        ["vectors.DeleteMany"] = (at, key) => at.Vectors["notes"].DeleteMany([key]),
+        ["vectors.Get"] = (at, key) => at.Vectors["notes"].Get(key),
+        ["vectors.GetMany"] = (at, key) => at.Vectors["notes"].GetMany([key]),
+        ["vectors.Exists"] = (at, key) => at.Vectors["notes"].Exists(key),
+        ["vectors.Keys prefix"] = (at, key) => at.Vectors["notes"].Keys(new ScanOptions { Prefix = key }),
         ["state.Init"] = (at, key) => at.State.Init(key, 1),
         ["state.Set"] = (at, key) => at.State.Set(key, 1),
         ["state.CompareAndSet"] = (at, key) => at.State.CompareAndSet(key, Counter.None, 1),
@@ -175,7 +185,31 @@ internal static class LimitDoors
         ["traces.Record tag"] = (at, name) => at.Traces.Record(new ThoughtStep("x"), new TraceOptions { Tags = [name] }),
         ["traces.ByTag"] = (at, name) => at.Traces.ByTag(name),
         ["run.AddTags"] = (at, name) => at.AddTags([name]),
+        ["vectors.CreateCollection"] = (at, name) => at.Vectors.CreateCollection(name, new VectorDefinition { Dimension = 1 }),
+        ["vectors.CreateCollection model"] = (at, name) => at.Vectors.CreateCollection(
+            "notes", new VectorDefinition { Dimension = 1, Model = name }),
+        ["vectors.DeleteCollection"] = (at, name) => at.Vectors.DeleteCollection(name),
+        ["vectors.Upsert collection"] = (at, name) => at.Vectors[name].Upsert("k", [1]),
+        ["vectors.GetCollection"] = (at, name) => at.Vectors.GetCollection(name),
+        ["vectors.Search collection"] = (at, name) => at.Vectors[name].Search([1], 1),
     };
+
+    private const string NoVerb = "the shell has no verbs for vectors yet";
+
+    private static void UpdateVector(Run run, long bytes)
+    {
+        if (!run.Vectors["notes"].Exists("k"))
+            run.Vectors["notes"].Upsert("k", [1]);
+        run.Vectors["notes"].UpdateMetadata("k", Metadata(bytes));
+    }
+
+    private static float[] Ones(long count) => [.. Enumerable.Repeat(1f, (int)count)];
+
+    private static void MakeCollections(Run run, long count)
+    {
+        for (var i = 0; i < count; i++)
+            run.Vectors.CreateCollection($"c{i}", new VectorDefinition { Dimension = 1 });
+    }
 
     // A document to be changed.
     private static Json On(Run run, Value document)
@@ -204,6 +238,9 @@ internal static class LimitDoors
         SubscriptionsMax = 3,
         TriggersMax = 3,
         IndexesMax = 3,
+        VectorDimensionMax = 4,
+        VectorMatchesMax = 5,
+        CollectionsMax = 3,
     };
 
     internal static IReadOnlyList<LimitRow> Rows { get; } =
@@ -426,12 +463,15 @@ internal static class LimitDoors
             {
                 ["traces.Record"] = (at, n) => at.Traces.Record(new ThoughtStep("x"), new TraceOptions { Metadata = Metadata(n) }),
                 ["run.UpdateMetadata"] = (at, n) => at.AddMetadata(Metadata(n)),
+                ["vectors.Upsert"] = (at, n) => at.Vectors["notes"].Upsert("k", [1], Metadata(n)),
+                ["vectors.UpsertMany"] = (at, n) => at.Vectors["notes"].UpsertMany([new("k", new float[] { 1 }, Metadata(n))]),
                 ["events.Redact reason"] = (at, n) => at.Events.Redact(default, Text(n)),
             },
             OutsideCalls = new()
             {
                 ["runs.Begin"] = (db, _, n) => db.Runs.Begin(metadata: Metadata(n)),
                 ["run.Fail"] = (_, run, n) => run.Fail(Text(n)),
+                ["vectors.UpdateMetadata"] = (_, run, n) => UpdateVector(run, n),
                 ["run.With entries"] = (_, run, n) => run.With(Entries(n)).Kv.Put("k", 1),
                 ["run.Transact entries"] = (_, run, n) => run.Transact(
                     tx => tx.Kv.Put("k", 1), new TransactionOptions { Commit = By(Entries(n)) }),
@@ -490,6 +530,12 @@ internal static class LimitDoors
                     "k", [.. Texts(n).Select(key => KeyValuePair.Create(DocumentPath.Root.Member(key), (Value)1))]),
                 ["json.GetMany"] = (at, n) => at.Json.GetMany(Texts(n)),
                 ["kv.DeleteMany"] = (at, n) => at.Kv.DeleteMany(Texts(n)),
+                ["vectors.UpsertMany"] = (at, n) => at.Vectors["notes"].UpsertMany(
+                    [.. Texts(n).Select(key => new VectorItem(key, new float[] { 1 }))]),
+                ["vectors.DeleteMany"] = (at, n) => at.Vectors["notes"].DeleteMany(Texts(n)),
+                ["vectors.GetMany"] = (at, n) => at.Vectors["notes"].GetMany(Texts(n)),
+                ["vectors.Search queries"] = (at, n) => at.Vectors["notes"].Search(
+                    [.. Texts(n).Select(_ => (ReadOnlyMemory<float>)new float[] { 1 })], 1),
                 ["events.AppendMany"] = (at, n) => at.Events.AppendMany([.. Texts(n).Select(type => new NewEvent(type, Value.Object()))]),
                 ["traces.Record causes"] = (at, n) => at.Traces.Record(new ThoughtStep("x"), new TraceOptions { Causes = new long[n] }),
             },
@@ -567,6 +613,8 @@ internal static class LimitDoors
             {
                 ["kv.List"] = (at, n) => at.Kv.List(new ScanOptions { Limit = (int)n }),
                 ["kv.Scan"] = (at, n) => at.Kv.Scan(new ScanOptions { Limit = (int)n }),
+                ["vectors.Keys"] = (at, n) => at.Vectors["notes"].Keys(new ScanOptions { Limit = (int)n }),
+                ["vectors.ListCollections"] = (at, n) => at.Vectors.ListCollections(new ScanOptions { Limit = (int)n }),
                 ["state.List"] = (at, n) => at.State.List(new ScanOptions { Limit = (int)n }),
                 ["state.Scan"] = (at, n) => at.State.Scan(new ScanOptions { Limit = (int)n }),
                 ["events.Since"] = (at, n) => at.Events.Since(default, new EventScanOptions { Limit = (int)n }),
@@ -631,6 +679,36 @@ internal static class LimitDoors
             {
                 [Door.Transaction] = "triggers are made outside transactions",
                 [Door.Commit] = Whole,
+                [Door.Import] = Fixed,
+                [Door.Shell] = OneVerb,
+            },
+        },
+        new(nameof(Limits.VectorDimensionMax), Low.VectorDimensionMax, Low)
+        {
+            Calls = new()
+            {
+                ["vectors.CreateCollection"] = (at, n) => at.Vectors.CreateCollection("notes", new VectorDefinition { Dimension = (int)n }),
+                ["vectors.Upsert"] = (at, n) => at.Vectors["notes"].Upsert("k", Ones(n)),
+                ["vectors.UpsertMany"] = (at, n) => at.Vectors["notes"].UpsertMany([new("k", Ones(n))]),
+            },
+            NotHere = { [Door.Commit] = Whole, [Door.Import] = Fixed, [Door.Shell] = NoVerb },
+        },
+        new(nameof(Limits.VectorMatchesMax), Low.VectorMatchesMax, Low)
+        {
+            Calls = new() { ["vectors.Search"] = (at, n) => at.Vectors["notes"].Search([1], (int)n) },
+            NotHere = { [Door.Commit] = Whole, [Door.Import] = Fixed, [Door.Shell] = NoVerb },
+        },
+        new(nameof(Limits.CollectionsMax), Low.CollectionsMax, Low)
+        {
+            OutsideCalls = new() { ["vectors.CreateCollection"] = (_, run, n) => MakeCollections(run, n) },
+            Commit = (run, n) => run.Transact(tx =>
+            {
+                for (var i = 0; i < n; i++)
+                    tx.Vectors[$"c{i}"].Upsert("k", [1]);
+            }),
+            NotHere =
+            {
+                [Door.Transaction] = "how many there are is counted at the commit",
                 [Door.Import] = Fixed,
                 [Door.Shell] = OneVerb,
             },

@@ -23,7 +23,9 @@ internal sealed record Primitive(
         new("Traces", "Traces", 0x50, RunDoors, (_, run) => run.Traces.Record(Thought, TooMuch)),
         new("Runs", "Runs", 0x60, ["CairnDatabase"], (db, _) => db.Runs.Begin(new string('n', Limits.NameBytesMax + 1))),
         new("Json", "Json", 0x20, RunDoors, (_, run) => run.Json.Put(new string('k', Limits.KeyBytesMax + 1), 1)),
-        new("Vectors", "VectorCollections", 0x70, RunDoors, null),
+        new(
+            "Vectors", "VectorCollections", 0x70, RunDoors,
+            (_, run) => run.Vectors["notes"].Upsert(new string('k', Limits.KeyBytesMax + 1), [1])),
         new("Graph", "ConceptGraph", 0x80, RunDoors, null),
     ];
 
@@ -62,6 +64,15 @@ internal static class SampleOperations
         (OperationCode.JsonExpire, 1, "plan"u8.ToArray(), [.. Int64(2_000_000_000_000_000), 1]),
         (OperationCode.JsonPut, 0, "plan"u8.ToArray(), [1, .. ((Value)7).Encode()]),
         (OperationCode.JsonDestroy, 0, "plan"u8.ToArray(), [1]),
+        (OperationCode.VectorCreate, 0, "notes"u8.ToArray(), [.. Int64(1), 1, 0, 0, 0, 2, 0, 0, 0, .. "model"u8]),
+        (OperationCode.VectorUpsert, 1, "n1"u8.ToArray(),
+            [
+                .. Int64(2_000_000_000_000_000), .. Int64(1), 0, 0, 5, 0, 2, 0, 0, 0, .. "notes"u8, 0, 0, 0x80, 0x3F, 0, 0, 0, 0x40,
+                .. Value.Object(("topic", "refund")).Encode(),
+            ]),
+        (OperationCode.VectorSetMetadata, 0, "n1"u8.ToArray(), [5, 0, .. "notes"u8, .. Value.Object().Encode()]),
+        (OperationCode.VectorDelete, 0, "n1"u8.ToArray(), [5, 0, .. "notes"u8]),
+        (OperationCode.VectorDrop, 0, "notes"u8.ToArray(), []),
         (OperationCode.EventAppend, 0, "tool_call"u8.ToArray(), FirstEvent()),
         (OperationCode.EventConsumerCommit, 0, "reader"u8.ToArray(), [.. Int64(1), 0]),
         (OperationCode.EventRedact, 0, [], [.. Int64(0), .. Hash(2)]),

@@ -21,6 +21,8 @@ public class GoldenOperationTests
         OperationCode.JsonArrayAppend, OperationCode.JsonArrayInsert, OperationCode.JsonArrayRemove, OperationCode.JsonIncrement,
         OperationCode.JsonPut, OperationCode.JsonExpire, OperationCode.JsonStringAppend,
         OperationCode.IndexDefine, OperationCode.IndexDrop, OperationCode.IndexBuild,
+        OperationCode.VectorCreate, OperationCode.VectorDrop, OperationCode.VectorUpsert, OperationCode.VectorSetMetadata,
+        OperationCode.VectorDelete,
     ];
 
     [Fact(Explicit = true)]
@@ -69,7 +71,24 @@ public class GoldenOperationTests
         run.Indexes.Define("model", new IndexDefinition { Target = IndexTarget.Traces, Paths = ["$.model", "$.metadata.cost"] });
         db.Engine.IndexJob!.Step();
         run.Indexes.Drop("model");
+        OnVectors(run.Vectors);
         return Operations((SegmentedLog)db.Engine.Path.Log.Device!);
+    }
+
+    private static void OnVectors(VectorCollections vectors)
+    {
+        vectors["notes"].Upsert("n1", [1, -0.5f, 0], Value.Object(("topic", "refund")), TimeSpan.FromHours(1), "small-3");
+        vectors["notes"].UpsertMany([new("n2", new float[] { 0, 0, 2 }), new("n1", new float[] { 3, 4, 5 })]);
+        vectors["notes"].UpdateMetadata("n2", Value.Object(("a", 1)));
+        vectors.CreateCollection(
+            "halves",
+            new VectorDefinition { Dimension = 2, Metric = VectorMetric.Dot, Element = VectorElement.F16, Index = VectorIndexKind.Flat });
+        vectors["halves"].Upsert("h", [1.5f, 0]);
+        vectors.CreateCollection(
+            "bytes", new VectorDefinition { Dimension = 2, Metric = VectorMetric.Euclidean, Element = VectorElement.I8 });
+        vectors["bytes"].Upsert("b", [-127, 1]);
+        vectors["notes"].Delete("n2");
+        vectors.DeleteCollection("notes");
     }
 
     private static void OnDocuments(Json json)
