@@ -12,10 +12,8 @@
 // $time (of that commit). Runs stand in the catalogue; the two that always are there are found by name and not here.
 
 using System.Diagnostics.CodeAnalysis;
-using Cairn.Codec;
 using Cairn.Documents;
 using Cairn.Store;
-using Cairn.Tables;
 using Cairn.Transactions;
 
 namespace Cairn.Primitives;
@@ -149,10 +147,11 @@ internal sealed class IndexedRuns : IndexedThings
 
     private static byte[]? PrefixOfStatus(string word)
     {
+        Span<byte> key = stackalloc byte[RunKeys.LengthMax];
         foreach (var status in Enum.GetValues<RunStatus>())
         {
             if (RunPlaces.WordOf(status) == word)
-                return RunKeys.Status(stackalloc byte[RunKeys.LengthMax], status, default)[..^RunId.Size].ToArray();
+                return RunKeys.Status(key, status, default)[..^RunId.Size].ToArray();
         }
 
         return null;

@@ -1,6 +1,4 @@
-using Cairn.Documents;
 using Cairn.Store;
-using Cairn.Tables;
 using Cairn.Transactions;
 
 namespace Cairn.Primitives;
@@ -83,10 +81,11 @@ internal sealed class IndexedTraces : IndexedThings
 
     private static byte[]? PrefixOfType(string word)
     {
+        Span<byte> key = stackalloc byte[TraceKeys.LengthMax];
         foreach (var type in Enum.GetValues<TraceType>())
         {
             if (TraceContent.WordOf(type) == word)
-                return TraceKeys.TypePrefix(stackalloc byte[TraceKeys.LengthMax], type).ToArray();
+                return TraceKeys.TypePrefix(key, type).ToArray();
         }
 
         return null;

@@ -16,7 +16,6 @@ using System.Diagnostics.CodeAnalysis;
 using Cairn.Codec;
 using Cairn.Documents;
 using Cairn.Store;
-using Cairn.Tables;
 using Cairn.Transactions;
 
 namespace Cairn.Primitives;
