@@ -117,7 +117,7 @@ internal sealed class Salvage(IStorage source, IProgress<TransferProgress>? prog
             if (writer is null)
             {
                 writer = open(time);
-                writer.BeginImage(image.Entries(cancellationToken), contents, !image.HasLost);
+                writer.BeginImage(image, contents, cancellationToken);
             }
 
             return writer;

@@ -39,6 +39,25 @@ internal sealed class SalvageImage
     /// <summary>A key that is not in it may be one that was lost.</summary>
     internal bool HasLost => _tables.Any(table => table.HasLost);
 
+    /// <summary>Some key in [from, to) of a run, or its newest version, may be one that was lost.</summary>
+    internal bool MayLack(RunId run, ReadOnlySpan<byte> from, ReadOnlySpan<byte> to)
+    {
+        Span<byte> keys = stackalloc byte[2 * RunId.Size + from.Length + to.Length];
+        var low = keys[..(RunId.Size + from.Length)];
+        var high = keys[low.Length..];
+        run.Write(low);
+        run.Write(high);
+        from.CopyTo(low[RunId.Size..]);
+        to.CopyTo(high[RunId.Size..]);
+        foreach (var table in _tables)
+        {
+            if (table.MayLack(low, high))
+                return true;
+        }
+
+        return false;
+    }
+
     /// <param name="source">The damaged database.</param>
     /// <param name="manifest">Null when none can be read.</param>
     /// <param name="numbers">Of the table files that are there.</param>

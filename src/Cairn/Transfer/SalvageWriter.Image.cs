@@ -90,7 +90,8 @@ internal sealed partial class SalvageWriter
         _isGone = _records.TryGetValue(id, out var record) && record is null;
         if (_isGone)
             return;
-        _known.DocumentGap = 1;                              // documents are not taken from tables
+        if (_image!.HasLost)
+            _known.Documents.MayLack = document => MayLack(_image, id, document);
         _runs[id] = _known;
         if (record is not null && _begun.Add(id))
             BeginRun(id, record);
@@ -99,7 +100,11 @@ internal sealed partial class SalvageWriter
     private void BeginRun(RunId id, RunRecord record)
     {
         if (record is { ForkSequence: not null, Parent: { } parent })
+        {
+            _known.Documents.Gap++;
             Lose(id, $"what it had from run {parent} when it was forked");
+        }
+
         if (!RunRecord.IsBuiltIn(id))
         {
             var name = record.Name;
@@ -136,7 +141,11 @@ internal sealed partial class SalvageWriter
         if (!_isGone && _events > _known.NextEvent)
             LoseEvents(_current, _known.NextEvent, _events - 1);
         if (!_isGone)
+        {
+            EndDocuments();
             EndPast();
+        }
+
         Flush();
         if (!_isGone && _records.GetValueOrDefault(_current) is { Status: not RunStatus.Active } record && !RunRecord.IsBuiltIn(_current))
             EndAs(record);
@@ -196,8 +205,13 @@ internal sealed partial class SalvageWriter
             Lose(_current, MergesText);
         if (family == StoreKeys.Subscription && !version.IsTombstone)
             Lose(_current, SubscriptionsText);
-        if (family == StoreKeys.Json && !version.IsTombstone)
-            Lose(_current, $"the document '{Utf8.GetTrustedString(key)}': documents are not taken from tables");
+        if (family is StoreKeys.Json or StoreKeys.JsonNode)
+        {
+            if (!version.IsTombstone)
+                CarryDocumentKey(entry);
+            return;
+        }
+
         if (family is StoreKeys.Kv or StoreKeys.State && TryEndPast(entry))
             return;
         if (family is not (StoreKeys.Kv or StoreKeys.State or StoreKeys.Event or StoreKeys.Consumer or StoreKeys.Trace

@@ -19,20 +19,20 @@ internal sealed partial class SalvageWriter
 {
     private readonly Dictionary<RunId, Dictionary<byte[], PastWrite>> _past = [];
     private readonly HashSet<RunId> _begun = [];
-    private bool _isImageWhole;
+    private SalvageImage? _image;
 
     /// <summary>Versions that history has beside the state.</summary>
     internal long PastVersions { get; private set; }
 
     /// <summary>Learns which runs there are at the checkpoint.</summary>
-    /// <param name="entries">The newest version of each key, by run and key: the index of runs comes first.</param>
+    /// <param name="image">The state at the checkpoint; the index of runs comes first.</param>
     /// <param name="contents">Where large values are.</param>
-    /// <param name="isWhole">A key that the tables do not have was not there.</param>
-    internal void BeginImage(IEnumerable<SalvagedEntry> entries, SalvageContents contents, bool isWhole)
+    /// <param name="cancellationToken">Ends it.</param>
+    internal void BeginImage(SalvageImage image, SalvageContents contents, CancellationToken cancellationToken)
     {
         _contents = contents;
-        _isImageWhole = isWhole;
-        foreach (var entry in entries.TakeWhile(entry => entry.Run == default))
+        _image = image;
+        foreach (var entry in image.Entries(cancellationToken).TakeWhile(entry => entry.Run == default))
             NoteRecord(entry);
     }
 
@@ -75,7 +75,7 @@ internal sealed partial class SalvageWriter
     // damaged, one that they do not tell of may be there.
     private bool HasPast(RunId id, long time) => _records.TryGetValue(id, out var record)
         ? record is not null && !(record.Created > time)
-        : RunRecord.IsBuiltIn(id) || !_isImageWhole;
+        : RunRecord.IsBuiltIn(id) || _image!.HasLost;
 
     private RunState? Find(RunId id) => path.Catalogue.Find(id) is { IsDeleted: false } run ? run : null;
 
@@ -181,7 +181,7 @@ internal sealed partial class SalvageWriter
         {
             if (!last.IsLive)
                 continue;
-            if (!_isImageWhole)
+            if (_image!.HasLost)
             {
                 Lose(_current, $"what became of {SalvageImage.NameOf(default, key)}: it is as history has it");
                 continue;

@@ -104,7 +104,7 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         if (part.Previous != known.LastPosition)
         {
             Lose(part.Run, $"records before sequence {sequence}");
-            known.DocumentGap++;
+            known.Documents.Gap++;
         }
 
         known.LastPosition = position;
@@ -115,7 +115,7 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
             if (!marks.Has(index))
             {
                 if (IsDocument(operation))
-                    known.DocumentGap++;
+                    known.Documents.Gap++;
                 continue;
             }
 
@@ -253,7 +253,7 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
             return true;
         }
 
-        known.DocumentGap++;
+        known.Documents.Gap++;
         Lose(target.Id, isPast
             ? $"what it had from run {parent}, which it was forked from at its sequence {start.Sequence}: what that was then is not there"
             : $"what it had from run {parent} when it was forked");
@@ -288,40 +288,6 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
     {
         using var reader = path.Catalogue.State.Store.Read();
         return reader.TryGetNewest(RunKeys.Name(stackalloc byte[RunKeys.LengthMax], name), out var version) && !version.IsTombstone;
-    }
-
-    // ---- documents --------------------------------------------------------------------------------------------------------------
-
-    private static bool IsDocument(in Operation operation) => (operation.Code & 0xF0) == StoreKeys.Json;
-
-    // An operation says what to do with the document as it was. So it is done again only where all since the document's last whole write
-    // is here, and tried at the commit like a new one, which counts what it writes.
-    private bool TryChangeDocument(PartOf target, Source known, in Operation operation)
-    {
-        var id = Utf8.GetTrustedString(operation.Key);
-        if (!DocumentBody.TryRead(operation, out var body))
-            return false;
-        var code = (OperationCode)operation.Code;
-        var isWhole = code is OperationCode.JsonCreate or OperationCode.JsonPut or OperationCode.JsonDestroy;
-        var isAsItWas = known.IsAsItWas(id);
-        if (!isWhole && !isAsItWas && !Mutant.Is("salvage-trusts-documents"))
-        {
-            Lose(target.Id, $"changes of the document '{id}', which is as it was before what was lost");
-            Dropped++;
-            return true;
-        }
-
-        known.NoteWhole(id);
-        if (!isAsItWas && code == OperationCode.JsonDestroy && !target.Has(StoreKeys.Json, operation.Key))
-            return true;                                     // it was made in what was lost
-        if (!isAsItWas && code == OperationCode.JsonCreate)
-            code = OperationCode.JsonPut;                    // what was there is one whose deletion was lost
-        var batch = target.Open();
-        operation.FullBody.CopyTo(batch.Add(code, operation.Flags, operation.Key, operation.FullBody.Length, 1));
-        batch.NeedsResolve = true;
-        if (isWhole && code != OperationCode.JsonDestroy)
-            target.Note(StoreKeys.Json, operation.Key);
-        return true;
     }
 
     // ---- events -----------------------------------------------------------------------------------------------------------------
@@ -410,21 +376,9 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
         // Beginnings of stretches of events that kept their distance: old number, new number.
         private readonly List<(ulong Old, ulong New)> _stretches = [];
 
-        // Of documents behind the first loss: at which loss each was last written as a whole, or followed without one.
-        private readonly Dictionary<string, int> _documents = new(StringComparer.Ordinal);
         private ulong _floor;
 
-        /// <summary>How often something was lost that may have changed documents.</summary>
-        internal int DocumentGap { get; set; }
-
-        /// <summary>The document is here as it was in the damaged database.</summary>
-        internal bool IsAsItWas(string id) => DocumentGap == 0 || (_documents.TryGetValue(id, out var gap) && gap == DocumentGap);
-
-        internal void NoteWhole(string id)
-        {
-            if (DocumentGap > 0)
-                _documents[id] = DocumentGap;
-        }
+        internal SalvagedDocuments Documents { get; } = new();
 
         internal ulong LastPosition { get; set; } = RunPart.NoPrevious;
 
@@ -448,11 +402,7 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
                 return;
             _stretches.AddRange(parent._stretches.TakeWhile(stretch => stretch.Old < below));
             NextEvent = Math.Min(parent.NextEvent, below);
-            DocumentGap = parent.DocumentGap;
-            if (below != ulong.MaxValue)
-                return;                                      // a past point: what has been whole since was not whole there
-            foreach (var (id, gap) in parent._documents)
-                _documents[id] = gap;
+            Documents.Follow(parent.Documents, isPast: below != ulong.MaxValue);
         }
 
         /// <summary>The new number of an event; null when that was lost.</summary>

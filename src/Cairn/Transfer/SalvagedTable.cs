@@ -29,6 +29,7 @@ internal sealed class SalvagedTable
 
     private readonly IStorage _source;
     private readonly List<SalvageLoss> _losses = [];
+    private readonly List<(byte[] Before, byte[]? Behind)> _gaps = [];  // keys that can be read on both sides of what cannot
     private SealedFileHeader _header;
 
     private SalvagedTable(IStorage source, uint number, string path)
@@ -47,6 +48,20 @@ internal sealed class SalvagedTable
 
     /// <summary>Entries are missing, as far as that can be known.</summary>
     internal bool HasLost { get; private set; }
+
+    /// <summary>A key at or above the first and below the second may be one that cannot be read.</summary>
+    internal bool MayLack(ReadOnlySpan<byte> from, ReadOnlySpan<byte> to)
+    {
+        if (!HasLost)
+            return false;
+        foreach (var (before, behind) in _gaps)
+        {
+            if (to.SequenceCompareTo(before) > 0 && (behind is null || from.SequenceCompareTo(behind) < 0))
+                return true;
+        }
+
+        return false;
+    }
 
     /// <summary>Bytes that cannot be read.</summary>
     internal long LostBytes => _losses.Sum(loss => loss.Bytes);
@@ -175,6 +190,7 @@ internal sealed class SalvagedTable
             return;
         losses!.Add(open with { Reason = $"damaged, between {NameOf(before, "its beginning")} and {NameOf(behind, "its end")}" });
         open = null;
+        _gaps.Add((before, behind));
     }
 
     private static byte[]? TryReadBlock(IFile file, long offset, long end, uint salted)
@@ -225,6 +241,7 @@ internal sealed class SalvagedTable
     private void Lose(long offset, long bytes, string reason)
     {
         HasLost = true;
+        _gaps.Add(([], null));
         _losses.Add(new SalvageLoss(Path, offset, bytes, Sequence.None, Sequence.None, reason));
     }
 

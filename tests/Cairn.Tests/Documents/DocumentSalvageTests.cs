@@ -68,6 +68,106 @@ public sealed class DocumentSalvageTests(ITestOutputHelper output)
             db.Default.Json.Scan().Select(document => $"{document.Key} {document.Value.ToJson()}"));
     }
 
+    // The log's beginning is gone, so documents come from tables, and what was done to them behind the mark from the log. With the mutant
+    // a document with half of its members is taken for whole.
+    [Fact]
+    public void A_document_with_a_part_in_a_damaged_block_is_named_and_not_taken()
+    {
+        using var test = InTables();
+        var json = test.Run.Json;
+        json.Set("torn", "$.more", 1);
+        json.Set("whole", "$.more", 1);
+        json.Set("new", "$.a", 1);
+        test.Db.Sync();
+        var expected = json.Scan().Where(document => document.Key != "torn").ToList();
+        test.Db.Dispose();
+        var table = test.Storage.List(LogNames.TableDirectory).Select(name => LogNames.TableDirectory + "/" + name)
+            .MaxBy(path => Length(test.Storage, path))!;
+        Flip(test.Storage, table, Length(test.Storage, table) / 2);
+        var (target, report) = Salvage(test.Storage);
+        Assert.False(report.IsComplete);
+        Assert.Equal(
+            ["changes of the document 'torn', which is as it was before what was lost",
+                "the document 'torn', of which a table has lost a part"],
+            report.RunLosses.Select(loss => loss.Text).Order(StringComparer.Ordinal));
+        using var db = Open(target, test.Db.Options);
+        Assert.Equal(expected, db.Default.Json.Scan());
+        Assert.Empty(db.VerifyDeep().Findings);
+    }
+
+    [Fact]
+    public void Documents_come_from_tables_with_their_expiry_and_a_fork_says_what_it_had_from_its_parent()
+    {
+        using var test = InTables();
+        var fork = test.Db.Runs.Fork(RunId.Default, name: "fork");
+        fork.Json.Set("whole", "$.fork", 1);
+        fork.Json.Put("own", Value.Array(1, Value.Object()));
+        test.Run.Json.Put("short", 1, TimeSpan.FromDays(3));
+        Trim(test);
+        test.Run.Json.Set("whole", "$.more", 2);
+        var expected = test.Run.Json.Scan().ToList();
+        var expiry = test.Run.Json.GetVersioned("short")!.Value.Expiry;
+        test.Db.Sync();
+        test.Db.Dispose();
+        var (target, report) = Salvage(test.Storage);
+        using var db = Open(target, test.Db.Options);
+        Assert.Equal(expected, db.Default.Json.Scan());
+        Assert.Equal(expiry, db.Default.Json.GetVersioned("short")!.Value.Expiry);
+        Assert.Equal([new("own", Value.Array(1, Value.Object()))], db.Runs.Get("fork")!.Json.Scan());
+        Assert.Contains(report.RunLosses, loss => loss.Run == fork.Id && loss.Text.Contains("'whole'", StringComparison.Ordinal));
+        Assert.Empty(db.VerifyDeep().Findings);
+    }
+
+    // A large document and small ones on both sides of it, in tables, with a log that begins behind them.
+    private static TestDatabase InTables()
+    {
+        var test = new TestDatabase(Durability.Strict, options => options with
+        {
+            SegmentBytesMin = 16 << 10,
+            SegmentBytesMax = 16 << 10,
+            CompactionGarbageMin = 16 << 10,
+            CheckpointOnClose = false,
+            Retention = Retention.KeepLast(1),
+        });
+        for (var i = 0; i < 20; i++)
+        {
+            test.Run.Json.Put($"a{i}", Value.Object(("n", i)));
+            test.Run.Json.Put($"z{i}", Value.Object(("n", i)));
+        }
+
+        test.Run.Json.Put("torn", Value.Object([.. Enumerable.Range(0, 4_000).Select(i => ($"member {i}", (Value)i))]));
+        test.Run.Json.Put("whole", Value.Object(("n", 1)));
+        Trim(test);
+        return test;
+    }
+
+    private static void Trim(TestDatabase test)
+    {
+        for (var round = 0; round < 2; round++)
+        {
+            for (var i = 0; i < 30; i++)
+                test.Run.Kv.Put("filler", new string('x', 2_000));
+            test.Db.Sync();
+            test.Checkpoint();
+            test.Db.Compact();
+        }
+    }
+
+    private static long Length(IStorage storage, string path)
+    {
+        using var file = storage.Open(path, writable: false);
+        return file.Length;
+    }
+
+    private static void Flip(IStorage storage, string path, long offset)
+    {
+        using var file = storage.Open(path, writable: true);
+        Span<byte> one = stackalloc byte[1];
+        file.ReadAt(one, offset);
+        one[0] ^= 0x10;
+        file.WriteAt(one, offset);
+    }
+
     private static (MemoryStorage Target, SalvageReport Report) Salvage(IStorage source)
     {
         var target = new MemoryStorage();

@@ -171,7 +171,8 @@ public sealed partial class SalvageTablesTests
     {
         var seed = Seeds.Begin("salvage over tables, any byte");
         var random = new Random((int)seed);
-        using var test = Compacted();
+        var documents = new HashSet<string>(StringComparer.Ordinal);
+        using var test = Compacted(documents);
         var lines = Lines(test.Db);
         test.Db.Dispose();
         foreach (var path in Files(test))
@@ -187,6 +188,17 @@ public sealed partial class SalvageTablesTests
                 Assert.True(
                     !report.IsComplete || salvaged.SequenceEqual(lines, StringComparer.Ordinal),
                     $"seed {seed}: {path} at {offset}: something is missing and no loss is told\n{Told(report)}");
+
+                // Whatever is lost, a document that comes back is one that was: never parts of two.
+                foreach (var run in db.Runs.List(new RunFilter { Limit = 100 }).Select(info => db.Runs.Get(info.Id)!).Append(db.Default))
+                {
+                    foreach (var document in run.Json.Scan())
+                    {
+                        Assert.True(
+                            documents.Contains(Told(run, document.Key)),
+                            $"seed {seed}: {path} at {offset}: {Told(run, document.Key)} never was\n{Told(report)}");
+                    }
+                }
             }
         }
     }
@@ -236,7 +248,8 @@ public sealed partial class SalvageTablesTests
     // ---- tools ----------------------------------------------------------------------------------------------------------------
 
     /// <summary>All primitives in many runs, under a policy that lets the log go: tables, archives, and a log that begins late.</summary>
-    private static TestDatabase Compacted()
+    /// <param name="documents">Gets each state of each document.</param>
+    private static TestDatabase Compacted(HashSet<string>? documents = null)
     {
         var test = new TestDatabase(Durability.Strict, options => options with
         {
@@ -256,7 +269,7 @@ public sealed partial class SalvageTablesTests
             for (var i = 0; i < 120; i++)
             {
                 test.Clock.Advance(TimeSpan.FromSeconds(1));
-                Write(test, random, round, i);
+                Write(test, random, round, i, documents);
             }
 
             test.Db.Sync();
@@ -265,7 +278,7 @@ public sealed partial class SalvageTablesTests
         }
 
         for (var i = 0; i < 20; i++)
-            Write(test, random, 4, i);
+            Write(test, random, 4, i, documents);
         test.Db.Sync();
         Assert.True(test.Db.Metrics.Archives > 0);
         Assert.NotEmpty(Archives(test));
@@ -280,7 +293,7 @@ public sealed partial class SalvageTablesTests
         return test;
     }
 
-    private static void Write(TestDatabase test, Random random, int round, int i)
+    private static void Write(TestDatabase test, Random random, int round, int i, HashSet<string>? documents)
     {
         var name = $"run {random.Next(20)}";
         if (test.Db.Runs.Get(name) is not { } run)
@@ -309,10 +322,39 @@ public sealed partial class SalvageTablesTests
             run.Events.Consumers.Commit("reader", last.Number);
         if (i % 4 == 0)
             run.Traces.Record(new ThoughtStep($"thought {i}"), new TraceOptions { Tags = ["red"] });
+        documents?.Add(Told(run, WriteDocument(run.Json, random, i)));
         if (i == 100 && run.Id != RunId.Default)
             run.Complete(Value.Object(("result", new string('z', 400))));
         if (i == 110 && test.Db.Runs.Get(name) is { } gone && gone.Info.Status == RunStatus.Active && round % 2 == 1)
             test.Db.Runs.Delete(gone.Id);
+    }
+
+    private static string Told(Run run, string id) => $"{run.Id} {id} {run.Json.Get(id)?.ToJson()}";
+
+    private static string WriteDocument(Json json, Random random, int i)
+    {
+        var id = $"plan {random.Next(6)}";
+        switch (random.Next(8))
+        {
+            case 0:
+                json.Put(
+                    id,
+                    Value.Object(("n", i), ("list", Value.Array(Value.Object(), "x")), ("text", new string('t', random.Next(400)))),
+                    random.Next(4) == 0 ? TimeSpan.FromDays(random.Next(1, 30)) : null);
+                break;
+            case 1:
+                id = $"flat {random.Next(3)}";
+                json.Put(id, random.Next(2) == 0 ? i : new string('f', 300));
+                break;
+            case 2: json.Delete(id); break;
+            case 3 when json.KindOf(id, "$.list") == ValueKind.Array: json.ArrayInsert(id, "$.list", 0, i); break;
+            case 4 when json.KindOf(id, "$.n") == ValueKind.Int64: json.Increment(id, "$.n", 1); break;
+            case 5: json.Set(id, DocumentPath.Root.Member(new string('m', 600)).Member("deep"), new string('d', random.Next(500))); break;
+            case 6 when json.Exists(id, "$.text"): json.Delete(id, "$.text"); break;
+            default: json.Set(id, $"$.of['{i % 7}']", Value.Array(i)); break;
+        }
+
+        return id;
     }
 
     private static List<string> Files(TestDatabase test) =>
