@@ -37,6 +37,10 @@ public sealed record CairnOptions
     /// through must be garbage too. Default 64 MiB; from 16 KiB to 1 TiB.</summary>
     public long CompactionGarbageMin { get; init; } = 64 << 20;
 
+    /// <summary>How text becomes terms in searches that name nothing else. Default <see cref="TextAnalysis.English"/>. May differ from
+    /// opening to opening.</summary>
+    public TextAnalysis TextAnalysis { get; init; } = TextAnalysis.English;
+
     /// <summary>The limits in force.</summary>
     public Limits Limits { get; init; } = new();
 

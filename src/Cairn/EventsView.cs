@@ -209,6 +209,11 @@ public class EventsView
         Filter? filter, QueryOptions? options, Action<Scope, IndexedThings, byte[], AskedThing>? each) => Queries.Run(
         Scope, Engine.Cursors, Engine.Pins, IndexTargets.Of(IndexTarget.Events), ListingQuery, filter, options ?? QueryOptions.None, each);
 
+    /// <summary>Finds events by the words in them, best first.</summary>
+    /// <inheritdoc cref="Run.Search(string, SearchOptions?, CancellationToken)"/>
+    public SearchResponse Search(string text, SearchOptions? options = null, CancellationToken cancellationToken = default) =>
+        Searching.In(Engine, Scope, text, options, cancellationToken, "events");
+
     /// <summary>Number of events that are kept. Costs the same at any size.</summary>
     public long Count()
     {

@@ -215,6 +215,11 @@ public class JsonView
         }
     }
 
+    /// <summary>Finds documents by the words in them, best first.</summary>
+    /// <inheritdoc cref="Run.Search(string, SearchOptions?, CancellationToken)"/>
+    public SearchResponse Search(string text, SearchOptions? options = null, CancellationToken cancellationToken = default) =>
+        Searching.In(Engine, Scope, text, options, cancellationToken, "json");
+
     /// <summary>Number of documents, exactly. Without a prefix at a cost that does not grow with it.</summary>
     /// <param name="prefix">Counts only ids that begin with this; null or empty = all.</param>
     public long Count(string? prefix = null)

@@ -161,6 +161,11 @@ public class KvView
         }
     }
 
+    /// <summary>Finds key-values by the words in them, best first.</summary>
+    /// <inheritdoc cref="Run.Search(string, SearchOptions?, CancellationToken)"/>
+    public SearchResponse Search(string text, SearchOptions? options = null, CancellationToken cancellationToken = default) =>
+        Searching.In(Engine, Scope, text, options, cancellationToken, "kv");
+
     /// <summary>Number of keys, exactly. Without a prefix at a cost that does not grow with it.</summary>
     /// <param name="prefix">Counts only keys that begin with this; null or empty = all.</param>
     public long Count(string? prefix = null)

@@ -75,6 +75,31 @@ public sealed record Limits
     /// <summary>LIM-19: most runs named in one transaction. Default 16, at most 256.</summary>
     public int TransactionRunsMax { get; init; } = 16;
 
+    /// <summary>LIM-20: most hits on one page of a search. Default 1,000, at most 10,000. Searches that name no number have
+    /// <see cref="SearchHits"/>.</summary>
+    public int SearchHitsMax { get; init; } = 1_000;
+
+    /// <summary>LIM-20: hits on a page of a search when the call names no number. Default 10, at most 10,000 and never more than
+    /// <see cref="SearchHitsMax"/>.</summary>
+    public int SearchHits { get; init; } = 10;
+
+    /// <summary>LIM-21: longest text of a search, in bytes of UTF-8. Default 8 KiB, at most 64 KiB.</summary>
+    public int SearchTextBytesMax { get; init; } = 8 << 10;
+
+    /// <summary>LIM-21: most distinct terms of a search. Default 64, at most 1,024.</summary>
+    public int SearchTermsMax { get; init; } = 64;
+
+    /// <summary>LIM-22: how long a search may take that names no time. Default 100 ms, at most 60 s, which is also the most that a search
+    /// may name.</summary>
+    public TimeSpan SearchTime { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>LIM-22: how many candidates a search may rank that names no number. Default 10,000, at most 10,000,000, which is also the
+    /// most that a search may name.</summary>
+    public int SearchCandidates { get; init; } = 10_000;
+
+    /// <summary>LIM-22: the same of each primitive. Default 2,000, at most 10,000,000.</summary>
+    public int SearchCandidatesPerPrimitive { get; init; } = 2_000;
+
     /// <summary>LIM-25: most nodes of a filter: conditions, and what joins or turns them. Default 256, at most 4,096.</summary>
     public int FilterNodesMax { get; init; } = 256;
 

@@ -15,6 +15,12 @@ internal static class OptionRules
     /// <summary>What <see cref="Limits.FilterValuesMax"/> may be at most; no filter in memory has more.</summary>
     internal const int FilterValuesMost = 100_000;
 
+    /// <summary>What a search may name for the candidates of its budget at most.</summary>
+    internal const int SearchCandidatesMost = 10_000_000;
+
+    /// <summary>What a search may name for the time of its budget at most.</summary>
+    internal static readonly TimeSpan SearchTimeMost = TimeSpan.FromSeconds(60);
+
     internal static void Check(CairnOptions options)
     {
         Range(nameof(options.SyncInterval), options.SyncInterval, TimeSpan.FromMilliseconds(1), TimeSpan.FromSeconds(10));
@@ -34,6 +40,7 @@ internal static class OptionRules
         if (options.Retention is { } policy)
             RetentionRules.Check(policy, hasLog: true);
         ArgumentNullException.ThrowIfNull(options.TimeProvider);
+        ArgumentNullException.ThrowIfNull(options.TextAnalysis);
         Check(options.Limits);
         Check(options.Maintenance);
     }
@@ -85,6 +92,13 @@ internal static class OptionRules
         Range(nameof(limits.FilterNodesMax), limits.FilterNodesMax, 1, FilterNodesMost);
         Range(nameof(limits.FilterDepthMax), limits.FilterDepthMax, 1, FilterDepthMost);
         Range(nameof(limits.FilterValuesMax), limits.FilterValuesMax, 1, FilterValuesMost);
+        Range(nameof(limits.SearchHitsMax), limits.SearchHitsMax, 1, 10_000);
+        Range(nameof(limits.SearchHits), limits.SearchHits, 1, limits.SearchHitsMax);
+        Range(nameof(limits.SearchTextBytesMax), limits.SearchTextBytesMax, 1, 64 << 10);
+        Range(nameof(limits.SearchTermsMax), limits.SearchTermsMax, 1, 1_024);
+        Range(nameof(limits.SearchTime), limits.SearchTime, TimeSpan.FromMilliseconds(1), SearchTimeMost);
+        Range(nameof(limits.SearchCandidates), limits.SearchCandidates, 1, SearchCandidatesMost);
+        Range(nameof(limits.SearchCandidatesPerPrimitive), limits.SearchCandidatesPerPrimitive, 1, SearchCandidatesMost);
         Range(nameof(limits.PageSizeMax), limits.PageSizeMax, 1, 10_000);
         Range(nameof(limits.PageSize), limits.PageSize, 1, limits.PageSizeMax);
         Range(nameof(limits.CursorsMax), limits.CursorsMax, 1, 10_000);

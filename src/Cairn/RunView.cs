@@ -278,6 +278,12 @@ public sealed class RunView : IDisposable
 
     // ---- steps ----------------------------------------------------------------------------------------------------------------
 
+    /// <summary>Finds what the run held, by the words in it, best first.</summary>
+    /// <inheritdoc cref="Run.Search(string, SearchOptions?, CancellationToken)"/>
+    /// <exception cref="ObjectDisposedException">The view was disposed of.</exception>
+    public SearchResponse Search(string text, SearchOptions? options = null, CancellationToken cancellationToken = default) =>
+        Searching.In(_engine, _scope, text, options, cancellationToken);
+
     /// <summary>Commits of the run one by one, each with what it changed, before and after. Costs a read of the run's records, and the
     /// application of those up to the last one asked for.</summary>
     /// <param name="from">The first step to tell, counted from 1: the run's first commit.</param>

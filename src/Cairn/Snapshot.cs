@@ -47,6 +47,11 @@ public readonly struct Snapshot : IDisposable, IEquatable<Snapshot>
     /// Costs a read of all its keys and values.</summary>
     public Hash256 StateHash() => Hold.StateHash(_taken);
 
+    /// <summary>Finds what the run holds in this snapshot, by the words in it, best first.</summary>
+    /// <inheritdoc cref="Run.Search(string, SearchOptions?, CancellationToken)"/>
+    public SearchResponse Search(string text, SearchOptions? options = null, CancellationToken cancellationToken = default) =>
+        Hold.Search(_taken, text, options, cancellationToken);
+
     private SnapshotHold Hold => _hold ?? throw SnapshotHold.Ended();
 
     /// <summary>Lets go of the versions. Reads through this snapshot are refused afterwards.</summary>
@@ -127,6 +132,12 @@ internal sealed class SnapshotHold
         return Interlocked.CompareExchange(ref _views, views, null) ?? views;
     }
 
+    internal SearchResponse Search(long taken, string text, SearchOptions? options, CancellationToken cancellationToken)
+    {
+        var views = Views(taken);
+        return Searching.In(views.Engine, views.Scope, text, options, cancellationToken);
+    }
+
     internal void Release(long taken)
     {
         if (Interlocked.CompareExchange(ref _taken, taken + 1, taken) != taken)
@@ -151,6 +162,8 @@ internal sealed class SnapshotHold
 /// <summary>The faces of one snapshot.</summary>
 internal sealed class SnapshotViews(Engine engine, Scope scope)
 {
+    internal Engine Engine { get; } = engine;
+
     internal Scope Scope { get; } = scope;
 
     internal KvView Kv { get; } = new(engine, scope);

@@ -125,6 +125,11 @@ public class StateView
         return StateOperations.ToCell(own);
     }
 
+    /// <summary>Finds state cells by the words in them, best first.</summary>
+    /// <inheritdoc cref="Run.Search(string, SearchOptions?, CancellationToken)"/>
+    public SearchResponse Search(string text, SearchOptions? options = null, CancellationToken cancellationToken = default) =>
+        Searching.In(Engine, Scope, text, options, cancellationToken, "state");
+
     /// <summary>Number of cells, exactly, at a cost that does not grow with it.</summary>
     public long Count()
     {

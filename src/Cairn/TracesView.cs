@@ -52,6 +52,11 @@ public class TracesView
         return Scope.TryGet(reader, TraceKeys.Trace(stackalloc byte[TraceKeys.LengthMax], id), out _);
     }
 
+    /// <summary>Finds steps by the words in them, best first.</summary>
+    /// <inheritdoc cref="Run.Search(string, SearchOptions?, CancellationToken)"/>
+    public SearchResponse Search(string text, SearchOptions? options = null, CancellationToken cancellationToken = default) =>
+        Searching.In(Engine, Scope, text, options, cancellationToken, "traces");
+
     /// <summary>Number of traces, exactly, at a cost that does not grow with it.</summary>
     public long Count() => Counting.Count(Engine.Pins, Scope, StoreKeys.Trace);
 

@@ -55,6 +55,13 @@ public sealed class Transaction : IDisposable
     /// <inheritdoc cref="Kv" path="/exception"/>
     public TransactionRun Run => Only();
 
+    /// <summary>Finds what the transaction's one run holds, with the transaction's own writes, by the words in it, best first.</summary>
+    /// <remarks>It is a read of all that was looked through: what another commit changes there conflicts.</remarks>
+    /// <inheritdoc cref="Cairn.Run.Search(string, SearchOptions?, CancellationToken)"/>
+    /// <inheritdoc cref="Kv" path="/exception"/>
+    public SearchResponse Search(string text, SearchOptions? options = null, CancellationToken cancellationToken = default) =>
+        Only().Search(text, options, cancellationToken);
+
     /// <summary>One of the transaction's runs: its primitives and its life.</summary>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: the run was not named when the transaction
     /// began.</exception>
@@ -97,10 +104,14 @@ public sealed class Transaction : IDisposable
 /// <summary>One run inside a transaction: its primitives, and its life. Writes before its end and the end itself are one commit.</summary>
 public sealed class TransactionRun
 {
+    private readonly Engine _engine;
+    private readonly Scope _scope;
     private readonly Lifecycle _life;
 
     internal TransactionRun(Engine engine, Scope scope)
     {
+        _engine = engine;
+        _scope = scope;
         Id = scope.Run.Id;
         _life = new Lifecycle(engine, scope);
         Kv = new Kv(engine, scope);
@@ -139,6 +150,12 @@ public sealed class TransactionRun
 
     /// <summary>Named cursors of feeds that the run holds.</summary>
     public Subscriptions Subscriptions { get; }
+
+    /// <summary>Finds what the run holds, with the transaction's own writes, by the words in it, best first.</summary>
+    /// <remarks>It is a read of all that was looked through: what another commit changes there conflicts.</remarks>
+    /// <inheritdoc cref="Run.Search(string, SearchOptions?, CancellationToken)"/>
+    public SearchResponse Search(string text, SearchOptions? options = null, CancellationToken cancellationToken = default) =>
+        Searching.In(_engine, _scope, text, options, cancellationToken);
 
     /// <summary>What is known about the run, with what this transaction changes. A read: if the run's record is changed by another
     /// commit, this transaction conflicts.</summary>

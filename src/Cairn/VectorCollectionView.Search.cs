@@ -102,6 +102,12 @@ public partial class VectorCollectionView
             throw new CairnException(ErrorCode.InvalidArgument, $"There are no parts {(int)options.Include}.");
         if (options.Budget is { Candidates: < 1 })
             throw new CairnException(ErrorCode.InvalidArgument, "A budget of no candidates makes no sense. Give at least 1.");
+        if (options.Budget is { CandidatesPerPrimitive: not null })
+        {
+            throw new CairnException(
+                ErrorCode.InvalidArgument, "A search of one collection has one primitive: bound its Candidates, not those per primitive.");
+        }
+
         if (options.Budget?.Time is { } time && time <= TimeSpan.Zero)
             throw new CairnException(ErrorCode.InvalidArgument, "A budget of no time makes no sense.");
     }

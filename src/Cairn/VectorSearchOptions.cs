@@ -27,16 +27,6 @@ public enum VectorParts
     Embedding = 2,
 }
 
-/// <summary>Bounds of how long a search may look. What it has found by then is the answer, which says that it is not complete.</summary>
-public sealed record SearchBudget
-{
-    /// <summary>Most vectors whose scores are computed; at least 1. Null (the default) = all there are.</summary>
-    public long? Candidates { get; init; }
-
-    /// <summary>Longest time; more than zero. Null (the default) = as long as it takes. Looked at every 1,024 vectors.</summary>
-    public TimeSpan? Time { get; init; }
-}
-
 /// <summary>How to search a collection of vectors.</summary>
 public sealed record VectorSearchOptions
 {

@@ -8,7 +8,7 @@
 //   operations      70 Create, 71 Drop, 72 Upsert, 73 SetMetadata, 74 Delete (docs/format.md has the bodies)
 //   conflicts       point per vector and per collection; a search has read all rows of its collection, with a filter all heads too, and a
 //                   listing its range. Upsert is blind: it rests on nothing but that the collection is what it was
-//   text            the key, and every string in the metadata, when there is a search (VEC-26)
+//   text            the key, and every string in the metadata, when search by words reads vectors (VEC-26)
 //   diff, merge     per key; embedding and metadata apart in a difference (VectorDifferences.cs, MergeVectors.cs)
 //   replay          each operation is done again: an Upsert carries the stored form and the id that it was given
 //

@@ -45,6 +45,8 @@ internal sealed class TextAnalyzer
 
     internal TextAnalysis Settings { get; }
 
+    internal static TextAnalyzer Of(TextAnalysis settings) => settings.Equals(TextAnalysis.English) ? Default : new TextAnalyzer(settings);
+
     /// <param name="buffer"><see cref="Tokenizer.BufferBytes"/>, untouched for as long as the reader is used.</param>
     internal TermReader Read(ReadOnlySpan<byte> text, Span<byte> buffer) => new(this, text, buffer);
 

@@ -75,6 +75,42 @@ internal ref struct Tokenizer
     /// <summary>The word has letters of ASCII and nothing else.</summary>
     internal bool IsAsciiLetters { get; private set; }
 
+    /// <summary>The word that a text ends with, in lower case, be it as short as it may: what a prefix is compared with. Of a script
+    /// without spaces the last pair, or a character that stands alone.</summary>
+    /// <param name="start">Where it begins.</param>
+    /// <returns>Borrowed from the buffer; empty when the text does not end with a word.</returns>
+    internal static ReadOnlySpan<byte> LastWord(ReadOnlySpan<byte> text, Span<byte> buffer, out int start)
+    {
+        var words = new Tokenizer(text, buffer);
+        while (words.MoveNext())
+        {
+            start = words.Start;
+            if (words.End == text.Length)
+                return words.Token;
+        }
+
+        // One character and what stands on it.
+        start = text.Length;
+        var length = 0;
+        for (var at = 0; at < text.Length;)
+        {
+            var kind = Rune.DecodeFromUtf8(text[at..], out var rune, out var bytes) == OperationStatus.Done
+                ? CharacterKinds.Of(rune)
+                : CharacterKind.Break;
+            if (kind is CharacterKind.Word or CharacterKind.Unspaced)
+                (start, length) = (at, Rune.ToLowerInvariant(rune).EncodeToUtf8(buffer));
+            else if (kind == CharacterKind.Break)
+                length = 0;
+            else if (kind == CharacterKind.Mark && length > 0 && length + rune.Utf8SequenceLength <= TokenBytesMax)
+                length += rune.EncodeToUtf8(buffer[length..]);
+            at += bytes;
+        }
+
+        if (length == 0)
+            start = text.Length;
+        return buffer[..length];
+    }
+
     internal bool MoveNext()
     {
         if (_dropsUnit)

@@ -218,6 +218,13 @@ internal static class LimitDoors
         return run.Json;
     }
 
+    private static readonly Dictionary<Door, string> NotOfASearch = new()
+    {
+        [Door.Commit] = "a search commits nothing",
+        [Door.Import] = "an import searches nothing",
+        [Door.Shell] = "the same search, behind 'cairn search'",
+    };
+
     private static readonly Limits Low = new()
     {
         ValueBytesMax = 4_000,
@@ -241,6 +248,9 @@ internal static class LimitDoors
         VectorDimensionMax = 4,
         VectorMatchesMax = 5,
         CollectionsMax = 3,
+        SearchHitsMax = 12,
+        SearchTextBytesMax = 50,
+        SearchTermsMax = 4,
     };
 
     internal static IReadOnlyList<LimitRow> Rows { get; } =
@@ -881,6 +891,63 @@ internal static class LimitDoors
             },
             NotHere = NotOfAValue,
         },
+        new(nameof(Limits.SearchHitsMax), Low.SearchHitsMax, Low)
+        {
+            Calls = new()
+            {
+                ["kv.Search"] = (at, n) => at.Kv.Search("word", new SearchOptions { Limit = (int)n }),
+                ["json.Search"] = (at, n) => at.Json.Search("word", new SearchOptions { Limit = (int)n }),
+                ["state.Search"] = (at, n) => at.State.Search("word", new SearchOptions { Limit = (int)n }),
+                ["events.Search"] = (at, n) => at.Events.Search("word", new SearchOptions { Limit = (int)n }),
+                ["traces.Search"] = (at, n) => at.Traces.Search("word", new SearchOptions { Limit = (int)n }),
+            },
+            OutsideCalls = new()
+            {
+                ["run.Search"] = (_, run, n) => run.Search("word", new() { Limit = (int)n }),
+                ["runs.Search"] = (db, _, n) => db.Runs.Search("word", new SearchOptions { Limit = (int)n }),
+            },
+            NotHere = NotOfASearch,
+        },
+        new(nameof(Limits.SearchHits), 10, Low)
+        {
+            Elsewhere = { [Door.Call] = "KeywordSearchTests.LIM_20_A_page_holds_the_default_the_asked_and_at_most_the_limit" },
+            NotHere = NotOfASearch.Append(new(Door.Transaction, "the same search")).ToDictionary(),
+        },
+        new(nameof(Limits.SearchTextBytesMax), Low.SearchTextBytesMax, Low)
+        {
+            Calls = new() { ["kv.Search"] = (at, n) => at.Kv.Search(Text(n)) },
+            OutsideCalls = new()
+            {
+                ["run.Search"] = (_, run, n) => run.Search(Text(n), new SearchOptions { IsLiteral = true }),
+                ["runs.Search"] = (db, _, n) => db.Runs.Search(Text(n)),
+            },
+            NotHere = NotOfASearch,
+        },
+        new(nameof(Limits.SearchTermsMax), Low.SearchTermsMax, Low)
+        {
+            Calls = new() { ["kv.Search"] = (at, n) => at.Kv.Search(Words(n)) },
+            OutsideCalls = new()
+            {
+                ["run.Search, phrase"] = (_, run, n) => run.Search($"\"{Words(n)}\""),
+                ["runs.Search"] = (db, _, n) => db.Runs.Search(Words(n), new SearchOptions { IsLiteral = true }),
+            },
+            NotHere = NotOfASearch,
+        },
+        new(nameof(Limits.SearchTime), 100, Low)
+        {
+            Elsewhere = { [Door.Call] = "KeywordSearchTests.LIM_22_A_budget_ends_the_looking_and_says_so" },
+            NotHere = NotOfASearch.Append(new(Door.Transaction, "the same search")).ToDictionary(),
+        },
+        new(nameof(Limits.SearchCandidates), 10_000, Low)
+        {
+            Elsewhere = { [Door.Call] = "KeywordSearchTests.LIM_22_A_budget_ends_the_looking_and_says_so" },
+            NotHere = NotOfASearch.Append(new(Door.Transaction, "the same search")).ToDictionary(),
+        },
+        new(nameof(Limits.SearchCandidatesPerPrimitive), 2_000, Low)
+        {
+            Elsewhere = { [Door.Call] = "KeywordSearchTests.LIM_22_A_budget_ends_the_looking_and_says_so" },
+            NotHere = NotOfASearch.Append(new(Door.Transaction, "the same search")).ToDictionary(),
+        },
         new(nameof(Limits.FilterNodesMax), 7, new Limits { FilterNodesMax = 7 })
         {
             Calls = new()
@@ -1061,6 +1128,9 @@ internal static class LimitDoors
 
     private static Dictionary<Door, string> NotInAFilter => new[] { Door.Commit, Door.Import }
         .ToDictionary(door => door, _ => "a filter writes nothing; an import has none");
+
+    // So many distinct terms.
+    private static string Words(long count) => string.Join(' ', Enumerable.Range(0, (int)count).Select(number => $"w{number}x"));
 
     private static string Repeated(string text, long count) => string.Concat(Enumerable.Repeat(text, (int)count));
 

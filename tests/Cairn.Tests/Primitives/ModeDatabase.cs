@@ -18,7 +18,7 @@ internal sealed class ModeDatabase : IDisposable
         Db = Open();
     }
 
-    internal static TheoryData<Durability> Modes => [Durability.InMemory, Durability.Buffered, Durability.Strict];
+    public static TheoryData<Durability> Modes => [Durability.InMemory, Durability.Buffered, Durability.Strict];
 
     internal IStorage Storage => _storage;
 

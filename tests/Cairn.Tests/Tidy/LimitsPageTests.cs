@@ -78,7 +78,7 @@ public partial class LimitsPageTests
     // Everything else at its widest, so that limits which depend on each other do not stand in the way.
     private static CairnOptions With(PropertyInfo property, object value)
     {
-        var limits = new Limits { TransactionBytesMax = 256 << 20, PageSizeMax = 10_000 };
+        var limits = new Limits { TransactionBytesMax = 256 << 20, PageSizeMax = 10_000, SearchHitsMax = 10_000 };
         property.SetValue(limits, value);
         return new CairnOptions { Limits = limits };
     }
