@@ -1,4 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Linq.Expressions;
+using System.Text.Json.Serialization.Metadata;
 using Cairn.Documents;
 
 namespace Cairn;
@@ -200,6 +202,38 @@ public sealed class Filter : IEquatable<Filter>
 
     /// <summary>There, Null included.</summary>
     public static Filter Exists(FilterPath path) => Compare(FilterKind.Exists, path, default);
+
+    /// <summary>A filter from an expression of C#: <c>Filter.Where&lt;Errand&gt;(x => x.Owner == "ada" &amp;&amp; x.Due &lt; 20261201
+    /// &amp;&amp; x.Tags.Contains("urgent"))</c>. The expression is read and never run or compiled; what it captures is read now. Taken
+    /// are <c>== != &lt; &lt;= &gt; &gt;= &amp;&amp; || !</c> between a place and a value, Bools alone, <c>HasValue</c>, <c>Equals</c>,
+    /// <c>StartsWith</c>, <c>Contains</c> of a String, of an Array, and of values (which is <see cref="In"/>), and
+    /// <c>string.CompareOrdinal</c> beside 0. Strings are compared by their bytes.</summary>
+    /// <remarks>A place that is not there counts as null: <c>x.A == null</c> and <c>x.A != 5</c> hold for it (the latter is a
+    /// <see cref="Not"/> of <see cref="Eq"/>, while <see cref="Ne"/> asks for something to be there), <c>x.A &lt; 5</c> does not. Names
+    /// are those that <see cref="Value.From(object?)"/> gives: the properties' own.</remarks>
+    /// <param name="predicate">What has to hold, for a document of the form of <typeparamref name="T"/>.</param>
+    /// <exception cref="CairnException"><see cref="ErrorCode.InvalidFilter"/>: something that no filter says; it is named, with what to do
+    /// instead. <see cref="ErrorCode.Overflow"/>: a UInt64 above Int64.</exception>
+    /// <exception cref="LimitException">More than 4,096 nodes, 64 levels or 100,000 values.</exception>
+    public static Filter Where<T>(Expression<Func<T, bool>> predicate)
+    {
+        ArgumentNullException.ThrowIfNull(predicate);
+        return FilterExpression.Translate(predicate, null);
+    }
+
+    /// <summary>A filter from an expression of C#, with names and forms as System.Text.Json writes them: so for documents from
+    /// <see cref="Value.From{T}(T, JsonTypeInfo{T})"/>, with <c>[JsonPropertyName]</c>, naming policy, and enums and dates in the form of
+    /// their converters, which can be compared with <c>==</c> and have no order.</summary>
+    /// <param name="predicate">As of <see cref="Where{T}(Expression{Func{T, bool}})"/>.</param>
+    /// <param name="typeInfo">The description, source-generated or of the options.</param>
+    /// <inheritdoc cref="Where{T}(Expression{Func{T, bool}})" path="/remarks"/>
+    /// <inheritdoc cref="Where{T}(Expression{Func{T, bool}})" path="/exception"/>
+    public static Filter Where<T>(Expression<Func<T, bool>> predicate, JsonTypeInfo<T> typeInfo)
+    {
+        ArgumentNullException.ThrowIfNull(predicate);
+        ArgumentNullException.ThrowIfNull(typeInfo);
+        return FilterExpression.Translate(predicate, typeInfo);
+    }
 
     /// <summary>Reads a filter: <c>status eq "open" and (cost gte 3 or tags contains "urgent") and not $.owner exists</c>. The words are
     /// <c>and or not eq ne gt gte lt lte in "not in" contains prefix exists</c>, and <c>= != &gt; &gt;= &lt; &lt;=</c> for six of

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using Cairn.Codec;
 using Cairn.Log;
 using Cairn.Primitives;
 using Cairn.Store;

@@ -15,6 +15,16 @@ public class DocumentsPage
         Assert.Equal(urgent, same);
     }
 
+    [Fact]
+    public void The_expression_of_the_page_is_a_filter()
+    {
+        var late = Filter.Where<Errand>(x => x.Owner == "ada" && x.Due < 20261201 && x.Tags.Contains("urgent") && x.Closed == null);
+        Assert.True(late.Matches(Value.From(new Errand("ada", 20261130, ["urgent"], null))));
+        Assert.False(late.Matches(Value.From(new Errand("ada", 20261130, ["urgent"], 20261130))));
+    }
+
+    private sealed record Errand(string Owner, long Due, string[] Tags, long? Closed);
+
     internal static Value Change(Run run)
     {
         run.Json.Create("plan", Value.Object(("steps", Value.Array()), ("cost", 0)));
