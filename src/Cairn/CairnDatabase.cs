@@ -7,6 +7,7 @@ using Cairn.Primitives;
 using Cairn.Recovery;
 using Cairn.Storage;
 using Cairn.Store;
+using Cairn.Text;
 using Cairn.Transactions;
 
 namespace Cairn;
@@ -223,6 +224,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             Pins = pins,
             Blocks = checkpoints?.Cache,
             Cursors = cursors,
+            Texts = new TextIndexes(path, new ListingRoom(cursors, pins), options.TextAnalysis),
             Random = random ?? new RandomSource(options.RandomSeed),
             Counters = counters,
             Feed = new EventFeed(log, options.Limits.SubscriptionsMax),
@@ -290,6 +292,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
 
         if (!options.IsReadOnly)
             jobs.Add(engine.IndexJob = new IndexJob(path));
+        var texts = new TextIndexJob(engine.Texts, path);
+        jobs.Add(texts);
 
         if (counters.Events.IsOn)
             jobs.Add(new SystemEventJob(counters.Events, path, engine.Random, engine.ReadHealth));
@@ -297,6 +301,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
             state, options.TimeProvider, options.Maintenance, !hooks.IsMaintenanceManual, () => log.LastSequence, jobs,
             restsFirst: options.IsReadOnly || log.Device is { HasBegun: false });
         engine.Maintainer.Warned = engine.TellWarning;
+        engine.Texts.Asked = () => engine.Maintainer.Wake(texts);
         if (rebuild is not null)
         {
             checkpoints!.Cache.Damaged = damaged!.Tell;

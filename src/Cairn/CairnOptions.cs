@@ -41,6 +41,9 @@ public sealed record CairnOptions
     /// opening to opening.</summary>
     public TextAnalysis TextAnalysis { get; init; } = TextAnalysis.English;
 
+    /// <summary>When text is indexed. Default <see cref="TextIndexing.OnSearch"/>. Changes no answer.</summary>
+    public TextIndexing TextIndexing { get; init; }
+
     /// <summary>The limits in force.</summary>
     public Limits Limits { get; init; } = new();
 

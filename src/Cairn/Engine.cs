@@ -3,7 +3,9 @@ using Cairn.Feed;
 using Cairn.Log;
 using Cairn.Maintenance;
 using Cairn.Primitives;
+using Cairn.Search;
 using Cairn.Store;
+using Cairn.Text;
 using Cairn.Transactions;
 
 namespace Cairn;
@@ -62,6 +64,13 @@ internal sealed class Engine
 
     /// <summary>Null when the database is read-only.</summary>
     internal IndexJob? IndexJob { get; set; }
+
+    /// <summary>What a search has around it, its indexes among it.</summary>
+    internal SearchRoom SearchRoom => field ??= new SearchRoom(
+        new ListingRoom(Cursors, Pins), Texts, Options.TextAnalysis, Options.TextIndexing == TextIndexing.OnSearch);
+
+    /// <summary>Indexes of words.</summary>
+    internal required TextIndexes Texts { get; init; }
 
     /// <summary>Null in memory without a log, and when the database is read-only.</summary>
     internal Compactions? Compactions { get; set; }

@@ -41,6 +41,8 @@ internal static class OptionRules
             RetentionRules.Check(policy, hasLog: true);
         ArgumentNullException.ThrowIfNull(options.TimeProvider);
         ArgumentNullException.ThrowIfNull(options.TextAnalysis);
+        if (!Enum.IsDefined(options.TextIndexing))
+            throw Refused(nameof(options.TextIndexing), options.TextIndexing.ToString(), "OnSearch", "OnRequest");
         Check(options.Limits);
         Check(options.Maintenance);
     }

@@ -33,6 +33,7 @@ public sealed partial class Run
         Subscriptions = new Subscriptions(engine, scope);
         Triggers = new Triggers(engine, scope);
         Indexes = new Indexes(engine, scope);
+        TextIndex = new RunTextIndex(engine, state);
     }
 
     internal Engine Engine => _engine;
@@ -80,6 +81,9 @@ public sealed partial class Run
 
     /// <summary>Secondary indexes over what the run holds.</summary>
     public Indexes Indexes { get; }
+
+    /// <summary>Indexes of words, for searches.</summary>
+    public RunTextIndex TextIndex { get; }
 
     /// <summary>What of the run's past is kept.</summary>
     public RunRetention Retention { get; }

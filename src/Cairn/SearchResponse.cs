@@ -47,6 +47,12 @@ public enum SearchSource
 {
     /// <summary>Everything was looked at.</summary>
     Scan = 0,
+
+    /// <summary>An index of words has it.</summary>
+    Index = 1,
+
+    /// <summary>It was written behind what the index has seen, and was read for this search.</summary>
+    Tail = 2,
 }
 
 /// <summary>The answer to a search: hits in order, best first. With budget to spare the hits are a function of the snapshot, the request
@@ -212,13 +218,16 @@ public sealed record SearchLeg
     /// <summary>The primitive, as in <see cref="ItemAddress.Primitive"/>.</summary>
     public required string Primitive { get; init; }
 
-    /// <summary>How its things were found.</summary>
+    /// <summary>How its things were found; <see cref="SearchSource.Index"/> when there was an index, whatever it had seen.</summary>
     public required SearchSource Source { get; init; }
+
+    /// <summary>The commit up to which the index had seen everything; null without one.</summary>
+    public required Sequence? Watermark { get; init; }
 
     /// <summary>Things that were counted.</summary>
     public required long Things { get; init; }
 
-    /// <summary>Things whose text was read.</summary>
+    /// <summary>Things whose text was read: all, or with an index those that were written behind it.</summary>
     public required long ThingsRead { get; init; }
 
     /// <summary>Things that were ranked.</summary>

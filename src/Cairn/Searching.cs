@@ -12,13 +12,11 @@ internal static class Searching
         Engine engine, Scope scope, string text, SearchOptions? options, CancellationToken cancellationToken, string? primitive = null)
     {
         var kinds = primitive is null ? SearchedThings.OfRuns : [SearchedThings.OfRuns.First(kind => kind.Name == primitive)];
-        return Searcher.Run(
-            scope, new ListingRoom(engine.Cursors, engine.Pins), kinds, engine.Options.TextAnalysis, text, options, cancellationToken);
+        return Searcher.Run(scope, engine.SearchRoom, kinds, text, options, cancellationToken);
     }
 
-    /// <summary>Over the catalogue.</summary>
+    /// <summary>Over the catalogue, which has no index of words: its records are few and small.</summary>
     internal static SearchResponse InRuns(
         Engine engine, Scope index, string text, SearchOptions? options, CancellationToken cancellationToken) => Searcher.Run(
-            index, new ListingRoom(engine.Cursors, engine.Pins), [SearchedThings.Runs], engine.Options.TextAnalysis, text, options,
-            cancellationToken);
+            index, engine.SearchRoom with { Texts = null }, [SearchedThings.Runs], text, options, cancellationToken);
 }

@@ -22,6 +22,7 @@
 //   long    trim        lets go of events that no policy keeps, by ordinary transactions (TrimJob)   runs to look at
 //   long    triggers    fires what is committed sets off (TriggerJob.cs)                             commits to look at
 //   long    indexes     builds secondary indexes and clears those that were dropped (IndexJob.cs)       runs with such work
+//   long    text        makes indexes of words that searches asked for (TextIndexJob.cs)             runs with such work
 //   long    events      writes what the engine tells into the run $sys (SYS-1)                       events, of the queue
 //   long    scrub       reads all files that never change, within a week (ScrubJob.cs)               bytes behind its time, of
 //                                                                                                  ten minutes' reading

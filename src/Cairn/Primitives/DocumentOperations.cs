@@ -64,6 +64,9 @@ internal sealed class DocumentOperations : OperationSet
     internal override ReadOnlySpan<byte> Changed(in Operation operation, Span<byte> buffer) =>
         StoreKeys.Of(buffer, StoreKeys.Json, operation.Key);
 
+    internal override void TellChange(in Operation operation, ulong sequence, ThingChanges changes) =>
+        TellThing(operation, sequence, changes);
+
     // ---- before the sequence ---------------------------------------------------------------------------------------------------
 
     internal override CairnException? ResolvePart(

@@ -14,8 +14,8 @@
 //   replay        an Append is the event, its hash included: nothing is computed again
 //   indexes       of the run hold what an event has at their places; a redaction and a trim take it away (IndexedEvents.cs)
 //
-// E1  Numbers are dense from 0, or from the floor. Number, previous hash and hash are holes: filled under the run's lock, when the commit has its place.
-// E2  hash = SHA-256(number, type, time, SHA-256(salt, payload), previous hash); Codec/EventHash.cs is the one routine.
+// E1  Numbers are dense from 0, or from the floor. Number, previous hash and hash are holes: filled under the run's lock, when the commit
+// has its place. E2  hash = SHA-256(number, type, time, SHA-256(salt, payload), previous hash); Codec/EventHash.cs is the one routine.
 // E3  The inner hash is made outside every lock, because a payload may be megabytes. It waits in the hole of the hash, which Fill
 //     reads before it writes: so it costs no byte in the log, and whoever wants it later makes it again from salt and payload.
 // E4  A redaction takes salt and payload away and leaves the inner hash, which its operation carries: E2 still verifies, and without
@@ -245,6 +245,21 @@ internal sealed class EventOperations : OperationSet
             ? StoreKeys.Of(buffer, StoreKeys.Event, BinaryPrimitives.ReadUInt64LittleEndian(operation.FullBody))
             : default;
 
+    // A trim takes many at once, and they are not named.
+    internal override void TellChange(in Operation operation, ulong sequence, ThingChanges changes)
+    {
+        switch ((OperationCode)operation.Code)
+        {
+            case OperationCode.EventAppend or OperationCode.EventRedact:
+                Span<byte> key = stackalloc byte[EventReader.KeyBytes];
+                changes.Add(sequence, StoreKeys.Of(key, StoreKeys.Event, BinaryPrimitives.ReadUInt64LittleEndian(operation.Body)));
+                break;
+            case OperationCode.EventTrim:
+                changes.BeginAgain(sequence);
+                break;
+        }
+    }
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         switch ((OperationCode)operation.Code)
@@ -261,7 +276,6 @@ internal sealed class EventOperations : OperationSet
             case OperationCode.EventRedact:
                 return operation.FullBody.Length == RedactBytes && ApplyRedact(operation, context);
             case OperationCode.EventTrim:
-                EndTail(context.Run);
                 return operation.Key.IsEmpty && !operation.HasExpiry && EventTrim.Apply(operation.FullBody, context);
             default:
                 return false;
@@ -280,66 +294,21 @@ internal sealed class EventOperations : OperationSet
             return false;
         Span<byte> key = stackalloc byte[9];
         context.PutNew(StoreKeys.Of(key, StoreKeys.Event, stored.Number), operation.Bytes);
-        var tail = run.Tail;
-        if (tail is null || !tail.TryAdd(operation.Key, stored.Number, time, context.Sequence, context.Time))
-        {
-            ApplyStream(operation.Key, stored.Number, time, context);
-            tail?.Begin(operation.Key);
-        }
-
+        ApplyStream(operation.Key, stored.Number, time, context);
         run.NextEvent = stored.Number + 1;
         run.EventHead = stored.Hash;
-        if (tail is { HasHead: true })
-        {
-            tail.Head = (context.Sequence, context.Time);
-        }
-        else
-        {
-            PutHead(context);
-            if (tail is not null)
-                tail.HasHead = true;
-        }
-
+        PutHead(context);
         IndexedEvents.Add(context, stored, time);
         return true;
     }
 
     /// <summary>Writes the head as the run's numbers have it.</summary>
-    internal static void PutHead(in ApplyContext context) =>
-        context.Put([StoreKeys.EventHead], WriteHead(context.Run, stackalloc byte[HeadBytes]));
-
-    private static Span<byte> WriteHead(RunState run, Span<byte> head)
+    internal static void PutHead(in ApplyContext context)
     {
-        BinaryPrimitives.WriteUInt64LittleEndian(head, run.NextEvent);
-        run.EventHead.CopyTo(head[8..]);
-        return head;
-    }
-
-    /// <summary>In a load: writes what appends have left to its end.</summary>
-    internal static void EndTail(RunState run)
-    {
-        if (run.Tail is not { } tail)
-            return;
-        Span<byte> buffer = stackalloc byte[1 + Limits.NameBytesMax];
-        Span<byte> value = stackalloc byte[EventStream.Size];
-        foreach (ref readonly var tally in tail.Types)
-        {
-            if (tally.Count == 0)
-                continue;
-            var key = StoreKeys.Of(buffer, StoreKeys.EventStream, tally.Type);
-            using (var reader = run.Store.Read())
-            {
-                Invariant.Check(reader.TryGetForApply(key, out var version), "the first append of a type has written its counts");
-                var stream = EventStream.Read(version.Value);
-                (stream with { Count = stream.Count + tally.Count, Last = tally.Last, LastTime = tally.EventTime }).Write(value);
-            }
-
-            run.Store.Put(key, value, tally.Sequence, tally.Time, expiry: 0);
-        }
-
-        if (tail.Head.Sequence > 0)
-            run.Store.Put([StoreKeys.EventHead], WriteHead(run, stackalloc byte[HeadBytes]), tail.Head.Sequence, tail.Head.Time, expiry: 0);
-        tail.Clear();
+        Span<byte> head = stackalloc byte[HeadBytes];
+        BinaryPrimitives.WriteUInt64LittleEndian(head, context.Run.NextEvent);
+        context.Run.EventHead.CopyTo(head[8..]);
+        context.Put([StoreKeys.EventHead], head);
     }
 
     private static void ApplyStream(ReadOnlySpan<byte> type, ulong number, long time, in ApplyContext context)

@@ -76,6 +76,9 @@ internal sealed class KvOperations : OperationSet
     internal override ReadOnlySpan<byte> Changed(in Operation operation, Span<byte> buffer) =>
         StoreKeys.Of(buffer, StoreKeys.Kv, operation.Key);
 
+    internal override void TellChange(in Operation operation, ulong sequence, ThingChanges changes) =>
+        TellThing(operation, sequence, changes);
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         if (operation.Key.Length is 0 or > Limits.KeyBytesMax)

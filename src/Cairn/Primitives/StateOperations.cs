@@ -80,6 +80,9 @@ internal sealed class StateOperations : OperationSet
     internal override ReadOnlySpan<byte> Changed(in Operation operation, Span<byte> buffer) =>
         StoreKeys.Of(buffer, StoreKeys.State, operation.Key);
 
+    internal override void TellChange(in Operation operation, ulong sequence, ThingChanges changes) =>
+        TellThing(operation, sequence, changes);
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         if (operation.Key.Length is 0 or > Limits.KeyBytesMax)

@@ -98,6 +98,9 @@ internal sealed class TraceOperations : OperationSet
     internal override ReadOnlySpan<byte> Changed(in Operation operation, Span<byte> buffer) =>
         TraceKeys.Trace(buffer, TraceId.Read(operation.Key));
 
+    internal override void TellChange(in Operation operation, ulong sequence, ThingChanges changes) =>
+        TellThing(operation, sequence, changes);
+
     internal override bool Apply(in Operation operation, in ApplyContext context)
     {
         if (operation.Key.Length != TraceId.Size || operation.HasExpiry)

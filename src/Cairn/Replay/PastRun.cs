@@ -115,10 +115,7 @@ internal sealed class PastRun : IPastRun
     {
         try
         {
-            Run.Tail = new EventTail();
             ApplyAll(log, positions, operations);
-            EventOperations.EndTail(Run);
-            Run.Tail = null;
         }
         finally
         {

@@ -16,6 +16,11 @@ internal sealed record KeywordFigures(SearchedThings Kind, long[] Holders)
 
     internal int Candidates { get; set; }
 
+    internal SearchSource Source { get; init; }
+
+    /// <summary>Of the index that was used; null = none was.</summary>
+    internal ulong? Watermark { get; init; }
+
     internal long FilteredOut { get; set; }
 }
 
@@ -58,6 +63,26 @@ internal sealed class KeywordScan(SearchRequest request, Scope scope, ListingRoo
         return figures;
     }
 
+    /// <summary>Looks at some things of a primitive, as far as they are there: those that its index has not seen.</summary>
+    internal void Read(SearchedThings kind, List<byte[]> keys, KeywordFigures figures)
+    {
+        foreach (var key in keys)
+        {
+            if (kind.TryRead(scope, key, _text) && !Visit(_text, figures))
+                break;
+        }
+    }
+
+    /// <summary>What an index has found.</summary>
+    internal void Take(TopThing found)
+    {
+        var segment = found.Segment;
+        Candidates.Add(new KeywordCandidate(
+            found.Kind, found.Key.ToArray(), segment.Versions[found.Thing], segment.Times[found.Thing], segment.Lengths[found.Thing],
+            Tenths.Count, SearchSource.Index));
+        Tenths.AddRange(found.Tenths);
+    }
+
     private bool Visit(ThingText thing, KeywordFigures figures)
     {
         if (!effort.Step() || !_matcher.Look(thing, effort.HasTime))
@@ -69,7 +94,7 @@ internal sealed class KeywordScan(SearchRequest request, Scope scope, ListingRoo
             figures.Holders[i] += _matcher.Tenths[i] > 0 ? 1 : 0;
         if (!_matcher.IsMatch)
             return true;
-        if (!request.Passes(scope, thing))
+        if (!request.Passes(scope, thing.Kind, thing.Key, thing.Time))
         {
             figures.FilteredOut++;
             return true;
@@ -79,7 +104,8 @@ internal sealed class KeywordScan(SearchRequest request, Scope scope, ListingRoo
             return false;
         figures.Candidates++;
         Candidates.Add(new KeywordCandidate(
-            thing.Kind, thing.Key.ToArray(), thing.Sequence, thing.Time, _matcher.Length, Tenths.Count, SearchSource.Scan));
+            thing.Kind, thing.Key.ToArray(), thing.Sequence, thing.Time, _matcher.Length, Tenths.Count,
+            figures.Watermark is null ? SearchSource.Scan : SearchSource.Tail));
         Tenths.AddRange(_matcher.Tenths);
         return true;
     }

@@ -72,13 +72,13 @@ internal sealed class SearchRequest
     }
 
     /// <summary>A thing that has the words may be a hit.</summary>
-    internal bool Passes(Scope scope, ThingText thing)
+    internal bool Passes(Scope scope, SearchedThings kind, ReadOnlySpan<byte> key, long time)
     {
-        if (thing.Time < From || (thing.Time >= To && To != long.MaxValue))
+        if (time < From || (time >= To && To != long.MaxValue))
             return false;
-        if (Options.KeyPrefix is not null && (!thing.Kind.HasKeys || !thing.Key.StartsWith(_keyPrefix)))
+        if (Options.KeyPrefix is not null && (!kind.HasKeys || !key.StartsWith(_keyPrefix)))
             return false;
-        return Options.Filter is not { } filter || thing.Kind.Holds(scope, thing.Key.ToArray(), filter);
+        return Options.Filter is not { } filter || kind.Holds(scope, key.ToArray(), filter);
     }
 
     /// <summary>Of all that chooses and ranks: a cursor is good with the same alone.</summary>

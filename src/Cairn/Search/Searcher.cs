@@ -31,7 +31,10 @@
 // A cursor holds the sequence and time, a hash of what chooses and ranks, and the last hit's score, rank, family and key. The next page
 // ranks again and goes on behind that: it needs no memory between the pages but the pinned snapshot.
 //
-// What it does not do yet: legs of vectors and graph, and fusion of legs; an index of words.
+// Where an index of words has what the scope sees, KeywordIndexLeg takes the place of the scan, and TopThings that of the ranking of all
+// candidates: the figures are the same, and so are the bits of the scores (Text/TextIndex.cs).
+//
+// What it does not do yet: legs of vectors and graph, and fusion of legs.
 
 using System.Buffers.Binary;
 using Cairn.Primitives;
@@ -41,6 +44,12 @@ using Cairn.Transactions;
 
 namespace Cairn.Search;
 
+/// <summary>What a search has around it.</summary>
+/// <param name="Texts">Indexes of words; null where there are none.</param>
+/// <param name="Analysis">Of the database, and so of the indexes.</param>
+/// <param name="AsksForIndexes">A search that had to look at much asks for an index.</param>
+internal sealed record SearchRoom(ListingRoom Listings, TextIndexes? Texts, TextAnalysis Analysis, bool AsksForIndexes);
+
 /// <summary>One search: see the essay above.</summary>
 internal sealed class Searcher
 {
@@ -49,13 +58,13 @@ internal sealed class Searcher
 
     private readonly SearchRequest _request;
     private readonly Scope _scope;
-    private readonly ListingRoom _room;
+    private readonly SearchRoom _room;
     private readonly Effort _effort;
     private readonly Place? _last;
     private readonly double[] _weights;                      // of clauses: idf, times how often each is asked for
     private readonly double[] _idfs;
 
-    private Searcher(SearchRequest request, Scope scope, ListingRoom room, Effort effort, Place? last)
+    private Searcher(SearchRequest request, Scope scope, SearchRoom room, Effort effort, Place? last)
     {
         _request = request;
         _scope = scope;
@@ -68,10 +77,10 @@ internal sealed class Searcher
 
     /// <param name="kinds">What there is to be searched in the scope.</param>
     internal static SearchResponse Run(
-        Scope scope, ListingRoom room, IReadOnlyList<SearchedThings> kinds, TextAnalysis analysis, string text, SearchOptions? options,
+        Scope scope, SearchRoom room, IReadOnlyList<SearchedThings> kinds, string text, SearchOptions? options,
         CancellationToken cancellationToken)
     {
-        var request = SearchRequest.Of(text, options ?? SearchOptions.None, kinds, analysis, scope.Path.Limits);
+        var request = SearchRequest.Of(text, options ?? SearchOptions.None, kinds, room.Analysis, scope.Path.Limits);
         cancellationToken.ThrowIfCancellationRequested();
         scope.ThrowIfNotReadable();
         var effort = new Effort(request, scope.Path.Clock, cancellationToken);
@@ -84,7 +93,7 @@ internal sealed class Searcher
             last = Place.Read(place);
             if (scope.IsLive)
             {
-                pin = room.Cursors.Resume(scope.Run, sequence);
+                pin = room.Listings.Cursors.Resume(scope.Run, sequence);
                 at = Scope.Snapshot(scope.Path, scope.Run, sequence, time);
             }
             else if (sequence != scope.Sequence)
@@ -95,7 +104,7 @@ internal sealed class Searcher
         }
         else if (scope.IsLive)
         {
-            pin = room.Pins.Take(scope.Run.Visible, scope.Run.Store.RunTag);
+            pin = room.Listings.Pins.Take(scope.Run.Visible, scope.Run.Store.RunTag);
             at = Scope.Snapshot(scope.Path, scope.Run, pin.Sequence, scope.Path.ReadTime());
         }
 
@@ -107,21 +116,24 @@ internal sealed class Searcher
         finally
         {
             if (scope.IsLive)
-                room.Pins.Release(pin);
+                room.Listings.Pins.Release(pin);
         }
     }
 
     private SearchResponse Answer(bool keepsCursor)
     {
-        var scan = new KeywordScan(_request, _scope, _room, _effort);
+        var scan = new KeywordScan(_request, _scope, _room.Listings, _effort);
         var figures = new List<KeywordFigures>();
+        var legs = new List<KeywordIndexLeg>();
         if (_request.Query.Clauses.Length > 0)
         {
             foreach (var kind in _request.Kinds)
             {
                 if (_effort.IsOver)
                     break;
-                figures.Add(scan.Run(kind));
+                if (KeywordIndexLeg.TryBegin(_request, _scope, _effort, _room.Texts, kind, scan) is { } leg)
+                    legs.Add(leg);
+                figures.Add(legs is [.., var last] && last.Figures.Kind == kind ? last.Figures : scan.Run(kind));
             }
         }
 
@@ -136,6 +148,16 @@ internal sealed class Searcher
             _weights[i] = _request.Query.Clauses[i].Role == ClauseRole.Excluded ? 0 : _idfs[i] * _request.Query.Clauses[i].Times;
         }
 
+        if (legs.Count > 0)
+        {
+            var top = new TopThings(_request.Limit + 1, _weights.Length);
+            foreach (var leg in legs)
+                leg.Rank(top, _weights, bm25, IsNew);
+            foreach (var found in top.Take())
+                scan.Take(found);
+        }
+
+        AskForIndexes(figures);
         var page = Rank(scan, bm25, out var belowMin, out var hasMore);
         var hits = new List<SearchHit>(page.Count);
         foreach (var ranked in page)
@@ -143,7 +165,7 @@ internal sealed class Searcher
         return new SearchResponse
         {
             Hits = hits,
-            Outcome = OutcomeOf(hits.Count, scan.Candidates.Count, belowMin, figures),
+            Outcome = OutcomeOf(hits.Count, belowMin, figures),
             Exhausted = _effort.Exhausted,
             EstimatedTotal = Estimate(things, holders),
             Sequence = new Sequence(_scope.Sequence),
@@ -157,20 +179,37 @@ internal sealed class Searcher
         };
     }
 
-    private SearchOutcome OutcomeOf(int hits, int candidates, int belowMin, List<KeywordFigures> figures)
+    private SearchOutcome OutcomeOf(int hits, int belowMin, List<KeywordFigures> figures)
     {
         if (hits > 0)
             return SearchOutcome.Found;
-        if (candidates == 0)
-            return figures.Exists(one => one.FilteredOut > 0) ? SearchOutcome.FilteredOut : SearchOutcome.NothingFound;
-        return belowMin == candidates || _last is null ? SearchOutcome.BelowMinScore : SearchOutcome.NoMore;
+        if (_last is not null)
+            return SearchOutcome.NoMore;
+        if (belowMin > 0)
+            return SearchOutcome.BelowMinScore;
+        return figures.Exists(one => one.FilteredOut > 0) ? SearchOutcome.FilteredOut : SearchOutcome.NothingFound;
+    }
+
+    // Whoever had to look at much is helped the next time.
+    private void AskForIndexes(List<KeywordFigures> figures)
+    {
+        if (_room.Texts is not { } texts || !_room.AsksForIndexes || !_request.Analyzer.Settings.Equals(_room.Analysis)
+            || _scope.Kind == ScopeKind.Transaction || _scope.Path.Catalogue.Find(_scope.Run.Id) != _scope.Run)
+        {
+            return;
+        }
+
+        var slow = figures.FindAll(one => one.ThingsRead >= (one.Watermark is null ? TextIndexes.ThingsToAsk : TextIndexes.ChangesToAsk));
+        if (slow.Count > 0)
+            texts.Ask(_scope.Run, slow.Select(one => one.Kind));
     }
 
     private static SearchLeg LegOf(KeywordFigures figures) => new()
     {
         Kind = SearchLegKind.Keyword,
         Primitive = figures.Kind.Name,
-        Source = SearchSource.Scan,
+        Source = figures.Source,
+        Watermark = figures.Watermark is { } watermark ? new Sequence(watermark) : null,
         Things = figures.Things,
         ThingsRead = figures.ThingsRead,
         Candidates = figures.Candidates,
@@ -218,6 +257,10 @@ internal sealed class Searcher
         }
     }
 
+    // Behind the page before.
+    private bool IsNew(double score, SearchedThings kind, ReadOnlySpan<byte> key) => _last is not { } last
+        || Place.Compare(score, kind.Family, key, last.Score, last.Family, last.Key) > (Mutant.Is("text-pages-overlap") ? -1 : 0);
+
     // No more is kept than a few pages.
     private List<Ranked> Rank(KeywordScan scan, in Bm25 bm25, out int belowMin, out bool hasMore)
     {
@@ -233,11 +276,8 @@ internal sealed class Searcher
                 continue;
             }
 
-            if (_last is { } last && Place.Compare(
-                ranked.Score, candidate.Kind.Family, candidate.Key, last.Score, last.Family, last.Key) <= 0)
-            {
+            if (!IsNew(ranked.Score, candidate.Kind, candidate.Key))
                 continue;
-            }
 
             kept.Add(ranked);
             if (kept.Count >= most)
@@ -296,7 +336,7 @@ internal sealed class Searcher
     {
         var place = new Place(last.Score, rank, last.Candidate.Kind.Family, last.Candidate.Key).Write();
         return keeps
-            ? _room.Cursors.Keep(Listing, _scope.Run, _scope.Sequence, _scope.Time, place, _request.Hash())
+            ? _room.Listings.Cursors.Keep(Listing, _scope.Run, _scope.Sequence, _scope.Time, place, _request.Hash())
             : Cursors.Format(Listing, _scope.Sequence, _scope.Time, place, _request.Hash());
     }
 

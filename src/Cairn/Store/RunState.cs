@@ -126,9 +126,6 @@ internal sealed class RunState : IDisposable
         set => _numbers.NextEvent = value;
     }
 
-    /// <summary>In a load of this run alone: what appends leave to its end; null otherwise.</summary>
-    internal EventTail? Tail { get; set; }
-
     /// <summary>Hash of the newest event; zeros before the first.</summary>
     internal Hash256 EventHead
     {
@@ -141,6 +138,9 @@ internal sealed class RunState : IDisposable
 
     /// <summary>The secondary indexes as the newest state has them; null as long as nobody has asked (<see cref="IndexSet.Of"/>), and
     /// again when they change. Written under the run's lock.</summary>
+    /// <summary>What an index of words has not seen yet; null as long as there is none. Set under the lock; Apply tells it.</summary>
+    internal ThingChanges? Changes { get; set; }
+
     internal IndexSet? Indexes
     {
         get => Volatile.Read(ref _indexes);

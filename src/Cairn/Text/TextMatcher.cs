@@ -8,7 +8,7 @@ namespace Cairn.Text;
 internal sealed class TextMatcher
 {
     /// <summary>Between two texts of a thing, so that no phrase reaches from one into the other.</summary>
-    private const int Gap = 1 << 16;
+    internal const int Gap = 1 << 16;
 
     private readonly TextAnalyzer _analyzer;
     private readonly TextQuery _query;

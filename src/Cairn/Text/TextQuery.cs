@@ -89,7 +89,7 @@ internal sealed class TextQuery
         if (Utf8.GetByteCount(text) is var bytes && bytes > limits.SearchTextBytesMax)
             throw new LimitException(nameof(limits.SearchTextBytesMax), limits.SearchTextBytesMax, bytes, "bytes");
         var parser = new Parser(text, analyzer, limits.SearchTermsMax);
-        if (isLiteral)
+        if (isLiteral && !Mutant.Is("text-literal-has-operators"))
             parser.AddWords(text, ClauseRole.Wanted);
         else
             parser.Parse();
@@ -105,6 +105,7 @@ internal sealed class TextQuery
         internal void Parse()
         {
             var at = 0;
+            var asksForAny = false;                          // be it for stop words, which are nowhere
             while (at < text.Length)
             {
                 if (char.IsWhiteSpace(text[at]))
@@ -123,11 +124,12 @@ internal sealed class TextQuery
                         continue;                            // a dash between words
                 }
 
+                asksForAny |= role != ClauseRole.Excluded;
                 at = text[at] == '"' ? Phrase(at, role) : Words(at, role);
                 Invariant.Check(at > begin, "each part of a query ends behind where it begins");
             }
 
-            if (Clauses.Count > 0 && Clauses.TrueForAll(clause => clause.Role == ClauseRole.Excluded))
+            if (Clauses.Count > 0 && !asksForAny)
                 throw Wrong(0, "all of it is excluded, and nothing is asked for: name a word to look for");
         }
 

@@ -263,7 +263,7 @@ internal ref struct Tokenizer
     {
         if (_unitBytes == 0)
             return;
-        if (!_isPaired)
+        if (!_isPaired && !Mutant.Is("text-forgets-places"))
             _nextPosition++;
         _unitBytes = 0;
     }

@@ -52,8 +52,8 @@ internal abstract class OperationSet
     {
     }
 
-    /// <summary>The store key whose newest value <see cref="Resolve"/> or <see cref="Apply"/> will look at; empty = none, or none that can be
-    /// large. A large one is read before the locks are taken, as far as it is not at hand.</summary>
+    /// <summary>The store key whose newest value <see cref="Resolve"/> or <see cref="Apply"/> will look at; empty = none, or none that can
+    /// be large. A large one is read before the locks are taken, as far as it is not at hand.</summary>
     internal virtual ReadOnlySpan<byte> ValueRead(in Operation operation, Span<byte> buffer) => default;
 
     /// <summary>Names the store keys that an operation will read or replace, as far as they are known before it has a sequence: so that
@@ -104,6 +104,18 @@ internal abstract class OperationSet
     /// <summary>For differences: the store key of the thing that an operation changes; empty when a difference is found in another way
     /// (events, by the length of what is common) or shows none of it.</summary>
     internal virtual ReadOnlySpan<byte> Changed(in Operation operation, Span<byte> buffer) => default;
+
+    /// <summary>For indexes of words: tells which thing an operation that was applied has written.</summary>
+    internal virtual void TellChange(in Operation operation, ulong sequence, ThingChanges changes)
+    {
+    }
+
+    /// <summary>Tells the thing of <see cref="Changed"/>.</summary>
+    protected void TellThing(in Operation operation, ulong sequence, ThingChanges changes)
+    {
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        changes.Add(sequence, Changed(operation, buffer));
+    }
 
     /// <summary>Names what an operation of a record changes, in the words in which store keys are named.</summary>
     internal virtual string Describe(in Operation operation, RunId run) => Utf8.GetTrustedString(operation.Key);
@@ -453,6 +465,8 @@ internal sealed class OperationTable
     {
         if (!set.Apply(operation, context))
             throw new MalformedPayloadException($"a {set.Name} operation of code {operation.Code:X2}");
+        if (context.Run.Changes is { } changes)
+            set.TellChange(operation, context.Sequence, changes);
     }
 
     /// <summary>Where in its thing a store key stands; empty when that says nothing.</summary>

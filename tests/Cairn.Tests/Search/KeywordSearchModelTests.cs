@@ -1,5 +1,8 @@
 using System.Globalization;
+using Cairn.Primitives;
+using Cairn.Search;
 using Cairn.Tests.Primitives;
+using Cairn.Transactions;
 using Xunit;
 
 namespace Cairn.Tests.Search;
@@ -27,12 +30,34 @@ public class KeywordSearchModelTests
         for (var round = 0; round < rounds; round++)
         {
             using var world = new ModeDatabase(mode, new() { Retention = Retention.KeepAll });
-            Live(world, random);
+            Live(world, random, isIndexed: false);
         }
     }
 
-    private static void Live(ModeDatabase world, Random random)
+    // The index is asked for, steps, lags, is dropped and begins again, at random moments; each answer has the bits of a scan.
+    [Theory]
+    [MemberData(nameof(ModeDatabase.Modes), MemberType = typeof(ModeDatabase))]
+    [Trait("Requirement", "SRCH-29")]
+    [Trait("Requirement", "SRCH-30")]
+    [Trait("Kind", "Random")]
+    public void An_index_changes_no_bit_of_an_answer(Durability mode)
     {
+        var random = new Random((int)Seeds.Begin(nameof(An_index_changes_no_bit_of_an_answer)));
+        var rounds = Seeds.Scaled(6);
+        var byIndex = 0;
+        for (var round = 0; round < rounds; round++)
+        {
+            using var world = new ModeDatabase(mode, new() { Retention = Retention.KeepAll });
+            byIndex += Live(world, random, isIndexed: true);
+        }
+
+        Assert.True(byIndex > rounds, "hardly any search used an index");
+    }
+
+    // How many searches used an index.
+    private static int Live(ModeDatabase world, Random random, bool isIndexed)
+    {
+        var byIndex = 0;
         var id = world.Db.Runs.Begin("run").Id;
         var model = new PlainRun();
         var past = new List<(Sequence At, PlainRun Model)>();
@@ -59,8 +84,28 @@ public class KeywordSearchModelTests
                 model.Write(random, world.Clock.Microseconds, run.Kv, run.State, run.Json, run.Events);
             }
 
+            if (isIndexed && random.Next(5) == 0)
+            {
+                if (random.Next(12) == 0)
+                    run.TextIndex.Drop();
+                else
+                    run.TextIndex.Build(random.Next(2) == 0 ? [] : ["kv", "events"]);
+                for (var steps = random.Next(4); steps > 0; steps--)
+                    world.Db.Engine.Texts.Step();
+            }
+
             if (random.Next(3) == 0)
-                Check(random, model, world.Clock.Microseconds, (text, options) => run.Search(text, options));
+            {
+                Check(random, model, world.Clock.Microseconds, (text, options) =>
+                {
+                    var response = run.Search(text, options);
+                    byIndex += response.Statistics.Legs.Any(leg => leg.Source == SearchSource.Index) ? 1 : 0;
+                    if (isIndexed)
+                        CompareWithScan(random, world, run, text, options, response);
+                    return response;
+                });
+            }
+
             if (random.Next(12) == 0)
                 past.Add((world.Db.Sequence, model.Copy()));
             if (random.Next(15) == 0)
@@ -77,6 +122,50 @@ public class KeywordSearchModelTests
             using var view = now.At(at);
             Check(random, was, CommitClock.Microseconds(view.Time), (text, options) => view.Search(text, options));
         }
+
+        return byIndex;
+    }
+
+    // The whole answer, and its pages.
+    private static void CompareWithScan(
+        Random random, ModeDatabase world, Run run, string text, SearchOptions options, SearchResponse response)
+    {
+        var engine = world.Db.Engine;
+        options = options with { IsExplained = true, KeyPrefix = random.Next(4) == 0 ? "re" : null };
+        if (random.Next(4) == 0)
+            options = options with { Filter = Filter.Parse("$key prefix 's' or n eq 4711") };
+        if (random.Next(4) == 0)
+            options = options with { MinScore = random.NextDouble() * 2 };
+        var scanned = Searcher.Run(
+            Scope.Live(engine.Path, run.RunState, CommitOptions.Default), engine.SearchRoom with { Texts = null }, SearchedThings.OfRuns,
+            text, options, CancellationToken.None);
+        var indexed = run.Search(text, options);
+        Assert.Equal(Told(scanned), Told(indexed));
+        Assert.Equal(scanned.Sequence, response.Sequence);
+
+        var paged = new List<string>();
+        for (var page = options with { Limit = random.Next(1, 4) }; ;)
+        {
+            var next = run.Search(text, page);
+            paged.AddRange(next.Hits.Select(Told));
+            if (next.Cursor is null)
+                break;
+            page = page with { Cursor = next.Cursor };
+            if (random.Next(3) == 0)
+                world.Db.Engine.Texts.Step();
+        }
+
+        Assert.Equal(scanned.Hits.Select(Told), paged);
+    }
+
+    private static string Told(SearchResponse response) =>
+        $"{response.Outcome} {response.Exhausted} {response.EstimatedTotal}\n{string.Join('\n', response.Hits.Select(Told))}";
+
+    private static string Told(SearchHit hit)
+    {
+        var reason = hit.Reason!.Keyword;
+        return $"{hit.Rank} {hit.Item} {BitConverter.DoubleToInt64Bits(hit.Score):x} {hit.Version} {hit.Time:O} {hit.Snippet?.Text} "
+            + $"{reason.Length} {reason.AverageLength:R} {reason.Things} {string.Join(' ', reason.Terms)}";
     }
 
     private static void Check(Random random, PlainRun model, long time, Func<string, SearchOptions, SearchResponse> search)

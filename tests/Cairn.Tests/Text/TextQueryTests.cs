@@ -16,6 +16,7 @@ public class TextQueryTests
     [InlineData("\"store credits\"", "\"store credit\"")]
     [InlineData("\"proof of concept\"", "\"proof concept\"@0,2")]  // the gap of the stop word counts
     [InlineData("\"word\"", "word")]
+    [InlineData("the -word", "-word")]                           // asks for what is nowhere, which is no mistake
     [InlineData("\"the\" x \"\"", "")]
     [InlineData("+ada -draft refund", "+ada -draft refund")]
     [InlineData("+\"store credit\" -\"long term\" x1", "+\"store credit\" -\"long term\" x1")]

@@ -36,7 +36,7 @@ public class FolderOrderTests
     {
         "CairnDatabase", "Engine", "EngineHooks", "Run", "Runs", "Transaction", "TransactionRun", "Snapshot", "RunView",
         "Kv", "KvView", "Events", "EventsView", "State", "StateView", "Traces", "TracesView", "Json", "JsonView", "RunsView",
-        "EventConsumers", "EventConsumersView", "Subscriptions", "Triggers", "Indexes",
+        "EventConsumers", "EventConsumersView", "Subscriptions", "Triggers", "Indexes", "RunTextIndex",
         "VectorCollections", "VectorCollection", "ConceptGraph",
     };
 
