@@ -276,6 +276,7 @@ internal sealed class EventOperations : OperationSet
             case OperationCode.EventRedact:
                 return operation.FullBody.Length == RedactBytes && ApplyRedact(operation, context);
             case OperationCode.EventTrim:
+                EndTail(context.Run);
                 return operation.Key.IsEmpty && !operation.HasExpiry && EventTrim.Apply(operation.FullBody, context);
             default:
                 return false;
@@ -294,21 +295,66 @@ internal sealed class EventOperations : OperationSet
             return false;
         Span<byte> key = stackalloc byte[9];
         context.PutNew(StoreKeys.Of(key, StoreKeys.Event, stored.Number), operation.Bytes);
-        ApplyStream(operation.Key, stored.Number, time, context);
+        var tail = run.Tail;
+        if (tail is null || !tail.TryAdd(operation.Key, stored.Number, time, context.Sequence, context.Time))
+        {
+            ApplyStream(operation.Key, stored.Number, time, context);
+            tail?.Begin(operation.Key);
+        }
+
         run.NextEvent = stored.Number + 1;
         run.EventHead = stored.Hash;
-        PutHead(context);
+        if (tail is { HasHead: true })
+        {
+            tail.Head = (context.Sequence, context.Time);
+        }
+        else
+        {
+            PutHead(context);
+            if (tail is not null)
+                tail.HasHead = true;
+        }
+
         IndexedEvents.Add(context, stored, time);
         return true;
     }
 
     /// <summary>Writes the head as the run's numbers have it.</summary>
-    internal static void PutHead(in ApplyContext context)
+    internal static void PutHead(in ApplyContext context) =>
+        context.Put([StoreKeys.EventHead], WriteHead(context.Run, stackalloc byte[HeadBytes]));
+
+    private static Span<byte> WriteHead(RunState run, Span<byte> head)
     {
-        Span<byte> head = stackalloc byte[HeadBytes];
-        BinaryPrimitives.WriteUInt64LittleEndian(head, context.Run.NextEvent);
-        context.Run.EventHead.CopyTo(head[8..]);
-        context.Put([StoreKeys.EventHead], head);
+        BinaryPrimitives.WriteUInt64LittleEndian(head, run.NextEvent);
+        run.EventHead.CopyTo(head[8..]);
+        return head;
+    }
+
+    /// <summary>In a load: writes what appends have left to its end.</summary>
+    internal static void EndTail(RunState run)
+    {
+        if (run.Tail is not { } tail)
+            return;
+        Span<byte> buffer = stackalloc byte[1 + Limits.NameBytesMax];
+        Span<byte> value = stackalloc byte[EventStream.Size];
+        foreach (ref readonly var tally in tail.Types)
+        {
+            if (tally.Count == 0)
+                continue;
+            var key = StoreKeys.Of(buffer, StoreKeys.EventStream, tally.Type);
+            using (var reader = run.Store.Read())
+            {
+                Invariant.Check(reader.TryGetForApply(key, out var version), "the first append of a type has written its counts");
+                var stream = EventStream.Read(version.Value);
+                (stream with { Count = stream.Count + tally.Count, Last = tally.Last, LastTime = tally.EventTime }).Write(value);
+            }
+
+            run.Store.Put(key, value, tally.Sequence, tally.Time, expiry: 0);
+        }
+
+        if (tail.Head.Sequence > 0)
+            run.Store.Put([StoreKeys.EventHead], WriteHead(run, stackalloc byte[HeadBytes]), tail.Head.Sequence, tail.Head.Time, expiry: 0);
+        tail.Clear();
     }
 
     private static void ApplyStream(ReadOnlySpan<byte> type, ulong number, long time, in ApplyContext context)

@@ -115,7 +115,10 @@ internal sealed class PastRun : IPastRun
     {
         try
         {
+            Run.Tail = new EventTail();
             ApplyAll(log, positions, operations);
+            EventOperations.EndTail(Run);
+            Run.Tail = null;
         }
         finally
         {

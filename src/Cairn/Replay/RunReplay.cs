@@ -37,6 +37,7 @@
 
 using Cairn.Checkpoints;
 using Cairn.Log;
+using Cairn.Primitives;
 using Cairn.Store;
 using Cairn.Transactions;
 
@@ -197,7 +198,11 @@ internal sealed class RunReplay : IDisposable
     /// a key is kept.</summary>
     internal void Load(ReplayWalk walk, int count)
     {
+        Run.Tail = new EventTail();
         walk.Forward(0, count, Apply);
+        if (!Mutant.Is("replay-forgets-its-tail"))
+            EventOperations.EndTail(Run);
+        Run.Tail = null;
         CheckMemory();
         Catalogue.EndLoad();
         if (!IsListed)

@@ -126,6 +126,9 @@ internal sealed class RunState : IDisposable
         set => _numbers.NextEvent = value;
     }
 
+    /// <summary>In a load of this run alone: what appends leave to its end; null otherwise.</summary>
+    internal EventTail? Tail { get; set; }
+
     /// <summary>Hash of the newest event; zeros before the first.</summary>
     internal Hash256 EventHead
     {
