@@ -291,7 +291,7 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
         }
 
         if (!options.IsReadOnly)
-            jobs.Add(engine.IndexJob = new IndexJob(path));
+            jobs.Add(engine.IndexJob = new IndexJob(path, engine.Pins));
         var texts = new TextIndexJob(engine.Texts, path);
         jobs.Add(texts);
 

@@ -77,6 +77,16 @@ internal static class DocumentItems
         return items;
     }
 
+    /// <summary>Writes the items of a document in an index, as it is stored (DI2).</summary>
+    internal static void Write<TNodes>(StoredIndex index, TNodes nodes, scoped ReadOnlySpan<byte> id, ItemBuffer items)
+        where TNodes : IDocumentNodes, allows ref struct
+    {
+        Span<byte> buffer = stackalloc byte[DocumentKeys.BufferBytes];
+        var tree = DocumentTrees.Open(nodes, buffer, id, null);
+        if (tree.IsThere)
+            IndexItems.Write(index, id, new TreePlaces<TNodes>(tree), items);
+    }
+
     private readonly ref struct TreePlaces<TNodes>(DocumentTree<TNodes> tree) : IIndexedPlaces
         where TNodes : IDocumentNodes, allows ref struct
     {
@@ -88,6 +98,15 @@ internal static class DocumentItems
             var isThere = tree.TryFind(path.Encoded, Look.Blind, out var found);
             value = isThere ? tree.ReadScalars(found) : default;
             return isThere;
+        }
+
+        public PlaceLook LookAt(DocumentPath path, out ReadOnlySpan<byte> canonical)
+        {
+            var tree = _tree;
+            canonical = default;
+            if (!tree.TryFind(path.Encoded, Look.Blind, out var found))
+                return PlaceLook.Absent;
+            return tree.TryReadScalar(found, out canonical) ? PlaceLook.Scalar : PlaceLook.Other;
         }
     }
 }

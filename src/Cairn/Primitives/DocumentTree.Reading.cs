@@ -112,6 +112,14 @@ internal ref partial struct DocumentTree<TNodes>
         return Value.Array(values);
     }
 
+    /// <summary>The encoding of the value at a place that was found, where it is a scalar.</summary>
+    internal readonly bool TryReadScalar(scoped in VersionView found, out ReadOnlySpan<byte> canonical)
+    {
+        var slot = SlotOf(found);
+        canonical = slot.Scalar;
+        return !slot.IsContainer;
+    }
+
     /// <summary>The newest version of anything at a place that was found, and below.</summary>
     internal readonly ulong NewestOf(scoped in VersionView found)
     {

@@ -92,6 +92,55 @@ internal static class IndexItems
         return [.. items];
     }
 
+    /// <summary>The same items, behind others. Where scalars stand at all paths, which is the usual thing, nothing is allocated.</summary>
+    internal static void Write<TPlaces>(StoredIndex index, ReadOnlySpan<byte> thingKey, TPlaces places, ItemBuffer items)
+        where TPlaces : IIndexedPlaces, allows ref struct
+    {
+        var kept = KeptBytes / index.Paths.Length;
+        var target = items.Begin(PrefixBytes + index.Paths.Length * PartBytesMax(kept) + thingKey.Length);
+        target[0] = StoreKeys.IndexItem;
+        BinaryPrimitives.WriteUInt32BigEndian(target[1..], index.Number);
+        var length = PrefixBytes;
+        for (var i = 0; i < index.Paths.Length; i++)
+        {
+            switch (places.LookAt(index.Paths[i], out var canonical))
+            {
+                case PlaceLook.Absent when i == 0:
+                    return;
+                case PlaceLook.Absent:
+                    target[length++] = Missing;
+                    break;
+                case PlaceLook.Scalar:
+                    length += WriteScalar(canonical, kept, target[length..]);
+                    break;
+                default:
+                    foreach (var item in Of(index, thingKey, places))
+                        items.Add(item);
+                    return;
+            }
+        }
+
+        thingKey.CopyTo(target[length..]);
+        items.End(length + thingKey.Length);
+    }
+
+    // What TryScalar gives, from the encoding.
+    private static int WriteScalar(ReadOnlySpan<byte> canonical, int kept, Span<byte> target)
+    {
+        new ValueReader(canonical).Read(out var item);
+        if (item.Kind is ValueKind.String or ValueKind.Bytes)
+            return WriteText(item.Kind == ValueKind.String ? KeyCodec.StringTag : KeyCodec.BytesTag, item.Content, kept, target);
+        var writer = new KeyWriter(target);
+        writer.TryScalar(item.Kind switch
+        {
+            ValueKind.Bool => item.Bits != 0,
+            ValueKind.Int64 => item.Bits,
+            ValueKind.Float64 => BitConverter.Int64BitsToDouble(item.Bits),
+            _ => Value.Null,
+        });
+        return writer.Length;
+    }
+
     /// <summary>What goes and what comes.</summary>
     internal static (List<byte[]> Gone, List<byte[]> Come) Differences(List<byte[]> before, List<byte[]> after)
     {
@@ -148,21 +197,23 @@ internal static class IndexItems
 
     private static byte[] Text(byte tag, ReadOnlySpan<byte> bytes, int kept)
     {
-        var isCut = bytes.Length > kept;
         var buffer = new byte[PartBytesMax(Math.Min(bytes.Length, kept))];
-        var writer = new KeyWriter(buffer);
+        return buffer[..WriteText(tag, bytes, kept, buffer)];
+    }
+
+    private static int WriteText(byte tag, ReadOnlySpan<byte> bytes, int kept, Span<byte> target)
+    {
+        var isCut = bytes.Length > kept;
+        var writer = new KeyWriter(target);
         writer.Tag(tag);
         writer.Bytes(isCut ? bytes[..kept] : bytes);
         var length = writer.Length;
-        if (isCut)
-        {
-            buffer[length - 1] = CutMark;
-            BinaryPrimitives.WriteUInt32BigEndian(buffer.AsSpan(length), (uint)bytes.Length);
-            BinaryPrimitives.WriteUInt32BigEndian(buffer.AsSpan(length + sizeof(uint)), Crc32C.Of(bytes));
-            length += 2 * sizeof(uint);
-        }
-
-        return buffer[..length];
+        if (!isCut)
+            return length;
+        target[length - 1] = CutMark;
+        BinaryPrimitives.WriteUInt32BigEndian(target[length..], (uint)bytes.Length);
+        BinaryPrimitives.WriteUInt32BigEndian(target[(length + sizeof(uint))..], Crc32C.Of(bytes));
+        return length + 2 * sizeof(uint);
     }
 
     // Where those that are cut to the same bytes begin: without length and check.
@@ -352,12 +403,34 @@ internal interface IIndexedPlaces
 {
     /// <summary>What stands at a path. What an Object holds, and Arrays and Objects in an Array, may be left out.</summary>
     bool TryGet(DocumentPath path, out Value value);
+
+    /// <summary>What stands at a path, as far as that is told by the encoding of a scalar, which is borrowed.</summary>
+    PlaceLook LookAt(DocumentPath path, out ReadOnlySpan<byte> canonical);
+}
+
+/// <summary>What a look at a place tells.</summary>
+internal enum PlaceLook
+{
+    /// <summary>Nothing stands there.</summary>
+    Absent,
+
+    /// <summary>A scalar, and this is its encoding.</summary>
+    Scalar,
+
+    /// <summary>Ask for the value.</summary>
+    Other,
 }
 
 /// <summary>The places of a value.</summary>
 internal readonly struct ValuePlaces(Value document) : IIndexedPlaces
 {
     public bool TryGet(DocumentPath path, out Value value) => path.TryGet(document, out value);
+
+    public PlaceLook LookAt(DocumentPath path, out ReadOnlySpan<byte> canonical)
+    {
+        canonical = default;
+        return PlaceLook.Other;
+    }
 }
 
 /// <summary>Keys from one on, up to another, which is not among them and never empty.</summary>

@@ -41,7 +41,7 @@ internal sealed class IndexOperations : OperationSet
     internal const int StepMax = 256;
 
     /// <summary>A step ends behind the thing that brings what is large to so many bytes. Chosen: some milliseconds to read.</summary>
-    private const int StepBytesMax = 4 << 20;
+    internal const int StepBytesMax = 4 << 20;
 
     /// <summary>Body of a Build: number u32, most u32.</summary>
     internal const int BuildBytes = 2 * sizeof(uint);
@@ -96,7 +96,12 @@ internal sealed class IndexOperations : OperationSet
             visit(catalogue.State.Store, RunKeys.Indexes(buffer, run.Id));
             if (run.Indexes is { } known && TryFind(operation, known, out var index, out var most)
                 && index.State == StoredIndexState.Clearing)
-                Clear(run.Store, index, most, item => visit(run.Store, item));
+            {
+                var cleared = Clear(run, index, most).Items;
+                for (var i = 0; i < cleared.Count; i++)
+                    visit(run.Store, cleared[i]);
+            }
+
             return;
         }
 
@@ -132,7 +137,7 @@ internal sealed class IndexOperations : OperationSet
     private static List<(byte[] Thing, List<byte[]> Items)> ItemsOf(RunState run, StoredIndex index)
     {
         var all = new List<(byte[] Thing, List<byte[]> Items)>();
-        Build(run, index, int.MaxValue, (thing, items) => all.Add((thing, items)));
+        Build(run, index, (thing, items) => all.Add((thing, items)));
         return all;
     }
 
@@ -152,7 +157,7 @@ internal sealed class IndexOperations : OperationSet
     {
         var count = default(WriteCount);
         if (operation.Code == (byte)OperationCode.IndexDefine && ComingUnique(operation, 0) is { } unique)
-            Build(run, unique, int.MaxValue, (_, items) => count = count.And(items));
+            Build(run, unique, (_, items) => count = count.And(items));
         if (operation.Code != (byte)OperationCode.IndexBuild || !TryFind(operation, IndexSet.Of(run), out var index, out var most))
             return count;
         return count.And(StepOf(run, index, most).Items);
@@ -238,12 +243,13 @@ internal sealed class IndexOperations : OperationSet
         if (!TryFind(operation, IndexSet.Of(run), out var index, out var most))
             return false;
         var step = StepOf(run, index, most);
-        foreach (var item in step.Items)
+        run.IndexStep = null;
+        for (var i = 0; i < step.Items.Count; i++)
         {
             if (index.State == StoredIndexState.Clearing)
-                context.Delete(item);
+                context.Delete(step.Items[i]);
             else
-                context.PutNew(item, default);
+                context.PutNew(step.Items[i], default);
         }
 
         if (!step.IsDone)
@@ -280,112 +286,107 @@ internal sealed class IndexOperations : OperationSet
         return index is not null && index.State != StoredIndexState.Ready && most > 0;
     }
 
-    // What a step comes to: found when it is counted, and again by Apply unless the run has had no commit since.
+    // What a step comes to: found beforehand (IndexAhead.cs), or when it is counted, and again by Apply unless the run has had no commit
+    // since.
     private static IndexStep StepOf(RunState run, StoredIndex index, int most)
     {
-        if (index.Step is { } counted && counted.After == run.LastSequence && counted.Most == most)
-            return counted;
-        byte[] cursor = [];
-        var found = new List<byte[]>();
-        bool isDone;
-        if (index.State == StoredIndexState.Clearing)
-        {
-            isDone = Clear(run.Store, index, most, found.Add);
-            cursor = isDone ? [] : found[^1];
-        }
-        else
-        {
-            isDone = Build(
-                run, index, most,
-                (thing, items) =>
-                {
-                    cursor = thing;
-                    found.AddRange(items);
-                });
-        }
-
-        return index.Step = new IndexStep(run.LastSequence, most, cursor, found, isDone);
+        if (run.IndexStep is { } known && known.IsOf(index, most) && IndexAhead.TryBring(run, index, known))
+            return known;
+        return run.IndexStep = index.State == StoredIndexState.Clearing
+            ? Clear(run, index, most)
+            : Gather(run, index, index.Cursor, most, ulong.MaxValue);
     }
 
-    // The next things behind the cursor, with their items. True: there are no more.
-    private static bool Build(RunState run, StoredIndex index, int most, Action<byte[], List<byte[]>> visit)
+    /// <summary>The next things behind a cursor, with their items.</summary>
+    /// <param name="sequence">As they were there, which the caller pins; <see cref="ulong.MaxValue"/> = as they are, under the run's
+    /// lock.</param>
+    internal static IndexStep Gather(RunState run, StoredIndex index, byte[] cursor, int most, ulong sequence)
     {
-        var things = 0;
         var target = IndexTargets.Of(index.Target);
-        byte[] to = [(byte)(target.Family + 1)];
+        var items = new ItemBuffer();
+        var (things, isDone) = (0, true);
+        Span<byte> last = stackalloc byte[Limits.KeyBytesMax];
+        var lastLength = 0;
+        using (var reader = run.Store.Read())
+        {
+            var scan = reader.Scan(FirstOf(target, cursor), [(byte)(target.Family + 1)], sequence);
+            while (scan.MoveNext())
+            {
+                if (!target.IsThing(scan.Key))
+                    continue;
+                if (things == most)
+                {
+                    isDone = false;
+                    break;
+                }
+
+                things++;
+                lastLength = scan.Key.Length - 1;
+                scan.Key[1..].CopyTo(last);
+                if (!Mutant.Is("index-build-skips-one") || things != 2)
+                    target.WriteItems(run, index, last[..lastLength], scan.Version, sequence, items);
+            }
+        }
+
+        items.Sort();
+        var at = sequence == ulong.MaxValue ? run.LastSequence : sequence;
+        return new IndexStep
+        {
+            Number = index.Number, From = cursor, Most = most, Sequence = at, HoldsAt = at, IsPinned = sequence != ulong.MaxValue,
+            Cursor = last[..lastLength].ToArray(), Items = items, IsDone = isDone,
+        };
+    }
+
+    // All things of an index that is built by one commit, with their items.
+    private static void Build(RunState run, StoredIndex index, Action<byte[], List<byte[]>> visit)
+    {
+        var target = IndexTargets.Of(index.Target);
         using var reader = run.Store.Read();
-        var scan = reader.Scan(FirstOf(target, index), to, ulong.MaxValue);
+        var scan = reader.Scan([target.Family], [(byte)(target.Family + 1)], ulong.MaxValue);
         while (scan.MoveNext())
         {
-            if (!target.IsThing(scan.Key))
-                continue;
-            if (things == most)
-                return false;
-            things++;
-            var thing = scan.Key[1..].ToArray();
-            var isPassed = Mutant.Is("index-build-skips-one") && things == 2;
-            visit(thing, isPassed ? [] : target.Items(run, index, thing, scan.Version));
+            if (target.IsThing(scan.Key))
+                visit(scan.Key[1..].ToArray(), target.ItemsAt(run, index, scan.Key[1..], scan.Version, ulong.MaxValue));
         }
-
-        return true;
     }
 
-    // The next items behind the cursor. True: there are no more.
-    private static bool Clear(RunStore store, StoredIndex index, int most, Action<byte[]> visit)
+    // The next items behind the cursor.
+    private static IndexStep Clear(RunState run, StoredIndex index, int most)
     {
         byte[] prefix = IndexItems.Prefix(index.Number);
         byte[] from = index.Cursor.Length == 0 ? prefix : [.. index.Cursor, 0];
-        var to = KeyInterval.After(prefix);
-        using var reader = store.Read();
-        var scan = reader.Scan(from, to, ulong.MaxValue);
-        for (var items = 0; scan.MoveNext(); items++)
-        {
-            if (items == most)
-                return false;
-            visit(scan.Key.ToArray());
-        }
-
-        return true;
-    }
-
-    /// <summary>Without a lock: brings what a step will look at from the disk, so that nobody waits for it under the run's
-    /// lock.</summary>
-    /// <returns>Things for one step: as many as asked for, or fewer when they are large.</returns>
-    internal static int ReadAhead(RunState run, StoredIndex index, int most = int.MaxValue)
-    {
-        if (index.State != StoredIndexState.Building)
-            return most;
-        most = Weigh(run, index, most, out var isAtHand);
-        if (!isAtHand)
-            Build(run, index, most, static (_, _) => { });
-        return most;
-    }
-
-    // What is large is read as a whole, for the places in it.
-    private static int Weigh(RunState run, StoredIndex index, int most, out bool isAtHand)
-    {
-        isAtHand = run.Store.IsWhole;
-        if (most == int.MaxValue)                            // all in one commit, whatever it takes
-            return most;
-
-        var (things, bytes) = (0, 0L);
-        var target = IndexTargets.Of(index.Target);
+        var items = new ItemBuffer();
+        var isDone = true;
         using var reader = run.Store.Read();
-        var scan = reader.Scan(FirstOf(target, index), [(byte)(target.Family + 1)], ulong.MaxValue);
-        while (things < most && bytes < StepBytesMax && scan.MoveNext())
+        var scan = reader.Scan(from, KeyInterval.After(prefix), ulong.MaxValue);
+        while (scan.MoveNext())
         {
-            things += target.IsThing(scan.Key) ? 1 : 0;
-            if (!scan.Version.IsContent)
-                continue;
-            bytes += scan.Version.ValueLength;
-            isAtHand &= scan.Version.IsValueAtHand;
+            if (items.Count == most)
+            {
+                isDone = false;
+                break;
+            }
+
+            items.Add(scan.Key);
         }
 
-        return bytes < StepBytesMax ? most : things;
+        return new IndexStep
+        {
+            Number = index.Number, From = index.Cursor, Most = most, Sequence = run.LastSequence, HoldsAt = run.LastSequence,
+            Cursor = items.Count == 0 ? [] : items[items.Count - 1].ToArray(), Items = items, IsDone = isDone,
+        };
     }
 
-    private static byte[] FirstOf(IndexedThings target, StoredIndex index) =>
-        index.Cursor.Length == 0 ? [target.Family] : [target.Family, .. index.Cursor, 0];
+    /// <summary>Without a lock: brings what an index that is built by one commit will look at from the disk, so that nobody waits for it
+    /// under the run's lock.</summary>
+    internal static void ReadAhead(RunState run, StoredIndex index)
+    {
+        if (!run.Store.IsWhole)
+            Build(run, index, static (_, _) => { });
+    }
+
+    internal static byte[] FirstOf(IndexedThings target, byte[] cursor) =>
+        cursor.Length == 0 ? [target.Family] : [target.Family, .. cursor, 0];
 
     // ---- writing operations ----------------------------------------------------------------------------------------------------
 

@@ -60,13 +60,20 @@ internal abstract class IndexedThings
     /// <param name="places">Only these; null = all of it.</param>
     internal abstract Value Read(Scope scope, byte[] thing, in AskedThing asked, SelectedPlaces? places);
 
-    /// <summary>The items of a thing in an index, as the newest state has it.</summary>
-    internal abstract List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version);
-
-    /// <summary>The items of a thing as it was at a sequence, which the caller pins.</summary>
+    /// <summary>Writes the items of a thing as it was at a sequence, which the caller pins, or as it is now.</summary>
     /// <param name="version">Of its key there.</param>
-    internal virtual List<byte[]> ItemsAt(
-        RunState run, StoredIndex index, byte[] thing, scoped in VersionView version, ulong sequence) => Items(run, index, thing, version);
+    /// <param name="sequence"><see cref="ulong.MaxValue"/> = now; under the run's lock.</param>
+    internal abstract void WriteItems(
+        RunState run, StoredIndex index, scoped ReadOnlySpan<byte> thing, scoped in VersionView version, ulong sequence, ItemBuffer items);
+
+    /// <inheritdoc cref="WriteItems"/>
+    internal List<byte[]> ItemsAt(
+        RunState run, StoredIndex index, scoped ReadOnlySpan<byte> thing, scoped in VersionView version, ulong sequence)
+    {
+        var items = new ItemBuffer();
+        WriteItems(run, index, thing, version, sequence, items);
+        return items.ToList();
+    }
 
     /// <summary>The built-in orders that conditions, which all have to hold, name something of (BO1).</summary>
     internal virtual List<IndexLeaf> BuiltIn(List<Filter> conditions) => [];
@@ -176,14 +183,12 @@ internal static class IndexTargets
             return Value.Object(members);
         }
 
-        internal override List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version) =>
-            ItemsAt(run, index, thing, version, ulong.MaxValue);
-
-        internal override List<byte[]> ItemsAt(
-            RunState run, StoredIndex index, byte[] thing, scoped in VersionView version, ulong sequence)
+        internal override void WriteItems(
+            RunState run, StoredIndex index, scoped ReadOnlySpan<byte> thing, scoped in VersionView version, ulong sequence,
+            ItemBuffer items)
         {
             using var reader = run.Store.Read();
-            return DocumentItems.Of([index], new PastNodes(reader, sequence, long.MinValue), thing)[0];
+            DocumentItems.Write(index, new PastNodes(reader, sequence, long.MinValue), thing, items);
         }
     }
 

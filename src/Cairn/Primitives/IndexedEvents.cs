@@ -79,6 +79,19 @@ internal readonly ref struct EventPlaces : IIndexedPlaces, IFilterSubject
         return true;
     }
 
+    public PlaceLook LookAt(DocumentPath path, out ReadOnlySpan<byte> canonical)
+    {
+        var rest = new EncodedPath(path.Encoded);
+        canonical = default;
+        if (!rest.MoveNext(out var first) || !first.IsName || !first.Name.SequenceEqual("payload"u8))
+            return PlaceLook.Other;
+        if (_isRedacted || !EncodedPlace.TryFind(_stored.Payload, rest, out canonical))
+            return PlaceLook.Absent;
+        return ValueCodec.TryReadKind(canonical, out var kind) && kind is not (ValueKind.Array or ValueKind.Object)
+            ? PlaceLook.Scalar
+            : PlaceLook.Other;
+    }
+
     public bool TryGet(FilterField field, out Value value)
     {
         value = field switch
@@ -212,10 +225,11 @@ internal sealed class IndexedEvents : IndexedThings
         return true;
     }
 
-    internal override List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version)
+    internal override void WriteItems(
+        RunState run, StoredIndex index, scoped ReadOnlySpan<byte> thing, scoped in VersionView version, ulong sequence, ItemBuffer items)
     {
         Invariant.Check(StoredEvent.TryRead(version.Value, out var stored), "an event in the store is an event");
-        return IndexItems.Of(index, thing, EventPlaces.Of(thing, stored, stored.TimeIn(version.Time)));
+        IndexItems.Write(index, thing, EventPlaces.Of(thing, stored, stored.TimeIn(version.Time)), items);
     }
 
     internal override long Count(scoped in StoreReader reader, ulong sequence) => EventOperations.CountKept(reader, sequence);

@@ -106,8 +106,9 @@ internal sealed class IndexedRuns : IndexedThings
         return RunPlaces.Of(id, RunRecord.Read(version.Value), result, version.Sequence, version.Time);
     }
 
-    internal override List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version) =>
-        throw new InvariantException("there are no indexes over runs");
+    internal override void WriteItems(
+        RunState run, StoredIndex index, scoped ReadOnlySpan<byte> thing, scoped in VersionView version, ulong sequence,
+        ItemBuffer items) => throw new InvariantException("there are no indexes over runs");
 
     // ---- built-in orders --------------------------------------------------------------------------------------------------------
 

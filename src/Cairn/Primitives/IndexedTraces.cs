@@ -34,8 +34,9 @@ internal sealed class IndexedTraces : IndexedThings
     internal override Value Read(Scope scope, byte[] thing, in AskedThing asked, SelectedPlaces? places) =>
         places is null ? asked.Document : places.In(asked.Document);
 
-    internal override List<byte[]> Items(RunState run, StoredIndex index, byte[] thing, scoped in VersionView version) =>
-        IndexItems.Of(index, thing, Document(thing, version));
+    internal override void WriteItems(
+        RunState run, StoredIndex index, scoped ReadOnlySpan<byte> thing, scoped in VersionView version, ulong sequence,
+        ItemBuffer items) => IndexItems.Write(index, thing, new ValuePlaces(Document(thing, version)), items);
 
     private static Value Document(ReadOnlySpan<byte> thing, scoped in VersionView version)
     {

@@ -221,7 +221,7 @@ internal sealed class DerivedRules(RunState run, ulong sequence, Action<string, 
             cancellationToken.ThrowIfCancellationRequested();
             if (!things.IsThing(scan.Key) || !index.Has(scan.Key[1..]))
                 continue;
-            foreach (var item in things.ItemsAt(run, index, scan.Key[1..].ToArray(), scan.Version, sequence))
+            foreach (var item in things.ItemsAt(run, index, scan.Key[1..], scan.Version, sequence))
             {
                 expected++;
                 missing += reader.TryGet(item, sequence, out var version) && !version.IsTombstone ? 0 : 1;

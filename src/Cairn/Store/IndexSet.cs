@@ -92,10 +92,40 @@ internal enum StoredIndexState : byte
     Clearing = 2,
 }
 
-/// <summary>What a step of building or clearing does to the state behind a run's last commit.</summary>
-/// <param name="Items">That come, or go.</param>
-/// <param name="IsDone">There is nothing behind them.</param>
-internal sealed record IndexStep(ulong After, int Most, byte[] Cursor, List<byte[]> Items, bool IsDone);
+/// <summary>What a step of building or clearing comes to.</summary>
+internal sealed class IndexStep
+{
+    /// <summary>Of the index.</summary>
+    internal required uint Number { get; init; }
+
+    /// <summary>The cursor that it goes on from.</summary>
+    internal required byte[] From { get; init; }
+
+    /// <summary>Things, or items, at most.</summary>
+    internal required int Most { get; init; }
+
+    /// <summary>The state that it was found in.</summary>
+    internal required ulong Sequence { get; init; }
+
+    /// <summary>Nothing that was there is forgotten yet.</summary>
+    internal bool IsPinned { get; set; }
+
+    /// <summary>The state that it holds in: that, or a later one.</summary>
+    internal required ulong HoldsAt { get; set; }
+
+    /// <summary>The last thing, or item, that it does; empty = there was none left.</summary>
+    internal required byte[] Cursor { get; init; }
+
+    /// <summary>That come, or go; in order.</summary>
+    internal required ItemBuffer Items { get; set; }
+
+    /// <summary>There is nothing behind them.</summary>
+    internal required bool IsDone { get; init; }
+
+    /// <summary>The step that an operation asks for.</summary>
+    internal bool IsOf(StoredIndex index, int most) =>
+        Number == index.Number && Most == most && From.AsSpan().SequenceEqual(index.Cursor);
+}
 
 /// <summary>One index. The value of its definition is its number as u32 and a canonical object of target and paths; the value of its
 /// state is the state as u8 and the cursor: the key of the last thing, or item, that was done.</summary>
@@ -130,9 +160,6 @@ internal sealed class StoredIndex
     internal StoredIndexState State { get; }
 
     internal byte[] Cursor { get; }
-
-    /// <summary>The last step that was looked at. Under the run's lock.</summary>
-    internal IndexStep? Step { get; set; }
 
     /// <summary>Sequence of the commit that wrote the state.</summary>
     internal ulong Version { get; }

@@ -139,6 +139,10 @@ internal sealed class RunState : IDisposable
     /// <summary>Inputs that wait for a commit; null as long as nobody has asked for one.</summary>
     internal RunInputs? Inputs { get; set; }
 
+    /// <summary>The step of an index that will be, or was last, looked at. Under <see cref="CommitLock"/>; a hint, and nothing rests on
+    /// it.</summary>
+    internal IndexStep? IndexStep { get; set; }
+
     /// <summary>The secondary indexes as the newest state has them; null as long as nobody has asked (<see cref="IndexSet.Of"/>), and
     /// again when they change. Written under the run's lock.</summary>
     /// <summary>What an index of words has not seen yet; null as long as there is none. Set under the lock; Apply tells it.</summary>

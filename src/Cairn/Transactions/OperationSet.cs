@@ -153,6 +153,9 @@ internal readonly record struct WriteCount(int Writes, long Bytes)
     /// <summary>These keys too, without values.</summary>
     internal WriteCount And(List<byte[]> keys) => new(Writes + keys.Count, Bytes + keys.Sum(key => key.Length + (long)VersionBytes));
 
+    /// <inheritdoc cref="And(List{byte[]})"/>
+    internal WriteCount And(ItemBuffer keys) => new(Writes + keys.Count, Bytes + keys.Bytes + keys.Count * (long)VersionBytes);
+
     /// <summary>What a version takes beside its key.</summary>
     private const int VersionBytes = 64;
 }

@@ -1,6 +1,8 @@
 using Cairn.Codec;
 using Cairn.Primitives;
+using Cairn.Storage;
 using Cairn.Store;
+using Cairn.Tests.Log;
 using Cairn.Tests.Transactions;
 using Xunit;
 
@@ -284,6 +286,98 @@ public class DocumentIndexTests
             6 => Filter.Contains(path, value),
             _ => Filter.Exists(path),
         };
+    }
+
+    // ---- steps that were found before their commits --------------------------------------------------------------------------------
+
+    // The first build that was gathered ahead told of a thing behind its stretch that was deleted before the commit: it was not the last
+    // step when it was committed, and was in every replay.
+    [Theory, ClassData(typeof(AllModes))]
+    [Trait("Requirement", "IDX-2")]
+    [Trait("Requirement", "IDX-12")]
+    [Trait("Promise", "G5")]
+    public void IDX_12_A_step_holds_in_the_state_that_its_commit_meets(Durability mode)
+    {
+        (string Name, Action<Json> Meanwhile)[] cases =
+        [
+            ("nothing", _ => { }),
+            ("a value", json => json.Set("d02", "$.a", 77)),
+            ("a value away", json => json.Delete("d02", "$.a")),
+            ("a value behind the stretch", json => json.Set("d07", "$.a", 78)),
+            ("a document away", json => json.Delete("d02")),
+            ("a document more", json => json.Create("d021", Value.Object(("a", 79)))),
+            ("a document away and back", json =>
+            {
+                json.Delete("d02");
+                json.Create("d02", Value.Object(("a", 80)));
+            }),
+            ("all that is behind the stretch", json =>
+            {
+                for (var n = 4; n < 10; n++)
+                    json.Delete($"d{n:00}");
+            }),
+            ("one more at the end", json => json.Create("e", Value.Object(("a", 81)))),
+        ];
+        foreach (var helpers in new[] { 0, 2 })
+        {
+            foreach (var (name, meanwhile) in cases)
+            {
+                foreach (var at in new[] { 0, 1, 2 })
+                    Meet(mode, helpers, at, $"{name} before step {at} with {helpers} helper(s)", meanwhile);
+            }
+        }
+    }
+
+    private static void Meet(Durability mode, int helpers, int at, string when, Action<Json> meanwhile)
+    {
+        using var world = new TestDatabase(mode);
+        var job = world.Db.Engine.IndexJob!;
+        (job.StepMax, job.Helpers) = (4, helpers);
+        for (var n = 0; n < 10; n++)
+            world.Run.Json.Create($"d{n:00}", Value.Object(("a", n)));
+        world.Run.Indexes.Define("a", Over("$.a"));
+        var step = 0;
+        job.BeforePlacing = () =>
+        {
+            if (step++ == at)
+                meanwhile(world.Run.Json);
+        };
+        Build(world.Db);
+        CheckItems(world.Db, world.Run.Id, when);
+        Assert.Equal(0, world.Db.Engine.Pins.Count(out _));
+        if (!world.HasLog)
+            return;
+        Assert.Empty(world.Db.VerifyDeep().Findings);
+        world.Reopen(isKilled: true);
+        CheckItems(world.Db, world.Run.Id, when + ", opened again");
+        Assert.Equal(IndexState.Ready, world.Run.Indexes.Get("a")!.State);
+    }
+
+    // IDX-12: one result, whoever gathered it.
+    [Fact]
+    [Trait("Requirement", "IDX-12")]
+    public void IDX_12_However_many_threads_gather_the_files_are_the_same()
+    {
+        var images = new List<(DirectoryImage Files, long Helped)>();
+        foreach (var helpers in new[] { 0, 1, 3 })
+        {
+            var storage = new MemoryStorage();
+            using var world = new TestDatabase(Durability.Strict, options => options with { RandomSeed = 5 }, storage);
+            var job = world.Db.Engine.IndexJob!;
+            (job.StepMax, job.Helpers, job.Turn) = (7, helpers, TimeSpan.FromMinutes(1));
+            world.Run.Json.PutMany([.. Enumerable.Range(0, 900).Select(
+                n => KeyValuePair.Create($"d{n}", Value.Object(("a", n * 37 % 101), ("list", Value.Array(n % 3, "x")))))]);
+            world.Run.Indexes.Define("a", Over("$.a"));
+            world.Run.Indexes.Define("both", Over("$.list", "$.a"));
+            Build(world.Db);
+            CheckItems(world.Db, world.Run.Id, $"{helpers} helpers");
+            world.Checkpoint();
+            images.Add((DirectoryImage.Of(storage), job.Helped));
+        }
+
+        Assert.All(images, image => Assert.True(images[0].Files.Equals(image.Files)));
+        Assert.Equal(0, images[0].Helped);
+        Assert.True(images[2].Helped > 0);
     }
 
     // ---- transactions -----------------------------------------------------------------------------------------------------------
