@@ -57,6 +57,8 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
 
     internal Traces Traces => Once?.Transaction.Traces ?? Run.Traces;
 
+    internal ConceptGraph Graph => Once?.Transaction.Graph ?? Run.Graph;
+
     internal Indexes Indexes => Once?.Transaction.Run.Indexes ?? Run.Indexes;
 
     internal Subscriptions Subscriptions => Once?.Transaction.Subscriptions ?? Run.Subscriptions;

@@ -361,7 +361,8 @@ public sealed partial class CairnDatabase : IDisposable, IAsyncDisposable
 
     private static OperationTable Operations { get; } = new(
         new KvOperations(), new DocumentOperations(), new EventOperations(), new StateOperations(), new TraceOperations(),
-        new RunOperations(), new MergeOperations(), new IdempotencyOperations(), new SubscriptionOperations(), new TriggerOperations(),
+        new ConceptOperations(), new AssociationOperations(), new RunOperations(), new MergeOperations(),
+        new IdempotencyOperations(), new SubscriptionOperations(), new TriggerOperations(),
         new IndexOperations(), new VectorOperations());
 
     private static LogOptions LogOptionsOf(CairnOptions options, RandomSource random) => new()

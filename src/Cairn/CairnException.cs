@@ -424,3 +424,11 @@ public sealed class CursorException : CairnException
             + "back. Begin from an earlier cursor, or from db.ChangeCursor of the last commit that both know.",
     };
 }
+
+/// <summary>An association needs a concept that is not there. At a commit of a transaction that had seen it, it becomes a
+/// conflict.</summary>
+internal sealed class MissingConceptException(string id) : CairnException(
+    ErrorCode.NotFound, $"There is no concept '{id}', and the association was to be refused then (MissingEnd.Reject). Put it first.")
+{
+    internal string Id { get; } = id;
+}

@@ -109,6 +109,9 @@ public sealed record CommittedTransaction
         OperationCode.EventAppend => Value.Decode(EventOperations.PayloadIn(body)),
         OperationCode.TraceRecord or OperationCode.RunCreate or OperationCode.RunUpdate or OperationCode.RunEnd or OperationCode.RunResume
             or OperationCode.RunArchive or OperationCode.RunFork or OperationCode.RunMerge or OperationCode.Retention => Value.Decode(body),
+        OperationCode.GraphPut => ConceptRecord.Asked(body),
+        OperationCode.GraphTouch => ConceptRecord.AskedTouch(body),
+        OperationCode.GraphAssociate => AssociationRow.Asked(body),
         OperationCode.Idempotency when body.Length > 0 => Value.Decode(body),
         _ => default(Value?),
     };

@@ -2,7 +2,7 @@
 //
 //      {"line":"head", ...}                              format, database, sequence, time
 //      {"line":"run", ...}                               identity, name, parent, fork point, created, tags, metadata
-//      {"line":"kv"|"json"|"state"|"event"|"trace"|"consumer"}  of that run, each with "run"
+//      {"line":"kv"|"json"|"state"|"event"|"trace"|"concept"|"association"|"consumer"}  of that run, each with "run"
 //      {"line":"events_from"}                            before the events, when those before them were trimmed
 //      {"line":"run_end", ...}                           status, completed, error, result; only of a run that is not active
 //      ... the next run
@@ -123,6 +123,8 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
         WriteEvents(run, views);
         foreach (var trace in TracesOf(views))
             WriteLine(LineOf(run, trace));
+        WriteConcepts(run, views);
+        WriteAssociations(run);
         if (record.Status == RunStatus.Active)
             return;
         WriteLine(Fields.Write(
@@ -301,6 +303,86 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
             cursor = page.Cursor;
         }
         while (cursor is not null);
+    }
+
+    private void WriteConcepts(RunState run, SnapshotViews views)
+    {
+        string? cursor = null;
+        do
+        {
+            var page = views.Graph.ListConcepts(new ScanOptions { Cursor = cursor });
+            foreach (var concept in page)
+            {
+                WriteLine(Fields.Write(
+                    ("line", "concept"),
+                    ("run", run.Id.ToString()),
+                    ("id", concept.Id),
+                    ("type", Fields.Of(concept.Type)),
+                    ("content", Fields.Of(concept.Content)),
+                    ("attributes", concept.Attributes.Count == 0 ? default(Value?) : concept.Attributes),
+                    ("strength", (Value)concept.Strength),
+                    ("confidence", (Value)concept.Confidence),
+                    ("decay", concept.Decay == ConceptDecay.None ? default(Value?) : concept.Decay.ToValue()),
+                    ("created_us", CommitClock.Microseconds(concept.Created)),
+                    ("accesses", concept.Accesses == 0 ? default(Value?) : concept.Accesses),
+                    ("last_access_us", Fields.Of(Microseconds(concept.LastAccess))),
+                    ("feedback", concept.Feedback == 0 ? default(Value?) : (Value)concept.Feedback),
+                    ("version", (long)concept.Version.Value),
+                    ("cause", _causes.At(concept.Version.Value))));
+            }
+
+            cursor = page.Cursor;
+        }
+        while (cursor is not null);
+    }
+
+    // Behind the concepts. A symmetric one under the name it is known by.
+    private void WriteAssociations(RunState run)
+    {
+        var from = new byte[] { StoreKeys.Association };
+        while (true)
+        {
+            var lines = new List<Value>();
+            var count = 0;
+            using (var reader = run.Store.Read())
+            {
+                var scan = reader.Scan(from, [StoreKeys.Association + 1], cut.Sequence);
+                while (count < engine.Limits.PageSize && scan.MoveNext())
+                {
+                    count++;
+                    from = [.. scan.Key, 0];
+                    if (LineOf(run, scan.Key, scan.Version) is { } line)
+                        lines.Add(line);
+                }
+            }
+
+            foreach (var line in lines)
+                WriteLine(line);
+            if (count < engine.Limits.PageSize)
+                return;
+        }
+    }
+
+    private Value? LineOf(RunState run, ReadOnlySpan<byte> storeKey, scoped in VersionView version)
+    {
+        Invariant.Check(AssociationRow.TryRead(version.Value, out var row), "a stored association reads back");
+        if (row.IsMirror)
+            return null;
+        GraphKeys.TrySplit(storeKey[1..], out var source, out var type, out var target);
+        return Fields.Write(
+            ("line", "association"),
+            ("run", run.Id.ToString()),
+            ("source", Utf8.GetTrustedString(source)),
+            ("type", Utf8.GetTrustedString(type)),
+            ("target", Utf8.GetTrustedString(target)),
+            ("weight", (Value)row.Weight),
+            ("confidence", (Value)row.Confidence),
+            ("valid_from_us", row.From == long.MinValue ? default(Value?) : row.From),
+            ("valid_to_us", row.To == long.MaxValue ? default(Value?) : row.To),
+            ("symmetric", Fields.Of(row.IsSymmetric)),
+            ("attributes", row.Attributes.IsEmpty ? default(Value?) : Value.Decode(row.Attributes)),
+            ("version", (long)version.Sequence),
+            ("cause", _causes.At(version.Sequence)));
     }
 
     private static IEnumerable<TraceRecord> TracesOf(SnapshotViews views)

@@ -18,6 +18,7 @@ using System.Buffers;
 using System.Globalization;
 using Cairn.Codec;
 using Cairn.Primitives;
+using Cairn.Replay;
 using Cairn.Store;
 using Cairn.Transactions;
 
@@ -190,6 +191,8 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
             "event" => Append(line, run),
             "consumer" => Move(line, run),
             "trace" => Record(line, run),
+            "concept" => PutConcept(line, run),
+            "association" => Associate(line, run),
             "run_end" => End(line, run),
             _ => throw new CairnException(ErrorCode.InvalidArgument, $"there is no line of kind '{kind}'."),
         };
@@ -483,7 +486,7 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
 
         Span<byte> name = stackalloc byte[Limits.NameBytesMax];
         var typeBytes = 0;
-        if (type == "$redacted" || Replay.Inputs.IsType(type))
+        if (type == "$redacted" || Inputs.IsType(type))
             KeyRules.EncodeNameForRead(type, name, out typeBytes);
         else
             KeyRules.EncodeName(type, name, out typeBytes);
@@ -500,7 +503,7 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         {
             var length = EventOperations.PayloadLength(payload, _engine.Limits);
             EventOperations.BodyLength(causes.Length, length);
-            if (Replay.Inputs.IsType(type) && !Replay.Inputs.IsPayload(payload))
+            if (Inputs.IsType(type) && !Inputs.IsPayload(payload))
                 throw new CairnException(ErrorCode.InvalidArgument, $"event #{number} of type {type} does not have the form of an input.");
             var salt = line.Bytes("salt", EventHash.SaltSize);
             rest = new byte[EventHash.SaltSize + length];
@@ -580,6 +583,97 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         return true;
     }
 
+    private bool PutConcept(Line line, RunState run)
+    {
+        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        var storeKey = KeyRules.EncodeBehind(StoreKeys.Concept, line.Text("id"), isWrite: true, buffer);
+        var fields = new ConceptFields
+        {
+            Type = line.TextOrNull("type"),
+            Content = line.TextOrNull("content"),
+            Attributes = line.Any("attributes"),
+            Strength = line.Float("strength", 1),
+            Confidence = line.Float("confidence", 1),
+            Decay = line.Any("decay") is not { } told ? null
+                : ConceptDecay.TryRead(told, out var decay) ? decay
+                : throw new CairnException(ErrorCode.InvalidArgument, "'decay' must be what an export says of one."),
+        };
+        ConceptRecord.Check(fields, _engine.Limits);
+        var created = line.Number("created_us");
+        var use = new Use(
+            (ulong)(line.NumberOrNull("accesses") ?? 0), line.NumberOrNull("last_access_us") ?? 0,
+            (long)Math.Round(line.Float("feedback", 0) * Use.FeedbackUnit));
+        if (Math.Max(created, use.LastAccess) > _engine.Path.ReadTime())
+            throw Later("the concept was made or used");
+        var body = ConceptRecord.Write(fields, created);
+        if (StoredConcept.Read(run.Store, ulong.MaxValue, storeKey[1..]) is { } there)
+        {
+            ConceptRecord.TryRead(body, out var asked, out var attributes, out var content);
+            var wanted = ConceptRecord.Fields(
+                ConceptRecord.With(default, asked, created), content.IsEmpty ? default(Value?) : Value.Decode(content),
+                attributes.Length <= 1 ? default(Value?) : Value.Decode(attributes));
+            return Differs(there.Fields == wanted && there.Use == use && there.Created == created, "concept");
+        }
+
+        Expect(run, storeKey);
+        body.CopyTo(ConceptOperations.Add(Open(run), OperationCode.GraphPut, storeKey[1..], body.Length));
+        foreach (var touch in ConceptRecord.Touches(use.Accesses, use.Feedback, use.LastAccess))
+            touch.CopyTo(ConceptOperations.Add(Open(run), OperationCode.GraphTouch, storeKey[1..], touch.Length));
+        return true;
+    }
+
+    // Its ends stand before it, if the export had them.
+    private bool Associate(Line line, RunState run)
+    {
+        Span<byte> key = stackalloc byte[GraphKeys.AssociationBytesMax];
+        Span<byte> name = stackalloc byte[Limits.NameBytesMax];
+        KeyRules.EncodeName(line.Text("type"), name, out var length);
+        var (source, target) = (EndOf(line.Text("source")), EndOf(line.Text("target")));
+        var options = new AssociationOptions
+        {
+            Weight = line.Float("weight", 1),
+            Confidence = line.Float("confidence", 1),
+            ValidFrom = line.Time("valid_from_us"),
+            ValidTo = line.Time("valid_to_us"),
+            Attributes = line.Any("attributes"),
+            IsSymmetric = line.Any("symmetric") is not null,
+            MissingEnd = MissingEnd.Allow,
+        };
+        AssociationRow.Check(options, _engine.Limits);
+        var order = source.AsSpan().SequenceCompareTo(target);
+        if (order == 0 || (options.IsSymmetric && order > 0))
+        {
+            throw new CairnException(
+                ErrorCode.InvalidArgument, "an association has two ends, and a symmetric one is told from the smaller one.");
+        }
+
+        var association = GraphKeys.Association(key, source, name[..length], target);
+        byte[] storeKey = [StoreKeys.Association, .. association];
+        var row = AssociationRow.Write(options, 0);
+        using (var reader = run.Store.Read())
+        {
+            if (reader.TryGetNewest(storeKey, out var version) && !version.IsTombstone)
+                return Differs(version.Value.SequenceEqual(row), "association");
+        }
+
+        Expect(run, storeKey);
+        row.CopyTo(AssociationOperations.Add(Open(run), OperationCode.GraphAssociate, association, row.Length));
+        return true;
+    }
+
+    private static byte[] EndOf(string text)
+    {
+        Span<byte> end = stackalloc byte[Limits.KeyBytesMax];
+        if (text.StartsWith('$') && !ItemAddress.TryParse(text.AsSpan(1).ToString(), out _))
+        {
+            throw new CairnException(
+                ErrorCode.InvalidArgument, "an end of an association is the id of a concept, or an address behind a '$'.");
+        }
+
+        KeyRules.EncodeKeyForRead(text, end, out var length);
+        return end[..length].ToArray();
+    }
+
     private static CairnException Later(string what) =>
         new(ErrorCode.InvalidArgument, $"{what} later than it is now here: look at the clocks.");
 
@@ -654,6 +748,14 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         internal long Number(string name) => Any(name) is { Kind: ValueKind.Int64 } number && number.AsInt64() >= 0
             ? number.AsInt64()
             : throw Wrong(name, "a number of 0 or more");
+
+        internal double Float(string name, double otherwise) => Any(name) is not { } number ? otherwise
+            : number.Kind == ValueKind.Float64 ? number.AsFloat64()
+            : throw Wrong(name, "a number with a fraction");
+
+        internal DateTimeOffset? Time(string name) => Any(name) is not { } time ? null
+            : time.Kind == ValueKind.Int64 ? CommitClock.Time(time.AsInt64())
+            : throw Wrong(name, "a time in microseconds");
 
         internal long? NumberOrNull(string name) => Any(name) is null ? null : Number(name);
 

@@ -3,12 +3,16 @@ using System.Diagnostics.CodeAnalysis;
 namespace Cairn;
 
 /// <summary>Names one thing in a run: a primitive and what that calls it. The text form is <c>primitive/key</c>: <c>kv/customer</c>,
-/// <c>state/budget</c>, <c>json/plan</c>, <c>events/#12</c>, <c>traces/ID</c>, <c>runs/ID</c>.</summary>
-/// <param name="Primitive"><c>kv</c>, <c>state</c>, <c>json</c>, <c>events</c>, <c>traces</c>, <c>runs</c> or <c>idempotency</c>.</param>
-/// <param name="Key">A key, the name of a state cell, the id of a document, <c>#</c> and the number of an event, the id of a trace
-/// or of a run.</param>
+/// <c>state/budget</c>, <c>json/plan</c>, <c>events/#12</c>, <c>traces/ID</c>, <c>graph/ada</c>, <c>runs/ID</c>.</summary>
+/// <param name="Primitive"><c>kv</c>, <c>state</c>, <c>json</c>, <c>events</c>, <c>traces</c>, <c>graph</c>, <c>associations</c>,
+/// <c>runs</c> or <c>idempotency</c>.</param>
+/// <param name="Key">A key, the name of a state cell, the id of a document, <c>#</c> and the number of an event, the id of a trace,
+/// of a concept or of a run; of an association its ends and its type as an array of texts in JSON, such as
+/// <c>["ada","knows","$kv/bob"]</c>: an end is the id of a concept, or another address behind a <c>$</c>.</param>
 public readonly record struct ItemAddress(string Primitive, string Key)
 {
+    internal const string GraphPrimitive = "graph", AssociationsPrimitive = "associations";
+
     /// <summary>A key-value.</summary>
     public static ItemAddress OfKey(string key) => new("kv", key);
 
@@ -24,6 +28,15 @@ public readonly record struct ItemAddress(string Primitive, string Key)
     /// <summary>A step of an agent.</summary>
     public static ItemAddress OfTrace(TraceId id) => new("traces", id.ToString());
 
+    /// <summary>A concept.</summary>
+    public static ItemAddress OfConcept(string id) => new(GraphPrimitive, id);
+
+    /// <summary>An association between two things of a run. Nothing is looked at.</summary>
+    public static ItemAddress OfAssociation(ItemAddress source, string type, ItemAddress target) =>
+        new(AssociationsPrimitive, Value.Array(End(source), type, End(target)).ToJson());
+
+    private static Value End(ItemAddress end) => end.Primitive == GraphPrimitive ? end.Key : "$" + end;
+
     /// <summary>The record of a run: name, status, tags, metadata.</summary>
     public static ItemAddress OfRun(RunId id) => new("runs", id.ToString());
 
@@ -33,7 +46,9 @@ public readonly record struct ItemAddress(string Primitive, string Key)
     {
         address = default;
         if (text?.IndexOf('/', StringComparison.Ordinal) is not (> 0 and var slash)
-            || text[..slash] is not ("kv" or "state" or "json" or "events" or "traces" or "runs" or "idempotency"))
+            || text[..slash] is not ("kv" or "state" or "json" or "events" or "traces" or GraphPrimitive
+                or AssociationsPrimitive or "runs"
+                or "idempotency"))
         {
             return false;
         }

@@ -52,8 +52,12 @@ public sealed record Limits
     /// <summary>LIM-11: longest regular expression of a JSONPath query, in bytes of UTF-8. Default 1 KiB, at most 4 KiB.</summary>
     public int RegexBytesMax { get; init; } = 1 << 10;
 
-    /// <summary>LIM-14: largest metadata of a trace, a vector or a run, encoded, in bytes; also a run's error, the reason of a redaction,
-    /// the answer of a transaction that is done once, and the attributes of a commit. Default 64 KiB, at most 1 MiB.</summary>
+    /// <summary>LIM-12: longest content of a concept, in bytes of UTF-8. Default 10 MiB, at most 64 MiB.</summary>
+    public int ConceptContentBytesMax { get; init; } = 10 << 20;
+
+    /// <summary>LIM-14: largest metadata of a trace, a vector or a run, and attributes of a concept or an association, encoded, in bytes;
+    /// also a run's error, the reason of a redaction, the answer of a transaction that is done once, and the attributes of a commit.
+    /// Default 64 KiB, at most 1 MiB.</summary>
     public int MetadataBytesMax { get; init; } = 64 << 10;
 
     /// <summary>LIM-14: most tags on one thing. Default 64, at most 1,024.</summary>
@@ -99,6 +103,18 @@ public sealed record Limits
 
     /// <summary>LIM-22: the same of each primitive. Default 2,000, at most 10,000,000.</summary>
     public int SearchCandidatesPerPrimitive { get; init; } = 2_000;
+
+    /// <summary>LIM-23: most steps of a search in the graph. Default 20, at most 64.</summary>
+    public int GraphDepthMax { get; init; } = 20;
+
+    /// <summary>LIM-24: most things that a search in the graph reaches. Default 100,000, at most 100,000,000.</summary>
+    public int GraphThingsMax { get; init; } = 100_000;
+
+    /// <summary>LIM-24: most associations that a search in the graph reads. Default 1,000,000, at most 1,000,000,000.</summary>
+    public int GraphAssociationsMax { get; init; } = 1_000_000;
+
+    /// <summary>LIM-24: longest search in the graph. Default 1 s, at most 60 s.</summary>
+    public TimeSpan GraphTimeMax { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>LIM-25: most nodes of a filter: conditions, and what joins or turns them. Default 256, at most 4,096.</summary>
     public int FilterNodesMax { get; init; } = 256;

@@ -84,6 +84,7 @@ internal static class OptionRules
         Range(nameof(limits.QueryNodesMax), limits.QueryNodesMax, 1, 1_000_000);
         Range(nameof(limits.QueryStepsMax), limits.QueryStepsMax, 1, 1_000_000_000);
         Range(nameof(limits.RegexBytesMax), limits.RegexBytesMax, 1, 4 << 10);
+        Range(nameof(limits.ConceptContentBytesMax), limits.ConceptContentBytesMax, 1, 64 << 20);
         Range(nameof(limits.MetadataBytesMax), limits.MetadataBytesMax, 1, 1 << 20);
         Range(nameof(limits.TagsMax), limits.TagsMax, 1, TagsMost);
         Range(nameof(limits.ManyItemsMax), limits.ManyItemsMax, 1, 100_000);
@@ -91,6 +92,10 @@ internal static class OptionRules
         Range(nameof(limits.TransactionBytesMax), limits.TransactionBytesMax, limits.ValueBytesMax + (64 << 10), 256 << 20);
         Range(nameof(limits.TransactionTimeMax), limits.TransactionTimeMax, TimeSpan.FromMilliseconds(1), TimeSpan.FromMinutes(5));
         Range(nameof(limits.TransactionRunsMax), limits.TransactionRunsMax, 1, 256);
+        Range(nameof(limits.GraphDepthMax), limits.GraphDepthMax, 1, 64);
+        Range(nameof(limits.GraphThingsMax), limits.GraphThingsMax, 1, 100_000_000);
+        Range(nameof(limits.GraphAssociationsMax), limits.GraphAssociationsMax, 1, 1_000_000_000);
+        Range(nameof(limits.GraphTimeMax), limits.GraphTimeMax, TimeSpan.FromMilliseconds(1), TimeSpan.FromSeconds(60));
         Range(nameof(limits.FilterNodesMax), limits.FilterNodesMax, 1, FilterNodesMost);
         Range(nameof(limits.FilterDepthMax), limits.FilterDepthMax, 1, FilterDepthMost);
         Range(nameof(limits.FilterValuesMax), limits.FilterValuesMax, 1, FilterValuesMost);

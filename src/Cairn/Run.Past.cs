@@ -47,8 +47,8 @@ public sealed partial class Run
     }
 
     /// <summary>The commit that wrote what a reader sees now: of a key or a state cell its newest value, of a document its last change,
-    /// of an event or a trace its record or its redaction, of the run itself the last change of its record. Costs a read of the run's own
-    /// records down to it.</summary>
+    /// of an event or a trace its record or its redaction, of a concept its last Put, of the run itself the last change of its record.
+    /// Costs a read of the run's own records down to it.</summary>
     /// <param name="address">A thing of this run.</param>
     /// <returns>Null when there is no such thing, or it has expired.</returns>
     /// <exception cref="HistoryTrimmedException">That commit is no longer kept.</exception>
@@ -216,12 +216,18 @@ public sealed partial class Run
                 return StoreKeys.Of(buffer, StoreKeys.Event, number).ToArray();
             case "traces" when TraceId.TryParse(address.Key, out var trace):
                 return TraceKeys.Trace(buffer, trace).ToArray();
+            case ItemAddress.GraphPrimitive:
+                return KeyRules.EncodeBehind(StoreKeys.Concept, address.Key, isWrite: false, buffer).ToArray();
+            case ItemAddress.AssociationsPrimitive when GraphKeys.TryParse(
+                stackalloc byte[GraphKeys.AssociationBytesMax], address.Key, out var association):
+                return [StoreKeys.Association, .. association];
             case "runs" when address.Key == Id.ToString():
                 return RunKeys.Record(Id);
             default:
                 throw new CairnException(
                     ErrorCode.InvalidArgument,
-                    $"'{address}' names nothing in run {Id}. Write kv/KEY, json/ID, state/NAME, events/#NUMBER, traces/ID or runs/{Id}.");
+                    $"'{address}' names nothing in run {Id}. Write kv/KEY, json/ID, state/NAME, events/#NUMBER, traces/ID, graph/ID, "
+                    + $"associations/[SOURCE,TYPE,TARGET] or runs/{Id}.");
         }
     }
 }

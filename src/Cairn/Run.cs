@@ -29,6 +29,7 @@ public sealed partial class Run
         Json = new Json(engine, scope);
         Vectors = new VectorCollections(engine, scope);
         Traces = new Traces(engine, scope);
+        Graph = new ConceptGraph(engine, scope);
         Retention = new RunRetention(engine, scope, _life);
         Subscriptions = new Subscriptions(engine, scope);
         Triggers = new Triggers(engine, scope);
@@ -72,6 +73,9 @@ public sealed partial class Run
 
     /// <summary>Steps of the agent.</summary>
     public Traces Traces { get; }
+
+    /// <summary>Concepts and associations.</summary>
+    public ConceptGraph Graph { get; }
 
     /// <summary>Named cursors of feeds that the run holds.</summary>
     public Subscriptions Subscriptions { get; }

@@ -66,9 +66,10 @@ public sealed class RunDiff : IDisposable
 
     /// <summary>What differs, one thing after another: the run's own record (<c>runs/status</c>, <c>runs/tags</c>, <c>runs/metadata</c>,
     /// <c>runs/error</c>, <c>runs/result</c>), key-values and state cells by key, documents by place, events by number behind
-    /// those in common, traces as their tree goes. Read as it is enumerated.</summary>
-    /// <param name="primitives">Some of <c>runs</c>, <c>kv</c>, <c>state</c>, <c>json</c>, <c>events</c>, <c>traces</c>; none =
-    /// all.</param>
+    /// those in common, traces as their tree goes, concepts by field, associations by their ends and type. Read as it is
+    /// enumerated.</summary>
+    /// <param name="primitives">Some of <c>runs</c>, <c>kv</c>, <c>state</c>, <c>json</c>, <c>events</c>, <c>traces</c>,
+    /// <c>graph</c> (concepts), <c>associations</c>; none = all.</param>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: another name.</exception>
     /// <exception cref="CorruptionException">Something on the way is damaged.</exception>
     /// <exception cref="LimitException">A side has recorded more traces since the common point than a difference holds
@@ -110,6 +111,8 @@ public sealed class RunDiff : IDisposable
         "kv" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.Kv, _common, _touched.Value),
         "state" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.State, _common, _touched.Value),
         "json" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.Json, _common, _touched.Value),
+        "graph" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.Concept, _common, _touched.Value),
+        "associations" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.Association, _common, _touched.Value),
         "events" => EventDifferences.Of(_a, _b, _commonEvents.Value, _touched.Value, _options),
         _ => TraceDifferences.Of(_a, _b, _touched.Value),
     };
@@ -190,7 +193,8 @@ public sealed record DiffOptions
     /// <summary>Items that a report names if it is not told another number.</summary>
     public const int ItemsShown = 1_000;
 
-    internal static IReadOnlyList<string> Primitives { get; } = ["runs", "kv", "state", "json", "events", "traces"];
+    internal static IReadOnlyList<string> Primitives { get; } =
+        ["runs", "kv", "state", "json", "events", "traces", "graph", "associations"];
 
     internal static DiffOptions Default { get; } = new();
 
@@ -240,7 +244,7 @@ public sealed record DiffItem(ItemAddress Address, DiffKind Kind)
     public ItemAddress? OtherAddress { get; init; }
 
     /// <summary>Of a document that both have, the place that differs, as an operation of a patch from A to B would find it: behind those
-    /// before it. Null of other things, and of a document that only one side has.</summary>
+    /// before it; of a concept that both have, the field. Null of other things, and of what only one side has.</summary>
     public DocumentPath? Part { get; init; }
 
     /// <summary>Of a trace, where it hangs in the tree: its place among its siblings, from the root on; empty for other things.</summary>

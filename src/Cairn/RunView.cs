@@ -30,6 +30,7 @@ public sealed class RunView : IDisposable
         Json = new JsonView(engine, _scope);
         Vectors = new VectorCollectionsView(engine, _scope);
         Traces = new TracesView(engine, _scope);
+        Graph = new ConceptGraphView(engine, _scope);
         _bytes = replay?.MemoryBytes ?? 0;
         engine.Views.Opened(_bytes);
     }
@@ -60,6 +61,9 @@ public sealed class RunView : IDisposable
 
     /// <summary>Steps of the agent.</summary>
     public TracesView Traces { get; }
+
+    /// <summary>Concepts and associations.</summary>
+    public ConceptGraphView Graph { get; }
 
     /// <summary>The run's record as it was: name, status, tags, metadata, result.</summary>
     /// <exception cref="ObjectDisposedException">The view was disposed of.</exception>

@@ -235,6 +235,10 @@ internal sealed class RunMerge : IDisposable
         events.Merge(keys.Of(StoreKeys.Event));
         _progress.GoOn("traces");
         plan.Traces(keys.Of(StoreKeys.Trace));
+        _progress.GoOn("graph");
+        var graph = new MergeGraph(plan);
+        graph.Concepts(keys.Of(StoreKeys.Concept));
+        graph.Associations(keys.Of(StoreKeys.Association));
         if (!plan.IsEmpty)
         {
             plan.Write(new PendingWrite
@@ -312,6 +316,7 @@ internal sealed class RunMerge : IDisposable
         Counts = plan?.Counts ?? new Dictionary<string, MergeCounts>
         {
             ["kv"] = default, ["state"] = default, ["json"] = default, ["events"] = default, ["traces"] = default,
+            [ItemAddress.GraphPrimitive] = default, [ItemAddress.AssociationsPrimitive] = default,
         },
         Conflicts = plan?.Conflicts ?? [],
         OpenConflicts = plan?.Open ?? 0,

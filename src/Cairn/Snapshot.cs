@@ -43,6 +43,9 @@ public readonly struct Snapshot : IDisposable, IEquatable<Snapshot>
     /// <summary>Steps of the agent.</summary>
     public TracesView Traces => Hold.Views(_taken).Traces;
 
+    /// <summary>Concepts and associations.</summary>
+    public ConceptGraphView Graph => Hold.Views(_taken).Graph;
+
     /// <summary>SHA-256 of what the run holds in this snapshot, as in <see cref="Run.StateHash"/>; expiry is judged at <see cref="Time"/>.
     /// Costs a read of all its keys and values.</summary>
     public Hash256 StateHash() => Hold.StateHash(_taken);
@@ -177,4 +180,6 @@ internal sealed class SnapshotViews(Engine engine, Scope scope)
     internal VectorCollectionsView Vectors { get; } = new(engine, scope);
 
     internal TracesView Traces { get; } = new(engine, scope);
+
+    internal ConceptGraphView Graph { get; } = new(engine, scope);
 }

@@ -47,6 +47,10 @@ public sealed class Transaction : IDisposable
     /// <inheritdoc cref="Kv" path="/exception"/>
     public Traces Traces => Only().Traces;
 
+    /// <summary>Graph of the transaction's one run.</summary>
+    /// <inheritdoc cref="Kv" path="/exception"/>
+    public ConceptGraph Graph => Only().Graph;
+
     /// <summary>Named cursors of feeds that the transaction's one run holds.</summary>
     /// <inheritdoc cref="Kv" path="/exception"/>
     public Subscriptions Subscriptions => Only().Subscriptions;
@@ -120,6 +124,7 @@ public sealed class TransactionRun
         Json = new Json(engine, scope);
         Vectors = new VectorCollections(engine, scope);
         Traces = new Traces(engine, scope);
+        Graph = new ConceptGraph(engine, scope);
         Indexes = new Indexes(engine, scope);
         Subscriptions = new Subscriptions(engine, scope);
     }
@@ -144,6 +149,9 @@ public sealed class TransactionRun
 
     /// <summary>Steps of the agent.</summary>
     public Traces Traces { get; }
+
+    /// <summary>Concepts and associations.</summary>
+    public ConceptGraph Graph { get; }
 
     /// <summary>Secondary indexes over what the run holds.</summary>
     public Indexes Indexes { get; }

@@ -7,7 +7,7 @@ internal sealed class Latencies
     private static readonly OperationClass[] Commits =
     [
         OperationClass.Put, OperationClass.Append, OperationClass.Transition, OperationClass.Trace, OperationClass.Run,
-        OperationClass.Document, OperationClass.Transaction,
+        OperationClass.Document, OperationClass.Graph, OperationClass.Transaction,
     ];
 
     private readonly LatencyHistogram[] _quick = Make();     // what did not wait for a sync

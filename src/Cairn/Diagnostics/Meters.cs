@@ -156,6 +156,7 @@ internal sealed class Meters : IDisposable
             "trace" => "trace",
             "run" => "run",
             "document" => "json",
+            "graph" => "graph",
             _ => "core",
         }),
     ];

@@ -16,6 +16,7 @@ internal enum OperationClass
     Trace,
     Run,
     Document,
+    Graph,
 
     /// <summary>The commit of a transaction.</summary>
     Transaction,

@@ -12,7 +12,7 @@ namespace Cairn.Feed;
 internal sealed class ChangeMatch
 {
     private static readonly string[] Known =
-        ["kv", "json", "events", "state", "traces", "runs", "merges", "idempotency", "subscriptions", "triggers"];
+        ["kv", "json", "events", "state", "traces", "graph", "associations", "runs", "merges", "idempotency", "subscriptions", "triggers"];
 
     /// <summary>What consumers leave behind themselves: unasked, a consumer would be given its own acknowledgements for ever.</summary>
     private static readonly string[] OnlyNamed = ["subscriptions", "triggers"];
@@ -98,13 +98,17 @@ internal sealed class ChangeMatch
             && (_tags is null || order.Tags.Any(_tags.Contains));
     }
 
-    /// <summary>The key of the operation is that of a key-value or a state cell, or the id of a document.</summary>
-    internal static bool HasKey(OperationCode code) => HasWhole(code) || IsDocument(code);
+    /// <summary>The key of the operation is that of a key-value or a state cell, or the id of a document or a concept,
+    /// or the end that an association leads from.</summary>
+    internal static bool HasKey(OperationCode code) => HasWhole(code) || IsDocument(code) || IsOfGraph(code);
 
     /// <summary>The operation says by itself what the thing of its key came to.</summary>
     internal static bool HasWhole(OperationCode code) => ((byte)code & 0xF0) is StoreKeys.Kv or StoreKeys.State;
 
     internal static bool IsDocument(OperationCode code) => ((byte)code & 0xF0) == StoreKeys.Json;
+
+    /// <summary>On a concept, or on an association, whose key begins with the end that it leads from.</summary>
+    internal static bool IsOfGraph(OperationCode code) => ((byte)code & 0xF0) == StoreKeys.Concept;
 
     internal static TraceOrder OrderOf(in Operation operation) =>
         Fields.TryRead(operation.Body, out var fields) && TraceContent.TryReadOrder(fields, out var order)
@@ -156,6 +160,8 @@ internal readonly struct ChangeDecoder(OperationTable operations, ChangeOptions 
                 break;
             case var any when ChangeMatch.IsDocument(any):
                 return OfDocument(change, operation);
+            case var any when ChangeMatch.IsOfGraph(any):
+                return OfGraph(change, operation);
             case not OperationCode.StateExpire when ((byte)code & 0xF0) == StoreKeys.State:
                 change = change with { Counter = new Counter(BinaryPrimitives.ReadUInt64LittleEndian(operation.Body[sizeof(uint)..])) };
                 break;
@@ -194,6 +200,35 @@ internal readonly struct ChangeDecoder(OperationTable operations, ChangeOptions 
             },
         };
     }
+
+    // A Put and a Touch say what they add; an association is said whole.
+    private Change OfGraph(Change change, in Operation operation)
+    {
+        if (options.Values == ChangeValues.None)
+            return change;
+        var code = (OperationCode)operation.Code;
+        var given = operation.Body.Length > options.ValueBytesMax ? ChangedValue.Only(ChangedValueState.NotRead)
+            : code switch
+            {
+                OperationCode.GraphPut => Given(ConceptRecord.Asked(operation.Body)),
+                OperationCode.GraphTouch => Given(ConceptRecord.AskedTouch(operation.Body)),
+                OperationCode.GraphAssociate => Given(AssociationRow.Asked(operation.Body)),
+                _ => default,
+            };
+        return change with
+        {
+            Given = given,
+            After = code switch
+            {
+                OperationCode.GraphAssociate => given,
+                OperationCode.GraphDelete or OperationCode.GraphDissociate => ChangedValue.Only(ChangedValueState.Absent),
+                _ => default,
+            },
+        };
+    }
+
+    private static ChangedValue Given(Value? value) =>
+        value is { } found ? ChangedValue.Of(found) : throw new MalformedPayloadException("an operation on the graph");
 
     private ChangedValue After(OperationSet set, in Operation operation)
     {

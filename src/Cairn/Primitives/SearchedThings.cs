@@ -10,6 +10,7 @@
 //   events    number u64          the type; every string in the payload, unless it was redacted                EV-16
 //   state     name                the name; every string in the value                                          ST-12
 //   traces    id                  every string in the step and in the metadata                                 TR-8
+//   graph     id                  of a concept the id, the type, the content, every string in the attributes   GR-36
 //   runs      id                  id, name, status, tags, strings of the metadata, error; in the catalogue     RUN-14
 //
 // Reads are of a scope that stays at one sequence. In a transaction its own writes are over it, and the whole family has been read: a
@@ -31,7 +32,9 @@ internal readonly record struct ListingRoom(Cursors Cursors, SnapshotRegistry Pi
 internal abstract class SearchedThings
 {
     internal static IReadOnlyList<SearchedThings> OfRuns { get; } =
-        [new SearchedKv(), new SearchedDocuments(), new SearchedEvents(), new SearchedCells(), new SearchedTraces()];
+    [
+        new SearchedKv(), new SearchedDocuments(), new SearchedEvents(), new SearchedCells(), new SearchedTraces(), new SearchedConcepts(),
+    ];
 
     /// <summary>Over the catalogue.</summary>
     internal static SearchedThings Runs { get; } = new SearchedRuns();
@@ -76,7 +79,7 @@ internal abstract class SearchedThings
     }
 
     /// <summary>In a transaction: everything was looked at.</summary>
-    internal void NoteAll(Scope scope) => scope.NoteRange([Family], [FamilyEnd]);
+    internal virtual void NoteAll(Scope scope) => scope.NoteRange([Family], [FamilyEnd]);
 
     /// <summary>Reads the texts of one thing; false: it is not there.</summary>
     internal virtual bool TryRead(Scope scope, ReadOnlySpan<byte> key, ThingText text)
@@ -183,6 +186,73 @@ internal abstract class SearchedThings
         }
 
         protected override Value ValueOf(ReadOnlySpan<byte> key, scoped in VersionView version) => Value.Decode(version.Value);
+    }
+
+    private sealed class SearchedConcepts : SearchedThings
+    {
+        internal override byte Family => StoreKeys.Concept;
+
+        internal override string Name => ItemAddress.GraphPrimitive;
+
+        internal override bool HasKeys => true;
+
+        internal override ItemAddress AddressOf(ReadOnlySpan<byte> key) => ItemAddress.OfConcept(Utf8.GetTrustedString(key));
+
+        // Content and attributes are keys of their own, on the other side of the associations.
+        internal override void NoteAll(Scope scope)
+        {
+            base.NoteAll(scope);
+            scope.NoteRange([StoreKeys.ConceptContent], [StoreKeys.ConceptContent + 1]);
+            scope.NoteRange([StoreKeys.ConceptAttributes], [StoreKeys.ConceptAttributes + 1]);
+        }
+
+        internal override bool Holds(Scope scope, byte[] key, Filter filter)
+        {
+            Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+            using var reader = scope.Run.Store.Read();
+            return scope.TryGet(reader, StoreKeys.Of(buffer, Family, key), out var version) && filter.Matches(
+                new FilterItem(
+                    Whole(scope, key, Value.Decode(version.Value)), Utf8.GetTrustedString(key), new Sequence(version.Sequence),
+                    CommitClock.Time(version.Time)),
+                scope.Path.Limits);
+        }
+
+        internal override Value Show(Scope scope, byte[] key)
+        {
+            Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+            using var reader = scope.Run.Store.Read();
+            var isThere = scope.TryGet(reader, StoreKeys.Of(buffer, Family, key), out var version);
+            Invariant.Check(isThere, "what was found is there");
+            return Whole(scope, key, Value.Decode(version.Value));
+        }
+
+        protected override void Fill(Scope scope, ReadOnlySpan<byte> key, scoped in VersionView version, ThingText text)
+        {
+            text.Begin(this, key, version.Sequence, version.Time, version.Expiry);
+            text.Add(TextField.Id, key);
+            var whole = Whole(scope, key, Value.Decode(version.Value));
+            if (whole.TryGetMember("type", out var type))
+                text.Add(TextField.Type, type.AsString());
+            if (whole.TryGetMember("content", out var content))
+                text.Add(TextField.Content, content.AsString());
+            if (whole.TryGetMember("attributes", out var attributes))
+                Texts.AddStrings(text, TextField.Attributes, attributes);
+        }
+
+        protected override Value ValueOf(ReadOnlySpan<byte> key, scoped in VersionView version) => Value.Decode(version.Value);
+
+        private static Value Whole(Scope scope, ReadOnlySpan<byte> key, in Value record)
+        {
+            using var reader = scope.Run.Store.Read();
+            return ConceptRecord.Fields(
+                record, Part(scope, reader, StoreKeys.ConceptContent, key), Part(scope, reader, StoreKeys.ConceptAttributes, key));
+        }
+
+        private static Value? Part(Scope scope, scoped in StoreReader reader, byte family, ReadOnlySpan<byte> key)
+        {
+            Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+            return scope.TryGet(reader, StoreKeys.Of(buffer, family, key), out var version) ? Value.Decode(version.Value) : default(Value?);
+        }
     }
 
     private sealed class SearchedRuns : SearchedThings

@@ -16,13 +16,15 @@ internal enum TextField : byte
     Status,
     Tags,
     Error,
+    Content,
+    Attributes,
 }
 
 /// <summary>Names and weights of fields (SRCH-15).</summary>
 internal static class TextFields
 {
     private static readonly string[] Names =
-        ["key", "name", "value", "type", "payload", "step", "metadata", "id", "status", "tags", "error"];
+        ["key", "name", "value", "type", "payload", "step", "metadata", "id", "status", "tags", "error", "content", "attributes"];
 
     /// <summary>The weight is counted in tenths, so that frequencies are whole numbers and their sums the same in every order.</summary>
     internal const int WeightOne = 10;

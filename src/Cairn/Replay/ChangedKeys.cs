@@ -1,5 +1,6 @@
 using Cairn.Log;
 using Cairn.Store;
+using Cairn.Transactions;
 
 namespace Cairn.Replay;
 
@@ -46,7 +47,7 @@ internal sealed class ChangedKeys
     {
         using var chain = new DiffChain(end, common);
         var seen = keys.GetAlternateLookup<ReadOnlySpan<byte>>();
-        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        Span<byte> buffer = stackalloc byte[OperationSet.ChangedBytesMax];
         while (chain.MoveNext(out var payload))
         {
             progress?.Advance();

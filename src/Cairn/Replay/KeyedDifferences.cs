@@ -6,10 +6,9 @@ using Cairn.Store;
 namespace Cairn.Replay;
 
 /// <summary>
-/// Differences of what has one value per key: key-values, state cells, and documents, which are compared place by place. With
-/// what both sides have touched since a common point those
-/// keys are looked up; otherwise both stores are read in key order, side by side. A piece at a time, so that no reader stays in the epoch
-/// while the caller looks at what was found.
+/// Differences of what has one value per key: key-values, state cells, associations, and documents and concepts, which are compared place
+/// by place. With what both sides have touched since a common point those keys are looked up; otherwise both stores are read in key
+/// order, side by side. A piece at a time, so that no reader stays in the epoch while the caller looks at what was found.
 /// </summary>
 internal static class KeyedDifferences
 {
@@ -20,7 +19,8 @@ internal static class KeyedDifferences
         var differences = new Piece(a, b, family, common?.Sequence ?? 0);
         if (touched is not null)
         {
-            foreach (var keys in touched.Of(family).Chunk(KeysPerPiece))
+            var named = family == StoreKeys.Association ? GraphDifferences.WithMirrors(touched.Of(family)) : touched.Of(family);
+            foreach (var keys in named.Chunk(KeysPerPiece))
             {
                 foreach (var item in differences.LookUp(keys))
                     yield return item;
@@ -86,10 +86,17 @@ internal static class KeyedDifferences
         private void Compare(
             List<DiffItem> items, ReadOnlySpan<byte> key, bool isInA, scoped in VersionView inA, bool isInB, scoped in VersionView inB)
         {
-            if (family == StoreKeys.Json)
+            switch (family)
             {
-                DocumentDifferences.Add(items, a, b, key, common);
-                return;
+                case StoreKeys.Json:
+                    DocumentDifferences.Add(items, a, b, key, common);
+                    return;
+                case StoreKeys.Concept:
+                    GraphDifferences.AddConcept(items, a, b, key);
+                    return;
+                case StoreKeys.Association:
+                    GraphDifferences.AddAssociation(items, key, isInA, inA, isInB, inB);
+                    return;
             }
 
             if (!isInA && !isInB)

@@ -14,7 +14,8 @@ internal sealed class MergeKeys
         DiffEnd source, CommonPoint? since, Func<MergeState> values, ulong sharedEvents, MergeProgress progress)
     {
         var changed = since is { } point ? ChangedKeys.Since(point, source, progress) : null;
-        foreach (var family in (byte[])[StoreKeys.Kv, StoreKeys.State, StoreKeys.Json, StoreKeys.Trace, StoreKeys.Event])
+        foreach (var family in (byte[])[
+            StoreKeys.Kv, StoreKeys.State, StoreKeys.Json, StoreKeys.Trace, StoreKeys.Event, StoreKeys.Concept, StoreKeys.Association])
         {
             _keys[family] = changed is not null
                 ? [.. changed.Of(family)]
@@ -38,6 +39,27 @@ internal sealed class MergeKeys
                 .ConvertAll(key => (byte[])[StoreKeys.Json, .. key[1..]]);
         }
 
+        if (family == StoreKeys.Concept)
+            return OfConcepts(source, values, progress);
+        return InFamily(source, values, family, below, progress);
+    }
+
+    // A concept has several keys.
+    private static List<byte[]> OfConcepts(DiffEnd source, MergeState values, MergeProgress progress)
+    {
+        var concepts = new SortedSet<byte[]>(ByteArrayComparer.Instance);
+        foreach (var family in (byte[])[
+            StoreKeys.Concept, StoreKeys.ConceptContent, StoreKeys.ConceptUse, StoreKeys.ConceptAttributes])
+        {
+            foreach (var key in InFamily(source, values, family, null, progress))
+                concepts.Add([StoreKeys.Concept, .. key[1..]]);
+        }
+
+        return [.. concepts];
+    }
+
+    private static List<byte[]> InFamily(DiffEnd source, MergeState values, byte family, ulong? below, MergeProgress progress)
+    {
         var keys = new List<byte[]>();
         byte[] from = below is null ? [family] : StoreKeys.Of(stackalloc byte[9], family, 0).ToArray();
         byte[] to = below is { } bound ? StoreKeys.Of(stackalloc byte[9], family, bound).ToArray() : [(byte)(family + 1)];

@@ -23,6 +23,7 @@
 //   json     per place of a document (MergeDocuments.cs)
 //   traces   union by id; a redaction of either side stands; one id with two contents is a conflict. Causes are renumbered as events are
 //   events   MergeEvents.cs
+//   graph    concepts by field, associations by their ends (MergeGraph.cs)
 //   not      the run's record (status, tags, metadata, retention), consumers, subscriptions, triggers, idempotency keys: they are of a run
 
 using System.Buffers.Binary;
@@ -44,6 +45,7 @@ internal sealed class MergePlan(
     private readonly Dictionary<string, MergeCounts> _counts = new(StringComparer.Ordinal)
     {
         ["kv"] = default, ["state"] = default, ["json"] = default, ["events"] = default, ["traces"] = default,
+        [ItemAddress.GraphPrimitive] = default, [ItemAddress.AssociationsPrimitive] = default,
     };
 
     private readonly List<PendingWrite> _writes = [];

@@ -53,6 +53,13 @@ internal enum OperationCode : byte
     VectorSetMetadata = 0x73,
     VectorDelete = 0x74,
 
+    GraphPut = 0x80,
+    GraphDelete = 0x81,
+    GraphAssociate = 0x82,
+    GraphDissociate = 0x83,
+    GraphTouch = 0x84,
+    GraphEnsure = 0x85,
+
     IndexDefine = 0x90,
     IndexDrop = 0x91,
     TriggerDefine = 0x92,
@@ -69,7 +76,7 @@ internal enum OperationCode : byte
 internal static class OperationCodes
 {
     private static readonly string[] Primitives =
-        ["Kv", "Json", "Event", "State", "Trace", "Run", "Vector", "Subscription", "Trigger", "Index"];
+        ["Kv", "Json", "Event", "State", "Trace", "Run", "Vector", "Subscription", "Trigger", "Index", "Graph"];
 
     /// <summary>Primitive and operation: <c>KvCompareAndSet</c> is <c>kv.compare_and_set</c>.</summary>
     internal static string NameOf(OperationCode code)
@@ -95,5 +102,5 @@ internal static class OperationCodes
     internal static bool IsDeletion(this OperationCode code) => code is OperationCode.KvDelete or OperationCode.StateDelete
         or OperationCode.TraceRedact or OperationCode.EventTrim or OperationCode.RunDelete
         or OperationCode.JsonDestroy or OperationCode.JsonDeletePath or OperationCode.JsonArrayRemove
-        or OperationCode.VectorDrop or OperationCode.VectorDelete;
+        or OperationCode.VectorDrop or OperationCode.VectorDelete or OperationCode.GraphDelete or OperationCode.GraphDissociate;
 }

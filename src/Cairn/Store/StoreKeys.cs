@@ -19,6 +19,8 @@ namespace Cairn.Store;
 ///  92 name               triggers; 94 name: where each stands; 68 id (catalogue): runs that have some
 ///  69 id                 where a run was merged from, by the source; 6A number: events that came with a merge
 ///  6B id                 (catalogue) runs with indexes that are being built or cleared
+///  80 id                 concepts; 81 source 00 type 00 target: associations; 82: the same, from their targets; 83 end: how many it has;
+///     84 id: content of a concept; 85 type 00 id, 86 time id: their orders; 87 id: how it was used; 88 id: its attributes
 ///  90 name               indexes; 91 number ...: their items; 93 number: how far each is; 96 is counted only: the numbers given
 ///  97 key                idempotency keys
 ///  98 name               subscriptions </code>
@@ -58,6 +60,15 @@ internal static class StoreKeys
     internal const byte VectorHead = 0x71;
     internal const byte VectorRow = 0x72;
     internal const byte VectorNumbers = 0x73;
+    internal const byte Concept = 0x80;
+    internal const byte Association = 0x81;
+    internal const byte AssociationByTarget = 0x82;
+    internal const byte Degree = 0x83;
+    internal const byte ConceptContent = 0x84;
+    internal const byte ConceptType = 0x85;
+    internal const byte ConceptTime = 0x86;
+    internal const byte ConceptUse = 0x87;
+    internal const byte ConceptAttributes = 0x88;
     internal const byte Index = 0x90;
     internal const byte IndexItem = 0x91;
     internal const byte Trigger = 0x92;
@@ -70,7 +81,7 @@ internal static class StoreKeys
     internal const int ExpiryPrefixBytes = 9;
 
     /// <summary>Family byte, then the rest as it is.</summary>
-    internal static ReadOnlySpan<byte> Of(Span<byte> target, byte family, ReadOnlySpan<byte> rest)
+    internal static ReadOnlySpan<byte> Of(Span<byte> target, byte family, scoped ReadOnlySpan<byte> rest)
     {
         rest.CopyTo(target[1..]);
         if (rest.Length >= sizeof(ulong))                    // one store for the first word, because it is hashed as one right away

@@ -186,6 +186,7 @@ internal sealed class Batch
         3 => OperationClass.Append,
         4 => OperationClass.Transition,
         5 => OperationClass.Trace,
+        8 => OperationClass.Graph,
         6 or 9 => OperationClass.Run,
         _ => OperationClass.Transaction,
     };

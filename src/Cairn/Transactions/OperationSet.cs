@@ -14,6 +14,9 @@ namespace Cairn.Transactions;
 /// </summary>
 internal abstract class OperationSet
 {
+    /// <summary>Longest store key that <see cref="Changed"/> gives: of an association, with two ends and a type.</summary>
+    internal const int ChangedBytesMax = 1 + Limits.KeyBytesMax + 1 + Limits.NameBytesMax + 1 + Limits.KeyBytesMax;
+
     /// <summary>High four bits of the codes.</summary>
     internal abstract byte Family { get; }
 
@@ -103,6 +106,7 @@ internal abstract class OperationSet
 
     /// <summary>For differences: the store key of the thing that an operation changes; empty when a difference is found in another way
     /// (events, by the length of what is common) or shows none of it.</summary>
+    /// <param name="buffer">At least <see cref="ChangedBytesMax"/>.</param>
     internal virtual ReadOnlySpan<byte> Changed(in Operation operation, Span<byte> buffer) => default;
 
     /// <summary>For indexes of words: tells which thing an operation that was applied has written.</summary>

@@ -148,7 +148,8 @@ internal sealed class Scope
         }
 
         var value = write.IsRelative
-            ? Path.Operations.Find(write.Code)!.Overlay(write, exists, live, committed)
+            ? (write.Code == 0 ? Path.Operations.OwnerOf(write.StoreKey) : Path.Operations.Find(write.Code))!
+                .Overlay(write, exists, live, committed)
             : write.Value;
         var sequence = live ? committed.Sequence : 0;
         var expiry = write.TimeToLive != 0 ? Transaction!.Time + write.TimeToLive : write.Expiry;

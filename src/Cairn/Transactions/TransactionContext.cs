@@ -241,6 +241,9 @@ internal sealed class TransactionContext
         // It could be done at the call, and what it rested on was read: somebody came between. A sum that leaves its range is told as it is.
         if (exception is DocumentException { Code: not ErrorCode.Overflow } failed)
             exception = new ConflictException("json", failed.Path, failed.Reason, new Sequence(Sequence), new Sequence(Path.Log.LastSequence));
+        if (exception is MissingConceptException missing)
+            exception = new ConflictException(
+                "graph", missing.Id, "concept", new Sequence(Sequence), new Sequence(Path.Log.LastSequence));
         LostAtCommit = exception is ConflictException;
         return exception;
     }

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Globalization;
 using Cairn.Codec;
 using Cairn.Log;
+using Cairn.Primitives;
 using Cairn.Storage;
 using Cairn.Store;
 
@@ -170,6 +171,8 @@ internal sealed class SalvageImage
                 CultureInfo.InvariantCulture, $"event #{BinaryPrimitives.ReadUInt64BigEndian(rest)}"),
             StoreKeys.Event => "where its events begin",
             StoreKeys.Trace when rest.Length == TraceId.Size => $"trace {TraceId.Read(rest)}",
+            StoreKeys.Concept or (>= StoreKeys.ConceptContent and <= StoreKeys.ConceptAttributes) => $"concept '{Text(rest)}'",
+            StoreKeys.Association => $"association {GraphKeys.Text(rest, isByTarget: false)}",
             >= StoreKeys.Run and <= StoreKeys.RunRetention => "the index of runs",
             var family => string.Create(CultureInfo.InvariantCulture, $"family {family:x2}"),
         };

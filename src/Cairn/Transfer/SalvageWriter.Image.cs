@@ -215,6 +215,7 @@ internal sealed partial class SalvageWriter
         if (family is StoreKeys.Kv or StoreKeys.State && TryEndPast(entry))
             return;
         if (family is not (StoreKeys.Kv or StoreKeys.State or StoreKeys.Event or StoreKeys.Consumer or StoreKeys.Trace
+            or StoreKeys.Concept or StoreKeys.Association or StoreKeys.ConceptContent or StoreKeys.ConceptUse or StoreKeys.ConceptAttributes
             or StoreKeys.Idempotency) || (version.IsTombstone && family != StoreKeys.State))
             return;
         if (_contents.ValueOf(entry) is not { } value)
@@ -270,6 +271,20 @@ internal sealed partial class SalvageWriter
                     return false;
                 value.CopyTo(TraceOperations.AddRecord(target.Open(), key, value.Length, order.Tags.Length));
                 return true;
+            case StoreKeys.Concept:
+                return Fields.TryRead(value, out var record) && TryPut(target, key, ConceptRecord.Body(record.Object, [], []));
+            case StoreKeys.ConceptContent:
+                return TryPut(target, key, ConceptRecord.Body(Value.Object(), [], value));
+            case StoreKeys.ConceptAttributes:
+                return TryPut(target, key, ConceptRecord.Body(Value.Object(), value, []));
+            case StoreKeys.ConceptUse:
+                return TryTouch(target, key, value);
+            case StoreKeys.Association:
+                if (!GraphKeys.TrySplit(key, out _, out _, out _) || !AssociationRow.TryRead(value, out var row))
+                    return false;
+                if (!row.IsMirror)
+                    Associate(target, key, OperationCode.GraphAssociate, value);
+                return true;
             default:
                 var remembered = target.Open().Add(
                     OperationCode.Idempotency, Operation.HasExpiryFlag, key, sizeof(long) + value.Length, WritesMax);
@@ -277,6 +292,25 @@ internal sealed partial class SalvageWriter
                 value.CopyTo(remembered[sizeof(long)..]);
                 return true;
         }
+    }
+
+    // Its parts come one by one; the record before them.
+    private static bool TryPut(PartOf target, ReadOnlySpan<byte> id, byte[] body)
+    {
+        if (!ConceptRecord.TryRead(body, out _, out _, out _))
+            return false;
+        body.CopyTo(ConceptOperations.Add(target.Open(), OperationCode.GraphPut, id, body.Length));
+        return true;
+    }
+
+    private static bool TryTouch(PartOf target, ReadOnlySpan<byte> id, ReadOnlySpan<byte> value)
+    {
+        if (value.Length != ConceptRecord.UseBytes)
+            return false;
+        var use = Use.Read(value);
+        foreach (var touch in ConceptRecord.Touches(use.Accesses, use.Feedback, use.LastAccess))
+            touch.CopyTo(ConceptOperations.Add(target.Open(), OperationCode.GraphTouch, id, touch.Length));
+        return true;
     }
 
     // One step is one write, so the counter goes up by all of them at once. A deleted cell is one that expired before it was written: that

@@ -199,10 +199,28 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
                 if (code == OperationCode.RunDelete)
                     _runs.Remove(target.Id);                 // its id may be used again
                 return true;
+            case OperationCode.GraphAssociate or OperationCode.GraphDissociate:
+                Span<byte> buffer = stackalloc byte[GraphKeys.AssociationBytesMax];
+                if (!GraphKeys.TryRead(operation, buffer, out var association, out var row))
+                    return false;
+                Associate(target, association, code, row);
+                return true;
+            case OperationCode.GraphPut or OperationCode.GraphDelete or OperationCode.GraphTouch or OperationCode.GraphEnsure:
+                operation.FullBody.CopyTo(ConceptOperations.Add(target.Open(), code, operation.Key, operation.FullBody.Length));
+                return true;
             default:
                 target.Add(operation);
                 return true;
         }
+    }
+
+    // Ends that it was to be refused without may be lost: it was not refused.
+    private static void Associate(PartOf target, ReadOnlySpan<byte> association, OperationCode code, ReadOnlySpan<byte> row)
+    {
+        var body = AssociationOperations.Add(target.Open(), code, association, row.Length);
+        row.CopyTo(body);
+        if (body.Length > 0)
+            body[0] &= unchecked((byte)~AssociationRow.Needs);
     }
 
     // ---- runs -------------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ public class BadInputTests
 
     // Ranges begin and end where they like; they only have to be text.
     private static readonly string[] Ranges = ["kv.List prefix", "kv.Scan from", "kv.Scan to", "kv.Count", "state.List", "json.List prefix",
-        "json.Scan from", "json.Count", "vectors.Keys prefix"];
+        "json.Scan from", "json.Count", "vectors.Keys prefix", "graph.ListConcepts prefix"];
 
     private static readonly string[] Reads =
     [
@@ -25,6 +25,7 @@ public class BadInputTests
         "json.ObjectKeys", "json.GetMany", "json.Query", "json.History", "json.GetAt",
         "vectors.Get", "vectors.GetMany", "vectors.Exists",
         "vectors.GetCollection", "vectors.Search collection",
+        "graph.GetConcept", "graph.Exists", "graph.ListConcepts type", "graph.Associations type",
     ];
 
     public static TheoryData<string> Keyed => [.. LimitDoors.KeyCalls.Keys];

@@ -24,14 +24,16 @@ public enum Door
 
 /// <summary>What a call of a row may use: the faces of a run, or of a transaction on it.</summary>
 internal sealed record Faces(
-    Kv Kv, Json Json, State State, Events Events, Traces Traces, VectorCollections Vectors, Func<string[], object> AddTags,
-    Func<Value, object> AddMetadata)
+    Kv Kv, Json Json, State State, Events Events, Traces Traces, VectorCollections Vectors, ConceptGraph Graph,
+    Func<string[], object> AddTags, Func<Value, object> AddMetadata)
 {
     internal static Faces Of(Run run) => new(
-        run.Kv, run.Json, run.State, run.Events, run.Traces, run.Vectors, tags => run.AddTags(tags), patch => run.UpdateMetadata(patch));
+        run.Kv, run.Json, run.State, run.Events, run.Traces, run.Vectors, run.Graph, tags => run.AddTags(tags),
+        patch => run.UpdateMetadata(patch));
 
     internal static Faces Of(Transaction transaction) => new(
         transaction.Kv, transaction.Json, transaction.State, transaction.Events, transaction.Traces, transaction.Vectors,
+        transaction.Graph,
         tags =>
         {
             transaction.Run.AddTags(tags);
@@ -151,6 +153,19 @@ internal static class LimitDoors
         ["vectors.GetMany"] = (at, key) => at.Vectors["notes"].GetMany([key]),
         ["vectors.Exists"] = (at, key) => at.Vectors["notes"].Exists(key),
         ["vectors.Keys prefix"] = (at, key) => at.Vectors["notes"].Keys(new ScanOptions { Prefix = key }),
+        ["graph.PutConcept"] = (at, key) => at.Graph.PutConcept(key),
+        ["graph.GetConcept"] = (at, key) => at.Graph.GetConcept(key),
+        ["graph.Exists"] = (at, key) => at.Graph.Exists(key),
+        ["graph.DeleteConcept"] = (at, key) => at.Graph.DeleteConcept(key),
+        ["graph.Associate source"] = (at, key) => at.Graph.Associate(key, "is", "b"),
+        ["graph.Associate target"] = (at, key) => at.Graph.Associate("b", "is", key),
+        ["graph.GetAssociation"] = (at, key) => at.Graph.GetAssociation("b", "is", key),
+        ["graph.Dissociate"] = (at, key) => at.Graph.Dissociate(key, "is", "b"),
+        ["graph.Associations"] = (at, key) => at.Graph.Associations(key),
+        ["graph.Degree"] = (at, key) => at.Graph.Degree(key),
+        ["graph.ListConcepts prefix"] = (at, key) => at.Graph.ListConcepts(new ScanOptions { Prefix = key }),
+        ["graph.Touch"] = (at, key) => at.Graph.Touch([key]),
+        ["graph.Feedback"] = (at, key) => at.Graph.Feedback([], [key]),
         ["state.Init"] = (at, key) => at.State.Init(key, 1),
         ["state.Set"] = (at, key) => at.State.Set(key, 1),
         ["state.CompareAndSet"] = (at, key) => at.State.CompareAndSet(key, Counter.None, 1),
@@ -185,6 +200,10 @@ internal static class LimitDoors
         ["traces.Record tag"] = (at, name) => at.Traces.Record(new ThoughtStep("x"), new TraceOptions { Tags = [name] }),
         ["traces.ByTag"] = (at, name) => at.Traces.ByTag(name),
         ["run.AddTags"] = (at, name) => at.AddTags([name]),
+        ["graph.PutConcept type"] = (at, name) => at.Graph.PutConcept("a", new ConceptFields { Type = name }),
+        ["graph.ListConcepts type"] = (at, name) => at.Graph.ListConcepts(name),
+        ["graph.Associate type"] = (at, name) => at.Graph.Associate("a", name, "b"),
+        ["graph.Associations type"] = (at, name) => at.Graph.Associations("a", new AssociationQuery { Types = [name] }),
         ["vectors.CreateCollection"] = (at, name) => at.Vectors.CreateCollection(name, new VectorDefinition { Dimension = 1 }),
         ["vectors.CreateCollection model"] = (at, name) => at.Vectors.CreateCollection(
             "notes", new VectorDefinition { Dimension = 1, Model = name }),
@@ -274,6 +293,10 @@ internal static class LimitDoors
                 ["json query"] = n => new("", "json", "query", Text(n), "$.a"),
                 ["json history"] = n => new("", "json", "history", Text(n)),
                 ["state set"] = n => new("", "state", "set", Text(n), "v"),
+                ["graph put"] = n => new("", "graph", "put", Text(n)),
+                ["graph get"] = n => new("", "graph", "get", Text(n)),
+                ["graph associate"] = n => new("", "graph", "associate", "a", "is", Text(n)),
+                ["graph associations"] = n => new("", "graph", "associations", Text(n)),
                 ["state lease acquire"] = n => new("", "state", "lease", "acquire", Text(n), "me", "1h"),
             },
             NotHere = { [Door.Commit] = Whole },
@@ -473,6 +496,9 @@ internal static class LimitDoors
             {
                 ["traces.Record"] = (at, n) => at.Traces.Record(new ThoughtStep("x"), new TraceOptions { Metadata = Metadata(n) }),
                 ["run.UpdateMetadata"] = (at, n) => at.AddMetadata(Metadata(n)),
+                ["graph.PutConcept attributes"] = (at, n) => at.Graph.PutConcept("a", new ConceptFields { Attributes = Metadata(n) }),
+                ["graph.Associate attributes"] = (at, n) => at.Graph.Associate(
+                    "a", "is", "b", new AssociationOptions { Attributes = Metadata(n) }),
                 ["vectors.Upsert"] = (at, n) => at.Vectors["notes"].Upsert("k", [1], Metadata(n)),
                 ["vectors.UpsertMany"] = (at, n) => at.Vectors["notes"].UpsertMany([new("k", new float[] { 1 }, Metadata(n))]),
                 ["events.Redact reason"] = (at, n) => at.Events.Redact(default, Text(n)),
@@ -1061,6 +1087,53 @@ internal static class LimitDoors
                 ["json query"] = n => new("", "json", "query", "k", $"$[?{Repeated("(", n - 1)}@{Repeated(")", n - 1)}]"),
             },
             NotHere = NotOfAValue,
+        },
+        new(nameof(Limits.GraphDepthMax), 3, new Limits { GraphDepthMax = 3 })
+        {
+            Calls = new()
+            {
+                ["graph.Reachable depth"] = (at, n) => at.Graph.Reachable("a", new ReachOptions { Depth = (int)n }),
+            },
+            Shell = new() { ["graph reach"] = n => new("", "graph", "reach", "a", "--depth", $"{n}") },
+            NotHere = new() { [Door.Commit] = Whole, [Door.Import] = Fixed },
+        },
+        new(nameof(Limits.GraphThingsMax), 5, new Limits { GraphThingsMax = 5 })
+        {
+            Calls = new()
+            {
+                ["graph.Reachable things"] = (at, n) => at.Graph.Reachable("a", new ReachOptions { ThingsMax = (int)n }),
+            },
+            Shell = new() { ["graph reach --limit"] = n => new("", "graph", "reach", "a", "--limit", $"{n}") },
+            NotHere = new() { [Door.Commit] = Whole, [Door.Import] = Fixed },
+        },
+        new(nameof(Limits.GraphAssociationsMax), 5, new Limits { GraphAssociationsMax = 5 })
+        {
+            Calls = new()
+            {
+                ["graph.Reachable associations"] = (at, n) => at.Graph.Reachable("a", new ReachOptions { AssociationsMax = (int)n }),
+            },
+            NotHere = new() { [Door.Commit] = Whole, [Door.Import] = Fixed, [Door.Shell] = "the shell reads as many as the limit allows" },
+        },
+        new(nameof(Limits.GraphTimeMax), 50, new Limits { GraphTimeMax = TimeSpan.FromMilliseconds(50) })
+        {
+            Calls = new()
+            {
+                ["graph.Reachable time"] = (at, n) => at.Graph.Reachable("a", new ReachOptions { TimeMax = TimeSpan.FromMilliseconds(n) }),
+            },
+            NotHere = new() { [Door.Commit] = Whole, [Door.Import] = Fixed, [Door.Shell] = "the shell takes as long as the limit allows" },
+        },
+        new(nameof(Limits.ConceptContentBytesMax), 20, new Limits { ConceptContentBytesMax = 20 })
+        {
+            Calls = new()
+            {
+                ["graph.PutConcept"] = (at, n) => at.Graph.PutConcept("a", new ConceptFields { Content = Text(n) }),
+                ["graph.PutConcept by content"] = (at, n) => at.Graph.PutConcept(new ConceptFields { Content = Text(n) }),
+            },
+            Shell = new()
+            {
+                ["graph put -"] = n => new(Text(n), "graph", "put", "a", "--content", "-"),
+            },
+            NotHere = new() { [Door.Commit] = Whole, [Door.Import] = Fixed },
         },
         new(nameof(Limits.RegexBytesMax), 20, new Limits { RegexBytesMax = 20 })
         {

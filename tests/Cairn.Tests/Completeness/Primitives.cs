@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using Cairn.Primitives;
 using Cairn.Store;
 
 namespace Cairn.Tests.Completeness;
@@ -26,7 +27,7 @@ internal sealed record Primitive(
         new(
             "Vectors", "VectorCollections", 0x70, RunDoors,
             (_, run) => run.Vectors["notes"].Upsert(new string('k', Limits.KeyBytesMax + 1), [1])),
-        new("Graph", "ConceptGraph", 0x80, RunDoors, null),
+        new("Graph", "ConceptGraph", 0x80, RunDoors, (_, run) => run.Graph.PutConcept(new string('k', Limits.KeyBytesMax + 1))),
     ];
 
     private static ThoughtStep Thought => new("step by step");
@@ -85,6 +86,12 @@ internal static class SampleOperations
         (OperationCode.StateDelete, 0, "cell"u8.ToArray(), Cell(4)[..12]),
         (OperationCode.TraceRecord, 0, Trace, Thinking.Encode()),
         (OperationCode.TraceRedact, 0, Trace, []),
+        (OperationCode.GraphPut, 0, "ada"u8.ToArray(), ConceptRecord.Write(new ConceptFields { Type = "person", Content = "text" })),
+        (OperationCode.GraphEnsure, 0, "bob"u8.ToArray(), []),
+        (OperationCode.GraphAssociate, 0, "ada"u8.ToArray(), Knows(AssociationRow.Write(new AssociationOptions(), 0))),
+        (OperationCode.GraphTouch, 0, "ada"u8.ToArray(), ConceptRecord.Touch(1, 100_000)),
+        (OperationCode.GraphDissociate, 0, "ada"u8.ToArray(), Knows([])),
+        (OperationCode.GraphDelete, 0, "ada"u8.ToArray(), []),
         (OperationCode.Idempotency, 1, "key"u8.ToArray(), Int64(2_000_000_000_000_000)),
         (OperationCode.TriggerDefine, 0, "low"u8.ToArray(), Value.Object(("when", Value.Object()), ("do", Value.Object())).Encode()),
         (OperationCode.TriggerCursor, 0, "low"u8.ToArray(), [0, 0, .. Int64(3), .. Int64(1), .. Int64(-1), 0, 0, 0, 0]),
@@ -120,6 +127,9 @@ internal static class SampleOperations
     // One name.
     private static byte[] Path(string name) =>
         [(byte)(5 + name.Length), 0, 0, 0, 0, (byte)name.Length, 0, 0, 0, .. Encoding.UTF8.GetBytes(name)];
+
+    // Lengths, type, target.
+    private static byte[] Knows(byte[] row) => [5, 0, 3, 0, .. "knowsbob"u8, .. row];
 
     // Steps, counter, value.
     private static byte[] Cell(long counter) => [1, 0, 0, 0, .. Int64(counter), .. ((Value)"value").Encode()];

@@ -229,7 +229,7 @@ public class KeywordSearchTests
         Assert.Equal(SearchOutcome.BelowMinScore, db.Default.Search("refund", new() { MinScore = 1_000 }).Outcome);
         foreach (var options in new SearchOptions[]
                  {
-                     new() { Limit = -1 }, new() { MinScore = -1 }, new() { MinScore = double.NaN }, new() { Primitives = ["graph"] },
+                     new() { Limit = -1 }, new() { MinScore = -1 }, new() { MinScore = double.NaN }, new() { Primitives = ["nowhere"] },
                      new() { Budget = new() { Candidates = 0 } }, new() { Budget = new() { CandidatesPerPrimitive = 0 } },
                      new() { Budget = new() { Time = TimeSpan.Zero } }, new() { Cursor = "none" },
                      new() { From = DateTimeOffset.UnixEpoch, To = DateTimeOffset.UnixEpoch },
@@ -263,11 +263,11 @@ public class KeywordSearchTests
         var spare = new SearchBudget { CandidatesPerPrimitive = 200 };
         var response = db.Default.Search("refund", new() { Budget = spare, Limit = 1 });
         Assert.True(response.IsComplete);
-        Assert.Equal([200, 0, 0, 200, 0], response.Statistics.Legs.Select(leg => leg.Candidates));
+        Assert.Equal([200, 0, 0, 200, 0, 0], response.Statistics.Legs.Select(leg => leg.Candidates));
 
         response = db.Default.Search("refund", new() { Limit = 1 });
         Assert.Equal(SearchExhaustion.CandidatesPerPrimitive, response.Exhausted);
-        Assert.Equal([150, 0, 0, 150, 0], response.Statistics.Legs.Select(leg => leg.Candidates));
+        Assert.Equal([150, 0, 0, 150, 0, 0], response.Statistics.Legs.Select(leg => leg.Candidates));
         Assert.Equal("kv/k000", Address(response.Hits[0]));
 
         response = db.Default.Search("refund", new() { Budget = spare with { Candidates = 230 }, Limit = 1 });

@@ -57,7 +57,7 @@ public class TextIndexTests
         run.Search("refund");
         Assert.False(world.Db.Engine.Texts.HasWork);
         Assert.Null(run.RunState.Changes);
-        Assert.Equal(ErrorCode.InvalidArgument, Assert.Throws<CairnException>(() => run.TextIndex.Build("graph")).Code);
+        Assert.Equal(ErrorCode.InvalidArgument, Assert.Throws<CairnException>(() => run.TextIndex.Build("nowhere")).Code);
         run.TextIndex.Build("kv");
         Assert.True(world.Db.Engine.Texts.Step());
         Assert.NotNull(run.RunState.Changes);

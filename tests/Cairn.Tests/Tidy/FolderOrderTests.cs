@@ -37,7 +37,7 @@ public class FolderOrderTests
         "CairnDatabase", "Engine", "EngineHooks", "Run", "Runs", "Transaction", "TransactionRun", "Snapshot", "RunView",
         "Kv", "KvView", "Events", "EventsView", "State", "StateView", "Traces", "TracesView", "Json", "JsonView", "RunsView",
         "EventConsumers", "EventConsumersView", "Subscriptions", "Triggers", "Indexes", "RunTextIndex",
-        "VectorCollections", "VectorCollection", "ConceptGraph",
+        "VectorCollections", "VectorCollection", "ConceptGraph", "ConceptGraphView",
     };
 
     // Root types without identity that are neither enums, structs, records nor exceptions.
