@@ -360,6 +360,35 @@ public class EventIndexTests
         Assert.Equal("even", Assert.Single(world.Run.Events.Query(Filter.Parse("$key eq '#4'"))).Type);
     }
 
+    [Theory, ClassData(typeof(AllModes))]
+    [Trait("Requirement", "IDX-7")]
+    public void IDX_7_The_past_and_a_fork_have_the_events_that_were_there(Durability mode)
+    {
+        using var world = new TestDatabase(mode);
+        for (var n = 0; n < 40; n++)
+            world.Run.Events.Append("e", Value.Object(("a", n % 4)));
+        world.Run.Indexes.Define("a", Over("$.payload.a"));
+        Build(world.Db);
+        var filter = Filter.Parse("payload.a eq 3");
+        var then = world.Db.Sequence;
+        using var snapshot = world.Run.Snapshot();
+        var fork = world.Db.Runs.Fork(world.Run.Id);
+        world.Run.Events.Redact(3, "why");
+        world.Run.Events.Append("e", Value.Object(("a", 3)));
+        fork.Events.Redact(7, "why");
+        Assert.Equal(10, snapshot.Events.Query(filter).Count);
+        Assert.Equal(QueryPlanKind.Index, snapshot.Events.Explain(filter).Kind);
+        Assert.Equal(10, world.Run.Events.Query(filter).Count);
+        Assert.Equal(9, fork.Events.Query(filter).Count);
+        CheckItems(world.Db, fork.Id, "the fork");
+        if (!world.HasLog)
+            return;
+        using var view = world.Run.At(then);
+        Assert.Equal(10, view.Events.Query(filter).Count);
+        Assert.Equal(3UL, view.Events.Query(filter)[0].Number.Value);
+        Assert.Equal(QueryPlanKind.Index, view.Events.Explain(filter).Kind);
+    }
+
     [Fact]
     [Trait("Requirement", "IDX-1")]
     [Trait("Requirement", "IDX-13")]

@@ -106,6 +106,33 @@ public class EventTrimTests
         }
     }
 
+    // What indexes have of an event is found by reading it, so a step ends where it has read enough.
+    [Fact]
+    [Trait("Requirement", "IDX-1")]
+    public void A_step_ends_behind_what_is_large_and_takes_the_items_with_it()
+    {
+        using var world = new TestDatabase(Durability.Strict, options => options with
+        {
+            SegmentBytesMin = 16 << 20, SegmentBytesMax = 64 << 20, ContentThreshold = 4 << 10, ContentMemoryBytes = 1 << 20,
+        });
+        for (var n = 0; n < 7; n++)
+            world.Run.Events.Append("large", Value.Object(("n", n), ("text", new string('x', 1 << 20))));
+        world.Run.Indexes.Define("n", new IndexDefinition { Target = IndexTarget.Events, Paths = ["$.payload.n"] });
+        while (world.Db.Engine.IndexJob!.HasWorkInSight)
+            world.Db.Engine.IndexJob.Step();
+        Assert.Equal(2, world.Db.Engine.IndexJob.Built);     // four of them are enough for one step
+        Assert.Equal(7, world.Run.Indexes.Get("n")!.Items);
+        Assert.True(world.Db.Engine.Trims!.TrimSome(world.Run.Id, Retention.KeepEvents(1)));
+        Assert.Equal((4UL, 3L), (world.Run.Events.Floor().Number.Value, world.Run.Indexes.Get("n")!.Items));
+        Trim(world, world.Run, Retention.KeepEvents(1));
+        world.NowAndAfterReopening(() =>
+        {
+            Assert.Equal(1, world.Run.Indexes.Get("n")!.Items);
+            Assert.Equal(6UL, Assert.Single(world.Run.Events.Query(Filter.Parse("payload.n gte 0"))).Number.Value);
+        });
+        Assert.Empty(world.Db.VerifyDeep().Findings);
+    }
+
     private static void Same(List<EventRecord> expected, IEnumerable<EventRecord> found) => Assert.Equal(
         expected.Select(item => (item.Number, item.Type, item.Payload, item.Hash, item.Time)),
         found.Select(item => (item.Number, item.Type, item.Payload, item.Hash, item.Time)));
