@@ -18,7 +18,7 @@ namespace Cairn;
 /// written.</exception>
 /// <exception cref="BusyException">Every write: no room in the log for too long, or the disk is full.</exception>
 /// <exception cref="DatabaseFailedException">Every write: an I/O error; the outcome may be unknown.</exception>
-public sealed class ConceptGraph : ConceptGraphView
+public sealed partial class ConceptGraph : ConceptGraphView
 {
     /// <summary>What an accepted hit adds to the feedback of a concept, besides a share of <see cref="AcceptedByRank"/>.</summary>
     internal const double Accepted = 0.10;
@@ -55,11 +55,16 @@ public sealed class ConceptGraph : ConceptGraphView
         }
 
         ConceptRecord.Check(fields, Engine.Limits);
-        Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
-        SHA256.HashData(Utf8.GetBytes(content), hash);
-        var id = Convert.ToHexStringLower(hash[..IdHashBytes]);
+        var id = IdOf(content);
         PutConcept(id, fields);
         return id;
+    }
+
+    private static string IdOf(string content)
+    {
+        Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
+        SHA256.HashData(Utf8.GetBytes(content), hash);
+        return Convert.ToHexStringLower(hash[..IdHashBytes]);
     }
 
     /// <summary>Makes a concept, or changes what is given of one that is there; its associations, how it was used and when it was made
@@ -180,14 +185,15 @@ public sealed class ConceptGraph : ConceptGraphView
         return Associate(items);
     }
 
-    private Sequence Associate(IReadOnlyCollection<AssociationItem> items)
+    /// <param name="isReserved">The type is one of the engine's own.</param>
+    private Sequence Associate(IReadOnlyCollection<AssociationItem> items, bool isReserved = false)
     {
         Scope.ThrowIfNotWritable();
         var operations = new List<(OperationCode Code, byte[] Key, byte[] Body)>(3 * items.Count);
         var named = new HashSet<byte[]>(items.Count, ByteArrayComparer.Instance);
         var ensured = new HashSet<byte[]>(ByteArrayComparer.Instance);
         foreach (var item in items)
-            Prepare(item, operations, named, ensured);
+            Prepare(item, operations, named, ensured, isReserved);
         Many.CheckBytes(operations.Sum(operation => operation.Key.Length + (long)operation.Body.Length), Engine.Limits);
         if (items.Count == 0)
             return Sequence.None;
@@ -214,7 +220,7 @@ public sealed class ConceptGraph : ConceptGraphView
     // The association, and before it the ends that it makes if they are missing.
     private void Prepare(
         AssociationItem item, List<(OperationCode Code, byte[] Key, byte[] Body)> operations, HashSet<byte[]> named,
-        HashSet<byte[]> ensured)
+        HashSet<byte[]> ensured, bool isReserved)
     {
         ArgumentNullException.ThrowIfNull(item);
         var options = item.Options ?? AssociationOptions.Default;
@@ -225,7 +231,11 @@ public sealed class ConceptGraph : ConceptGraphView
         Span<byte> key = stackalloc byte[GraphKeys.AssociationBytesMax];
         var source = GraphKeys.End(from, item.Source);
         var target = GraphKeys.End(to, item.Target);
-        KeyRules.EncodeName(item.Type, name, out var length);
+        int length;
+        if (isReserved)
+            KeyRules.EncodeNameForRead(item.Type, name, out length);
+        else
+            KeyRules.EncodeName(item.Type, name, out length);
         if (source.SequenceEqual(target))
         {
             throw new CairnException(

@@ -1,5 +1,6 @@
 using Cairn.Codec;
 using Cairn.Primitives;
+using Cairn.Storage;
 using Cairn.Store;
 using Cairn.Tests.Transactions;
 using Xunit;
@@ -9,7 +10,7 @@ namespace Cairn.Tests.Graph;
 /// <summary>Random lives of a graph beside <see cref="PlainGraph"/>: in all modes, in transactions and outside, through forks, restarts,
 /// kills, checkpoints and views of the past, every answer is that of the plain one; and what the keys say agrees (GR1 to GR4).</summary>
 [Trait("Model", "Graph")]
-public class GraphModelTests
+public class GraphModelTests(ITestOutputHelper output)
 {
     private static readonly string[] Ids = ["ada", "bob", "b\u00f6b", "eve", "e"];
 
@@ -33,6 +34,89 @@ public class GraphModelTests
     {
         for (var seed = 1; seed <= 3; seed++)
             Live(mode, seed);
+    }
+
+    [Fact]
+    [Trait("Requirement", "GR-8")]
+    [Trait("Promise", "G1")]
+    public void GR_8_After_a_power_cut_a_graph_is_as_before_the_call_or_behind_it()
+    {
+        var cuts = 0;
+        foreach (var seed in Seeds.Take(Seeds.Scaled(6), output))
+        {
+            var random = new Random(seed);
+            var storage = new CrashStorage();
+            using var world = new TestDatabase(Durability.Strict, storage: storage);
+            using var beside = new TestDatabase(Durability.InMemory);      // where each call is made first, and no power fails
+            var plain = new PlainGraph();
+            for (var life = 0; life < 6; life++)
+            {
+                storage.PowerFailsAt = storage.Operations + 1 + random.Next(80);
+                var before = plain;
+                try
+                {
+                    for (var step = 0; step < 60; step++)
+                    {
+                        before = plain.Copy();
+                        var call = random.Next();
+                        Do(new Random(call), beside.Run.Graph, plain);
+                        Do(new Random(call), world.Run.Graph, before.Copy());
+                        if (step % 20 == 19)
+                            world.Checkpoint();
+                    }
+                }
+                catch (Exception failure) when (failure is PowerLossException or CairnException && storage.PowerLost)
+                {
+                    cuts++;
+                }
+
+                storage = storage.Crash((ulong)random.NextInt64());
+                world.MoveTo(storage);
+                var when = $"life {life} of seed {seed}";
+                GraphRules.Check(world.Db.Engine.Find(world.Run.Id), when);
+                if (!IsLike(world.Run.Graph, plain, random))
+                {
+                    Compare(world.Run.Graph, before, random, when);
+                    plain = before;
+                    Copy(plain, world.Run.Graph, beside.Run.Graph);
+                }
+            }
+        }
+
+        Assert.True(cuts > 10, $"the power failed {cuts} times");
+    }
+
+    private static bool IsLike(ConceptGraphView graph, PlainGraph plain, Random random) =>
+        plain.Lines(Ends).SequenceEqual(Lines(graph, random));
+
+    // The call that was lost is taken back beside.
+    private static void Copy(PlainGraph plain, ConceptGraph from, ConceptGraph to)
+    {
+        foreach (var id in Ids)
+        {
+            to.PutConcept(id);
+            to.DeleteConcept(id);
+        }
+
+        foreach (var end in Ends)
+        {
+            foreach (var association in to.Associations(End(end), new() { Direction = AssociationDirection.Both, Limit = 1_000 }))
+                to.Dissociate(association.Source, association.Type, association.Target);
+        }
+
+        foreach (var concept in from.ListConcepts(new ScanOptions { Limit = 1_000 }))
+            to.PutConcept(concept.Id);
+        foreach (var end in Ends)
+        {
+            foreach (var association in from.Associations(End(end), new() { Limit = 1_000 }))
+            {
+                to.Associate(
+                    association.Source, association.Type, association.Target,
+                    new AssociationOptions { IsSymmetric = association.IsSymmetric, MissingEnd = MissingEnd.Allow });
+            }
+        }
+
+        Assert.All(Ids, id => Assert.Equal(plain.Has(id), to.Exists(id)));
     }
 
     private static void Live(Durability mode, int seed)

@@ -370,6 +370,64 @@ public class GraphTests
         IEnumerable<string> Found(string text) => graph.Search(text).Hits.Select(hit => hit.Item.Key);
     }
 
+    [Theory, ClassData(typeof(AllModes))]
+    [Trait("Requirement", "GR-35")]
+    public void GR_35_A_memory_is_one_commit_and_known_by_its_text(Durability mode)
+    {
+        using var world = new TestDatabase(mode);
+        var graph = world.Run.Graph;
+        var options = new RememberOptions
+        {
+            Type = "fact", Associations = [new("about", ItemAddress.OfConcept("ada")), new("said in", new("kv", "note"))],
+            Embedding = new float[] { 1, 2 }, Collection = "facts",
+        };
+        var first = graph.Remember("Ada likes store credit", options);
+        Assert.Equal((false, 1UL), (first.WasKnown, first.Sequence.Value));
+        var again = graph.Remember("Ada likes store credit", options);
+        Assert.Equal((first.Id, true, 2UL), (again.Id, again.WasKnown, again.Sequence.Value));
+        Assert.False(graph.Remember("Ada likes store credits").WasKnown);
+        using (var tx = world.Run.BeginTransaction())
+        {
+            Assert.True(tx.Graph.Remember("Ada likes store credit").WasKnown);
+            Assert.Equal(Sequence.None, tx.Graph.Remember("given up", options).Sequence);
+            tx.Rollback();
+        }
+
+        Refused(ErrorCode.InvalidArgument, () => graph.Remember("x", options with { Collection = null }));
+        Refused(ErrorCode.InvalidArgument, () => graph.Remember("x", options with { Embedding = default }));
+        Refused(ErrorCode.DimensionMismatch, () => graph.Remember("x", options with { Embedding = new float[] { 1 } }));
+        Refused(ErrorCode.NotFound, () => graph.Remember(
+            "x", options with { Associations = [new("is", ItemAddress.OfConcept("y"), new() { MissingEnd = MissingEnd.Reject })] }));
+        Assert.Equal(3UL, world.Db.Sequence.Value);
+        world.NowAndAfterReopening(() =>
+        {
+            graph = world.Run.Graph;
+            Assert.Equal((3L, 2L), (graph.Count(), graph.CountAssociations()));
+            Assert.Equal("fact", graph.GetConcept(first.Id)!.Type);
+            Assert.Equal(first.Id, Assert.Single(world.Run.Vectors["facts"].Search(new float[] { 1, 2 }).Matches).Key);
+        });
+    }
+
+    [Fact]
+    [Trait("Requirement", "GR-34")]
+    public void GR_34_What_is_superseded_or_contradicted_is_an_association_of_the_engine()
+    {
+        using var world = new TestDatabase(Durability.InMemory);
+        var graph = world.Run.Graph;
+        graph.PutConcept("old");
+        graph.PutConcept("new");
+        graph.Supersede("old", "new", "she moved");
+        graph.Contradict("new", "old");
+        var found = graph.Associations("new").ToList();
+        Assert.Equal(["$contradicts", "$supersedes"], found.Select(association => association.Type));
+        Assert.Equal(("old", "she moved"), (found[1].Target.Key, found[1].Attributes["reason"].AsString()));
+        Assert.True(graph.GetAssociation("old", "$contradicts", "new")!.IsSymmetric);
+        Refused(ErrorCode.NotFound, () => graph.Supersede("nobody", "new"));
+        Refused(ErrorCode.ConstraintViolation, () => graph.Contradict("new", "new"));
+        Assert.True(graph.Dissociate("new", "$supersedes", "old"));
+        Assert.Equal(2, graph.Count());
+    }
+
     [Fact]
     [Trait("Requirement", "LIM-12")]
     public void LIM_12_Content_is_as_long_as_the_limit_and_comes_back_whole()
