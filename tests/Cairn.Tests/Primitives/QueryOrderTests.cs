@@ -1,4 +1,3 @@
-using Cairn.Codec;
 using Cairn.Primitives;
 using Cairn.Tests.Documents;
 using Cairn.Tests.Transactions;
