@@ -365,6 +365,7 @@ public class DocumentIndexTests
             using var world = new TestDatabase(Durability.Strict, options => options with { RandomSeed = 5 }, storage);
             var job = world.Db.Engine.IndexJob!;
             (job.StepMax, job.Helpers, job.Turn) = (7, helpers, TimeSpan.FromMinutes(1));
+            job.BeforePlacing = () => SpinWait.SpinUntil(() => helpers == 0 || job.Helped > 0);
             world.Run.Json.PutMany([.. Enumerable.Range(0, 900).Select(
                 n => KeyValuePair.Create($"d{n}", Value.Object(("a", n * 37 % 101), ("list", Value.Array(n % 3, "x")))))]);
             world.Run.Indexes.Define("a", Over("$.a"));
@@ -376,8 +377,7 @@ public class DocumentIndexTests
         }
 
         Assert.All(images, image => Assert.True(images[0].Files.Equals(image.Files)));
-        Assert.Equal(0, images[0].Helped);
-        Assert.True(images[2].Helped > 0);
+        Assert.Equal([false, true, true], images.Select(image => image.Helped > 0));
     }
 
     // ---- transactions -----------------------------------------------------------------------------------------------------------
