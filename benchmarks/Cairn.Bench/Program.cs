@@ -17,7 +17,7 @@ if (args is [Probe.Verb, var probe, ..])
     return 0;
 }
 
-Suite[] suites = [KvSuite.Suite, StorageSuite.Suite, ScaleSuite.Suite, ReplaySuite.Suite, JsonSuite.Suite];
+Suite[] suites = [KvSuite.Suite, StorageSuite.Suite, ScaleSuite.Suite, ReplaySuite.Suite, JsonSuite.Suite, RecallSuite.Suite];
 
 BenchOptions options;
 try

@@ -1,6 +1,5 @@
 using Cairn.Primitives;
 using Cairn.Store;
-using Cairn.Text;
 
 namespace Cairn;
 

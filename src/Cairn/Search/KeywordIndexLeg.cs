@@ -1,5 +1,4 @@
 using Cairn.Primitives;
-using Cairn.Store;
 using Cairn.Text;
 using Cairn.Transactions;
 
@@ -93,26 +92,40 @@ internal sealed class KeywordIndexLeg
     private PostingCursor? Open(TextSegment segment, int clause)
     {
         var asked = _request.Query.Clauses[clause];
-        var cursor = new PostingCursor();
         if (asked.Kind == ClauseKind.Prefix)
-        {
-            var made = MadePostings.OfPrefix(segment, asked.Terms[0]);
-            cursor.Open(segment, clause, made);
-            return made.Things.Length == 0 ? null : cursor;
-        }
-
+            return Open(segment, clause, MadePostings.OfPrefix(segment, asked.Terms[0]));
         var terms = Array.ConvertAll(asked.Terms, term => segment.Terms.Find(term));
         if (Array.Exists(terms, term => term < 0))
             return null;
-        if (asked.Kind == ClauseKind.Term)
+        if (asked.Kind == ClauseKind.Phrase)
+            return Open(segment, clause, MadePostings.OfPhrase(segment, terms, asked.Offsets));
+        var cursor = PostingCursor.Rent();
+        cursor.Open(segment, clause, terms[0]);
+        return cursor;
+    }
+
+    private static PostingCursor? Open(TextSegment segment, int clause, MadePostings made)
+    {
+        if (made.Things.Length == 0)
+            return null;
+        var cursor = PostingCursor.Rent();
+        cursor.Open(segment, clause, made);
+        return cursor;
+    }
+
+    /// <summary>Gives back what it has rented.</summary>
+    internal void End()
+    {
+        foreach (var part in _parts)
         {
-            cursor.Open(segment, clause, terms[0]);
-            return cursor;
+            foreach (var cursor in part.Cursors)
+            {
+                if (cursor is not null)
+                    PostingCursor.Return(cursor);
+            }
         }
 
-        var phrase = MadePostings.OfPhrase(segment, terms, asked.Offsets);
-        cursor.Open(segment, clause, phrase);
-        return phrase.Things.Length == 0 ? null : cursor;
+        _parts.Clear();
     }
 
     /// <summary>Takes the best of the index among the best.</summary>

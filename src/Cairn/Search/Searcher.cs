@@ -152,7 +152,11 @@ internal sealed class Searcher
         {
             var top = new TopThings(_request.Limit + 1, _weights.Length);
             foreach (var leg in legs)
+            {
                 leg.Rank(top, _weights, bm25, IsNew);
+                leg.End();
+            }
+
             foreach (var found in top.Take())
                 scan.Take(found);
         }

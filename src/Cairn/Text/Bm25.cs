@@ -10,6 +10,9 @@ internal readonly struct Bm25
     /// <summary>How much length counts (SRCH-15).</summary>
     internal const double B = 0.75;
 
+    // What a division by ten gives, for frequencies that are usual.
+    private static readonly double[] Frequencies = [.. Enumerable.Range(0, 256).Select(tenths => tenths / 10.0)];
+
     private readonly double _ofLength;
 
     /// <param name="things">N: things there are.</param>
@@ -28,12 +31,26 @@ internal readonly struct Bm25
     /// <summary>What a thing's length adds to each of its frequencies.</summary>
     internal double Norm(int length) => K1 * (1 - B) + _ofLength * length;
 
+    /// <summary>The same as <see cref="Score"/> of a term that is there once, in a field of weight 1.</summary>
+    internal static double ScoreOfOne(double weight, double norm) => weight * ((K1 + 1) / (1 + norm));
+
+    /// <summary>Longer things get no more than a score from a term that is there once.</summary>
+    internal int LongestAbove(double weight, double score)
+    {
+        var norm = (weight * (K1 + 1) / score) - 1;
+        var length = (norm - (K1 * (1 - B))) / _ofLength;
+        return length < int.MaxValue / 2 ? (int)(length * (1 + 1e-9)) + 1 : int.MaxValue;
+    }
+
+    /// <summary>Of two pairs of a frequency and a norm the one that scores more is that with the higher quotient.</summary>
+    internal static bool IsMore(int tenths, double norm, int otherTenths, double otherNorm) => tenths * otherNorm > otherTenths * norm;
+
     /// <summary>What a term adds to the score.</summary>
     /// <param name="weight">Idf, times how often the term is asked for.</param>
     /// <param name="tenths">Its occurrences by the weights of their fields, in tenths; at least 1.</param>
     internal static double Score(double weight, int tenths, double norm)
     {
-        var frequency = tenths / 10.0;
+        var frequency = (uint)tenths < (uint)Frequencies.Length ? Frequencies[tenths] : tenths / 10.0;
         return weight * (frequency * (K1 + 1) / (frequency + norm));
     }
 }

@@ -19,6 +19,26 @@ internal sealed class PostingCursor
     private int _count;
     private double _bound;
     private int _boundOf;
+    private bool _isPlain;
+    private int _look;                                       // the block that was asked about last, at or behind the present one
+
+    [ThreadStatic]
+    private static Stack<PostingCursor>? _free;
+
+    private PostingCursor()
+    {
+    }
+
+    /// <summary>A cursor of the thread's, to be opened.</summary>
+    internal static PostingCursor Rent() => _free is { Count: > 0 } free ? free.Pop() : new PostingCursor();
+
+    /// <summary>It is used no more.</summary>
+    internal static void Return(PostingCursor cursor)
+    {
+        cursor._made = null;
+        cursor._segment = null!;
+        (_free ??= new Stack<PostingCursor>()).Push(cursor);
+    }
 
     /// <summary>Which part of the query.</summary>
     internal int Clause { get; private set; }
@@ -62,16 +82,29 @@ internal sealed class PostingCursor
         _firstBlock = firstBlock;
         _endBlock = endBlock;
         _boundOf = -1;
-        (_block, Thing) = (-1, End);
+        (_block, _look, Thing) = (-1, 0, End);
     }
 
     /// <summary>To the first thing, for scores of one query.</summary>
     internal void Start(double weight, in Bm25 bm25)
     {
         Weight = weight;
-        MostScore = 0;
-        for (var block = _firstBlock; block < _endBlock; block++)
-            MostScore = Math.Max(MostScore, BoundOf(block, bm25));
+        var (mostTenths, mostNorm) = (0, 1.0);
+        if (_made is not null)
+        {
+            (mostTenths, mostNorm) = (_made.MostTenths, bm25.Norm(_made.LeastLength));
+        }
+        else
+        {
+            foreach (ref readonly var head in _segment.Blocks.AsSpan(_firstBlock.._endBlock))
+            {
+                var norm = bm25.Norm(head.LeastLength);
+                if (Bm25.IsMore(head.MostTenths, norm, mostTenths, mostNorm))
+                    (mostTenths, mostNorm) = (head.MostTenths, norm);
+            }
+        }
+
+        MostScore = Bm25.Score(weight, mostTenths, mostNorm);
         Enter(_firstBlock);
     }
 
@@ -82,6 +115,78 @@ internal sealed class PostingCursor
             (_bound, _boundOf) = (BoundOf(_block, bm25), _block);
         return _bound;
     }
+
+    /// <summary>No thing from the present one up to another gets more from it.</summary>
+    internal double BoundUpTo(int to, in Bm25 bm25)
+    {
+        if (Thing >= to)
+            return 0;
+        var most = BlockBound(bm25);
+        for (var block = _block + 1; block < _endBlock && LastOf(block - 1) < to - 1; block++)
+            most = Math.Max(most, BoundOf(block, bm25));
+        return most;
+    }
+
+    /// <summary>Adds the scores of the things from the present one up to another, and goes there.</summary>
+    /// <param name="scores">Of the things from <paramref name="from"/> on.</param>
+    internal void AddTo(Span<double> scores, int from, int to, ReadOnlySpan<int> lengths, in Bm25 bm25)
+    {
+        while (Thing < to)
+        {
+            var end = _count;
+            if (_things[_count - 1] >= to)
+            {
+                end = _at;
+                while (_things[end] < to)
+                    end++;
+            }
+
+            var things = _things.AsSpan(_at..end);
+            if (_isPlain)
+            {
+                foreach (var thing in things)
+                    scores[thing - from] += Bm25.ScoreOfOne(Weight, bm25.Norm(lengths[thing]));
+            }
+            else
+            {
+                var tenths = _tenths.AsSpan(_at..end);
+                for (var i = 0; i < things.Length; i++)
+                    scores[things[i] - from] += Bm25.Score(Weight, tenths[i], bm25.Norm(lengths[things[i]]));
+            }
+
+            if (end == _count)
+                Enter(_block + 1);
+            else
+                (_at, Thing) = (end, _things[end]);
+        }
+    }
+
+    /// <summary>The rest of the present block, from the present thing on.</summary>
+    internal ReadOnlySpan<int> BlockThings => _things.AsSpan(_at.._count);
+
+    /// <summary>Their frequencies.</summary>
+    internal ReadOnlySpan<int> BlockTenths => _tenths.AsSpan(_at.._count);
+
+    /// <summary>All of them are one.</summary>
+    internal bool IsPlain => _isPlain;
+
+    /// <summary>A thing gets no more from it, whose length is known; things are asked about in order. Reads no block.</summary>
+    internal double BoundAt(int thing, double norm)
+    {
+        if (_made is not null)
+            return Bm25.Score(Weight, _made.MostTenths, norm);
+        var look = Math.Max(_look, _block);
+        while (look < _endBlock && _segment.Blocks[look].Last < thing)
+            look++;
+        _look = look;
+        return look == _endBlock ? 0 : Bm25.Score(Weight, _segment.Blocks[look].MostTenths, norm);
+    }
+
+    /// <summary>What the present thing gets from it.</summary>
+    internal double Score(ReadOnlySpan<int> lengths, in Bm25 bm25) => Bm25.Score(Weight, _tenths[_at], bm25.Norm(lengths[Thing]));
+
+    /// <summary>Behind the present block.</summary>
+    internal void SkipBlock() => Enter(_block + 1);
 
     internal void MoveNext()
     {
@@ -129,7 +234,33 @@ internal sealed class PostingCursor
         Thing = _things[high];
     }
 
+    /// <summary>How often a thing has it, wherever the cursor stands, and it stays there.</summary>
+    internal int TenthsAt(int thing)
+    {
+        var block = BlockOf(thing);
+        if (block == _endBlock)
+            return 0;
+        if (_made is not null)
+            return Array.BinarySearch(_made.Things, thing) is >= 0 and var at ? _made.Tenths[at] : 0;
+        Span<int> things = stackalloc int[TextSegment.BlockMax];
+        Span<int> tenths = stackalloc int[TextSegment.BlockMax];
+        var count = _segment.Decode(block, block == _firstBlock ? -1 : _segment.Blocks[block - 1].Last, things, tenths);
+        return things[..count].BinarySearch(thing) is >= 0 and var found ? tenths[found] : 0;
+    }
+
     private int TenthsOf(int thing)
+    {
+        var low = BlockOf(thing);
+        if (low == _endBlock)
+            return 0;
+        if (low != _block || Thing == End)
+            Enter(low);
+        var found = _things.AsSpan(0, _count).BinarySearch(thing);
+        return found < 0 ? 0 : _tenths[found];
+    }
+
+    // The block that has the thing if any has.
+    private int BlockOf(int thing)
     {
         var low = _firstBlock;
         var high = _endBlock;
@@ -142,12 +273,7 @@ internal sealed class PostingCursor
                 high = middle;
         }
 
-        if (low == _endBlock)
-            return 0;
-        if (low != _block || Thing == End)
-            Enter(low);
-        var found = _things.AsSpan(0, _count).BinarySearch(thing);
-        return found < 0 ? 0 : _tenths[found];
+        return low;
     }
 
     /// <summary>How many of some things have it.</summary>
@@ -200,10 +326,11 @@ internal sealed class PostingCursor
             _count = Math.Min(TextSegment.BlockMax, _made.Things.Length - from);
             _made.Things.AsSpan(from, _count).CopyTo(_things);
             _made.Tenths.AsSpan(from, _count).CopyTo(_tenths);
+            _isPlain = false;
         }
         else
         {
-            _count = _segment.Decode(block, block == _firstBlock ? -1 : _segment.Blocks[block - 1].Last, _things, _tenths);
+            _count = _segment.Decode(block, block == _firstBlock ? -1 : _segment.Blocks[block - 1].Last, _things, _tenths, out _isPlain);
         }
 
         Thing = _things[0];

@@ -155,7 +155,7 @@ internal sealed class TextIndex(RunState run, SearchedThings kind, TextAnalyzer 
     }
 
     // Parts that are not much larger than what comes are read again with it.
-    private static IEnumerable<byte[]> TakeSmall(List<TextPart> parts, List<byte[]> changed)
+    private static SortedSet<byte[]> TakeSmall(List<TextPart> parts, List<byte[]> changed)
     {
         var keys = new SortedSet<byte[]>(changed, ByteArrayComparer.Instance);
         while (parts.Count > 0 && parts.MinBy(part => part.Living)! is var least

@@ -24,8 +24,6 @@ internal sealed class TextIndexes(CommitPath path, ListingRoom room, TextAnalysi
 
     internal bool HasWork => _runs.Values.Any(texts => texts.HasWork);
 
-    internal int Waiting => _runs.Values.Count(texts => texts.HasWork);
-
     /// <summary>The index of a primitive of a run, if there is one that is made under an analysis.</summary>
     internal TextIndex? Find(RunState run, SearchedThings kind, TextAnalyzer analyzer) =>
         _runs.TryGetValue(run.Id, out var texts) && texts.Run == run && analyzer.Settings.Equals(_analyzer.Settings)

@@ -1,5 +1,7 @@
+using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Cairn.Text;
 
@@ -81,10 +83,34 @@ internal sealed class TextSegment
         return -1;
     }
 
+    // Four at a time: each gap with those before it, in two steps.
+    private static void AddUp(ReadOnlySpan<byte> gaps, int before, Span<int> things)
+    {
+        var last = Vector128.Create(before);
+        var i = 0;
+        for (; i + 4 <= gaps.Length; i += 4)
+        {
+            var four = Vector128.CreateScalar(BinaryPrimitives.ReadUInt32LittleEndian(gaps[i..])).AsByte();
+            var sums = Vector128.WidenLower(Vector128.WidenLower(four)).AsInt32() + Vector128<int>.One;
+            sums += Vector128.Shuffle(sums, Vector128.Create(4, 0, 1, 2));   // 4 is none of the lanes: zero
+            sums += Vector128.Shuffle(sums, Vector128.Create(4, 4, 0, 1));
+            sums += last;
+            sums.CopyTo(things[i..]);
+            last = Vector128.Shuffle(sums, Vector128.Create(3, 3, 3, 3));
+        }
+
+        for (var thing = i == 0 ? before : things[i - 1]; i < gaps.Length; i++)
+            things[i] = thing += gaps[i] + 1;
+    }
+
     /// <summary>Reads a block of a term.</summary>
     /// <param name="before">The last thing of the block before it; -1 = it is the first.</param>
     /// <returns>How many things it has.</returns>
-    internal int Decode(int block, int before, Span<int> things, Span<int> tenths)
+    internal int Decode(int block, int before, Span<int> things, Span<int> tenths) => Decode(block, before, things, tenths, out _);
+
+    /// <inheritdoc cref="Decode(int, int, Span{int}, Span{int})"/>
+    /// <param name="isPlain">All frequencies are one.</param>
+    internal int Decode(int block, int before, Span<int> things, Span<int> tenths, out bool isPlain)
     {
         ref readonly var head = ref Blocks[block];
         int count = head.Count;
@@ -96,8 +122,7 @@ internal sealed class TextSegment
         switch (widths & 0x0F)
         {
             case 1:
-                for (var i = 0; i < things.Length; i++)
-                    things[i] = thing += gaps[i] + 1;
+                AddUp(gaps, thing, things);
                 break;
             case 2:
                 var shorts = MemoryMarshal.Cast<byte, ushort>(gaps);
@@ -112,6 +137,7 @@ internal sealed class TextSegment
         }
 
         at += gaps.Length;
+        isPlain = widths >> 4 == 0;
         tenths = tenths[..count];
         var frequencies = Data.AsSpan(at, count * (widths >> 4));
         switch (widths >> 4)

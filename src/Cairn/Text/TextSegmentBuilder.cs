@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-using System.Numerics;
 using System.Runtime.InteropServices;
 using Cairn.Primitives;
 
@@ -104,8 +102,8 @@ internal sealed class TextSegmentBuilder(TextAnalyzer analyzer)
             FirstBlocks = firstBlocks,
             Holders = holders,
             Blocks = [.. postings.Blocks],
-            Data = [.. postings.Data],
-            Places = [.. postings.Places],
+            Data = postings.Data.ToArray(),
+            Places = postings.Places.ToArray(),
             TotalLength = _totalLength,
         };
     }
@@ -121,9 +119,9 @@ internal sealed class TextSegmentBuilder(TextAnalyzer analyzer)
 
         internal List<PostingBlock> Blocks { get; } = [];
 
-        internal List<byte> Data { get; } = [];
+        internal ByteList Data { get; } = new();
 
-        internal List<byte> Places { get; } = [];
+        internal ByteList Places { get; } = new();
 
         /// <returns>Things.</returns>
         internal int Write(ReadOnlySpan<(int Thing, long Place)> words)
@@ -151,11 +149,11 @@ internal sealed class TextSegmentBuilder(TextAnalyzer analyzer)
             _things[_count] = words[0].Thing;
             var tenths = 0;
             var before = 0L;
-            WriteVarint((ulong)words.Length);
+            Places.AddVarint((ulong)words.Length);
             foreach (var (_, place) in words)
             {
                 tenths += (place & 1) == 0 ? TextFields.WeightOne : TextFields.WeightOf(TextField.Key);
-                WriteVarint((ulong)((((place >> 1) - before) << 1) | (place & 1)));
+                Places.AddVarint((ulong)((((place >> 1) - before) << 1) | (place & 1)));
                 before = place >> 1;
             }
 
@@ -191,34 +189,47 @@ internal sealed class TextSegmentBuilder(TextAnalyzer analyzer)
             before = _before;
             foreach (var thing in things)
             {
-                WriteNumber(thing - before - 1, gapWidth);
+                Data.AddNumber(thing - before - 1, gapWidth);
                 before = thing;
             }
 
             foreach (var one in tenths)
-                WriteNumber(one, tenthsWidth);
+                Data.AddNumber(one, tenthsWidth);
             _before = things[^1];
             _count = 0;
             _places = Places.Count;
         }
 
         private static int WidthOf(int number) => number <= byte.MaxValue ? 1 : number <= ushort.MaxValue ? 2 : 4;
+    }
 
-        private void WriteNumber(int number, int width)
+    /// <summary>Bytes one behind the other.</summary>
+    private sealed class ByteList
+    {
+        private byte[] _bytes = new byte[4_096];
+
+        internal int Count { get; private set; }
+
+        internal byte[] ToArray() => _bytes[..Count];
+
+        internal void Add(byte one)
         {
-            Span<byte> bytes = stackalloc byte[sizeof(int)];
-            BinaryPrimitives.WriteInt32LittleEndian(bytes, number);
-            Data.AddRange(bytes[..width]);
+            if (Count == _bytes.Length)
+                Array.Resize(ref _bytes, 2 * Count);
+            _bytes[Count++] = one;
         }
 
-        private void WriteVarint(ulong number)
+        internal void AddNumber(int number, int width)
         {
-            Span<byte> bytes = stackalloc byte[10];
-            var length = 0;
+            for (; width > 0; width--, number >>>= 8)
+                Add((byte)number);
+        }
+
+        internal void AddVarint(ulong number)
+        {
             for (; number >= 0x80; number >>= 7)
-                bytes[length++] = (byte)(number | 0x80);
-            bytes[length++] = (byte)number;
-            Places.AddRange(bytes[..length]);
+                Add((byte)(number | 0x80));
+            Add((byte)number);
         }
     }
 }

@@ -129,7 +129,7 @@ public class TextSegmentTests
 
     private static PostingCursor? Open(TextSegment segment, QueryClause clause, int number)
     {
-        var cursor = new PostingCursor();
+        var cursor = PostingCursor.Rent();
         if (clause.Kind == ClauseKind.Prefix)
         {
             var made = MadePostings.OfPrefix(segment, clause.Terms[0]);
