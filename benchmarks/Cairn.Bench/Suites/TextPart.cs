@@ -5,7 +5,6 @@ using Cairn.Bench.Bare;
 using Cairn.Bench.Harness;
 using Cairn.Bench.Peers;
 using Cairn.Primitives;
-using Cairn.Store;
 using Cairn.Text;
 
 namespace Cairn.Bench.Suites;

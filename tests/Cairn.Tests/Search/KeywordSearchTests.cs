@@ -35,7 +35,7 @@ public class KeywordSearchTests
         Assert.Equal("events/#0", Found(run, "lookup"));
         Assert.Equal("state/budget", Found(run, "budget"));
         Assert.Equal("state/budget", Found(run, "euros"));
-        Assert.Equal(1, run.Traces.Search("ponder").Hits.Count);
+        Assert.Single(run.Traces.Search("ponder").Hits);
         Assert.Equal(1, run.Traces.Search("gossip").Hits.Count);             // in the metadata
         Assert.Equal("", Found(run, "nowhere"));
     }
@@ -408,8 +408,8 @@ public class KeywordSearchTests
             var found = tx.Search("refund", new() { HasValues = true });
             Assert.Equal(["json/own", "json/plan", "kv/own", "state/cell"],
                 found.Hits.Where(hit => hit.Item.Primitive is not ("traces" or "events")).Select(Address).Order(StringComparer.Ordinal));
-            Assert.Equal(1, tx.Events.Search("refund").Hits.Count);
-            Assert.Equal(1, tx.Traces.Search("refund").Hits.Count);
+            Assert.Single(tx.Events.Search("refund").Hits);
+            Assert.Single(tx.Traces.Search("refund").Hits);
             Assert.Equal(Sequence.None, found.Hits.First(hit => hit.Item.Key == "own").Version);
             Assert.Equal("kv/gone", Found(run, "refund"));
         }

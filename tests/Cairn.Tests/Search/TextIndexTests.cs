@@ -33,7 +33,7 @@ public class TextIndexTests
         var leg = run.Search("refund", budget).Statistics.Legs[0];
         Assert.Equal((SearchSource.Index, TextIndexes.ThingsToAsk - 1L, 1L), (leg.Source, leg.Things, leg.ThingsRead));
         Assert.Equal(status.Watermark, leg.Watermark);
-        Assert.Equal(1, run.Search("payout", budget).Hits.Count);
+        Assert.Single(run.Search("payout", budget).Hits);
         Assert.Equal(SearchSource.Tail, run.Search("payout", new() { IsExplained = true }).Hits[0].Reason!.Keyword.Source);
 
         // Another analysis is another index, and there is none.
@@ -82,10 +82,10 @@ public class TextIndexTests
         {
         }
 
-        Assert.Equal(1, before.Kv.Search("refund").Hits.Count);
+        Assert.Single(before.Kv.Search("refund").Hits);
         Assert.Equal(SearchSource.Index, before.Kv.Search("refund").Statistics.Legs[0].Source);
         Assert.Empty(before.Kv.Search("payout").Hits);
-        Assert.Equal(1, run.Kv.Search("payout").Hits.Count);
+        Assert.Single(run.Kv.Search("payout").Hits);
         Assert.Empty(run.Kv.Search("refund").Hits);
     }
 
