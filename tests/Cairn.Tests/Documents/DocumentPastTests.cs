@@ -1,3 +1,4 @@
+#pragma warning disable xUnit1051 // what is written here is small
 using Cairn.Tests.Content;
 using Cairn.Tests.Primitives;
 using Xunit;

@@ -1,3 +1,4 @@
+#pragma warning disable CA1862, CA1865, CA1866 // expressions as people write them
 using System.Linq.Expressions;
 using System.Text.Json.Serialization;
 using Xunit;

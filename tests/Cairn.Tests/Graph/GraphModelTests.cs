@@ -1,4 +1,3 @@
-using Cairn.Codec;
 using Cairn.Primitives;
 using Cairn.Storage;
 using Cairn.Store;

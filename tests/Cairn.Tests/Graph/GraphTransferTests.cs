@@ -1,5 +1,4 @@
 #pragma warning disable xUnit1051 // what is carried here is small
-using Cairn.Log;
 using Cairn.Storage;
 using Cairn.Tests.Transactions;
 using Cairn.Tests.Transfer;
