@@ -61,8 +61,9 @@ internal static class CairnCli
         Command[] groups =
         [
             DemoVerbs.Demo(), DemoVerbs.Child(), StorageDemoVerbs.Child(),
-            RunVerbs.Group(), KvVerbs.Group(), JsonVerbs.Group(), EventVerbs.Group(), StateVerbs.Group(), TraceVerbs.Group(),
-            GraphVerbs.Group(), IndexVerbs.Group(), QueryVerbs.Query(), QueryVerbs.Explain(), SearchVerbs.Search(), ImportVerbs.Group(),
+            RunVerbs.Group(), KvVerbs.Group(), JsonVerbs.Group(), VectorVerbs.Group(), EventVerbs.Group(), StateVerbs.Group(),
+            TraceVerbs.Group(), GraphVerbs.Group(), IndexVerbs.Group(), QueryVerbs.Query(), QueryVerbs.Explain(), SearchVerbs.Search(),
+            ImportVerbs.Group(),
             DatabaseVerbs.Stat(), DatabaseVerbs.Verify(), DatabaseVerbs.Doctor(), DatabaseVerbs.Sync(), DatabaseVerbs.Checkpoint(),
             DatabaseVerbs.Compact(), DatabaseVerbs.Rebuild(),
             DatabaseVerbs.Metrics(), LogVerbs.Blame(), LogVerbs.Group(),

@@ -55,6 +55,8 @@ internal sealed class Call(Verb verb, ParseResult parsed, Streams streams) : IDi
 
     internal Json Json => Once?.Transaction.Json ?? Run.Json;
 
+    internal VectorCollections Vectors => Once?.Transaction.Vectors ?? Run.Vectors;
+
     internal Traces Traces => Once?.Transaction.Traces ?? Run.Traces;
 
     internal ConceptGraph Graph => Once?.Transaction.Graph ?? Run.Graph;

@@ -11,15 +11,16 @@ public sealed record ChangeFilter
     /// named. A run that does not exist gives nothing.</summary>
     public IReadOnlyCollection<RunId>? Runs { get; init; }
 
-    /// <summary>Only of these primitives: <c>kv</c>, <c>json</c>, <c>events</c>, <c>state</c>, <c>traces</c>, <c>runs</c>,
-    /// <c>idempotency</c>; null = of all. Also <c>subscriptions</c> and <c>triggers</c>, which are given only when named.</summary>
+    /// <summary>Only of these primitives: <c>kv</c>, <c>json</c>, <c>vectors</c>, <c>events</c>, <c>state</c>, <c>traces</c>,
+    /// <c>runs</c>, <c>idempotency</c>; null = of all. Also <c>subscriptions</c> and <c>triggers</c>, which are given only when
+    /// named.</summary>
     public IReadOnlyCollection<string>? Primitives { get; init; }
 
-    /// <summary>Only of these collections. Refused until there are primitives with collections.</summary>
+    /// <summary>Only of these collections of vectors, at most <see cref="Limits.ManyItemsMax"/>; null = no condition.</summary>
     public IReadOnlyCollection<string>? Collections { get; init; }
 
-    /// <summary>Only key-values, state cells and documents whose key or id begins with this, at most <see cref="Limits.KeyBytesMax"/> bytes
-    /// of UTF-8; null = no condition.</summary>
+    /// <summary>Only key-values, state cells, documents and vectors whose key or id begins with this, at most
+    /// <see cref="Limits.KeyBytesMax"/> bytes of UTF-8; null = no condition.</summary>
     public string? KeyPrefix { get; init; }
 
     /// <summary>Only events of these types and traces of these kinds (<c>tool_call</c>, <c>decision</c>, <c>query</c>, <c>thought</c>,

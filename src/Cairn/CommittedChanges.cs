@@ -36,8 +36,8 @@ public sealed record Change
     /// <summary>The run that it changed.</summary>
     public required RunId Run { get; init; }
 
-    /// <summary><c>kv</c>, <c>json</c>, <c>events</c>, <c>state</c>, <c>traces</c>, <c>runs</c>; of the engine's bookkeeping
-    /// <c>idempotency</c>, <c>subscriptions</c>, <c>triggers</c>.</summary>
+    /// <summary><c>kv</c>, <c>json</c>, <c>vectors</c>, <c>events</c>, <c>state</c>, <c>traces</c>, <c>runs</c>; of the engine's
+    /// bookkeeping <c>idempotency</c>, <c>subscriptions</c>, <c>triggers</c>.</summary>
     public required string Primitive { get; init; }
 
     /// <summary>Primitive and operation, such as <c>kv.put</c> or <c>event.append</c>.</summary>
@@ -47,12 +47,16 @@ public sealed record Change
     /// event, the id of a trace or run.</summary>
     public required string Key { get; init; }
 
-    /// <summary>Names the thing in its run.</summary>
-    public ItemAddress Item => new(Primitive, Key);
+    /// <summary>The collection of vectors that the operation is on; null for other primitives. <see cref="Key"/> is the vector's then, and
+    /// empty when the collection itself was made or deleted.</summary>
+    public string? Collection { get; init; }
 
-    /// <summary>The stable address: <c>cairn://run/primitive/collection/key</c>, percent-encoded; no primitive has collections
-    /// yet.</summary>
-    public string Address => $"cairn://{Run}/{Primitive}//{Uri.EscapeDataString(Key)}";
+    /// <summary>Names the thing in its run.</summary>
+    public ItemAddress Item => Collection is null ? new(Primitive, Key)
+        : Key.Length == 0 ? ItemAddress.OfCollection(Collection) : ItemAddress.OfVector(Collection, Key);
+
+    /// <summary>The stable address: <c>cairn://run/primitive/collection/key</c>, percent-encoded; vectors alone have collections.</summary>
+    public string Address => $"cairn://{Run}/{Primitive}/{Uri.EscapeDataString(Collection ?? "")}/{Uri.EscapeDataString(Key)}";
 
     /// <summary>The version that it wrote: the sequence of its commit.</summary>
     public required Sequence Version { get; init; }
@@ -80,9 +84,9 @@ public sealed record Change
     /// <summary>When what it wrote expires; null for never.</summary>
     public DateTimeOffset? Expiry { get; init; }
 
-    /// <summary>The value after it: of a key, a cell, the payload of an event, a trace, what a run's record was changed by. Of a
-    /// document, what stands at <see cref="Path"/> when the operation alone tells it: created, put, set, incremented,
-    /// deleted.</summary>
+    /// <summary>The value after it: of a key, a cell, the payload of an event, a trace, what a run's record was changed by; of a
+    /// vector embedding and metadata, or the metadata that was set, of a collection that is made its definition. Of a document, what stands
+    /// at <see cref="Path"/> when the operation alone tells it: created, put, set, incremented, deleted.</summary>
     public ChangedValue After { get; init; }
 
     /// <summary>The value of a key or cell before the commit.</summary>

@@ -83,7 +83,7 @@ public sealed record CommittedTransaction
         {
             Address = new ItemAddress(set.Name, set.Describe(operation, run)),
             Path = PathIn(operation, out var given),
-            Value = given ?? ValueIn(code, body),
+            Value = given ?? (VectorBody.IsVector(operation.Code) ? Vectors.VectorValues.Said(operation, out _) : ValueIn(code, body)),
         };
     }
 

@@ -3,6 +3,7 @@
 //      {"line":"head", ...}                              format, database, sequence, time
 //      {"line":"run", ...}                               identity, name, parent, fork point, created, tags, metadata
 //      {"line":"kv"|"json"|"state"|"event"|"trace"|"concept"|"association"|"consumer"}  of that run, each with "run"
+//      {"line":"collection"}, {"line":"vector"}          a collection of vectors, then what it holds, with the stored bytes
 //      {"line":"events_from"}                            before the events, when those before them were trimmed
 //      {"line":"run_end", ...}                           status, completed, error, result; only of a run that is not active
 //      ... the next run
@@ -18,8 +19,10 @@ using System.Security.Cryptography;
 using System.Text;
 using Cairn.Codec;
 using Cairn.Primitives;
+using Cairn.Replay;
 using Cairn.Store;
 using Cairn.Transactions;
+using Cairn.Vectors;
 
 namespace Cairn;
 
@@ -119,6 +122,7 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
             ("cause", _causes.At(run.Born))));
         WriteValues(run, views);
         WriteDocuments(run, views);
+        WriteVectors(run);
         WriteCells(run, views);
         WriteEvents(run, views);
         foreach (var trace in TracesOf(views))
@@ -213,6 +217,46 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
         }
         while (cursor is not null);
     }
+
+    // As they are stored, so that an import has the same bits.
+    private void WriteVectors(RunState run)
+    {
+        var vectors = new StoredVectors(run.Store, cut.Sequence, cut.Time);
+        foreach (var name in vectors.Names())
+        {
+            var configuration = vectors.Configuration(name, out var version)!;
+            WriteLine(Fields.Write(
+                ("line", "collection"),
+                ("run", run.Id.ToString()),
+                ("name", Utf8.GetTrustedString(name)),
+                ("definition", version!.Value),
+                ("next", (long)vectors.NextId(name)),
+                ("version", (long)version.Version.Value),
+                ("cause", _causes.At(version.Version.Value))));
+            for (var from = VectorKeys.Begin(StoreKeys.VectorHead, name); from.Length > 0;)
+            {
+                foreach (var head in vectors.Heads(name, ref from))
+                {
+                    if (vectors.Read(head, configuration) is { } vector)
+                        WriteLine(LineOf(run, head, vector));
+                }
+            }
+        }
+    }
+
+    private Value LineOf(RunState run, byte[] head, VectorSide vector) => Fields.Write(
+        ("line", "vector"),
+        ("run", run.Id.ToString()),
+        ("collection", Utf8.GetTrustedString(VectorKeys.NameIn(head))),
+        ("key", Utf8.GetTrustedString(VectorKeys.KeyIn(head))),
+        ("id", Mutant.Is("vector-export-forgets-ids") ? default(Value?) : (long)vector.Id),
+        ("element", vector.Element.ToString()),
+        ("embedding", Value.Bytes(vector.Embedding)),
+        ("metadata", VectorValues.Metadata(vector.Metadata)),
+        ("version", (long)vector.Sequence),
+        ("time_us", vector.Time),
+        ("expiry_us", vector.Expiry == 0 ? default(Value?) : vector.Expiry),
+        ("cause", _causes.At(vector.Sequence)));
 
     // With the counters of what was deleted: a cell of that name goes on from there.
     private void WriteCells(RunState run, SnapshotViews views)
@@ -453,7 +497,7 @@ internal sealed class Exporter(Engine engine, Cut cut, Stream target, ExportOpti
             {
                 "run" or "version" or "created_us" or "fork_sequence" or "cause" => false,
                 "name" => kind != "run",
-                "time_us" => kind is not ("kv" or "json" or "state"),
+                "time_us" => kind is not ("kv" or "json" or "state" or "vector"),
                 _ => true,
             })).Encode());
         }

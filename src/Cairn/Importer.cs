@@ -21,6 +21,7 @@ using Cairn.Primitives;
 using Cairn.Replay;
 using Cairn.Store;
 using Cairn.Transactions;
+using Cairn.Vectors;
 
 namespace Cairn;
 
@@ -186,6 +187,8 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         {
             "kv" => Put(line, run),
             "json" => Create(line, run),
+            "collection" => MakeCollection(line, run),
+            "vector" => Upsert(line, run),
             "state" => Set(line, run),
             "events_from" => BeginEvents(line, run),
             "event" => Append(line, run),
@@ -390,6 +393,91 @@ internal sealed class Importer(CairnDatabase database, Stream source, IProgress<
         var body = DocumentOperations.Add(
             Open(run), OperationCode.JsonCreate, storeKey[1..], DocumentBody.Length(OperationCode.JsonCreate, 0, length), expiry);
         ValueCodec.Encode(value, DocumentBody.Write(body, OperationCode.JsonCreate, default));
+        return true;
+    }
+
+    // In a commit of its own: its vectors look at it.
+    private bool MakeCollection(Line line, RunState run)
+    {
+        Commit();
+        var name = line.Text("name");
+        var told = line.Need("definition");
+        VectorDefinition? definition = null;
+        if (!Fields.TryRead(told, out var fields) || (definition = DefinitionOf(fields)) is null)
+            throw new CairnException(ErrorCode.InvalidArgument, "'definition' is none of a collection of vectors.");
+        var configuration = VectorConfiguration.Of(definition, _engine.Limits);
+        Span<byte> buffer = stackalloc byte[VectorKeys.BytesMax];
+        KeyRules.EncodeName(name, buffer[1..], out var length);
+        var encoded = buffer.Slice(1, length).ToArray();
+        var vectors = new Replay.StoredVectors(run.Store, ulong.MaxValue, _engine.Path.ReadTime());
+        if (vectors.Configuration(encoded, out _) is { } there)
+            return Differs(configuration.AsSpan().SequenceEqual(there), "collection");
+        _expected.Add(new Expectation(
+            run, VectorKeys.Collection(buffer, encoded).ToArray(), ExpectationKind.Version, 0));
+        var body = VectorBody.Create(configuration, (ulong)Math.Max(1, line.Number("next")));
+        body.CopyTo(VectorOperations.Add(Open(run), OperationCode.VectorCreate, encoded, body.Length, 0));
+        _linesInBatch++;
+        Commit();
+        _present--;                                          // counted by the commit as written
+        return false;
+    }
+
+    private static VectorDefinition? DefinitionOf(in Fields fields) => fields.TryNumber("dimension", out var dimension)
+        && fields.TryText("metric", out var metric) && Enum.TryParse<VectorMetric>(metric, out var asMetric)
+        && fields.TryText("element", out var element) && Enum.TryParse<VectorElement>(element, out var asElement)
+        && fields.TryText("index", out var index) && Enum.TryParse<VectorIndexKind>(index, out var asIndex)
+        && fields.TryText("model", out var model)
+        ? new VectorDefinition
+        {
+            Dimension = (int)Math.Clamp(dimension ?? 0, 0, int.MaxValue), Metric = asMetric, Element = asElement, Index = asIndex,
+            Model = model,
+        }
+        : null;
+
+    private bool Upsert(Line line, RunState run)
+    {
+        var (name, key) = (line.Text("collection"), line.Text("key"));
+        var id = line.NumberOrNull("id") ?? 0;
+        var metadata = line.Any("metadata");
+        if (metadata is { } given)
+        {
+            RunRules.CheckMetadata(given, _engine.Limits);
+            given.Measure.Check(_engine.Limits, FloatRule.Finite);
+        }
+
+        var expiry = line.NumberOrNull("expiry_us") ?? 0;
+        if (!Enum.TryParse<VectorElement>(line.Text("element"), out var element))
+            throw new CairnException(ErrorCode.InvalidArgument, "'element' is none.");
+        var vectors = new Replay.StoredVectors(run.Store, ulong.MaxValue, _engine.Path.ReadTime());
+        var collection = VectorCollectionsView.EncodedName(name);
+        if (vectors.Configuration(collection, out _) is not { } bytes || VectorConfiguration.Read(bytes).Element != element)
+            throw new CairnException(ErrorCode.InvalidArgument, $"the collection '{name}' of this element is not there.");
+        var configuration = VectorConfiguration.Read(bytes);
+        var embedding = line.Bytes("embedding", configuration.EmbeddingBytes);
+        if (!StoredForm.IsFinite(element, embedding)
+            || (configuration.Metric == VectorMetric.Cosine && StoredForm.IsZero(element, embedding)))
+            throw new CairnException(ErrorCode.InvalidArgument, "'embedding' is no vector of its collection.");
+        Span<byte> buffer = stackalloc byte[Limits.KeyBytesMax];
+        KeyRules.EncodeKey(key, buffer, out var length);
+        var head = VectorKeys.Head(new byte[VectorKeys.BytesMax], collection, buffer[..length]).ToArray();
+        if (vectors.Read(head, bytes) is { } there)
+        {
+            return Differs(
+                there.Expiry == expiry && embedding.SequenceEqual(there.Embedding) && (id == 0 || there.Id == (ulong)id)
+                && VectorValues.Metadata(there.Metadata) == metadata,
+                "vector");
+        }
+
+        if (IsOver(expiry))
+            return false;
+        Expect(run, head);
+        var metadataBytes = metadata?.Encode() ?? [];
+        var body = VectorOperations.Add(
+            Open(run), OperationCode.VectorUpsert, buffer[..length],
+            VectorBody.UpsertBytes(collection.Length, embedding.Length, metadataBytes.Length), expiry);
+        var rest = VectorBody.WriteUpsert(body, collection, element, configuration.Dimension, (ulong)id);
+        embedding.CopyTo(rest);
+        metadataBytes.CopyTo(rest[embedding.Length..]);
         return true;
     }
 

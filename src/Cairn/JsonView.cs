@@ -404,24 +404,7 @@ public class JsonView
         var header = KeyRules.EncodeBehind(StoreKeys.JsonHeader, id, isWrite: false, key).ToArray();
         owned = header[1..];
         Scope.NotePoint(header);
-        var live = Engine.Catalogue.Find(Scope.Run.Id) ?? Scope.Run;
-        VisibleNumbers(live);                                // what can be asked for is visible, and then pinned
-        var pin = Scope.IsLive ? new PinHold(Engine.Pins, Engine.Pins.Take(Scope.Run.Visible, Scope.Run.Store.RunTag)) : null;
-        var numbers = VisibleNumbers(live);
-        var now = Scope.IsLive ? Scope.Path.ReadTime() : Scope.Time;
-        var past = Scope.Snapshot(Scope.Path, Scope.Run, pin?.Sequence ?? Scope.Sequence, time == long.MaxValue ? now : time);
-        return new DiffEnd(past, new Lifecycle(Engine, past).Info, live, numbers, pin);
-    }
-
-    // What is visible is written: from there records can be walked back.
-    private RunNumbers VisibleNumbers(RunState live)
-    {
-        RunNumbers numbers;
-        lock (live.CommitLock)
-            numbers = live.Numbers;
-        if (Engine.Path.Log.Device is not null)              // in memory, what is applied is shown by who applied it
-            Engine.Path.Log.WaitVisible(numbers.LastSequence);
-        return numbers;
+        return PastEnds.Of(Engine, Scope, time);
     }
 
     private ReplaySource SourceOf(DiffEnd past) =>

@@ -200,9 +200,11 @@ public sealed partial class Run
 
     private byte[] StoreKeyOf(ItemAddress address)
     {
-        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        Span<byte> buffer = stackalloc byte[VectorKeys.BytesMax];
         switch (address.Primitive)
         {
+            case "vectors":
+                return VectorKeyOf(address.Key);
             case "kv":
                 return KvView.StoreKey(address.Key, buffer).ToArray();
             case "json":
@@ -226,8 +228,20 @@ public sealed partial class Run
             default:
                 throw new CairnException(
                     ErrorCode.InvalidArgument,
-                    $"'{address}' names nothing in run {Id}. Write kv/KEY, json/ID, state/NAME, events/#NUMBER, traces/ID, graph/ID, "
-                    + $"associations/[SOURCE,TYPE,TARGET] or runs/{Id}.");
+                    $"'{address}' names nothing in run {Id}. Write kv/KEY, json/ID, vectors/COLLECTION/KEY, state/NAME, events/#NUMBER, "
+                    + $"traces/ID, graph/ID, associations/[SOURCE,TYPE,TARGET] or runs/{Id}.");
         }
+    }
+
+    private static byte[] VectorKeyOf(string text)
+    {
+        var slash = text.IndexOf('/', StringComparison.Ordinal);
+        var name = VectorCollectionsView.EncodedName(slash < 0 ? text : text[..slash]);
+        Span<byte> buffer = stackalloc byte[VectorKeys.BytesMax];
+        if (slash < 0)
+            return VectorKeys.Collection(buffer, name).ToArray();
+        Span<byte> key = stackalloc byte[Limits.KeyBytesMax];
+        KeyRules.EncodeKeyForRead(text[(slash + 1)..], key, out var length);
+        return VectorKeys.Head(buffer, name, key[..length]).ToArray();
     }
 }

@@ -65,10 +65,10 @@ public sealed class RunDiff : IDisposable
     }
 
     /// <summary>What differs, one thing after another: the run's own record (<c>runs/status</c>, <c>runs/tags</c>, <c>runs/metadata</c>,
-    /// <c>runs/error</c>, <c>runs/result</c>), key-values and state cells by key, documents by place, events by number behind
-    /// those in common, traces as their tree goes, concepts by field, associations by their ends and type. Read as it is
-    /// enumerated.</summary>
-    /// <param name="primitives">Some of <c>runs</c>, <c>kv</c>, <c>state</c>, <c>json</c>, <c>events</c>, <c>traces</c>,
+    /// <c>runs/error</c>, <c>runs/result</c>), key-values and state cells by key, documents by place, vectors by embedding
+    /// and metadata, events by number behind those in common, traces as their tree goes, concepts by field, associations by
+    /// their ends and type. Read as it is enumerated.</summary>
+    /// <param name="primitives">Some of <c>runs</c>, <c>kv</c>, <c>state</c>, <c>json</c>, <c>vectors</c>, <c>events</c>, <c>traces</c>,
     /// <c>graph</c> (concepts), <c>associations</c>; none = all.</param>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: another name.</exception>
     /// <exception cref="CorruptionException">Something on the way is damaged.</exception>
@@ -111,6 +111,7 @@ public sealed class RunDiff : IDisposable
         "kv" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.Kv, _common, _touched.Value),
         "state" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.State, _common, _touched.Value),
         "json" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.Json, _common, _touched.Value),
+        "vectors" => VectorDifferences.Of(_a, _b, _common, _touched.Value),
         "graph" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.Concept, _common, _touched.Value),
         "associations" => KeyedDifferences.Of(_a, _b, Store.StoreKeys.Association, _common, _touched.Value),
         "events" => EventDifferences.Of(_a, _b, _commonEvents.Value, _touched.Value, _options),
@@ -194,7 +195,7 @@ public sealed record DiffOptions
     public const int ItemsShown = 1_000;
 
     internal static IReadOnlyList<string> Primitives { get; } =
-        ["runs", "kv", "state", "json", "events", "traces", "graph", "associations"];
+        ["runs", "kv", "state", "json", "vectors", "events", "traces", "graph", "associations"];
 
     internal static DiffOptions Default { get; } = new();
 
@@ -244,7 +245,8 @@ public sealed record DiffItem(ItemAddress Address, DiffKind Kind)
     public ItemAddress? OtherAddress { get; init; }
 
     /// <summary>Of a document that both have, the place that differs, as an operation of a patch from A to B would find it: behind those
-    /// before it; of a concept that both have, the field. Null of other things, and of what only one side has.</summary>
+    /// before it; of a vector that both have, <c>$.embedding</c> or <c>$.metadata</c>; of a concept that both have, the field. Null of
+    /// other things, and of what only one side has.</summary>
     public DocumentPath? Part { get; init; }
 
     /// <summary>Of a trace, where it hangs in the tree: its place among its siblings, from the root on; empty for other things.</summary>
@@ -252,7 +254,8 @@ public sealed record DiffItem(ItemAddress Address, DiffKind Kind)
 }
 
 /// <summary>A thing as one side has it.</summary>
-/// <param name="Value">Of a key-value or a state cell its value, of a document the part, of an event its payload, of a trace all its
+/// <param name="Value">Of a key-value or a state cell its value, of a document the part, of a vector an Object of embedding
+/// and metadata or the part, of a collection its definition, of an event its payload, of a trace all its
 /// content as an object, of the run's record a field; Null of an event or a trace whose content was redacted.</param>
 /// <param name="Version">Sequence of the commit that wrote it; of a part of a document the document's version.</param>
 /// <param name="Time">Commit time of it; of an event or a trace its own time.</param>

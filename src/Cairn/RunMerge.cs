@@ -54,8 +54,8 @@ public sealed record MergeOptions
 
     /// <summary>Told at each step and about every thousand things that were looked at; called on the calling thread, inside the
     /// transaction, so keep it short, and it must not use the database. The steps: <c>records</c> of the source that are read, <c>base</c>,
-    /// then <c>kv</c>, <c>state</c>, <c>json</c>, <c>events</c> and <c>traces</c>, which count on, and <c>commit</c>. They begin again when
-    /// another commit came between. Its exceptions end the merge and pass through. Null = nobody.</summary>
+    /// then <c>kv</c>, <c>state</c>, <c>json</c>, <c>vectors</c>, <c>events</c> and <c>traces</c>, which count on, and <c>commit</c>. They
+    /// begin again when another commit came between. Its exceptions end the merge and pass through. Null = nobody.</summary>
     public IProgress<TransferProgress>? Progress { get; init; }
 }
 
@@ -158,8 +158,8 @@ public sealed class MergeResult
     /// <summary>Nothing was to be written.</summary>
     public bool IsDryRun { get; internal init; }
 
-    /// <summary>By primitive: <c>kv</c>, <c>state</c>, <c>json</c> (documents; conflicts are places of them), <c>events</c>,
-    /// <c>traces</c>.</summary>
+    /// <summary>By primitive: <c>kv</c>, <c>state</c>, <c>json</c> (documents; conflicts are places of them),
+    /// <c>vectors</c>, <c>events</c>, <c>traces</c>.</summary>
     public required IReadOnlyDictionary<string, MergeCounts> Counts { get; init; }
 
     /// <summary>The first of the conflicts, decided or not; at most <see cref="MergeOptions.ConflictsMax"/>.</summary>

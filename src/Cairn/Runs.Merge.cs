@@ -229,6 +229,8 @@ internal sealed class RunMerge : IDisposable
         plan.Keyed(StoreKeys.State, keys.Of(StoreKeys.State));
         _progress.GoOn("json");
         MergeDocuments.Merge(plan, keys.Of(StoreKeys.Json));
+        _progress.GoOn("vectors");
+        MergeVectors.Merge(plan, keys.Of(StoreKeys.VectorCollection), keys.Of(StoreKeys.VectorHead));
         _progress.GoOn("events");
         var events = new MergeEvents(
             plan, _at, _sourceLine, _targetLine, () => InputListing.NextOrdinal(new EventsView(_engine, scope)), _engine.Random);
@@ -315,8 +317,8 @@ internal sealed class RunMerge : IDisposable
         IsDryRun = _options.IsDryRun,
         Counts = plan?.Counts ?? new Dictionary<string, MergeCounts>
         {
-            ["kv"] = default, ["state"] = default, ["json"] = default, ["events"] = default, ["traces"] = default,
-            [ItemAddress.GraphPrimitive] = default, [ItemAddress.AssociationsPrimitive] = default,
+            ["kv"] = default, ["state"] = default, ["json"] = default, ["vectors"] = default, ["events"] = default,
+            ["traces"] = default, [ItemAddress.GraphPrimitive] = default, [ItemAddress.AssociationsPrimitive] = default,
         },
         Conflicts = plan?.Conflicts ?? [],
         OpenConflicts = plan?.Open ?? 0,

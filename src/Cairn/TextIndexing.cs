@@ -37,7 +37,8 @@ public sealed class RunTextIndex
 
     /// <summary>Asks for indexes, and for those that there are to catch up with what is visible. Returns at once; the work is done in the
     /// background.</summary>
-    /// <param name="primitives">Of these: <c>kv</c>, <c>json</c>, <c>events</c>, <c>state</c>, <c>traces</c>; none = of all.</param>
+    /// <param name="primitives">Of these: <c>kv</c>, <c>json</c>, <c>events</c>, <c>state</c>, <c>traces</c>, <c>graph</c>,
+    /// <c>vectors</c>; none = of all.</param>
     /// <exception cref="CairnException"><see cref="ErrorCode.InvalidArgument"/>: there is no such primitive;
     /// <see cref="ErrorCode.NotFound"/>: the run was deleted.</exception>
     public void Build(params IReadOnlyCollection<string> primitives)

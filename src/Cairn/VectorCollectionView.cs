@@ -136,6 +136,42 @@ public partial class VectorCollectionView
         }
     }
 
+    /// <summary>Versions of a vector, newest first, deletions included; what was committed, not what a transaction itself has written.
+    /// Reads the log: the cost follows what the run wrote since.</summary>
+    /// <param name="key">1 to 1,024 bytes of UTF-8, no NUL.</param>
+    /// <param name="limit">Most versions; 0 = <see cref="Limits.HistoryVersionsMax"/>, which it may not exceed.</param>
+    /// <param name="before">Only versions before this one; null = from the newest.</param>
+    /// <exception cref="HistoryTrimmedException">Versions that were asked for are no longer kept: an InMemory database keeps the
+    /// newest only.</exception>
+    /// <exception cref="LimitException">What was written on the way is larger than <see cref="Limits.ViewBytesMax"/>, or the key or the
+    /// limit too large.</exception>
+    /// <inheritdoc cref="Get" path="/exception"/>
+    public IReadOnlyList<HistoryItem<VectorRecord>> History(string key, int limit = 0, Sequence? before = null)
+    {
+        var most = Primitives.History.MostOf(limit, Engine.Limits);
+        Scope.ThrowIfNotReadable();
+        Span<byte> buffer = stackalloc byte[Limits.KeyBytesMax];
+        KeyRules.EncodeKeyForRead(key, buffer, out var length);
+        var encoded = buffer[..length].ToArray();
+        Scope.NotePoint(VectorKeys.Head(new byte[VectorKeys.BytesMax], EncodedName, encoded));
+        if (before is { Value: 0 })
+            return [];
+        using var past = PastEnds.Of(Engine, Scope);
+        var upTo = Math.Min(before is { } bound ? bound.Value - 1 : ulong.MaxValue, past.Sequence);
+        return past.Log is null
+            ? NewestAlone(past, key, most, upTo)
+            : VectorHistory.Read(past, EncodedName, encoded, most, upTo, Engine.Limits);
+    }
+
+    private List<HistoryItem<VectorRecord>> NewestAlone(DiffEnd past, string key, int most, ulong upTo)
+    {
+        if (new VectorCollectionView(Engine, past.Scope, Name).Get(key) is not { } newest)
+            return [];
+        if (most > 1 || newest.Version.Value > upTo)
+            throw new HistoryTrimmedException(new Sequence(newest.Version.Value - 1), newest.Version);
+        return [new HistoryItem<VectorRecord>(newest, false, newest.Version, newest.Time, newest.Expiry)];
+    }
+
     private bool IsHidden()
     {
         if (Scope.Writes is not { Count: > 0 })

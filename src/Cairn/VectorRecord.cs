@@ -25,7 +25,7 @@ public sealed record VectorRecord
     /// beneath it, <see cref="Sequence.None"/> when there is none.</summary>
     public required Sequence Version { get; init; }
 
-    /// <summary>Sequence of the commit that made it.</summary>
+    /// <summary>Sequence of the commit that made it; <see cref="Sequence.None"/> in a history, which does not look so far back.</summary>
     public required Sequence Created { get; init; }
 
     /// <summary>Commit time of <see cref="Version"/>, to the microsecond.</summary>

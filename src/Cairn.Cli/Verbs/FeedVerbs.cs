@@ -152,6 +152,7 @@ internal static class FeedVerbs
             HelpName = "TEXT",
         };
         private readonly Option<string[]> _types = Many("--type", "TYPE", "Only events of this type, or traces of this kind");
+        private readonly Option<string[]> _collections = Many("--collection", "NAME", "Only vectors of this collection");
         private readonly Option<string[]> _tags = Many("--tag", "TAG", "Only traces with this tag");
         private readonly Option<bool> _values = new("--values")
         {
@@ -170,7 +171,7 @@ internal static class FeedVerbs
 
         internal Option<int?> Limit { get; }
 
-        internal Option[] Conditions => [_from, _primitives, _prefix, _types, _tags, _runs];
+        internal Option[] Conditions => [_from, _primitives, _collections, _prefix, _types, _tags, _runs];
 
         internal Symbol[] All => [.. Conditions, _values, Limit];
 
@@ -193,6 +194,7 @@ internal static class FeedVerbs
         {
             Runs = Given(call.Get(_runs))?.Select(name => RunNames.Find(call.Database, name).Id).ToList(),
             Primitives = Given(call.Get(_primitives)),
+            Collections = Given(call.Get(_collections)),
             KeyPrefix = call.Get(_prefix),
             Types = Given(call.Get(_types)),
             Tags = Given(call.Get(_tags)),

@@ -5,6 +5,7 @@ using Cairn.Log;
 using Cairn.Primitives;
 using Cairn.Store;
 using Cairn.Transactions;
+using Cairn.Vectors;
 
 namespace Cairn.Feed;
 
@@ -12,7 +13,10 @@ namespace Cairn.Feed;
 internal sealed class ChangeMatch
 {
     private static readonly string[] Known =
-        ["kv", "json", "events", "state", "traces", "graph", "associations", "runs", "merges", "idempotency", "subscriptions", "triggers"];
+    [
+        "kv", "json", "vectors", "events", "state", "traces", "graph", "associations", "runs", "merges", "idempotency", "subscriptions",
+        "triggers",
+    ];
 
     /// <summary>What consumers leave behind themselves: unasked, a consumer would be given its own acknowledgements for ever.</summary>
     private static readonly string[] OnlyNamed = ["subscriptions", "triggers"];
@@ -22,13 +26,16 @@ internal sealed class ChangeMatch
     private readonly byte[]? _prefix;
     private readonly TypeFilter? _types;
     private readonly HashSet<string>? _tags;
+    private readonly HashSet<string>? _collections;
 
     private ChangeMatch(ChangeFilter filter, Limits limits)
     {
-        if (filter.Collections is not null)
+        if (filter.Collections is { } collections)
         {
-            throw new CairnException(
-                ErrorCode.InvalidArgument, "The condition Collections needs primitives with collections; there are none. Leave it out.");
+            _collections = new HashSet<string>(Counted(collections, nameof(filter.Collections), limits), StringComparer.Ordinal);
+            Span<byte> buffer = stackalloc byte[Limits.NameBytesMax];
+            foreach (var name in _collections)
+                KeyRules.EncodeNameForRead(name, buffer, out _);
         }
 
         if (filter.Runs is { } runs)
@@ -81,6 +88,8 @@ internal sealed class ChangeMatch
             return false;
         if (_prefix is not null && !(HasKey((OperationCode)operation.Code) && operation.Key.StartsWith(_prefix)))
             return false;
+        if (_collections is not null && !TakesCollection(operation))
+            return false;
         if (_types is null && _tags is null)
             return true;
         return (OperationCode)operation.Code switch
@@ -91,6 +100,9 @@ internal sealed class ChangeMatch
         };
     }
 
+    private bool TakesCollection(in Operation operation) => VectorBody.IsVector(operation.Code)
+        && VectorBody.TryRead(operation, out var body) && _collections!.Contains(Utf8.GetTrustedString(body.Name));
+
     private bool TakesTrace(in Operation operation)
     {
         var order = OrderOf(operation);
@@ -98,9 +110,10 @@ internal sealed class ChangeMatch
             && (_tags is null || order.Tags.Any(_tags.Contains));
     }
 
-    /// <summary>The key of the operation is that of a key-value or a state cell, or the id of a document or a concept,
+    /// <summary>The key of the operation is that of a key-value, a state cell or a vector, or the id of a document or a concept,
     /// or the end that an association leads from.</summary>
-    internal static bool HasKey(OperationCode code) => HasWhole(code) || IsDocument(code) || IsOfGraph(code);
+    internal static bool HasKey(OperationCode code) => HasWhole(code) || IsDocument(code) || IsOfGraph(code)
+        || code is OperationCode.VectorUpsert or OperationCode.VectorSetMetadata or OperationCode.VectorDelete;
 
     /// <summary>The operation says by itself what the thing of its key came to.</summary>
     internal static bool HasWhole(OperationCode code) => ((byte)code & 0xF0) is StoreKeys.Kv or StoreKeys.State;
@@ -160,6 +173,8 @@ internal readonly struct ChangeDecoder(OperationTable operations, ChangeOptions 
                 break;
             case var any when ChangeMatch.IsDocument(any):
                 return OfDocument(change, operation);
+            case var any when VectorBody.IsVector((byte)any):
+                return OfVectors(change, operation);
             case var any when ChangeMatch.IsOfGraph(any):
                 return OfGraph(change, operation);
             case not OperationCode.StateExpire when ((byte)code & 0xF0) == StoreKeys.State:
@@ -198,6 +213,38 @@ internal readonly struct ChangeDecoder(OperationTable operations, ChangeOptions 
                 OperationCode.JsonExpire => ChangedValue.Only(ChangedValueState.Unchanged),
                 _ => default,
             },
+        };
+    }
+
+    // Of a deleted collection nothing is told of what it held.
+    private Change OfVectors(Change change, in Operation operation)
+    {
+        var code = (OperationCode)operation.Code;
+        var isLarge = operation.Body.Length > options.ValueBytesMax;
+        string collection;
+        Value? said = null;
+        if (isLarge || options.Values == ChangeValues.None)
+        {
+            if (!VectorBody.TryRead(operation, out var body))
+                throw new MalformedPayloadException("an operation on vectors");
+            collection = Utf8.GetTrustedString(body.Name);
+        }
+        else
+        {
+            said = VectorValues.Said(operation, out collection);
+        }
+
+        change = change with
+        {
+            Collection = collection,
+            Key = code is OperationCode.VectorCreate or OperationCode.VectorDrop ? "" : Utf8.GetTrustedString(operation.Key),
+        };
+        if (options.Values == ChangeValues.None)
+            return change;
+        return change with
+        {
+            After = code is OperationCode.VectorDelete or OperationCode.VectorDrop ? ChangedValue.Only(ChangedValueState.Absent)
+                : said is { } value ? ChangedValue.Of(value) : ChangedValue.Only(ChangedValueState.NotRead),
         };
     }
 

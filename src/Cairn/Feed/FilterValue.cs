@@ -13,6 +13,7 @@ internal static class FilterValue
         return Fields.Write(
             ("runs", filter.Runs is { } runs ? Value.Array(runs.Select(run => Fields.Of(run.Bits)!.Value)) : default(Value?)),
             ("primitives", Texts(filter.Primitives)),
+            ("collections", Texts(filter.Collections)),
             ("keyPrefix", Fields.Of(filter.KeyPrefix)),
             ("types", Texts(filter.Types)),
             ("tags", Texts(filter.Tags)));
@@ -25,7 +26,7 @@ internal static class FilterValue
     {
         if (!Fields.TryRead(value, out var fields) || !fields.TryTexts("primitives", out var primitives)
             || !fields.TryText("keyPrefix", out var prefix) || !fields.TryTexts("types", out var types)
-            || !fields.TryTexts("tags", out var tags))
+            || !fields.TryTexts("tags", out var tags) || !fields.TryTexts("collections", out var collections))
         {
             return null;
         }
@@ -36,6 +37,7 @@ internal static class FilterValue
                 ? [.. runs.AsArray().Select(run => RunId.Read(run.AsBytes().Span))]
                 : null,
             Primitives = primitives.Length == 0 ? null : primitives,
+            Collections = collections.Length == 0 ? null : collections,
             KeyPrefix = prefix,
             Types = types.Length == 0 ? null : types,
             Tags = tags.Length == 0 ? null : tags,

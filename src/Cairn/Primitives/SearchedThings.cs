@@ -11,6 +11,7 @@
 //   state     name                the name; every string in the value                                          ST-12
 //   traces    id                  every string in the step and in the metadata                                 TR-8
 //   graph     id                  of a concept the id, the type, the content, every string in the attributes   GR-36
+//   vectors   collection 0 key    the key; every string in the metadata (SearchedVectors.cs)                   VEC-26
 //   runs      id                  id, name, status, tags, strings of the metadata, error; in the catalogue     RUN-14
 //
 // Reads are of a scope that stays at one sequence. In a transaction its own writes are over it, and the whole family has been read: a
@@ -34,6 +35,7 @@ internal abstract class SearchedThings
     internal static IReadOnlyList<SearchedThings> OfRuns { get; } =
     [
         new SearchedKv(), new SearchedDocuments(), new SearchedEvents(), new SearchedCells(), new SearchedTraces(), new SearchedConcepts(),
+        new SearchedVectors(),
     ];
 
     /// <summary>Over the catalogue.</summary>
@@ -50,6 +52,9 @@ internal abstract class SearchedThings
 
     /// <summary>A key prefix chooses among its things.</summary>
     internal virtual bool HasKeys => false;
+
+    /// <summary>What a key prefix is compared with.</summary>
+    internal virtual ReadOnlySpan<byte> KeyOf(ReadOnlySpan<byte> key) => key;
 
     /// <summary>Shows things one by one in the order of their keys, until the visitor has had enough.</summary>
     /// <param name="after">Goes on behind this key; null = from the beginning.</param>

@@ -41,7 +41,7 @@ internal sealed class ThingText
     private const int KeptBytesMax = 1 << 20;
 
     private readonly List<(TextField Field, int Start, int Length)> _fields = [];
-    private readonly byte[] _key = new byte[Limits.KeyBytesMax];
+    private readonly byte[] _key = new byte[VectorKeys.BytesMax];
     private byte[] _bytes = new byte[4096];
     private int _keyLength;
     private int _used;

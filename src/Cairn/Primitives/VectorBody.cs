@@ -11,7 +11,7 @@ namespace Cairn.Primitives;
 ///  70 Create       u64 first id, then the configuration (VectorConfiguration)
 ///  71 Drop         nothing
 ///  72 Upsert       [expiry] u64 id, u8 flags, u8 element, u16 length of the name, u32 dimension, name, embedding, metadata
-///                  flags bit 0: the writer has chosen the id; without it the commit does
+///                  flags 0: the commit gives the id; 1: the writer has chosen it; 2: the writer wishes for it, if it is nobody's
 ///  73 SetMetadata  u16 length of the name, name, metadata
 ///  74 Delete       u16 length of the name, name </code>
 /// Metadata is a canonical Object, or nothing at all.
@@ -19,6 +19,8 @@ namespace Cairn.Primitives;
 internal readonly ref struct VectorBody
 {
     internal const byte HasIdFlag = 1;
+
+    internal const byte WishesIdFlag = 2;
 
     private const int UpsertFixedBytes = 16;
 
@@ -42,6 +44,8 @@ internal readonly ref struct VectorBody
     internal ulong Id { get; private init; }
 
     internal bool HasId { get; private init; }
+
+    internal bool WishesId { get; private init; }
 
     internal VectorElement Element { get; private init; }
 
@@ -89,7 +93,7 @@ internal readonly ref struct VectorBody
     private static bool TryReadUpsert(ReadOnlySpan<byte> bytes, out VectorBody body)
     {
         body = default;
-        if (bytes.Length < UpsertFixedBytes || bytes[8] > HasIdFlag || bytes[9] > (byte)VectorElement.I8)
+        if (bytes.Length < UpsertFixedBytes || bytes[8] > WishesIdFlag || bytes[9] > (byte)VectorElement.I8)
             return false;
         var element = (VectorElement)bytes[9];
         var nameBytes = BinaryPrimitives.ReadUInt16LittleEndian(bytes[10..]);
@@ -102,7 +106,8 @@ internal readonly ref struct VectorBody
         var rest = bytes[(UpsertFixedBytes + nameBytes)..];
         body = new VectorBody(bytes.Slice(UpsertFixedBytes, nameBytes), rest[..embeddingBytes], rest[embeddingBytes..])
         {
-            Id = BinaryPrimitives.ReadUInt64LittleEndian(bytes), HasId = bytes[8] != 0, Element = element, Dimension = (int)dimension,
+            Id = BinaryPrimitives.ReadUInt64LittleEndian(bytes), HasId = bytes[8] == HasIdFlag, WishesId = bytes[8] == WishesIdFlag,
+            Element = element, Dimension = (int)dimension,
         };
         return true;
     }
@@ -140,6 +145,13 @@ internal readonly ref struct VectorBody
 
     /// <summary>Fills the id in a body of Upsert.</summary>
     internal static void SetId(Span<byte> body, ulong id) => BinaryPrimitives.WriteUInt64LittleEndian(body, id);
+
+    /// <summary>Asks for an id in a body of Upsert, and lets the commit give another; 0 = any.</summary>
+    internal static void WishForId(Span<byte> body, ulong id)
+    {
+        SetId(body, id);
+        body[8] = id == 0 ? (byte)0 : WishesIdFlag;
+    }
 
     internal static int NamedBytes(int nameBytes, int metadataBytes) => sizeof(ushort) + nameBytes + metadataBytes;
 

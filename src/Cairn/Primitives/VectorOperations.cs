@@ -85,6 +85,22 @@ internal sealed class VectorOperations : OperationSet
             : VectorKeys.Head(buffer, body.Name, operation.Key);
     }
 
+    // What a deleted collection held is told by nobody one by one.
+    internal override void TellChange(in Operation operation, ulong sequence, ThingChanges changes)
+    {
+        switch ((OperationCode)operation.Code)
+        {
+            case OperationCode.VectorCreate:
+                return;
+            case OperationCode.VectorDrop:
+                changes.BeginAgain(sequence);
+                return;
+            default:
+                TellThing(operation, sequence, changes);
+                return;
+        }
+    }
+
     internal static ulong IdOf(ReadOnlySpan<byte> head) => BinaryPrimitives.ReadUInt64LittleEndian(head);
 
     internal static ReadOnlySpan<byte> MetadataOf(ReadOnlySpan<byte> head) => head[VectorKeys.IdBytes..];
@@ -120,6 +136,7 @@ internal sealed class VectorOperations : OperationSet
     // A record that was decided: what it writes beyond what its length says.
     internal override WriteCount CountWrites(ReadOnlySpan<byte> part, RunState run)
     {
+        Span<byte> buffer = stackalloc byte[VectorKeys.BytesMax];
         var writes = default(WriteCount);
         var rest = part;
         while (rest.Length > 0)
@@ -129,7 +146,6 @@ internal sealed class VectorOperations : OperationSet
             if (operation.Code != (byte)OperationCode.VectorDrop)
                 continue;
             using var reader = run.Store.Read();
-            Span<byte> buffer = stackalloc byte[VectorKeys.BytesMax];
             var held = reader.TryGetNewest(VectorKeys.Numbers(buffer, operation.Key), out var numbers) && !numbers.IsTombstone
                 ? (long)ReadNumbers(numbers.Value).Count
                 : 0;
@@ -241,7 +257,7 @@ internal sealed class VectorOperations : OperationSet
         if (before == 0 || reached > next)
             PutNumbers(context, body.Name, Math.Max(next, reached), count + (before == 0 ? 1ul : 0));
         PutHead(context, VectorKeys.Head(buffer, body.Name, operation.Key), body.Id, body.Metadata, operation.Expiry);
-        PutRow(context, VectorKeys.Row(buffer, body.Name, body.Id), body.Embedding, operation.Key, operation.Expiry);
+        PutRow(context, VectorKeys.Row(buffer, body.Name, body.Id), body.Embedding, operation.Key, operation.Expiry, body.Id >= next);
         return true;
     }
 
@@ -326,13 +342,13 @@ internal sealed class VectorOperations : OperationSet
 
     // V1, V4
     private static void PutRow(
-        in ApplyContext context, ReadOnlySpan<byte> storeKey, ReadOnlySpan<byte> embedding, ReadOnlySpan<byte> key, long expiry)
+        in ApplyContext context, ReadOnlySpan<byte> storeKey, ReadOnlySpan<byte> embedding, ReadOnlySpan<byte> key, long expiry, bool isNew)
     {
         var length = embedding.Length + key.Length;
         var value = ArrayPool<byte>.Shared.Rent(length);
         embedding.CopyTo(value);
         key.CopyTo(value.AsSpan(embedding.Length));
-        context.PutBesides(storeKey, value.AsSpan(0, length), Mutant.Is("vector-row-never-expires") ? 0 : expiry);
+        context.PutBesides(storeKey, value.AsSpan(0, length), Mutant.Is("vector-row-never-expires") ? 0 : expiry, isNew);
         ArrayPool<byte>.Shared.Return(value);
     }
 
@@ -341,9 +357,7 @@ internal sealed class VectorOperations : OperationSet
     internal override void Encode(Batch batch, PendingWrite write)
     {
         var expiry = write.TimeToLive != 0 ? -write.TimeToLive : write.Expiry;
-        var lead = expiry == 0 ? 0 : sizeof(long);
-        var body = Add(batch, write.Code, write.OperationKey, write.Value.Length, expiry);
-        write.Value.CopyTo(body);
+        write.Value.CopyTo(Add(batch, write.Code, write.OperationKey, write.Value.Length, expiry));
     }
 
     internal override void EncodeExpired(Batch batch, ReadOnlySpan<byte> storeKey) =>
@@ -366,6 +380,18 @@ internal sealed class VectorOperations : OperationSet
             BinaryPrimitives.WriteInt64LittleEndian(body, expiry);
         batch.NeedsResolve = true;
         return body[lead..];
+    }
+
+    /// <summary>Adds an operation that was logged before, to be decided anew.</summary>
+    /// <returns>Its body with the expiry.</returns>
+    internal static Span<byte> Add(Batch batch, in Operation operation)
+    {
+        var body = batch.Add(
+            (OperationCode)operation.Code, operation.Flags, operation.Key, operation.FullBody.Length, UpsertWrites,
+            UpsertWrites * (long)(VectorKeys.BytesMax + StoreKeys.ExpiryPrefixBytes));
+        operation.FullBody.CopyTo(body);
+        batch.NeedsResolve = true;
+        return body;
     }
 
     /// <summary>The id in an Upsert as it was logged.</summary>

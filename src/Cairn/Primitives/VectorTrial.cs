@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Cairn.Codec;
 using Cairn.Log;
 using Cairn.Store;
@@ -137,16 +136,17 @@ internal ref struct VectorTrial
         var there = FindHead(collection, body.Name, operation.Key, out var isLive);
         if (there is { } row)
             VisitRow(body.Name, row);
-        if (body.HasId)
-        {
+        if (body.HasId || body.WishesId)
+            VisitRow(body.Name, body.Id);                    // any other id is the next, which no image has
+        var isLiving = there is not null && isLive;
+        var isFree = (body.HasId || body.WishesId)
+            && (there == body.Id || (!isLiving && !IsTaken(collection, body.Name, body.Id)));
+        if (body.HasId && !isFree)
+            return Taken(body.Name, body.Id);
+        if (body.HasId || (body.WishesId && isFree))
             id = body.Id;
-            if (there != id && (isLive || IsTaken(collection, body.Name, id)))
-                return Taken(body.Name, id);
-        }
         else
-        {
-            id = there is { } known && isLive ? known : collection.Next;
-        }
+            id = isLiving ? there!.Value : collection.Next;
 
         if (there is null)
             collection.Count++;
@@ -205,12 +205,10 @@ internal ref struct VectorTrial
         isLive = true;
         if (collection.Heads is not null && collection.Heads.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(key, out var own))
             return own == 0 ? null : own;
-        if (collection.IsFresh)
-            return null;
         Span<byte> buffer = stackalloc byte[VectorKeys.BytesMax];
         var head = VectorKeys.Head(buffer, name, key);
         _visit?.Invoke(_run.Store, head);
-        if (!_reader.TryGetNewest(head, out var version) || version.IsTombstone)
+        if (collection.IsFresh || !_reader.TryGetNewest(head, out var version) || version.IsTombstone)
             return null;
         isLive = version.IsLiveAt(_time);
         return VectorOperations.IdOf(version.Value);
@@ -252,13 +250,13 @@ internal ref struct VectorTrial
 
     // ---- refusals --------------------------------------------------------------------------------------------------------------
 
-    private readonly CairnException Gone(scoped ReadOnlySpan<byte> name, scoped ReadOnlySpan<byte> key) => Conflict(
+    private readonly ConflictException Gone(scoped ReadOnlySpan<byte> name, scoped ReadOnlySpan<byte> key) => Conflict(
         $"{Utf8.GetTrustedString(name)}/{Utf8.GetTrustedString(key)}", "there is no such vector any more");
 
-    private readonly CairnException NotFound(scoped ReadOnlySpan<byte> name) =>
+    private readonly ConflictException NotFound(scoped ReadOnlySpan<byte> name) =>
         Conflict(Utf8.GetTrustedString(name), "there is no such collection any more");
 
-    private readonly CairnException Changed(scoped ReadOnlySpan<byte> name) =>
+    private readonly ConflictException Changed(scoped ReadOnlySpan<byte> name) =>
         Conflict(Utf8.GetTrustedString(name), "the collection is another one by now");
 
     private static CairnException Taken(scoped ReadOnlySpan<byte> name, ulong id) => new(

@@ -57,6 +57,8 @@ internal sealed class DeepVerification(IStorage storage, SegmentedLog log, Cut c
         {
             Reading(() => VerifyChain(path, Living(id)));
             Reading(() => new DerivedRules(Living(id), cut.Sequence, Find, CancellationToken).Check());
+            Reading(() => new VectorRules(
+                Living(id), cut.Sequence, text => Find("vectors", $"Run {id}: {text}"), CancellationToken).Check());
         }
     }
 

@@ -189,16 +189,18 @@ internal sealed class LookAhead
 
     private void Name(RunState run, ref RunPart part)
     {
-        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        Span<byte> buffer = stackalloc byte[OperationSet.ChangedBytesMax];
         KeysAhead? keys = null;
         while (part.MoveNext(out var operation))
         {
             if (operation.Key.Length is 0 or > Limits.KeyBytesMax
-                || _operations.Find((OperationCode)operation.Code) is not { Family: StoreKeys.Kv or StoreKeys.State or StoreKeys.Json } set)
+                || _operations.Find((OperationCode)operation.Code) is not { } set
+                || set.Family is not (StoreKeys.Kv or StoreKeys.State or StoreKeys.Json or StoreKeys.VectorCollection))
                 continue;
             if (keys is null && !_keys.TryGetValue(run, out keys))
                 _keys.Add(run, keys = new KeysAhead());
-            keys.Add(set.Changed(operation, buffer));
+            if (set.Changed(operation, buffer) is { Length: > 0 } key)
+                keys.Add(key);
         }
     }
 

@@ -15,12 +15,40 @@ internal sealed class MergeKeys
     {
         var changed = since is { } point ? ChangedKeys.Since(point, source, progress) : null;
         foreach (var family in (byte[])[
-            StoreKeys.Kv, StoreKeys.State, StoreKeys.Json, StoreKeys.Trace, StoreKeys.Event, StoreKeys.Concept, StoreKeys.Association])
+            StoreKeys.Kv, StoreKeys.State, StoreKeys.Json, StoreKeys.VectorCollection, StoreKeys.VectorHead, StoreKeys.Trace,
+            StoreKeys.Event, StoreKeys.Concept, StoreKeys.Association])
         {
             _keys[family] = changed is not null
                 ? [.. changed.Of(family)]
                 : Differing(source, values(), family, family == StoreKeys.Event ? sharedEvents : null, progress);
         }
+
+        AddVectors(source, values, progress);
+    }
+
+    // What a collection holds is not named by the record that deletes it.
+    private void AddVectors(DiffEnd source, Func<MergeState> values, MergeProgress progress)
+    {
+        if (_keys[StoreKeys.VectorCollection].Count == 0)
+            return;
+        var heads = new SortedSet<byte[]>(_keys[StoreKeys.VectorHead], ByteArrayComparer.Instance);
+        StoredVectors[] sides =
+        [
+            new(source.Run.Store, source.Sequence, source.Time), new(values().Store, values().Sequence, source.Time),
+        ];
+        foreach (var key in _keys[StoreKeys.VectorCollection])
+        {
+            foreach (var side in sides)
+            {
+                for (var from = Primitives.VectorKeys.Begin(StoreKeys.VectorHead, key.AsSpan(1)); from.Length > 0;)
+                {
+                    progress.Check();
+                    heads.UnionWith(side.Heads(key[1..], ref from));
+                }
+            }
+        }
+
+        _keys[StoreKeys.VectorHead] = [.. heads];
     }
 
     internal int Count => _keys.Values.Sum(keys => keys.Count);

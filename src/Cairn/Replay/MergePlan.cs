@@ -21,6 +21,7 @@
 //   state    per cell; the counter becomes one more than both sides' highest, so that no token of either fits. A lease is never merged, and
 //            neither is its end; where the target holds one, what the source wrote is a conflict
 //   json     per place of a document (MergeDocuments.cs)
+//   vectors  per vector (MergeVectors.cs)
 //   traces   union by id; a redaction of either side stands; one id with two contents is a conflict. Causes are renumbered as events are
 //   events   MergeEvents.cs
 //   graph    concepts by field, associations by their ends (MergeGraph.cs)
@@ -44,7 +45,7 @@ internal sealed class MergePlan(
 {
     private readonly Dictionary<string, MergeCounts> _counts = new(StringComparer.Ordinal)
     {
-        ["kv"] = default, ["state"] = default, ["json"] = default, ["events"] = default, ["traces"] = default,
+        ["kv"] = default, ["state"] = default, ["json"] = default, ["vectors"] = default, ["events"] = default, ["traces"] = default,
         [ItemAddress.GraphPrimitive] = default, [ItemAddress.AssociationsPrimitive] = default,
     };
 

@@ -76,7 +76,7 @@ internal sealed class SearchRequest
     {
         if (time < From || (time >= To && To != long.MaxValue))
             return false;
-        if (Options.KeyPrefix is not null && (!kind.HasKeys || !key.StartsWith(_keyPrefix)))
+        if (Options.KeyPrefix is not null && (!kind.HasKeys || !kind.KeyOf(key).StartsWith(_keyPrefix)))
             return false;
         return Options.Filter is not { } filter || kind.Holds(scope, key.ToArray(), filter);
     }

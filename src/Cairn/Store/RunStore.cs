@@ -259,8 +259,8 @@ internal sealed class RunStore : IDisposable
         Memory.Write(key, value, sequence, time, expiry, isTombstone: false);
 
     /// <summary>Adds a version of a key that the image does not have, or only as deleted: it is not asked.</summary>
-    internal PreviousVersion PutNew(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time) =>
-        Memory.Write(key, value, sequence, time, expiry: 0, isTombstone: false, isNew: true);
+    internal PreviousVersion PutNew(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, long time, long expiry = 0) =>
+        Memory.Write(key, value, sequence, time, expiry, isTombstone: false, isNew: true);
 
     /// <summary>Adds a version whose value stands in the log. Copies the bytes: memory keeps them until there is need of room.</summary>
     internal PreviousVersion PutContent(

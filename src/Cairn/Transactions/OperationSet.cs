@@ -117,7 +117,7 @@ internal abstract class OperationSet
     /// <summary>Tells the thing of <see cref="Changed"/>.</summary>
     protected void TellThing(in Operation operation, ulong sequence, ThingChanges changes)
     {
-        Span<byte> buffer = stackalloc byte[1 + Limits.KeyBytesMax];
+        Span<byte> buffer = stackalloc byte[ChangedBytesMax];
         changes.Add(sequence, Changed(operation, buffer));
     }
 
@@ -238,9 +238,13 @@ internal readonly ref struct ApplyContext(
     }
 
     /// <summary>Writes a version whose expiry is that of another key, which has the place in the run's expiry order.</summary>
-    internal void PutBesides(ReadOnlySpan<byte> storeKey, ReadOnlySpan<byte> value, long expiry)
+    /// <param name="isNew">See <see cref="PutNew"/>.</param>
+    internal void PutBesides(ReadOnlySpan<byte> storeKey, ReadOnlySpan<byte> value, long expiry, bool isNew = false)
     {
-        Run.Store.Put(storeKey, value, Sequence, Time, expiry);
+        if (isNew)
+            Run.Store.PutNew(storeKey, value, Sequence, Time, expiry);
+        else
+            Run.Store.Put(storeKey, value, Sequence, Time, expiry);
         Run.Recent?.Add(Sequence, storeKey);
     }
 

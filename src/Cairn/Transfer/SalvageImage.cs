@@ -165,6 +165,8 @@ internal sealed class SalvageImage
         {
             StoreKeys.Kv => $"kv '{Text(rest)}'",
             StoreKeys.State => $"state '{Text(rest)}'",
+            StoreKeys.VectorCollection or StoreKeys.VectorHead or StoreKeys.VectorRow =>
+                $"vectors '{Primitives.VectorKeys.Describe(storeKey)}'",
             StoreKeys.Consumer => $"consumer '{Text(rest)}'",
             StoreKeys.Idempotency => "an idempotency key",
             StoreKeys.Event when rest.Length == 8 => string.Create(

@@ -87,6 +87,7 @@ internal sealed partial class SalvageWriter
         _born = 0;
         _events = 0;
         _known = new Source();
+        _heads.Clear();
         _isGone = _records.TryGetValue(id, out var record) && record is null;
         if (_isGone)
             return;
@@ -215,6 +216,7 @@ internal sealed partial class SalvageWriter
         if (family is StoreKeys.Kv or StoreKeys.State && TryEndPast(entry))
             return;
         if (family is not (StoreKeys.Kv or StoreKeys.State or StoreKeys.Event or StoreKeys.Consumer or StoreKeys.Trace
+            or StoreKeys.VectorCollection or StoreKeys.VectorHead or StoreKeys.VectorRow
             or StoreKeys.Concept or StoreKeys.Association or StoreKeys.ConceptContent or StoreKeys.ConceptUse or StoreKeys.ConceptAttributes
             or StoreKeys.Idempotency) || (version.IsTombstone && family != StoreKeys.State))
             return;
@@ -256,6 +258,8 @@ internal sealed partial class SalvageWriter
                 return true;
             case StoreKeys.State:
                 return TrySet(key, expiry, isTombstone, value);
+            case StoreKeys.VectorCollection or StoreKeys.VectorHead or StoreKeys.VectorRow:
+                return TryCarryVector(target, [family, .. key], expiry, value);
             case StoreKeys.Event when key.IsEmpty:
                 return TryBeginEvents(target, value);
             case StoreKeys.Event:

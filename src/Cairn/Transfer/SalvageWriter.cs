@@ -13,6 +13,8 @@ namespace Cairn.Transfer;
 /// <item>a run's name that another has by now, because its deletion was lost, is left out;</item>
 /// <item>events behind lost ones follow the last one that is there: new numbers, and hashes that go with them; causes that were lost are
 /// left out, consumers and redactions follow the numbers;</item>
+/// <item>a vector of a collection whose beginning was lost comes into one that is made for it, by cosine; one whose id is another's gets a
+/// new one; metadata of a vector that was lost is dropped;</item>
 /// <item>a document whose operations were lost in between stays as it was before them, until it is written as a whole again;</item>
 /// <item>a change of something that is not there (an expiry, a redaction, an end of a run) is dropped and counted.</item>
 /// </list></summary>
@@ -156,6 +158,8 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
 
         if (IsDocument(operation))
             return TryChangeDocument(target, known, operation);
+        if (VectorBody.IsVector(operation.Code))
+            return TryChangeVectors(target, operation);
         switch (code)
         {
             case OperationCode.EventAppend:
@@ -497,11 +501,14 @@ internal sealed partial class SalvageWriter(CommitPath path, SnapshotRegistry pi
             return true;
         }
 
+        /// <summary>This part writes it.</summary>
+        internal bool IsNoted(byte family, ReadOnlySpan<byte> key) => _written.Contains(Convert.ToHexString([family, .. key]));
+
         internal void Note(byte family, ReadOnlySpan<byte> key) => _written.Add(Convert.ToHexString([family, .. key]));
 
         internal bool Has(byte family, ReadOnlySpan<byte> key)
         {
-            if (_written.Contains(Convert.ToHexString([family, .. key])))
+            if (IsNoted(family, key))
                 return true;
             using var reader = Run!.Store.Read();
             return reader.TryGetNewest([family, .. key], out var version) && !version.IsTombstone;

@@ -17,11 +17,13 @@ namespace Cairn.Tests.Checkers;
 /// <param name="ForksPast">Two of three forks are of a past point. That takes a log.</param>
 /// <param name="MergeEvery">Every n-th merges a run into what it was forked from; 0 = none. Nothing is drawn for it.</param>
 /// <param name="DocumentShare">Of 100 operations on runs, how many are on documents; 0 = none, and nothing is drawn for it.</param>
+/// <param name="VectorShare">The same of vectors.</param>
 public sealed record GeneratorOptions(
     int RestartEvery = 500, int Keys = 12, int TransactionShare = 15, bool WithRuns = true, bool WithBadArguments = true,
     int MaintainEvery = 29, int SyncEvery = 0, int CheckpointEvery = 0, int CompactEvery = 0, int BackUpEvery = 0,
     int TrimEvery = 47, int ForkEvery = 43, bool ForksPast = false, int MergeEvery = 0,
-    int DocumentShare = 0);
+    int DocumentShare = 0,
+    int VectorShare = 0);
 
 /// <summary>An endless list of operations from a seed: the same seed gives the same list, for ever (<see cref="Random"/> with a seed
 /// keeps its algorithm). Lists are data: print them, shrink them, run them on the model and on the engine.</summary>
@@ -118,6 +120,8 @@ public sealed class Generator(int seed, GeneratorOptions? options = null)
     {
         if (_options.DocumentShare > 0 && Chance(_options.DocumentShare))
             return DocumentOperation(run);
+        if (_options.VectorShare > 0 && Chance(_options.VectorShare))
+            return VectorOperation(run);
         var pick = _random.Next(100);
         return pick switch
         {
@@ -137,6 +141,16 @@ public sealed class Generator(int seed, GeneratorOptions? options = null)
         6 or 7 => new DocumentIncrement(run, Key(), _random.Next(-5, 6)),
         8 => new DocumentDrop(run, Key(), Chance(50) ? "a" : "n"),
         _ => new DocumentDelete(run, Key()),
+    };
+
+    private RunOperation VectorOperation(int run) => _random.Next(12) switch
+    {
+        0 => new VectorGet(run, Key()),
+        < 6 => new VectorPut(run, Key(), _random.Next(100), _random.Next(3)),
+        6 => new VectorTag(run, Key(), _random.Next(3)),
+        7 => new VectorDelete(run, Key()),
+        8 when Chance(20) => new VectorsDrop(run),
+        _ => new VectorSearch(run, _random.Next(100), 1 + _random.Next(5), Chance(50) ? _random.Next(3) : null),
     };
 
     private Plain Part() => _random.Next(6) switch

@@ -66,6 +66,13 @@ public sealed record RunState(string? Name, int? Parent, RunStatusName Status, I
     public ImmutableList<TraceEntry> Traces { get; init; } = [];
 
     public ImmutableSortedDictionary<string, Plain> Documents { get; init; } = ImmutableSortedDictionary.Create<string, Plain>(Utf8Order.Instance);
+
+    /// <summary>Number and tag.</summary>
+    public ImmutableSortedDictionary<string, (long Number, long Tag)> Vectors { get; init; } =
+        ImmutableSortedDictionary.Create<string, (long, long)>(Utf8Order.Instance);
+
+    /// <summary>The collection is there.</summary>
+    public bool HasVectors { get; init; }
 }
 
 public sealed record World(ulong LastSequence, long LastCommitTime, ImmutableSortedDictionary<int, RunState> Runs)
@@ -277,6 +284,14 @@ public sealed class Model(ModelRules? rules = null)
         DocumentIncrement o => Increment(o),
         DocumentDrop o => Drop(o),
         DocumentDelete o => DeleteDocument(o.Run, WriteKey(o.Id)),
+
+        VectorGet o => Get(o.Run).Vectors.TryGetValue(ReadKey(o.Key), out var vector) ? Plain.Array(vector.Number, vector.Tag) : Plain.Absent,
+        VectorPut o => PutVector(o.Run, WriteKey(o.Key), o.Number, o.Tag),
+        VectorTag o => TagVector(o),
+        VectorDelete o => DeleteVector(o.Run, WriteKey(o.Key)),
+        VectorSearch o => Plain.Array(Get(o.Run).Vectors.Where(pair => o.Tag is null || pair.Value.Tag == o.Tag)
+            .OrderBy(pair => Math.Abs(pair.Value.Number - o.Number - 0.25)).Take(o.Count).Select(pair => (Plain)pair.Key)),
+        VectorsDrop o => DropVectors(o.Run),
 
         TracesRecord o => Record(o),
         TracesGet o => Get(o.Run).Traces.ElementAtOrDefault(o.Ordinal) is { } t
@@ -558,6 +573,41 @@ public sealed class Model(ModelRules? rules = null)
         return true;
     }
 
+    // --- Vectors ------------------------------------------------------------------------------------------------------
+
+    private Plain PutVector(int run, string key, long number, long tag)
+    {
+        var state = Writable(run);
+        Save(run, state with { HasVectors = true, Vectors = state.Vectors.SetItem(key, (number, tag)) });
+        return Plain.Done;
+    }
+
+    private Plain TagVector(VectorTag o)
+    {
+        if (!Writable(o.Run).Vectors.TryGetValue(WriteKey(o.Key), out var vector))
+            return false;
+        PutVector(o.Run, o.Key, vector.Number, o.Tag);
+        return true;
+    }
+
+    private Plain DeleteVector(int run, string key)
+    {
+        var state = Writable(run);
+        if (!state.Vectors.ContainsKey(key))
+            return false;
+        Save(run, state with { Vectors = state.Vectors.Remove(key) });
+        return true;
+    }
+
+    private Plain DropVectors(int run)
+    {
+        var state = Writable(run);
+        if (!state.HasVectors)
+            return false;
+        Save(run, state with { HasVectors = false, Vectors = state.Vectors.Clear() });
+        return true;
+    }
+
     // --- State --------------------------------------------------------------------------------------------------------
 
     private CellEntry? LiveCell(int run, string name) => CellIn(Get(run), name);
@@ -774,7 +824,7 @@ public sealed class Model(ModelRules? rules = null)
     }
 
     // What the rules above say of these is more than this model knows: trimmed and redacted events, traces that get another ordinal, and
-    // documents, whose places are merged one by one (DocumentMergeTests, RunMergeModelTests).
+    // documents and vectors (DocumentMergeTests, RunMergeModelTests, VectorMergeTests).
     private static void SkipUnlessPlain(RunState source, RunState target, RunState known)
     {
         var shared = known.Events.Count;
@@ -782,7 +832,8 @@ public sealed class Model(ModelRules? rules = null)
             || !source.Events.Take(shared).Select(e => e.Payload is null).SequenceEqual(known.Events.Select(e => e.Payload is null));
         var times = source.Traces.Skip(known.Traces.Count).Select(t => t.Timestamp).ToList();
         if (source.EventFloor > 0 || target.EventFloor > 0 || isRedacted || target.Traces.Count != known.Traces.Count
-            || !times.Order().SequenceEqual(times) || !source.Documents.SequenceEqual(known.Documents))
+            || !times.Order().SequenceEqual(times) || !source.Documents.SequenceEqual(known.Documents)
+            || !source.Vectors.SequenceEqual(known.Vectors) || source.HasVectors != known.HasVectors)
             throw new Skipped();
     }
 

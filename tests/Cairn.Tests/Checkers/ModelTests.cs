@@ -286,7 +286,8 @@ public sealed class ModelTests(ITestOutputHelper output)
             }
 
             var options = new GeneratorOptions(
-                SyncEvery: 41, CheckpointEvery: 43, CompactEvery: 97, BackUpEvery: 389, ForkEvery: 53, MergeEvery: 59, DocumentShare: 10);
+                SyncEvery: 41, CheckpointEvery: 43, CompactEvery: 97, BackUpEvery: 389, ForkEvery: 53, MergeEvery: 59, DocumentShare: 10,
+                VectorShare: 10);
             foreach (var operation in new Generator(seed, options).Take(4_000))
             {
                 var result = model.Execute(operation);

@@ -164,6 +164,28 @@ public sealed record DocumentDrop(int Run, string Id, string Member) : RunOperat
 /// <summary>Was it there.</summary>
 public sealed record DocumentDelete(int Run, string Id) : RunOperation(Run);
 
+// --- Vectors ----------------------------------------------------------------------------------------------------------------
+// In one collection, by angle, of which the number says so many of 100 steps; a query stands a quarter of a step behind its number, so
+// that no two numbers are equally near. Metadata has a tag.
+
+/// <summary>[number, tag], or absent.</summary>
+public sealed record VectorGet(int Run, string Key) : RunOperation(Run);
+
+/// <summary>Done. Makes the collection.</summary>
+public sealed record VectorPut(int Run, string Key, long Number, long Tag) : RunOperation(Run);
+
+/// <summary>Was it there.</summary>
+public sealed record VectorTag(int Run, string Key, long Tag) : RunOperation(Run);
+
+/// <summary>Was it there.</summary>
+public sealed record VectorDelete(int Run, string Key) : RunOperation(Run);
+
+/// <summary>Keys of the nearest, with this tag; null = with any.</summary>
+public sealed record VectorSearch(int Run, long Number, int Count, long? Tag) : RunOperation(Run);
+
+/// <summary>Was the collection there.</summary>
+public sealed record VectorsDrop(int Run) : RunOperation(Run);
+
 // --- Events -----------------------------------------------------------------------------------------------------------------
 // An event in an answer: [number, type, payload], and [number, type] when redacted.
 

@@ -213,8 +213,6 @@ internal static class LimitDoors
         ["vectors.Search collection"] = (at, name) => at.Vectors[name].Search([1], 1),
     };
 
-    private const string NoVerb = "the shell has no verbs for vectors yet";
-
     private static void UpdateVector(Run run, long bytes)
     {
         if (!run.Vectors["notes"].Exists("k"))
@@ -287,6 +285,8 @@ internal static class LimitDoors
                 ["kv list"] = n => new("", "kv", "list", "--prefix", Text(n)),
                 ["kv history"] = n => new("", "kv", "history", Text(n)),
                 ["json put"] = n => new("", "json", "put", Text(n), "1"),
+                ["vector upsert"] = n => new("", "vector", "upsert", "notes", Text(n), "[1]"),
+                ["vector get"] = n => new("", "vector", "get", "notes", Text(n)),
                 ["json set"] = n => new("", "json", "set", Text(n), "/a", "1"),
                 ["json get"] = n => new("", "json", "get", Text(n)),
                 ["json get --at"] = n => new("", "json", "get", Text(n), "--at", "2001-01-31"),
@@ -727,12 +727,23 @@ internal static class LimitDoors
                 ["vectors.Upsert"] = (at, n) => at.Vectors["notes"].Upsert("k", Ones(n)),
                 ["vectors.UpsertMany"] = (at, n) => at.Vectors["notes"].UpsertMany([new("k", Ones(n))]),
             },
-            NotHere = { [Door.Commit] = Whole, [Door.Import] = Fixed, [Door.Shell] = NoVerb },
+            Shell = new()
+            {
+                ["vector create"] = n => new("", "vector", "create", "notes", n.ToString(CultureInfo.InvariantCulture)),
+                ["vector upsert"] = n => new(
+                    Value.Array([.. Ones(n).Select(_ => (Value)1)]).ToJson(), "vector", "upsert", "notes", "k", "-"),
+            },
+            NotHere = { [Door.Commit] = Whole, [Door.Import] = Fixed },
         },
         new(nameof(Limits.VectorMatchesMax), Low.VectorMatchesMax, Low)
         {
             Calls = new() { ["vectors.Search"] = (at, n) => at.Vectors["notes"].Search([1], (int)n) },
-            NotHere = { [Door.Commit] = Whole, [Door.Import] = Fixed, [Door.Shell] = NoVerb },
+            Shell = new()
+            {
+                ["vector search"] = n => new(
+                    "", "vector", "search", "notes", "[1]", "--k", n.ToString(CultureInfo.InvariantCulture)),
+            },
+            NotHere = { [Door.Commit] = Whole, [Door.Import] = Fixed },
         },
         new(nameof(Limits.CollectionsMax), Low.CollectionsMax, Low)
         {

@@ -34,6 +34,13 @@ internal static class CrashPrograms
                     new KvPut(0, "a", 1L)),
                 new Checkpoint(), new DocumentIncrement(0, "d", 3), new DocumentDelete(0, "e"), new DocumentSet(0, "e", "a", 5L),
             ]),
+            ["vectors"] = (Durability.Strict,
+            [
+                new VectorPut(0, "a", 1, 0), new VectorPut(0, "b", 2, 0),
+                Together(new VectorDelete(0, "a"), new VectorPut(0, "c", 3, 1), new VectorTag(0, "b", 2), new KvPut(0, "k", 1L)),
+                new VectorSearch(0, 1, 3, null), new Checkpoint(), new VectorPut(0, "b", 4, 0), new VectorsDrop(0),
+                new VectorPut(0, "b", 5, 1),
+            ]),
             ["transactions over two runs"] = (Durability.Strict,
             [
                 new RunsBegin(1, "alpha", null, [], Plain.Map()),

@@ -59,7 +59,7 @@ public class EveryPrimitiveCrashTests
             new GeneratorOptions(
                 RestartEvery: 60, MaintainEvery: 13, SyncEvery: 9, CheckpointEvery: 17, CompactEvery: 23, BackUpEvery: 89,
                 WithBadArguments: false, MergeEvery: forgets ? 0 : 19,
-                DocumentShare: 15));    // who forgets may not have what a merge is compared with
+                DocumentShare: 15, VectorShare: 15));    // who forgets may not have what a merge is compared with
         var crashes = 0;
         using var life = new EngineLife(mode, new CrashStorage(), forgets);
         for (var lives = 1 + chance.Below(LivesMax); lives > 0; lives--)

@@ -66,6 +66,9 @@ internal sealed class RecoveredWorld
             Items[$"{at}/state/{name}"] = $"{Holder(cell.Value)} #{cell.Counter.Value} {Expiry(cell.Expiry)}";
         foreach (var (id, document) in EngineSubject.All(cursor => run.Json.Scan(new ScanOptions { Limit = 100, Cursor = cursor })))
             Items[$"{at}/json/{id}"] = EngineSubject.ToPlain(document).ToString();
+        var vectors = run.Vectors[EngineSubject.Vectors];
+        foreach (var key in EngineSubject.All(cursor => vectors.Keys(new ScanOptions { Limit = 100, Cursor = cursor })))
+            Items[$"{at}/vectors/{key}"] = EngineSubject.OfVector(vectors.Get(key)!).ToString();
         AddEvents(run.Events, at);
         AddTraces(run.Traces, number, at);
     }
@@ -118,6 +121,8 @@ internal sealed class RecoveredWorld
                 all[$"{at}/state/{name}"] = $"{cell.Value} #{cell.Counter} {cell.Expiry}";
             foreach (var (id, document) in run.Documents)
                 all[$"{at}/json/{id}"] = document.ToString();
+            foreach (var (key, vector) in run.Vectors)
+                all[$"{at}/vectors/{key}"] = Plain.Array(vector.Number, vector.Tag).ToString();
             foreach (var e in run.KeptEvents)
                 all[$"{at}/events/{e.Number}"] = $"{e.Type} {(e.Payload is { } payload ? payload : "redacted")}";
             all[$"{at}/chain"] = $"{true} {run.KeptEvents.Count()}";

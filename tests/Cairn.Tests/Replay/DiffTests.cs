@@ -578,9 +578,9 @@ public class DiffTests(ITestOutputHelper output)
         }
 
         var diff = world.Db.Diff(world.Run.Id, world.Run.Id);
-        var primitive = Assert.Throws<CairnException>(() => diff.Items("vectors"));
+        var primitive = Assert.Throws<CairnException>(() => diff.Items("nothing"));
         Assert.Equal(ErrorCode.InvalidArgument, primitive.Code);
-        Assert.Contains("kv, state, json, events, traces", primitive.Message, StringComparison.Ordinal);
+        Assert.Contains("kv, state, json, vectors, events, traces, graph, associations", primitive.Message, StringComparison.Ordinal);
         var other = world.Db.Runs.Begin("other");
         using (var unlogged = world.Db.Diff(world.Run.Id, other.Id))
         {

@@ -263,11 +263,11 @@ public class KeywordSearchTests
         var spare = new SearchBudget { CandidatesPerPrimitive = 200 };
         var response = db.Default.Search("refund", new() { Budget = spare, Limit = 1 });
         Assert.True(response.IsComplete);
-        Assert.Equal([200, 0, 0, 200, 0, 0], response.Statistics.Legs.Select(leg => leg.Candidates));
+        Assert.Equal([200, 0, 0, 200, 0, 0, 0], response.Statistics.Legs.Select(leg => leg.Candidates));
 
         response = db.Default.Search("refund", new() { Limit = 1 });
         Assert.Equal(SearchExhaustion.CandidatesPerPrimitive, response.Exhausted);
-        Assert.Equal([150, 0, 0, 150, 0, 0], response.Statistics.Legs.Select(leg => leg.Candidates));
+        Assert.Equal([150, 0, 0, 150, 0, 0, 0], response.Statistics.Legs.Select(leg => leg.Candidates));
         Assert.Equal("kv/k000", Address(response.Hits[0]));
 
         response = db.Default.Search("refund", new() { Budget = spare with { Candidates = 230 }, Limit = 1 });

@@ -12,7 +12,8 @@ public class CliPageTests
 {
     private static readonly (string Group, string Title)[] Chapters =
     [
-        ("", "The database"), ("run", "Runs"), ("kv", "Key-values"), ("json", "Documents"), ("events", "Events"), ("state", "State cells"),
+        ("", "The database"), ("run", "Runs"), ("kv", "Key-values"), ("json", "Documents"), ("vector", "Vectors"),
+        ("events", "Events"), ("state", "State cells"),
         ("trace", "Traces"), ("graph", "Graph"), ("index", "Indexes"), ("import", "Import"), ("export", "Export"),
         ("backup", "Backup"), ("log", "The log"),
         ("subscription", "Subscriptions"), ("trigger", "Triggers"),

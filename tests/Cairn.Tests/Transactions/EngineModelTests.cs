@@ -13,6 +13,7 @@ namespace Cairn.Tests.Transactions;
 [Trait("Model", "Traces")]
 [Trait("Model", "Runs")]
 [Trait("Model", "Json")]
+[Trait("Model", "Vectors")]
 public sealed class EngineModelTests(ITestOutputHelper output)
 {
     private const int Operations = 7_000;
@@ -26,7 +27,7 @@ public sealed class EngineModelTests(ITestOutputHelper output)
         var program = Program(
             seed, Seeds.Scaled(Operations), new GeneratorOptions(
                 CheckpointEvery: 37, CompactEvery: 101, BackUpEvery: 997, ForksPast: mode != Durability.InMemory, MergeEvery: 13,
-                DocumentShare: 10));
+                DocumentShare: 10, VectorShare: 10));
         var clock = System.Diagnostics.Stopwatch.StartNew();
         Answers(program, mode);
         Ledger.Add("M1", $"operations as the model, {mode}", seed, program.Count, clock.Elapsed);
@@ -122,7 +123,8 @@ public sealed class EngineModelTests(ITestOutputHelper output)
         var program = Program(
             seed, Seeds.Scaled(Operations / 2),
             new GeneratorOptions(
-                RestartEvery: 300, CheckpointEvery: 61, CompactEvery: 151, BackUpEvery: 997, DocumentShare: kept == 0 ? 10 : 0));
+                RestartEvery: 300, CheckpointEvery: 61, CompactEvery: 151, BackUpEvery: 997, DocumentShare: kept == 0 ? 10 : 0,
+                VectorShare: kept == 0 ? 10 : 0));
         var clock = System.Diagnostics.Stopwatch.StartNew();
         var first = default(EngineSubject);
         Answers(

@@ -212,7 +212,7 @@ internal sealed class EngineSubject : IModelSubject
                 return new Result(ErrorCode.None, answer);
             if (_slots.GetValueOrDefault(operation.Run) is not { Run: { } run } slot)
                 throw new NoHandleException();
-            var door = new Door(this, slot, run.Kv, run.Events, run.State, run.Traces, run.Json, null, isInside: false);
+            var door = new Door(this, slot, run.Kv, run.Events, run.State, run.Traces, run.Json, run.Vectors, null, isInside: false);
             return new Result(ErrorCode.None, door.Answer(operation, expected)());
         }
         catch (HistoryTrimmedException) when (operation is RunsMerge)
@@ -248,7 +248,7 @@ internal sealed class EngineSubject : IModelSubject
         var doors = numbers.ToDictionary(number => number, number =>
         {
             var inside = transaction.On(_slots[number].Id);
-            return new Door(this, _slots[number], inside.Kv, inside.Events, inside.State, inside.Traces, inside.Json, inside, isInside: true);
+            return new Door(this, _slots[number], inside.Kv, inside.Events, inside.State, inside.Traces, inside.Json, inside.Vectors, inside, isInside: true);
         });
         var answers = operation.Body.Select((o, i) => One(doors[o.Run], o, expected.Inner![i])).ToList();
         var refusal = ErrorCode.None;
@@ -328,9 +328,9 @@ internal sealed class EngineSubject : IModelSubject
                     new MergeOptions { Strategy = MergeStrategy.PreferSource });
                 if (result.Sequence != Sequence.None)
                     _slots[above].Traces.AddRange(_slots[o.Run].Traces.Skip(_slots[above].Traces.Count));
-                // The model knows no documents: they have a model of their own (StoredDocumentTests).
-                return Plain.Array([result.IsClean, .. result.Counts.Where(count => count.Key != "json").SelectMany(
-                    count => new Plain[] { count.Value.Taken, count.Value.Same, count.Value.Conflicts })]);
+                // The model merges these alone: the others have models of their own.
+                return Plain.Array([result.IsClean, .. new[] { "kv", "state", "events", "traces" }.SelectMany(
+                    name => new Plain[] { result.Counts[name].Taken, result.Counts[name].Same, result.Counts[name].Conflicts })]);
             case RunsEnd o:
                 var ended = HandleOf(o.Run);
                 if (o.Action == RunAction.Resume && ended.Info.IsOrphaned)
@@ -474,8 +474,16 @@ internal sealed class EngineSubject : IModelSubject
 
     // ---- primitives ----------------------------------------------------------------------------------------------------------
 
+    /// <summary>The collection that all vectors are in.</summary>
+    internal const string Vectors = "vectors";
+
+    /// <summary>A vector as the model has it.</summary>
+    internal static Plain OfVector(VectorRecord vector) => Plain.Array(
+        (long)Math.Round(Math.Atan2(vector.Embedding.Span[1], vector.Embedding.Span[0]) * 200 / Math.PI),
+        vector.Metadata!.Value["tag"].AsInt64());
+
     /// <summary>The primitives of one run, outside a transaction or in one.</summary>
-    private sealed class Door(EngineSubject subject, Slot slot, Kv kv, Events events, State state, Traces traces, Json json, TransactionRun? run, bool isInside)
+    private sealed class Door(EngineSubject subject, Slot slot, Kv kv, Events events, State state, Traces traces, Json json, VectorCollections vectors, TransactionRun? run, bool isInside)
     {
         internal bool HasBrokenRequirement { get; private set; }
 
@@ -501,7 +509,7 @@ internal sealed class EngineSubject : IModelSubject
                     return () => (long)changed.Counter.Value;
                 default:
                     var answer = OfKv(operation, expected) ?? OfEvents(operation) ?? OfState(operation, expected) ?? OfTraces(operation)
-                        ?? OfDocuments(operation) ?? OfRun(operation);
+                        ?? OfDocuments(operation) ?? OfVectors(operation) ?? OfRun(operation);
                     return () => answer;
             }
         }
@@ -683,6 +691,36 @@ internal sealed class EngineSubject : IModelSubject
                     return null;
             }
         }
+
+        private Plain? OfVectors(RunOperation operation)
+        {
+            var collection = vectors[Vectors];
+            switch (operation)
+            {
+                case VectorGet o:
+                    return collection.Get(o.Key) is { } vector ? OfVector(vector) : Plain.Absent;
+                case VectorPut o:
+                    collection.Upsert(o.Key, AtAngle(o.Number), Value.Object(("tag", o.Tag)));
+                    return Plain.Done;
+                case VectorTag o:
+                    return collection.UpdateMetadata(o.Key, Value.Object(("tag", o.Tag)));
+                case VectorDelete o:
+                    return collection.Delete(o.Key);
+                case VectorSearch o:
+                    return Plain.Array(collection.Search(AtAngle(o.Number + 0.25), o.Count, new VectorSearchOptions
+                    {
+                        Filter = o.Tag is { } tag ? Filter.Eq("$.tag", tag) : null,
+                    }).Matches.Select(match => (Plain)match.Key));
+                case VectorsDrop:
+                    return vectors.DeleteCollection(Vectors);
+                default:
+                    return null;
+            }
+        }
+
+        // A quarter of the circle has 100 steps.
+        private static float[] AtAngle(double steps) =>
+            [(float)Math.Cos(steps * Math.PI / 200), (float)Math.Sin(steps * Math.PI / 200)];
 
         private Plain? OfTraces(RunOperation operation)
         {

@@ -199,7 +199,7 @@ public sealed class ExportTests
                 change(isKv, line => line.Replace("\"a\"", $"\"{new string('a', 1_025)}\"", StringComparison.Ordinal));
                 break;
             case "bad kind":
-                change(isKv, line => line.Replace("\"kv\"", "\"vector\"", StringComparison.Ordinal));
+                change(isKv, line => line.Replace("\"kv\"", "\"nothing\"", StringComparison.Ordinal));
                 break;
             case "head twice":
                 lines = [lines[0], .. lines];
