@@ -1,4 +1,3 @@
-using Cairn.Tests.Checkers;
 using Cairn.Tests.Transactions;
 using Xunit;
 
