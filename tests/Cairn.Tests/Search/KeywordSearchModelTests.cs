@@ -257,8 +257,10 @@ public class KeywordSearchModelTests
                     Set($"kv/{key}", ttl is { } life ? now + (long)life.TotalMicroseconds : 0, [(1.2, key), .. Plain(texts)]);
                     break;
                 case 2:
-                    kv.Delete(key);
-                    _things.Remove($"kv/{key}");
+                    // What has expired is not there to be deleted: nothing is committed, and a view of the last commit still shows it
+                    // (seed 82591560852123, where this list forgot it).
+                    if (kv.Delete(key))
+                        _things.Remove($"kv/{key}");
                     break;
                 case 3 or 4:
                     state.Set(key, Value.Object(texts.Select((text, index) => new KeyValuePair<string, Value>($"member{index}", text))));
