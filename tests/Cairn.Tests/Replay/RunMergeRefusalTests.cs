@@ -373,7 +373,7 @@ public class RunMergeRefusalTests
         }
 
         Assert.Equal(
-            ["records", "kv", "state", "json", "vectors", "events", "traces", "commit"],
+            ["records", "kv", "state", "json", "vectors", "events", "traces", "graph", "commit"],
             heard.Select(progress => progress.Step).Where(step => step != "base").Distinct());
         var counted = heard.Where(progress => progress.Step is not ("records" or "base")).ToList();
         Assert.All(counted, progress => Assert.Equal(3_020, progress.Total));
