@@ -5,6 +5,32 @@ namespace Cairn.Tests.Cli;
 /// <summary><c>cairn graph ...</c>: concepts and associations in the shell.</summary>
 public class CliGraphTests
 {
+    /// <summary>For <see cref="CliOnceTests"/>: each writing verb, and how its answer begins.</summary>
+    public static TheoryData<string, string> Writes => new()
+    {
+        { "graph put bob --type person", "bob" },
+        { "graph put --content news", "" },
+        { "graph associate ada prefers cash", "@" },
+        { "graph dissociate ada knows eve", "dissociated" },
+        { "graph delete ada", "deleted" },
+        { "graph touch ada", "@" },
+        { "graph feedback --accepted ada=1", "@" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Writes))]
+    public void CON_14_A_repeat_writes_nothing_and_prints_the_first_answer(string line, string answer)
+    {
+        using var bed = new CliBed();
+        bed.Good("graph", "associate", "ada", "knows", "eve");
+        var first = bed.Run([.. line.Split(' '), "--once", "key-1"]);
+        Assert.StartsWith(answer, first.Out, StringComparison.Ordinal);
+        Assert.Equal("", first.Error);
+        var repeat = bed.Run([.. line.Split(' '), "--once", "key-1"]);
+        Assert.Equal((first.Exit, first.Out), (repeat.Exit, repeat.Out));
+        Assert.Equal(2, bed.Json("stat")[0]["sequence"].AsInt64());
+    }
+
     [Fact]
     [Trait("Requirement", "GR-13")]
     public void A_graph_is_written_and_asked()

@@ -698,7 +698,7 @@ public class ChangesTests
         Assert.Equal(ErrorCode.InvalidName, Refused(new() { Collections = ["a/b"] }));
         var named = Assert.Throws<CairnException>(() => world.Db.Changes(null, new() { Collections = [] }));
         Assert.Contains("Collections", named.Message, StringComparison.Ordinal);
-        Assert.Equal(ErrorCode.InvalidArgument, Refused(new() { Primitives = ["graph"] }));
+        Assert.Equal(ErrorCode.InvalidArgument, Refused(new() { Primitives = ["graphs"] }));
         Assert.Equal(ErrorCode.InvalidArgument, Refused(new() { Primitives = [] }));
         Assert.Equal(ErrorCode.InvalidArgument, Refused(new() { Types = [] }));
         Assert.Equal(ErrorCode.InvalidArgument, Refused(new() { Tags = [] }));
