@@ -63,7 +63,8 @@ public class CliOnceTests
     [Fact]
     public void CON_14_Every_verb_that_writes_into_a_run_is_tried_and_all_others_refuse_the_option()
     {
-        var tried = Writes.Concat(CliDocumentTests.Writes).Concat(CliIndexTests.Writes).Concat(CliVectorTests.Writes).Concat(CliGraphTests.Writes)
+        var tried = Writes.Concat(CliDocumentTests.Writes).Concat(CliIndexTests.Writes).Concat(CliVectorTests.Writes)
+            .Concat(CliGraphTests.Writes)
             .Select(row => string.Join(' ', row.Data.Item1.Split(' ')[..2])).ToHashSet(StringComparer.Ordinal);
         tried.UnionWith(["events append-many", "state lease", "events consumers", "trace redact"]);
         tried.UnionWith(["subscription acknowledge", "subscription delete"]);
